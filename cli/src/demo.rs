@@ -1,0 +1,131 @@
+//! `cloakroom demo`: a page, and the same as JSON, on which sessions can be watched living and ending.
+
+mod answer;
+mod assets;
+mod form;
+mod page;
+mod routes;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use clap::Args;
+use cloakroom::store::Memory;
+use cloakroom::{Config, Sessions};
+use tokio::net::TcpListener;
+
+use crate::failure::Failure;
+use crate::store_flags::{Place, StoreFlags};
+
+/// How long requests under way may take once the program was asked to stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// The address to listen on: plain http, so keep it on this machine
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    host: String,
+
+    /// The port to listen on; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    port: u16,
+
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+/// What the handlers know about the demo they are in.
+pub(crate) struct Demo {
+    place: Place,
+    prefix: String,
+    plain_tokens: bool,
+    /// The longest TTL that a session may have, in seconds: the absolute lifetime.
+    longest_ttl: u64,
+    /// Where it listens.
+    address: SocketAddr,
+}
+
+impl Demo {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// When the store is not available, the configuration is refused, or the address cannot be listened on.
+pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
+    let config = Config::builder().plain_http_for_development().token_format(flags.store.token_format()).build()?;
+    let longest_ttl = config.terms().absolute_lifetime.as_secs();
+    let place = flags.store.place()?;
+    let sessions = match &place {
+        Place::Memory => Sessions::new(Memory::new(), config),
+        Place::Redis(url) => Sessions::new(flags.store.connect(url).await?, config),
+    };
+    let (listener, address) = listen(&flags.host, flags.port).await?;
+    let plain_tokens = flags.store.plain_tokens;
+    let demo = Demo { place, prefix: flags.store.prefix, plain_tokens, longest_ttl, address };
+    announce(&demo);
+    serve(listener, routes::router(demo, &sessions)).await
+}
+
+async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| Failure::failed(format!("cannot listen on {host}, port {port}: {error}"));
+    let listener = TcpListener::bind((host, port)).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    Ok((listener, address))
+}
+
+/// The one line on stdout. That nobody reads it is no reason to stop.
+fn announce(demo: &Demo) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "Cloakroom demo: {}  (store: {})", demo.url("/"), demo.place);
+    let _ = stdout.flush();
+}
+
+/// Serves until it is told to stop, then ends the requests under way, but does not wait for them for ever.
+async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
+    let stop = Arc::new(tokio::sync::Notify::new());
+    let stopping = Arc::clone(&stop);
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        told_to_stop().await;
+        stopping.notify_one();
+    });
+    tokio::select! {
+        served = async { serving.await } => served.map_err(|error| Failure::failed(error.to_string())),
+        () = async { stop.notified().await; tokio::time::sleep(LAST_REQUESTS).await } => Ok(()),
+    }
+}
+
+/// Ready when the user pressed ctrl-c or the system sent SIGTERM.
+async fn told_to_stop() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated() => {}
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signals) => {
+            signals.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
+}

@@ -1,0 +1,208 @@
+//! The page: what the demo knows, as a person sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use cloakroom::{Error, Session, SessionId};
+
+use crate::demo::Demo;
+use crate::demo::answer::{Code, Problem, whole_seconds};
+use crate::demo::form::{DEFAULT_TTL, DEFAULT_USERNAME, LONGEST_USERNAME, Query};
+use crate::demo::routes::{PAGE_VIEWS, USERNAME, looked_at};
+use crate::store_flags::{Place, shell_word};
+
+/// Short lifetimes to choose from, in seconds: one can wait for each.
+const PRESETS: [u64; 4] = [10, 30, 60, 300];
+
+/// `GET /`
+pub(crate) async fn show(
+    State(demo): State<Arc<Demo>>,
+    session: Result<Session, Error>,
+    query: Query,
+    headers: HeaderMap,
+) -> Response {
+    let asked = query.0.value("error").and_then(Code::parse);
+    let (status, ticket, code) = match looked_at(session, &query).await {
+        Ok(Some(session)) => (StatusCode::OK, Live::of(&session, &demo).map_or(Ticket::Blank, Ticket::Live), asked),
+        Ok(None) => (StatusCode::OK, Ticket::Blank, asked),
+        // what it was is logged and told there; the page has its own words for it
+        Err(error) => (Problem::from(error).status, Ticket::Closed, None),
+    };
+    let notice = code.and_then(|code| notice(code, &ticket, demo.longest_ttl));
+    let is_expired = code == Some(Code::Expired) && matches!(ticket, Ticket::Blank);
+    let page = Page { demo: &demo, ticket, notice, is_expired, has_stale_cookie: has_cookie(&headers) };
+    match page.render() {
+        Ok(html) if status == StatusCode::OK => Html(html).into_response(),
+        Ok(html) => (status, [(header::RETRY_AFTER, "1")], Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    demo: &'a Demo,
+    ticket: Ticket,
+    notice: Option<Notice>,
+    is_expired: bool,
+    /// Where no session stands behind it.
+    has_stale_cookie: bool,
+}
+
+impl Page<'_> {
+    const LONGEST_USERNAME: usize = LONGEST_USERNAME;
+    const DEFAULT_USERNAME: &'static str = DEFAULT_USERNAME;
+    const DEFAULT_TTL: u64 = DEFAULT_TTL;
+    const PRESETS: [u64; 4] = PRESETS;
+
+    /// The state, for the script and for tests.
+    fn state(&self) -> &'static str {
+        match self.ticket {
+            Ticket::Live(_) => "live",
+            Ticket::Blank => "blank",
+            Ticket::Closed => "closed",
+        }
+    }
+
+    fn is_in_memory(&self) -> bool {
+        matches!(self.demo.place, Place::Memory)
+    }
+}
+
+/// The ticket on the page.
+enum Ticket {
+    /// Of a session that lives.
+    Live(Live),
+    /// To be filled in.
+    Blank,
+    /// The store does not answer.
+    Closed,
+}
+
+struct Live {
+    id: String,
+    username: String,
+    page_views: i64,
+    configured_ttl: u64,
+    ttl: u64,
+    remaining: Duration,
+    key: String,
+    fields: Vec<Stored>,
+    redis_cli: [String; 2],
+}
+
+/// One field, as it is in the store.
+struct Stored {
+    name: String,
+    text: String,
+}
+
+impl Live {
+    fn of(session: &Session, demo: &Demo) -> Option<Live> {
+        let id = session.id()?;
+        let remaining = session.remaining()?;
+        let key = key(demo, &id);
+        let cli = demo.place.redis_cli();
+        let word = shell_word(&key);
+        Some(Live {
+            id: id.to_string(),
+            username: session.get(USERNAME).ok().flatten().unwrap_or_else(|| DEFAULT_USERNAME.to_owned()),
+            page_views: session.get(PAGE_VIEWS).ok().flatten().unwrap_or_default(),
+            configured_ttl: session.idle_timeout()?.as_secs(),
+            ttl: whole_seconds(remaining.as_millis()),
+            remaining,
+            fields: session.stored().into_iter().map(Stored::of).collect(),
+            redis_cli: [format!("{cli} HGETALL {word}"), format!("{cli} TTL {word}")],
+            key,
+        })
+    }
+
+    /// The time left, as a clock shows it.
+    fn clock(&self) -> String {
+        clock(self.ttl)
+    }
+
+    /// How much of the ring is used up, in percent of its length.
+    fn used(&self) -> String {
+        let left = self.remaining.as_secs_f64() / (self.configured_ttl.max(1) as f64);
+        format!("{:.2}", 100.0 * (1.0 - left.min(1.0)))
+    }
+
+    /// When a page without a script asks again: when the time is up.
+    fn asks_again_after(&self) -> u64 {
+        self.ttl + 1
+    }
+
+    fn seconds_left(&self) -> String {
+        format!("{:.2}", self.remaining.as_secs_f64())
+    }
+}
+
+impl Stored {
+    /// The library masks hashes; a hash that it did not mask is not shown either.
+    fn of((name, text): (String, String)) -> Stored {
+        let text = if name.ends_with("secret_hash") { "(43 characters, not shown)".to_owned() } else { text };
+        Stored { name, text }
+    }
+}
+
+/// The session's key in the store. Of a plain token, which is the secret, only the beginning.
+fn key(demo: &Demo, id: &SessionId) -> String {
+    format!("{}{id}", demo.prefix)
+}
+
+/// `47` is `0:47`, an hour is `1:00:00`.
+fn clock(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// What the page says about the last thing that was tried.
+struct Notice {
+    tone: &'static str,
+    text: String,
+}
+
+/// The text of a code in the page's URL. Nothing, where it does not fit what there is by now.
+fn notice(code: Code, ticket: &Ticket, longest_ttl: u64) -> Option<Notice> {
+    let lives = matches!(ticket, Ticket::Live(_));
+    let (tone, text) = match code {
+        Code::Expired | Code::NoSession if lives => return None,
+        Code::Expired => ("plain", "The session expired.".to_owned()),
+        Code::NoSession => ("plain", "There was no session any more.".to_owned()),
+        Code::Ttl => ("bad", format!("The time to live must be a whole number of seconds from 1 to {longest_ttl}.")),
+        Code::Username => {
+            ("bad", format!("The user name must have at most {LONGEST_USERNAME} characters and no control characters."))
+        }
+        Code::Form => ("bad", "The form could not be read.".to_owned()),
+        Code::Store => ("bad", "The session store did not answer just now. It does again.".to_owned()),
+        Code::Failed => ("bad", "That did not work. The log of the demo says why.".to_owned()),
+    };
+    Some(Notice { tone, text })
+}
+
+/// Whether the browser sent this demo's cookie, whatever it is worth.
+fn has_cookie(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).any(|pair| pair.trim_start().starts_with("sid="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_shows_hours_only_when_there_are_some() {
+        assert_eq!([0, 9, 60, 3599, 3600, 43_200].map(clock), ["0:00", "0:09", "1:00", "59:59", "1:00:00", "12:00:00"]);
+    }
+}

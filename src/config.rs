@@ -1,0 +1,291 @@
+//! The settings, their defaults, and the contradictions that are found when they are built.
+
+use std::time::Duration;
+
+use crate::cookie::SameSite;
+use crate::error::{Error, Result};
+use crate::token::TokenFormat;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// The longest duration of a lifetime: nine digits of seconds, about 31 years.
+pub(crate) const MAX_SECONDS: u64 = 999_999_999;
+/// RFC 6265bis, section 5.5: browsers cap `Max-Age` at 400 days.
+const MAX_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// A cookie's name and value together stay under 4096 bytes; a token has 66.
+const MAX_COOKIE_NAME: usize = 256;
+
+/// What the configuration grants every session: the numbers that a store needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long without a request, where a session has no idle timeout of its own.
+    pub idle_timeout: Duration,
+    /// How long at all.
+    pub absolute_lifetime: Duration,
+    /// How long the previous secret still reads once the new one was presented.
+    pub rotation_grace: Duration,
+    /// How many fields the application may have in a session.
+    pub max_fields: usize,
+    /// How many bytes names and values of these fields may have together.
+    pub max_bytes: usize,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Terms {
+            idle_timeout: 30 * MINUTE,
+            absolute_lifetime: 12 * HOUR,
+            rotation_grace: Duration::from_secs(10),
+            max_fields: 128,
+            max_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// Every setting, checked. `Config::default()` is what most applications want.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) terms: Terms,
+    pub(crate) token_format: TokenFormat,
+    pub(crate) touch_interval: Option<Duration>,
+    pub(crate) store_timeout: Duration,
+    pub(crate) cookie: CookieSettings,
+}
+
+/// How the cookie is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct CookieSettings {
+    pub(crate) name: String,
+    pub(crate) secure: bool,
+    pub(crate) same_site: SameSite,
+    pub(crate) path: String,
+    pub(crate) domain: Option<String>,
+    pub(crate) max_age: Option<Duration>,
+}
+
+impl Config {
+    /// The defaults, to be changed.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder {
+            config: Config {
+                terms: Terms::default(),
+                token_format: TokenFormat::Secret,
+                touch_interval: None,
+                store_timeout: Duration::from_secs(2),
+                cookie: CookieSettings {
+                    name: "__Host-sid".to_owned(),
+                    secure: true,
+                    same_site: SameSite::Lax,
+                    path: "/".to_owned(),
+                    domain: None,
+                    max_age: None,
+                },
+            },
+        }
+    }
+
+    /// The numbers that a store needs.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// How long after the last touch a request touches again.
+    pub(crate) fn touch_interval(&self, idle_timeout: Duration) -> Duration {
+        self.touch_interval.unwrap_or(idle_timeout / 10)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::builder().build().expect("the defaults do not contradict each other")
+    }
+}
+
+/// Changes settings; [`build`](ConfigBuilder::build) checks them all at once.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ConfigBuilder {
+    config: Config,
+}
+
+impl ConfigBuilder {
+    /// How long a session lives without a request, in whole seconds. Default: 30 minutes. (ASVS 7.3.1)
+    pub fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.config.terms.idle_timeout = idle;
+        self
+    }
+
+    /// How long a session lives at all, in whole seconds. Default: 12 hours. (ASVS 7.3.2)
+    pub fn absolute_lifetime(mut self, absolute: Duration) -> Self {
+        self.config.terms.absolute_lifetime = absolute;
+        self
+    }
+
+    /// How long after the last extension a request extends the idle timeout again. Between two, reading writes
+    /// nothing. Default: a tenth of the session's idle timeout. Zero: every request extends, as in the Redis
+    /// tutorials.
+    ///
+    /// A session ends at least idle timeout - touch interval and at most idle timeout after its last request.
+    pub fn touch_interval(mut self, interval: Duration) -> Self {
+        self.config.touch_interval = Some(interval);
+        self
+    }
+
+    /// How long the previous secret is still good once the new one was presented, so that parallel requests do not
+    /// lose the session. Default: 10 seconds.
+    pub fn rotation_grace(mut self, grace: Duration) -> Self {
+        self.config.terms.rotation_grace = grace;
+        self
+    }
+
+    /// How many fields a session may have. Default: 128.
+    pub fn max_fields(mut self, fields: usize) -> Self {
+        self.config.terms.max_fields = fields;
+        self
+    }
+
+    /// How many bytes the names and values of a session's fields may have together. Default: 64 KiB.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.config.terms.max_bytes = bytes;
+        self
+    }
+
+    /// How long a request waits for the store, for each question. Default: 2 seconds.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.config.store_timeout = timeout;
+        self
+    }
+
+    /// What the browser carries. Default: [`TokenFormat::Secret`].
+    pub fn token_format(mut self, format: TokenFormat) -> Self {
+        self.config.token_format = format;
+        self
+    }
+
+    /// The cookie's name. Default: `__Host-sid`, which browsers accept only over TLS, from this very host, for all
+    /// paths: no subdomain and no plain-text page can plant it. (RFC 6265bis, section 4.1.3)
+    pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
+        self.config.cookie.name = name.into();
+        self
+    }
+
+    /// The cookie's `SameSite`. Default: `Lax`.
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.config.cookie.same_site = same_site;
+        self
+    }
+
+    /// The cookie's `Path`. Default: `/`. A `__Host-` name allows no other.
+    pub fn cookie_path(mut self, path: impl Into<String>) -> Self {
+        self.config.cookie.path = path.into();
+        self
+    }
+
+    /// The cookie's `Domain`: also sent to its subdomains. Default: none. A `__Host-` name allows none.
+    pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
+        self.config.cookie.domain = Some(domain.into());
+        self
+    }
+
+    /// Keeps the cookie when the browser is closed, for this long. Default: a session cookie, without `Max-Age`. The
+    /// session itself ends when the server says so, whatever the cookie says.
+    pub fn cookie_max_age(mut self, age: Duration) -> Self {
+        self.config.cookie.max_age = Some(age);
+        self
+    }
+
+    /// For development over plain http on localhost: the cookie is `sid` and not `Secure`. Says so when the layer
+    /// is made. Never for anything that others can reach.
+    pub fn plain_http_for_development(mut self) -> Self {
+        self.config.cookie.name = "sid".to_owned();
+        self.config.cookie.secure = false;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first contradiction, with the setting and its limit.
+    pub fn build(self) -> Result<Config> {
+        let Terms { idle_timeout, absolute_lifetime, rotation_grace, max_fields, max_bytes } = self.config.terms;
+        check_lifetime("idle_timeout", idle_timeout)?;
+        check_lifetime("absolute_lifetime", absolute_lifetime)?;
+        if idle_timeout > absolute_lifetime {
+            let why = format!("must not exceed absolute_lifetime: {idle_timeout:?} is more than {absolute_lifetime:?}");
+            return Err(Error::config("idle_timeout", why));
+        }
+        if self.config.touch_interval.is_some_and(|interval| interval >= idle_timeout) {
+            return Err(Error::config(
+                "touch_interval",
+                format!("must be shorter than idle_timeout, {idle_timeout:?}"),
+            ));
+        }
+        if rotation_grace > HOUR {
+            return Err(Error::config("rotation_grace", "must be at most an hour"));
+        }
+        if !(1..=1024).contains(&max_fields) {
+            return Err(Error::config("max_fields", format!("must be from 1 to 1024, not {max_fields}")));
+        }
+        if !(1..=16 * 1024 * 1024).contains(&max_bytes) {
+            return Err(Error::config("max_bytes", format!("must be from 1 to 16 MiB, not {max_bytes}")));
+        }
+        if self.config.store_timeout.is_zero() || self.config.store_timeout > HOUR {
+            return Err(Error::config("store_timeout", "must be above zero and at most an hour"));
+        }
+        self.config.cookie.check()?;
+        Ok(self.config)
+    }
+}
+
+/// Refuses a lifetime that is no whole number of seconds from 1 to nine digits.
+pub(crate) fn check_lifetime(setting: &'static str, duration: Duration) -> Result<()> {
+    match problem_with_lifetime(duration) {
+        Some(why) => Err(Error::config(setting, why)),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn problem_with_lifetime(duration: Duration) -> Option<String> {
+    let fits = duration.subsec_nanos() == 0 && (1..=MAX_SECONDS).contains(&duration.as_secs());
+    (!fits).then(|| format!("must be whole seconds from 1 to {MAX_SECONDS}, not {duration:?}"))
+}
+
+impl CookieSettings {
+    /// The rules of RFC 6265bis that a browser would otherwise enforce by silently dropping the cookie.
+    fn check(&self) -> Result<()> {
+        let is_token = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b);
+        let prefix =
+            |prefix: &str| self.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        if self.name.is_empty() || self.name.len() > MAX_COOKIE_NAME || !self.name.bytes().all(is_token) {
+            let why = format!("must be 1 to {MAX_COOKIE_NAME} characters of an HTTP token: no space, no `;`, no `=`");
+            return Err(Error::config("cookie_name", why));
+        }
+        if (prefix("__Host-") || prefix("__Secure-")) && !self.secure {
+            return Err(Error::config("cookie_name", "with __Host- or __Secure- needs Secure: not over plain http"));
+        }
+        if prefix("__Host-") && self.domain.is_some() {
+            return Err(Error::config("cookie_domain", "is not allowed with a __Host- name"));
+        }
+        if prefix("__Host-") && self.path != "/" {
+            return Err(Error::config("cookie_path", "must be / with a __Host- name"));
+        }
+        if self.same_site == SameSite::None && !self.secure {
+            return Err(Error::config("same_site", "None needs Secure: browsers drop the cookie otherwise"));
+        }
+        let is_attribute = |text: &str| {
+            !text.is_empty() && text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic() && b != b';')
+        };
+        if !self.path.starts_with('/') || !is_attribute(&self.path) {
+            return Err(Error::config("cookie_path", "must begin with / and hold neither space nor `;`"));
+        }
+        if self.domain.as_deref().is_some_and(|domain| !is_attribute(domain) || domain.contains('/')) {
+            return Err(Error::config("cookie_domain", "must be a host name"));
+        }
+        if let Some(age) = self.max_age
+            && (age.as_secs() == 0 || age > MAX_COOKIE_AGE)
+        {
+            return Err(Error::config("cookie_max_age", "must be from one second to 400 days"));
+        }
+        Ok(())
+    }
+}

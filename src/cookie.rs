@@ -1,0 +1,71 @@
+//! `Cookie` in, `Set-Cookie` out. Besides `token.rs` this is the only file that touches a raw token.
+
+use http::HeaderValue;
+
+use crate::config::Config;
+use crate::token::Token;
+
+/// When the browser sends the cookie along with requests that another site started. (RFC 6265bis, section 5.6.7)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// Only when the person follows a link. The default.
+    #[default]
+    Lax,
+    /// Always; only over TLS.
+    None,
+}
+
+/// Finds our token among the cookies of a request.
+///
+/// Values that are no token are passed over. Two different tokens mean that one was planted: which one cannot be
+/// told, so neither is taken.
+pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> Option<Token> {
+    let pairs = headers.into_iter().flat_map(|header| header.split(|b| *b == b';'));
+    // byte by byte instead of by a cookie parser: another cookie's odd bytes must not cost anybody their session
+    let values =
+        pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(config.cookie.name.as_bytes())?.strip_prefix(b"="));
+    let mut tokens = values.filter_map(|value| Token::parse(config.token_format, value));
+    let first = tokens.next()?;
+    if tokens.any(|token| token != first) {
+        tracing::warn!(target: "cloakroom", cookie = config.cookie.name, "two different tokens in one request: neither is taken");
+        return None;
+    }
+    Some(first)
+}
+
+/// The header that hands the browser a token.
+pub(crate) fn set(token: &Token, config: &Config) -> HeaderValue {
+    header(token.expose(), config.cookie.max_age, config)
+}
+
+/// The header that takes the cookie away. It repeats the attributes: browsers ignore a removal of a `__Host-` cookie
+/// without them.
+pub(crate) fn remove(config: &Config) -> HeaderValue {
+    header("", Some(std::time::Duration::ZERO), config)
+}
+
+fn header(value: &str, max_age: Option<std::time::Duration>, config: &Config) -> HeaderValue {
+    let settings = &config.cookie;
+    let mut cookie = cookie::Cookie::build((settings.name.as_str(), value))
+        .path(settings.path.as_str())
+        .secure(settings.secure)
+        .http_only(true)
+        .same_site(match settings.same_site {
+            SameSite::Strict => cookie::SameSite::Strict,
+            SameSite::Lax => cookie::SameSite::Lax,
+            SameSite::None => cookie::SameSite::None,
+        });
+    if let Some(domain) = &settings.domain {
+        cookie = cookie.domain(domain.as_str());
+    }
+    if let Some(age) = max_age {
+        cookie = cookie.max_age(cookie::time::Duration::seconds(age.as_secs() as i64));
+    }
+    let text = cookie.build().to_string();
+    let mut header = HeaderValue::from_str(&text).expect("settings were checked and tokens are ASCII");
+    header.set_sensitive(true);
+    header
+}

@@ -1,0 +1,73 @@
+//! What one request changed. Only this is ever written, never a whole record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::record::Fields;
+use crate::token::SecretHash;
+
+/// Changes to the fields and the lifetime of a session, all made or none.
+///
+/// Names are the application's: a store may trust that none is reserved, empty or too long, and that each stands in at
+/// most one of `set`, `remove` and `add`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Fields to set, with their new text.
+    pub set: Fields,
+    /// Fields to remove. One that is not there is no error.
+    pub remove: BTreeSet<String>,
+    /// Counters to add to. One that is not there starts at 0; the text is a canonical `i64` before and after.
+    pub add: BTreeMap<String, i64>,
+    /// What must still be so, or nothing changes and the answer is a conflict: a field's text, or its absence.
+    pub expect: BTreeMap<String, Option<String>>,
+    /// A new idle timeout for this session, in whole seconds.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl Delta {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && self.idle_timeout.is_none()
+    }
+
+    pub(crate) fn set(&mut self, name: &str, text: String) {
+        self.remove.remove(name);
+        self.set.insert(name.to_owned(), text);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.set.remove(name);
+        self.remove.insert(name.to_owned());
+    }
+
+    /// Takes out what has been stored, unless it was changed again meanwhile.
+    pub(crate) fn forget(&mut self, stored: &Delta) {
+        self.set.retain(|name, text| stored.set.get(name) != Some(text));
+        self.remove.retain(|name| !stored.remove.contains(name));
+        if self.idle_timeout == stored.idle_timeout {
+            self.idle_timeout = None;
+        }
+    }
+
+    /// What this delta makes of a field: `None` where it leaves it alone.
+    pub(crate) fn of(&self, name: &str) -> Option<Option<&str>> {
+        match self.set.get(name) {
+            Some(text) => Some(Some(text)),
+            None => self.remove.contains(name).then_some(None),
+        }
+    }
+}
+
+/// Everything that one call may change in a session that lives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Fields and lifetime.
+    pub delta: Delta,
+    /// Whether the session was in use: extends the idle timeout from now.
+    pub touch: bool,
+    /// Whether what is presented came from the browser. If it is the current secret, the browser has it, and the grace of
+    /// the held previous one begins.
+    pub confirm: bool,
+    /// A new secret. The presented one becomes the held previous one.
+    pub rotate_to: Option<SecretHash>,
+}

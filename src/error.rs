@@ -1,0 +1,189 @@
+//! What can go wrong, and what it means for the visitor.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Anything that can go wrong with a session. Opaque: ask it with its predicates.
+///
+/// It never holds a token or a secret, so it may be logged as it is.
+#[derive(Clone)]
+pub struct Error(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    Config { setting: &'static str, why: Cow<'static, str> },
+    Invalid { what: Cow<'static, str>, why: Cow<'static, str> },
+    TooLarge { what: Cow<'static, str>, why: Cow<'static, str> },
+    Store(StoreError),
+    Gone,
+    Conflict(Cow<'static, str>),
+    HeadSent,
+    NoLayer,
+    NoRandomness,
+}
+
+impl Error {
+    pub(crate) fn config(setting: &'static str, why: impl Into<Cow<'static, str>>) -> Error {
+        Kind::Config { setting, why: why.into() }.into()
+    }
+
+    pub(crate) fn invalid(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
+        Kind::Invalid { what: what.into(), why: why.into() }.into()
+    }
+
+    pub(crate) fn too_large(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
+        Kind::TooLarge { what: what.into(), why: why.into() }.into()
+    }
+
+    pub(crate) fn gone() -> Error {
+        Kind::Gone.into()
+    }
+
+    pub(crate) fn conflict(what: impl Into<Cow<'static, str>>) -> Error {
+        Kind::Conflict(what.into()).into()
+    }
+
+    pub(crate) fn head_sent() -> Error {
+        Kind::HeadSent.into()
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn no_layer() -> Error {
+        Kind::NoLayer.into()
+    }
+
+    pub(crate) fn no_randomness() -> Error {
+        Kind::NoRandomness.into()
+    }
+
+    /// The HTTP status that says it: 503 for the store, 401 for a session that is gone, 409 for a conflict, 413
+    /// for what does not fit, 500 for mistakes in the application.
+    pub fn status(&self) -> u16 {
+        match *self.0 {
+            Kind::Store(_) | Kind::NoRandomness => 503,
+            Kind::Gone => 401,
+            Kind::Conflict(_) => 409,
+            Kind::TooLarge { .. } => 413,
+            Kind::Config { .. } | Kind::Invalid { .. } | Kind::HeadSent | Kind::NoLayer => 500,
+        }
+    }
+
+    /// Whether the store failed. The visitor may well have a session: this is not the same as having none.
+    pub fn is_store(&self) -> bool {
+        matches!(*self.0, Kind::Store(_))
+    }
+
+    /// Whether it is unknown if the change was made, because the store's answer was lost. It was not repeated:
+    /// an increment counted 0 or 1.
+    pub fn is_unknown(&self) -> bool {
+        matches!(&*self.0, Kind::Store(store) if store.unknown)
+    }
+
+    /// Whether the session does not exist, has ended, or the token was stale.
+    pub fn is_gone(&self) -> bool {
+        matches!(*self.0, Kind::Gone)
+    }
+
+    /// Whether another request changed the same thing at the same time.
+    pub fn is_conflict(&self) -> bool {
+        matches!(*self.0, Kind::Conflict(_))
+    }
+
+    /// Whether a name, a value or a duration was refused. Nothing was changed.
+    pub fn is_invalid(&self) -> bool {
+        matches!(*self.0, Kind::Invalid { .. } | Kind::TooLarge { .. })
+    }
+
+    /// Whether the configuration contradicts itself.
+    pub fn is_config(&self) -> bool {
+        matches!(*self.0, Kind::Config { .. })
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Error(Arc::new(kind))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Kind::Store(error).into()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Config { setting, why } => write!(f, "configuration: {setting} {why}"),
+            Kind::Invalid { what, why } | Kind::TooLarge { what, why } => write!(f, "{what} {why}"),
+            Kind::Store(error) => write!(f, "session store: {error}"),
+            Kind::Gone => f.write_str("the session is gone: it does not exist, has ended, or its token is stale"),
+            Kind::Conflict(what) => write!(f, "conflict: {what}"),
+            Kind::HeadSent => f.write_str("the response head has been sent: the session can no longer be changed"),
+            Kind::NoLayer => f.write_str("no session layer around this route: add `sessions.layer()` to the router"),
+            Kind::NoRandomness => f.write_str("the operating system's random generator failed: no session was made"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A store that failed: it could not be asked, did not answer, or refused.
+///
+/// Not an [`std::error::Error`] itself, so that `?` turns any error of the store's client into one. Whoever
+/// makes one sees to it that no secret is in its text.
+#[derive(Clone)]
+pub struct StoreError {
+    message: Cow<'static, str>,
+    unknown: bool,
+}
+
+impl StoreError {
+    /// Nothing was changed, and this is why.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
+        StoreError { message: message.into(), unknown: false }
+    }
+
+    /// The question may have reached the store, but no answer came back: the change was made once or not at all.
+    pub fn unknown(message: impl Into<Cow<'static, str>>) -> StoreError {
+        StoreError { message: message.into(), unknown: true }
+    }
+
+    /// Whether it is unknown if the change was made.
+    pub fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+}
+
+impl<E: std::error::Error> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        StoreError::unknown(error.to_string())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if self.unknown {
+            f.write_str(" (whether the change was made is unknown)")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreError({self})")
+    }
+}

@@ -1,0 +1,318 @@
+//! What a store holds for one session, and what a change makes of it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::clock::{from_iso, from_millis, to_iso, to_millis};
+use crate::config::Terms;
+use crate::delta::{Change, Delta};
+use crate::store::NewSession;
+use crate::token::{Presented, SecretHash};
+
+/// Fields by name, each value as text.
+pub type Fields = BTreeMap<String, String>;
+
+pub(crate) const CREATED_AT: &str = "created_at";
+pub(crate) const LAST_ACCESSED_AT: &str = "last_accessed_at";
+pub(crate) const SESSION_TTL: &str = "session_ttl";
+pub(crate) const EXPIRES_AT: &str = "expires_at";
+pub(crate) const SECRET_HASH: &str = "secret_hash";
+pub(crate) const PREVIOUS_SECRET_HASH: &str = "previous_secret_hash";
+pub(crate) const PREVIOUS_UNTIL: &str = "previous_until";
+pub(crate) const ROTATED_AT: &str = "rotated_at";
+
+/// The names that no application's field may have.
+pub(crate) const RESERVED: [&str; 13] = [
+    CREATED_AT,
+    LAST_ACCESSED_AT,
+    SESSION_TTL,
+    EXPIRES_AT,
+    SECRET_HASH,
+    PREVIOUS_SECRET_HASH,
+    PREVIOUS_UNTIL,
+    ROTATED_AT,
+    "user_id",
+    "auth_time",
+    "device",
+    "ip",
+    "ended",
+];
+
+/// How many of [`RESERVED`] are reserved with plain tokens: the three of the tutorials, which come first.
+const RESERVED_WITH_PLAIN_TOKENS: usize = 3;
+
+pub(crate) const fn is_reserved(name: &str) -> bool {
+    is_among_first(RESERVED.len(), name)
+}
+
+pub(crate) const fn is_reserved_with_plain_tokens(name: &str) -> bool {
+    is_among_first(RESERVED_WITH_PLAIN_TOKENS, name)
+}
+
+const fn is_among_first(count: usize, name: &str) -> bool {
+    let mut i = 0;
+    while i < count {
+        if same(RESERVED[i].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// `==` for a `const fn`.
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+/// One session, as a store holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The application's fields.
+    pub fields: Fields,
+    /// When it was made.
+    pub created_at: SystemTime,
+    /// When it was last extended: the idle timeout runs from here.
+    pub last_accessed_at: SystemTime,
+    /// How long without a request: the field `session_ttl`, whole seconds.
+    pub idle_timeout: Duration,
+    /// The absolute deadline, to the second.
+    pub expires_at: SystemTime,
+    /// The hash of the secret that opens it; `None` with plain tokens.
+    pub secret_hash: Option<SecretHash>,
+    /// The secret before the last rotation, while it is held.
+    pub previous: Option<Previous>,
+    /// When the secret was last rotated.
+    pub rotated_at: Option<SystemTime>,
+}
+
+/// The secret before the last rotation: for requests that were on their way, or whose answer got lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Previous {
+    /// Its hash.
+    pub secret_hash: SecretHash,
+    /// Until when it reads; `None` until the new secret is first presented, for so long the browser may not have it.
+    pub until: Option<SystemTime>,
+}
+
+/// Why a change was not made. Nothing of it was. Exhaustive on purpose: every caller must have an answer to each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The session does not exist, has ended, or what was presented is stale.
+    Gone,
+    /// An expectation does not hold (any more), or a held previous secret asked to rotate.
+    Conflict,
+    /// The change would break a limit, or does not fit what is there.
+    Invalid {
+        /// The field, or `session` for the whole.
+        field: String,
+        /// Why, with the limit.
+        why: &'static str,
+    },
+}
+
+pub(crate) const NOT_A_COUNTER: &str = "does not hold a whole number";
+pub(crate) const COUNTER_OVERFLOW: &str = "would go beyond a 64-bit number";
+pub(crate) const TOO_MANY_FIELDS: &str = "would have more fields than `max_fields` allows";
+pub(crate) const TOO_MANY_BYTES: &str = "would be larger than `max_bytes` allows";
+
+impl Record {
+    /// The record of a new session, or why its fields do not fit.
+    ///
+    /// # Errors
+    /// The [`Refusal::Invalid`] that says which limit is exceeded.
+    pub fn new(new: &NewSession, terms: &Terms, now: SystemTime) -> Result<Record, Refusal> {
+        check_size(&new.fields, terms)?;
+        Ok(Record {
+            fields: new.fields.clone(),
+            created_at: now,
+            last_accessed_at: now,
+            idle_timeout: new.idle_timeout.unwrap_or(terms.idle_timeout).min(terms.absolute_lifetime),
+            expires_at: whole_second(now + terms.absolute_lifetime),
+            secret_hash: new.presented.secret_hash,
+            previous: None,
+            rotated_at: None,
+        })
+    }
+
+    /// When it ends if nobody comes: at its idle timeout or its absolute deadline, whichever is first.
+    pub fn ends_at(&self) -> SystemTime {
+        (self.last_accessed_at + self.idle_timeout).min(self.expires_at)
+    }
+
+    /// Whether what is presented reads this record now: the current secret, or the held previous one within its
+    /// grace. Compares in constant time.
+    pub fn admits(&self, presented: &Presented, now: SystemTime) -> bool {
+        let held = self.previous.filter(|held| held.until.is_none_or(|until| now < until));
+        now < self.ends_at()
+            && (presented.secret_hash == self.secret_hash
+                || held.is_some_and(|held| presented.secret_hash == Some(held.secret_hash)))
+    }
+
+    /// Makes a change, or leaves everything as it was: what every store does, or repeats to the letter.
+    ///
+    /// The grace of the held previous secret is judged when a request loads, not here: an upload that began with
+    /// it may still be saved. A rotation to the secret that is already current was made before, and changes nothing.
+    ///
+    /// # Errors
+    /// Why it was refused; the record is as it was.
+    pub fn apply(
+        &mut self,
+        presented: &Presented,
+        change: &Change,
+        terms: &Terms,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        if now >= self.ends_at() {
+            return Err(Refusal::Gone);
+        }
+        if change.rotate_to.is_some() && change.rotate_to == self.secret_hash {
+            return Ok(());
+        }
+        let is_current = presented.secret_hash == self.secret_hash;
+        let is_previous = self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash));
+        if !is_current && !is_previous {
+            return Err(Refusal::Gone);
+        }
+        if change.rotate_to.is_some() && !is_current {
+            return Err(Refusal::Conflict);
+        }
+        self.fields = changed(&self.fields, &change.delta, terms)?;
+        if let Some(new) = change.rotate_to {
+            self.previous = self.secret_hash.map(|secret_hash| Previous { secret_hash, until: None });
+            self.secret_hash = Some(new);
+            self.rotated_at = Some(whole_second(now));
+        } else if is_current
+            && change.confirm
+            && let Some(held) = &mut self.previous
+        {
+            // the browser has the new secret: the previous one's grace begins
+            held.until.get_or_insert(whole_second(now + terms.rotation_grace + Duration::from_millis(999)));
+        }
+        if let Some(idle) = change.delta.idle_timeout {
+            self.idle_timeout = idle.min(terms.absolute_lifetime);
+        }
+        if change.touch || change.delta.idle_timeout.is_some() {
+            self.last_accessed_at = now;
+        }
+        Ok(())
+    }
+
+    /// Every field under its name in the store, as text: the reserved ones first, then the application's.
+    pub fn to_stored(&self) -> Vec<(String, String)> {
+        let mut stored = vec![
+            (CREATED_AT, to_iso(self.created_at)),
+            (LAST_ACCESSED_AT, to_iso(self.last_accessed_at)),
+            (SESSION_TTL, self.idle_timeout.as_secs().to_string()),
+        ];
+        if let Some(hash) = self.secret_hash {
+            // with plain tokens the deadline follows from created_at: the other program's layout has no field for it
+            stored.push((EXPIRES_AT, seconds(self.expires_at)));
+            stored.push((SECRET_HASH, hash.as_str().to_owned()));
+        }
+        if let Some(previous) = self.previous {
+            stored.push((PREVIOUS_SECRET_HASH, previous.secret_hash.as_str().to_owned()));
+            stored.extend(previous.until.map(|until| (PREVIOUS_UNTIL, seconds(until))));
+        }
+        stored.extend(self.rotated_at.map(|at| (ROTATED_AT, seconds(at))));
+        let reserved = stored.into_iter().map(|(name, text)| (name.to_owned(), text));
+        reserved.chain(self.fields.clone()).collect()
+    }
+
+    /// Reads a record from the fields of a store. It may have been written by something else, so nothing in it is
+    /// trusted: a `session_ttl` that is no number of at most nine digits counts as the configured one, and no
+    /// lifetime exceeds the configured absolute one.
+    ///
+    /// `None` where it is no session of ours: no readable `created_at`, or (unless `plain`) no secret hash.
+    pub fn from_stored(mut stored: Fields, plain: bool, terms: &Terms) -> Option<Record> {
+        let created_at = from_iso(&stored.remove(CREATED_AT)?)?;
+        let last_accessed_at = stored.remove(LAST_ACCESSED_AT).and_then(|text| from_iso(&text)).unwrap_or(created_at);
+        let idle = stored.remove(SESSION_TTL).and_then(|text| whole_number(&text, 9)).filter(|secs| *secs > 0);
+        if idle.is_none() {
+            tracing::warn!(target: "cloakroom", "a record has no readable session_ttl: the configured idle timeout counts");
+        }
+        let idle_timeout = idle.map_or(terms.idle_timeout, Duration::from_secs).min(terms.absolute_lifetime);
+        let latest = whole_second(created_at + terms.absolute_lifetime);
+        let mut record = Record {
+            fields: Fields::new(),
+            created_at,
+            last_accessed_at,
+            idle_timeout,
+            expires_at: latest,
+            secret_hash: None,
+            previous: None,
+            rotated_at: None,
+        };
+        if !plain {
+            let mut time = |name| {
+                stored.remove(name).and_then(|text| whole_number(&text, 11)).map(|secs| from_millis(secs * 1000))
+            };
+            record.expires_at = time(EXPIRES_AT).unwrap_or(latest);
+            record.rotated_at = time(ROTATED_AT);
+            let until = time(PREVIOUS_UNTIL);
+            record.secret_hash = Some(SecretHash::parse(&stored.remove(SECRET_HASH)?)?);
+            let previous = stored.remove(PREVIOUS_SECRET_HASH).and_then(|text| SecretHash::parse(&text));
+            record.previous = previous.map(|secret_hash| Previous { secret_hash, until });
+            stored.retain(|name, _| !is_reserved(name));
+        }
+        record.fields = stored;
+        Some(record)
+    }
+}
+
+/// The fields after a delta, or why it cannot be made.
+fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refusal> {
+    if delta.expect.iter().any(|(name, text)| fields.get(name) != text.as_ref()) {
+        return Err(Refusal::Conflict);
+    }
+    let mut after = fields.clone();
+    after.extend(delta.set.clone());
+    after.retain(|name, _| !delta.remove.contains(name));
+    for (name, by) in &delta.add {
+        let invalid = |why| Refusal::Invalid { field: name.clone(), why };
+        let text = after.get(name).map_or("0", String::as_str);
+        // "007" and "+7" are refused as Redis refuses them: what is a number must be one everywhere
+        let value = text.parse::<i64>().ok().filter(|value| value.to_string() == text).ok_or(invalid(NOT_A_COUNTER))?;
+        let sum = value.checked_add(*by).ok_or(invalid(COUNTER_OVERFLOW))?;
+        after.insert(name.clone(), sum.to_string());
+    }
+    // a session that is too large already (another program, a lowered limit) may still be changed, but not grow
+    if after.len() > fields.len() || bytes(&after) > bytes(fields) {
+        check_size(&after, terms)?;
+    }
+    Ok(after)
+}
+
+pub(crate) fn check_size(fields: &Fields, terms: &Terms) -> Result<(), Refusal> {
+    let too_large = |why| Err(Refusal::Invalid { field: "session".to_owned(), why });
+    if fields.len() > terms.max_fields {
+        too_large(TOO_MANY_FIELDS)
+    } else if bytes(fields) > terms.max_bytes {
+        too_large(TOO_MANY_BYTES)
+    } else {
+        Ok(())
+    }
+}
+
+/// The size of a session: all names and values.
+pub(crate) fn bytes(fields: &Fields) -> usize {
+    fields.iter().map(|(name, text)| name.len() + text.len()).sum()
+}
+
+/// Deadlines are kept in whole seconds, rounded down: nothing lives longer than it should.
+fn whole_second(time: SystemTime) -> SystemTime {
+    from_millis(to_millis(time) / 1000 * 1000)
+}
+
+fn seconds(time: SystemTime) -> String {
+    (to_millis(time) / 1000).to_string()
+}
+
+fn whole_number(text: &str, most_digits: usize) -> Option<u64> {
+    let is_number = !text.is_empty() && text.len() <= most_digits && text.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}

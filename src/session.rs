@@ -1,0 +1,274 @@
+//! The handle that a handler holds: one request's view of its session.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config;
+use crate::delta::Delta;
+use crate::error::{Error, Result};
+use crate::field::{Field, check_name};
+use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH};
+use crate::sessions::Sessions;
+use crate::store::{Loaded, NewSession};
+use crate::token::{Presented, SessionId, Token, TokenFormat};
+use crate::value;
+
+mod commit;
+mod verbs;
+
+/// One request's session. Cheap to clone; clones are the same session.
+///
+/// Two kinds of verbs change it:
+///
+/// - **deferred** ([`set`](Session::set), [`remove`](Session::remove),
+///   [`set_idle_timeout`](Session::set_idle_timeout)): collected, and stored in one step when the response is ready,
+///   before its head leaves. A response of 5xx or 408 drops them.
+/// - **at once** (everything `async`): stands when it returns, whatever the response.
+///
+/// A visitor without a session has an empty one; it is stored, and a cookie sent, when something is written.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    sessions: Sessions,
+    // std's, because it is never held across an await
+    state: Mutex<State>,
+    /// Verbs that stand at once come one after the other: each begins where the one before ended.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is shown to the store: what the request brought, then what was minted.
+    presented: Option<Presented>,
+    /// The session as last seen; `None` for a visitor without one.
+    loaded: Option<Loaded>,
+    /// Deferred changes.
+    pending: Delta,
+    /// A token on its way to the store. It outlives a dropped future: asking again is harmless.
+    candidate: Option<Candidate>,
+    /// What the response tells the browser.
+    cookie: CookieChange,
+    /// What is presented was minted while answering this request: the browser does not have it yet.
+    minted: bool,
+    /// The request brought a token that opens nothing.
+    stale: bool,
+    /// This request does not extend the session.
+    peeking: bool,
+    /// The head has left.
+    over: bool,
+}
+
+#[derive(Clone)]
+struct Candidate {
+    token: Token,
+    purpose: Purpose,
+}
+
+#[derive(Clone)]
+enum Purpose {
+    Create(NewSession),
+    Rotate,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) enum CookieChange {
+    #[default]
+    None,
+    Set(Token),
+    Remove,
+}
+
+impl Session {
+    /// Reads the session that a token opens, if any. One round trip with a token, none without.
+    pub(crate) async fn open(sessions: &Sessions, token: Option<&Token>) -> Result<Session> {
+        let presented = token.map(Token::presented);
+        let loaded = match &presented {
+            Some(presented) => sessions.load(presented).await?,
+            None => None,
+        };
+        let stale = presented.is_some() && loaded.is_none();
+        let presented = presented.filter(|_| !stale);
+        let state = Mutex::new(State { presented, loaded, stale, ..State::default() });
+        Ok(Session(Arc::new(Inner { sessions: sessions.clone(), state, turn: tokio::sync::Mutex::new(()) })))
+    }
+
+    /// Whether a stored session stands behind this request.
+    pub fn exists(&self) -> bool {
+        self.state().loaded.is_some()
+    }
+
+    /// The session's id, once it is stored. It may be logged and shown.
+    pub fn id(&self) -> Option<SessionId> {
+        let state = self.state();
+        state.loaded.as_ref().and(state.presented).map(|presented| presented.id)
+    }
+
+    /// The value of a field, with what this request has set. `None` where there is none, or where the stored text is
+    /// no `T` (another version of the application wrote it): that is logged, and [`try_get`](Session::try_get) tells.
+    ///
+    /// # Errors
+    /// Only for a [named](Field::named) field whose name is not allowed.
+    pub fn get<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
+        self.check(field.name())?;
+        self.try_get(field).or_else(|error| {
+            tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "an unreadable value counts as none");
+            Ok(None)
+        })
+    }
+
+    /// The value of a field, or an error where the stored text is no `T`.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid), naming the field.
+    pub fn try_get<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
+        self.check(field.name())?;
+        let state = self.state();
+        let Some(text) = state.text_of(field.name()) else {
+            return Ok(None);
+        };
+        let value = match self.format() {
+            TokenFormat::Secret => value::from_text(text),
+            TokenFormat::Plain => value::from_raw_text(text),
+        };
+        value.map(Some).map_err(|why| invalid_field(field.name(), why))
+    }
+
+    /// Sets a field. Deferred.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON, a limit would be exceeded, or the name is not allowed. Nothing is
+    /// changed then.
+    pub fn set<T: Borrow<V>, V: Serialize + ?Sized>(&self, field: Field<T>, value: &V) -> Result<()> {
+        self.check(field.name())?;
+        let text = match self.format() {
+            TokenFormat::Secret => value::to_text(value),
+            TokenFormat::Plain => value::to_raw_text(value),
+        };
+        let text = text.map_err(|why| invalid_field(field.name(), why))?;
+        let mut state = self.open_state()?;
+        state.check_fits(field.name(), &text, &self.0.sessions)?;
+        state.pending.set(field.name(), text);
+        Ok(())
+    }
+
+    /// Removes a field. Deferred. One that is not there is no error, and makes no session.
+    ///
+    /// # Errors
+    /// Only when the name is not allowed, or the response head has left.
+    pub fn remove<T>(&self, field: Field<T>) -> Result<()> {
+        self.check(field.name())?;
+        self.open_state()?.pending.remove(field.name());
+        Ok(())
+    }
+
+    /// Gives this session an idle timeout of its own, from now on. Deferred; on its own it makes no session.
+    ///
+    /// # Errors
+    /// When it is not whole seconds, from 1 to the absolute lifetime.
+    pub fn set_idle_timeout(&self, idle: Duration) -> Result<()> {
+        let absolute = self.0.sessions.config().terms().absolute_lifetime;
+        if let Some(why) = config::problem_with_lifetime(idle) {
+            return Err(Error::invalid("idle timeout", why));
+        }
+        if idle > absolute {
+            return Err(Error::invalid("idle timeout", format!("must not exceed the absolute lifetime, {absolute:?}")));
+        }
+        self.open_state()?.pending.idle_timeout = Some(idle);
+        Ok(())
+    }
+
+    /// How long this session may be idle; `None` without a stored session.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.state().loaded.as_ref().map(|loaded| loaded.record.idle_timeout)
+    }
+
+    /// How much of it was left when it was last read or changed; `None` without a stored session.
+    pub fn remaining(&self) -> Option<Duration> {
+        let state = self.state();
+        let Loaded { record, now } = state.loaded.as_ref()?;
+        Some(record.ends_at().duration_since(*now).unwrap_or_default())
+    }
+
+    /// Every field as the store held it when it was last read or changed: names and text, the reserved ones first.
+    /// The hashes of secrets are masked.
+    pub fn stored(&self) -> Vec<(String, String)> {
+        let mut stored = self.state().loaded.as_ref().map(|loaded| loaded.record.to_stored()).unwrap_or_default();
+        for (name, text) in &mut stored {
+            if self.format() == TokenFormat::Secret && [SECRET_HASH, PREVIOUS_SECRET_HASH].contains(&name.as_str()) {
+                *text = format!("({} characters, not shown)", text.len());
+            }
+        }
+        stored
+    }
+
+    /// Looks without extending: this request does not count as use of the session.
+    pub fn peek(&self) {
+        self.state().peeking = true;
+    }
+
+    fn check(&self, name: &str) -> Result<()> {
+        check_name(name, self.format())
+    }
+
+    fn format(&self) -> TokenFormat {
+        self.0.sessions.config().token_format
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, as long as it can still be changed.
+    fn open_state(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.over { Err(Error::head_sent()) } else { Ok(state) }
+    }
+}
+
+impl State {
+    /// A field's text with what this request has set.
+    fn text_of(&self, name: &str) -> Option<&str> {
+        match self.pending.of(name) {
+            Some(text) => text,
+            None => self.loaded.as_ref()?.record.fields.get(name).map(String::as_str),
+        }
+    }
+
+    /// Whether the session would still be within its limits. The store decides; this says it where the mistake is.
+    fn check_fits(&self, name: &str, text: &str, sessions: &Sessions) -> Result<()> {
+        let terms = sessions.config().terms();
+        let mut after = self.loaded.as_ref().map(|loaded| loaded.record.fields.clone()).unwrap_or_default();
+        after.extend(self.pending.set.clone());
+        after.retain(|name, _| !self.pending.remove.contains(name));
+        let is_new = after.insert(name.to_owned(), text.to_owned()).is_none();
+        if is_new && after.len() > terms.max_fields {
+            return Err(Error::too_large(
+                format!("field `{name}`"),
+                format!("would be one more than max_fields, {}", terms.max_fields),
+            ));
+        }
+        let bytes = crate::record::bytes(&after);
+        if bytes > terms.max_bytes {
+            let why = format!("would make the session {bytes} bytes; max_bytes is {}", terms.max_bytes);
+            return Err(Error::too_large(format!("field `{name}`"), why));
+        }
+        Ok(())
+    }
+}
+
+fn invalid_field(name: &str, why: &'static str) -> Error {
+    Error::invalid(format!("field `{name}`"), why)
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id();
+        f.debug_struct("Session").field("id", &id).finish_non_exhaustive()
+    }
+}

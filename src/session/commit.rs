@@ -1,0 +1,117 @@
+//! How a request's changes reach the store: tokens on their way are settled, deferred changes are committed.
+
+use super::{Candidate, CookieChange, Purpose, Session, State};
+use crate::delta::{Change, Delta};
+use crate::error::{Error, Result};
+use crate::record::Refusal;
+use crate::sessions::Sessions;
+use crate::store::{Applied, Loaded};
+
+impl Session {
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    /// Brings a token that is on its way to the store, if there is one. Asking again is harmless, so this is both how a
+    /// verb begins its work and how the next one finishes it when the future was dropped.
+    pub(super) async fn settle(&self) -> Result<()> {
+        let (candidate, presented) = {
+            let state = self.state();
+            (state.candidate.clone(), state.presented)
+        };
+        let Some(Candidate { token, purpose }) = candidate else {
+            return Ok(());
+        };
+        let answer = match &purpose {
+            Purpose::Create(new) => self.sessions().create(new).await?,
+            Purpose::Rotate => {
+                let presented = presented.ok_or_else(Error::gone)?;
+                let change = Change { rotate_to: token.presented().secret_hash, touch: true, ..Change::default() };
+                self.sessions().apply(&presented, &change).await?
+            }
+        };
+        // answered: whatever it says, there is nothing left to ask
+        self.state().candidate = None;
+        let loaded = self.accept(answer)?;
+        let mut state = self.state();
+        if let Purpose::Create(new) = &purpose {
+            let stored = Delta { set: new.fields.clone(), idle_timeout: new.idle_timeout, ..Delta::default() };
+            state.pending.forget(&stored);
+            tracing::debug!(target: "cloakroom", session = %new.presented.id, "created");
+        }
+        state.presented = Some(token.presented());
+        state.cookie = CookieChange::Set(token);
+        state.loaded = Some(loaded);
+        state.minted = true;
+        state.stale = false;
+        Ok(())
+    }
+
+    pub(super) fn accept(&self, answer: Applied) -> Result<Loaded> {
+        match answer {
+            Applied::Done(loaded) => Ok(loaded),
+            Applied::Refused(Refusal::Gone) => Err(Error::gone()),
+            Applied::Refused(Refusal::Conflict) => {
+                Err(Error::conflict("another request has changed the session meanwhile"))
+            }
+            Applied::Refused(Refusal::Invalid { field, why }) if field == "session" => {
+                Err(Error::too_large("the session", why))
+            }
+            Applied::Refused(Refusal::Invalid { field, why }) => Err(Error::invalid(format!("field `{field}`"), why)),
+        }
+    }
+
+    /// Stores what is pending, or touches if that is due, or does nothing.
+    pub(super) async fn commit_pending(&self) -> Result<()> {
+        let (pending, exists, touch) = {
+            let state = self.state();
+            (state.pending.clone(), state.loaded.is_some(), state.touch_is_due(self.sessions()))
+        };
+        if !exists {
+            return if pending.set.is_empty() { Ok(()) } else { self.create(pending.set).await };
+        }
+        if !pending.is_empty() {
+            self.change(pending.clone()).await?;
+            self.state().pending.forget(&pending);
+            return Ok(());
+        }
+        match touch.then(|| self.change(Delta::default())) {
+            None => Ok(()),
+            Some(touching) => touching.await.or_else(|error| {
+                // the visitor asked for nothing that failed; the next request touches again
+                tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "the session was not extended");
+                Ok(())
+            }),
+        }
+    }
+
+    /// Ends this request's part: nothing can be changed any more. The commit's error, and what to tell the browser.
+    pub(crate) async fn finish(&self, status: u16) -> (Result<()>, CookieChange) {
+        let _turn = self.0.turn.lock().await;
+        let settled = self.settle().await;
+        // a time-out inside (408) dropped the handler half-way, and what failed (5xx) must not leave half of it
+        let committed = if status >= 500 || status == 408 { Ok(()) } else { self.commit_pending().await };
+        let mut state = self.state();
+        state.over = true;
+        // nobody waits for what a dropped future began; its failure matters only if it stands in the commit's way
+        if let Err(error) = settled {
+            tracing::warn!(target: "cloakroom", %error, "a token that was on its way was not settled");
+        }
+        (committed, std::mem::take(&mut state.cookie))
+    }
+}
+
+impl State {
+    /// By the time since the last touch, not by what is left: near the absolute deadline that would touch on every
+    /// read. A new secret that was presented for the first time is confirmed by a touch. A record from the future was
+    /// kept alive by another program, and the store must look at its deadline.
+    fn touch_is_due(&self, sessions: &Sessions) -> bool {
+        let Some(Loaded { record, now }) = self.loaded.as_ref().filter(|_| !self.peeking) else {
+            return false;
+        };
+        let interval = sessions.config().touch_interval(record.idle_timeout);
+        let is_current = self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
+        let unconfirmed = record.previous.is_some_and(|held| held.until.is_none()) && is_current && !self.minted;
+        unconfirmed || now.duration_since(record.last_accessed_at).map_or(true, |since| since >= interval)
+    }
+}

@@ -1,0 +1,125 @@
+//! Where sessions hang: the contract that every store keeps.
+//!
+//! A store has a handful of verbs, each atomic. It never decides anything: what a change makes of a record is
+//! [`Record::apply`](crate::Record::apply), which a store calls, or, where the record lives elsewhere, repeats
+//! there to the letter (the scripts of [`Redis`]). Whether it does is what the
+//! `conformance` kit (feature `conformance`) asks.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use crate::config::Terms;
+use crate::delta::Change;
+use crate::error::StoreError;
+use crate::record::{Fields, Record, Refusal};
+use crate::token::{Presented, SessionId};
+
+mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+
+pub use memory::Memory;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisBuilder};
+
+/// A place that keeps sessions.
+///
+/// What must hold (the conformance kit checks all of it):
+///
+/// - Only [`create`](Store::create) makes a record. Every other verb on a session that is gone changes nothing.
+/// - Every verb is atomic: it happens entirely or not at all, and two at once happen one after the other.
+/// - A record goes away by itself when it expires: at its idle timeout or its absolute deadline.
+/// - Time is the store's own, never that of the application server.
+/// - `Err` means that the store failed. That a session is gone, or a change is refused, is an answer.
+/// - A future that is dropped at any point leaves the verb done or not done, nothing between.
+///
+/// Implementors write plain `async fn`.
+pub trait Store: Send + Sync + 'static {
+    /// Makes a session. Asked again with the same secret hash it answers as the first time.
+    fn create(&self, new: &NewSession, terms: &Terms) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+
+    /// Reads a session, if what is presented opens it.
+    fn load(
+        &self,
+        presented: &Presented,
+        terms: &Terms,
+    ) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
+
+    /// Changes a session, if what is presented opens it. A change that rotates to the secret that is already the
+    /// current one was made before: it is answered with success and made no second time.
+    fn apply(
+        &self,
+        presented: &Presented,
+        change: &Change,
+        terms: &Terms,
+    ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+
+    /// Ends sessions now, and says how many lived.
+    fn revoke(&self, target: &Target) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
+
+/// A session that is to be made.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its id, and the hash of its secret; without one it is a plain token.
+    pub presented: Presented,
+    /// The application's fields, as text.
+    pub fields: Fields,
+    /// Its own idle timeout in whole seconds, where it is not the configured one.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// A session as the store holds it, and the store's time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// What is stored.
+    pub record: Record,
+    /// When it was read, by the store's clock.
+    pub now: SystemTime,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// Made (now, or already when asked before): this is the session now.
+    Done(Loaded),
+    /// Not made, and why.
+    Refused(Refusal),
+}
+
+/// Whom a revocation means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// One session.
+    Session(SessionId),
+}
+
+/// A [`Store`] without its type, so that `Session` is not generic.
+pub(crate) trait AnyStore: Send + Sync {
+    fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied>;
+    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Option<Loaded>>;
+    fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied>;
+    fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64>;
+}
+
+pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+impl<S: Store> AnyStore for S {
+    fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied> {
+        Box::pin(Store::create(self, new, terms))
+    }
+
+    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Option<Loaded>> {
+        Box::pin(Store::load(self, presented, terms))
+    }
+
+    fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied> {
+        Box::pin(Store::apply(self, presented, change, terms))
+    }
+
+    fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64> {
+        Box::pin(Store::revoke(self, target))
+    }
+}

@@ -1,0 +1,174 @@
+//! Sessions in Redis or Valkey: one hash per session, readable with redis-cli, shared by all servers.
+//!
+//! A read is two plain commands in one flight; every change is one script, because a bare `HSET` on a session that
+//! was just revoked would bring it back without an expiry.
+
+use std::time::{Duration, SystemTime};
+
+use redis::{FromRedisValue, ScriptInvocation, Value};
+
+use super::{Applied, Loaded, NewSession, Store, Target};
+use crate::clock::from_millis;
+use crate::config::Terms;
+use crate::delta::{Change, Delta};
+use crate::error::{Result, StoreError};
+use crate::record::{self, Fields, Record, Refusal};
+use crate::token::{Presented, SecretHash};
+
+mod connect;
+mod keys;
+mod link;
+mod scripts;
+
+pub use connect::RedisBuilder;
+use keys::Prefix;
+use link::Link;
+use scripts::Scripts;
+
+/// Keeps sessions in Redis or Valkey. Cheap to clone: clones share one multiplexed connection.
+///
+/// A session is the hash `<prefix><session id>`; its expiry is Redis's own, and so is the clock.
+#[derive(Clone)]
+pub struct Redis {
+    link: Link,
+    prefix: Prefix,
+    scripts: std::sync::Arc<Scripts>,
+}
+
+impl Redis {
+    /// How to reach the server: `redis://[user:password@]host[:port][/db]` or `unix:///path/to/socket`.
+    pub fn builder(url: impl Into<String>) -> RedisBuilder {
+        RedisBuilder::new(url.into())
+    }
+
+    async fn run(&self, script: &mut ScriptInvocation<'_>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
+        let answer: Vec<Value> = self.link.ask(async |connection| script.invoke_async(connection).await).await?;
+        applied(answer, plain, terms)
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redis({}, {:?})", self.link, self.prefix)
+    }
+}
+
+impl Store for Redis {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+        if let Err(refusal) = record::check_size(&new.fields, terms) {
+            return Ok(Applied::Refused(refusal));
+        }
+        let idle = new.idle_timeout.unwrap_or(terms.idle_timeout).min(terms.absolute_lifetime);
+        let mut script = self.scripts.create.key(self.prefix.session(&new.presented.id));
+        script
+            .arg(text_of(new.presented.secret_hash.as_ref()))
+            .arg(idle.as_secs())
+            .arg(terms.absolute_lifetime.as_secs());
+        for (name, text) in &new.fields {
+            script.arg(name).arg(text);
+        }
+        self.run(&mut script, new.presented.secret_hash.is_none(), terms).await
+    }
+
+    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let key = self.prefix.session(&presented.id);
+        let mut flight = redis::pipe();
+        flight.hgetall(&key).pttl(&key).ignore_errors();
+        let (hash, remaining): (Value, i64) =
+            self.link.ask(async |connection| flight.query_async(connection).await).await?;
+        if let Value::ServerError(_) = hash {
+            tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
+            return Ok(None);
+        }
+        let fields = Fields::from_redis_value(hash)?;
+        let Ok(remaining) = u64::try_from(remaining) else {
+            return Ok(None); // gone meanwhile, or a foreign key without an expiry
+        };
+        let Some(record) = Record::from_stored(fields, presented.secret_hash.is_none(), terms) else {
+            tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no session");
+            return Ok(None);
+        };
+        let now = now_of(&record, Duration::from_millis(remaining));
+        Ok(record.admits(presented, now).then_some(Loaded { record, now }))
+    }
+
+    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+        let mut script = self.scripts.apply.key(self.prefix.session(&presented.id));
+        script
+            .arg(text_of(presented.secret_hash.as_ref()))
+            .arg(text_of(change.rotate_to.as_ref()))
+            .arg(u8::from(change.touch))
+            .arg(u8::from(change.confirm))
+            .arg(change.delta.idle_timeout.map_or(String::new(), |idle| idle.as_secs().to_string()))
+            .arg(terms.idle_timeout.as_secs())
+            .arg(terms.absolute_lifetime.as_secs())
+            .arg(terms.rotation_grace.as_secs())
+            .arg(terms.max_fields)
+            .arg(terms.max_bytes);
+        add_delta(&mut script, &change.delta);
+        self.run(&mut script, presented.secret_hash.is_none(), terms).await
+    }
+
+    async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
+        let Target::Session(id) = target;
+        let key = self.prefix.session(id);
+        self.link.ask(async |connection| redis::cmd("DEL").arg(&key).query_async(connection).await).await
+    }
+}
+
+/// Each list with its length before it.
+fn add_delta(script: &mut ScriptInvocation<'_>, delta: &Delta) {
+    script.arg(delta.expect.len());
+    for (name, text) in &delta.expect {
+        script.arg(name).arg(u8::from(text.is_some())).arg(text.as_deref().unwrap_or_default());
+    }
+    script.arg(delta.set.len());
+    for (name, text) in &delta.set {
+        script.arg(name).arg(text);
+    }
+    script.arg(delta.remove.len());
+    for name in &delta.remove {
+        script.arg(name);
+    }
+    script.arg(delta.add.len());
+    for (name, by) in &delta.add {
+        script.arg(name).arg(by);
+    }
+}
+
+fn text_of(hash: Option<&SecretHash>) -> &str {
+    hash.map_or("", SecretHash::as_str)
+}
+
+/// The server's time when it answered. Every expiry we set is the record's end, so the end less what remains is now.
+fn now_of(record: &Record, remaining: Duration) -> SystemTime {
+    record.ends_at().checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
+    let mut answer = answer.into_iter();
+    let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
+    let refused = match String::from_redis_value(next()?)?.as_str() {
+        "done" => {
+            let now = from_millis(u64::from_redis_value(next()?)?);
+            let fields = Fields::from_redis_value(next()?)?;
+            let record = Record::from_stored(fields, plain, terms);
+            let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
+            return Ok(Applied::Done(Loaded { record, now }));
+        }
+        "gone" => Refusal::Gone,
+        "conflict" => Refusal::Conflict,
+        "invalid" => {
+            let field = String::from_redis_value(next()?)?;
+            let why = match String::from_redis_value(next()?)?.as_str() {
+                "number" => record::NOT_A_COUNTER,
+                "overflow" => record::COUNTER_OVERFLOW,
+                "fields" => record::TOO_MANY_FIELDS,
+                _ => record::TOO_MANY_BYTES,
+            };
+            Refusal::Invalid { field, why }
+        }
+        _ => return Err(StoreError::unknown("a script answered something unknown")),
+    };
+    Ok(Applied::Refused(refused))
+}

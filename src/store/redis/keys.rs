@@ -1,0 +1,31 @@
+//! The names of keys. A key is made from a parsed id only, so nothing that a user sent can reach another key.
+
+use crate::error::{Error, Result};
+use crate::token::SessionId;
+
+const MAX_PREFIX: usize = 128;
+
+/// What every key of this store begins with, so that several applications share one server.
+#[derive(Debug, Clone)]
+pub(super) struct Prefix(String);
+
+impl Prefix {
+    pub(super) fn parse(text: &str) -> Result<Prefix> {
+        let refuse = |why: &'static str| Err(Error::config("prefix", why));
+        if text.is_empty() || text.len() > MAX_PREFIX {
+            refuse("must have 1 to 128 bytes")
+        } else if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            refuse("must be visible ASCII characters without spaces")
+        } else if text.contains(['*', '?', '[', ']', '^', '\\', '{', '}']) {
+            refuse("must not hold the glob characters *?[]^\\ or the braces {}, which steer SCAN and cluster slots")
+        } else if text.ends_with("user:") {
+            refuse("must not end in `user:`, where the index of a user's sessions stands")
+        } else {
+            Ok(Prefix(text.to_owned()))
+        }
+    }
+
+    pub(super) fn session(&self, id: &SessionId) -> String {
+        format!("{}{}", self.0, id.expose())
+    }
+}

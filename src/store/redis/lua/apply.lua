@@ -1,0 +1,133 @@
+-- Changes a session, if what is presented opens it: Record::apply, to the letter.
+-- KEYS[1]  the session
+-- ARGV     1 presented secret hash ('' = plain token) · 2 new secret hash ('' = no rotation) · 3 touch, 1 or 0
+--          4 whether the browser presented it, 1 or 0 · 5 new idle timeout, s ('' = unchanged)
+--          6 configured idle timeout, s · 7 absolute lifetime, s · 8 grace, s · 9 most fields · 10 most bytes
+--          then four lists, each its length first:
+--          expected (name, 1 or 0 for there or not, text) · set (name, text) · removed (name) · added (name, by)
+-- Answer   {'done', now, {name, text, ...}} · {'gone'} · {'conflict'} · {'invalid', field, reason}
+local key, secret, new_secret, touch = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
+local confirm, new_idle, configured_idle, absolute = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local grace, max_fields, max_bytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local plain = secret == ''
+local now = now_ms()
+
+local position = 10
+local function list_of(width)
+  position = position + 1
+  local items = {}
+  for i = 1, tonumber(ARGV[position]) do
+    items[i] = { unpack(ARGV, position + 1, position + width) }
+    position = position + width
+  end
+  return items
+end
+local expected, set, removed, added = list_of(3), list_of(2), list_of(1), list_of(2)
+
+-- 1. Whose session is it, and does it still live?
+local record = read(key)
+local created_at = record and from_iso(record.created_at)
+if not created_at or (not plain and not record.secret_hash) or record.ended then return { 'gone' } end
+local expires_at = not plain and whole_number(record.expires_at, 11) or math.floor(created_at / 1000) + absolute
+local remaining = redis.call('PTTL', key)
+if now >= expires_at * 1000 then
+  -- another program kept it alive beyond its absolute lifetime: it ends here
+  redis.call('DEL', key)
+  return { 'gone' }
+end
+if remaining < 0 then return { 'gone' } end
+if new_secret ~= '' and record.secret_hash == new_secret then return done(record, now) end
+local is_current = plain or record.secret_hash == secret
+if not is_current then
+  if record.previous_secret_hash ~= secret then return { 'gone' } end
+  if new_secret ~= '' then return { 'conflict' } end
+end
+
+-- 2. Is everything as expected?
+local is_reserved = {}
+for i = 1, plain and PLAIN_RESERVED or #RESERVED do is_reserved[RESERVED[i]] = true end
+for _, item in ipairs(expected) do
+  local there = record[item[1]]
+  if (item[2] == '1' and there ~= item[3]) or (item[2] == '0' and there) then return { 'conflict' } end
+end
+
+-- 3. The counters, by HINCRBY because Lua's numbers hold only 53 bits. It refuses what is no number, so it goes
+--    first; what it did is undone when something later does not fit.
+local undo = {}
+local function refuse(field, reason)
+  for name, text in pairs(undo) do
+    if text then redis.call('HSET', key, name, text) else redis.call('HDEL', key, name) end
+  end
+  return { 'invalid', field, reason }
+end
+local sums = {}
+for _, item in ipairs(added) do
+  local name = item[1]
+  local answer = redis.pcall('HINCRBY', key, name, item[2])
+  if type(answer) == 'table' and answer.err then
+    if string.find(answer.err, 'overflow') then return refuse(name, 'overflow') end
+    if string.find(answer.err, 'not an integer') then return refuse(name, 'number') end
+    return answer
+  end
+  undo[name] = record[name] or false
+  sums[name] = redis.call('HGET', key, name)
+end
+
+-- 4. Does it fit? A session that is too large already may be changed, but not grow.
+local function size()
+  local fields, bytes = 0, 0
+  for name, text in pairs(record) do
+    if not is_reserved[name] then
+      fields = fields + 1
+      bytes = bytes + #name + #text
+    end
+  end
+  return fields, bytes
+end
+local fields_before, bytes_before = size()
+local writes, deletes = {}, {}
+local function write(name, text)
+  record[name] = text
+  writes[#writes + 1] = name
+  writes[#writes + 1] = text
+end
+local function delete(name)
+  record[name] = nil
+  deletes[#deletes + 1] = name
+end
+for _, item in ipairs(set) do write(item[1], item[2]) end
+for _, item in ipairs(removed) do delete(item[1]) end
+for name, text in pairs(sums) do record[name] = text end
+local fields, bytes = size()
+if fields > fields_before or bytes > bytes_before then
+  if fields > max_fields then return refuse('session', 'fields') end
+  if bytes > max_bytes then return refuse('session', 'bytes') end
+end
+
+-- 5. The secret. Once the browser has the new one, the grace of the previous one begins.
+if new_secret ~= '' then
+  write('previous_secret_hash', secret)
+  write('secret_hash', new_secret)
+  write('rotated_at', string.format('%d', math.floor(now / 1000)))
+  delete('previous_until')
+elseif is_current and confirm and record.previous_secret_hash and not record.previous_until then
+  write('previous_until', string.format('%d', math.ceil(now / 1000) + grace))
+end
+if not plain and record.expires_at ~= string.format('%d', expires_at) then
+  write('expires_at', string.format('%d', expires_at))
+end
+
+-- 6. The lifetime, last: whatever was written before it, the key has an expiry.
+local ends = now + remaining
+if touch or new_idle then
+  local idle = whole_number(record.session_ttl, 9)
+  if not idle or idle == 0 then idle = configured_idle end
+  idle = math.min(new_idle or idle, absolute)
+  write('last_accessed_at', to_iso(now))
+  write('session_ttl', string.format('%d', idle))
+  ends = now + idle * 1000
+end
+if #deletes > 0 then redis.call('HDEL', key, unpack(deletes)) end
+if #writes > 0 then redis.call('HSET', key, unpack(writes)) end
+redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
+return done(record, now)

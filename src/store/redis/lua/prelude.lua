@@ -1,0 +1,86 @@
+-- What every script begins with: the server's time, how a record writes it, and which fields are ours.
+
+-- The reserved names, the three of the plain layout first (record.rs has the same list; a test compares them).
+local RESERVED = { 'created_at', 'last_accessed_at', 'session_ttl', 'expires_at', 'secret_hash',
+  'previous_secret_hash', 'previous_until', 'rotated_at', 'user_id', 'auth_time', 'device', 'ip', 'ended' }
+local PLAIN_RESERVED = 3
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Days since 1970 and back: https://howardhinnant.github.io/date_algorithms.html
+local function days_of(year, month, day)
+  if month <= 2 then year = year - 1 end
+  local era = math.floor(year / 400)
+  local year_of_era = year - era * 400
+  local day_of_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
+  local day_of_era = year_of_era * 365 + math.floor(year_of_era / 4) - math.floor(year_of_era / 100) + day_of_year
+  return era * 146097 + day_of_era - 719468
+end
+
+local function date_of(days)
+  days = days + 719468
+  local era = math.floor(days / 146097)
+  local day_of_era = days - era * 146097
+  local year_of_era = math.floor((day_of_era - math.floor(day_of_era / 1460) + math.floor(day_of_era / 36524)
+    - math.floor(day_of_era / 146096)) / 365)
+  local day_of_year = day_of_era - (365 * year_of_era + math.floor(year_of_era / 4) - math.floor(year_of_era / 100))
+  local shifted_month = math.floor((5 * day_of_year + 2) / 153)
+  local day = day_of_year - math.floor((153 * shifted_month + 2) / 5) + 1
+  local month = shifted_month < 10 and shifted_month + 3 or shifted_month - 9
+  return year_of_era + era * 400 + (month <= 2 and 1 or 0), month, day
+end
+
+-- Milliseconds as 2026-04-02T12:34:56.789+00:00.
+local function to_iso(ms)
+  local seconds = math.floor(ms / 1000)
+  local year, month, day = date_of(math.floor(seconds / 86400))
+  local rest = seconds % 86400
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d+00:00', year, month, day,
+    math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60, ms % 1000)
+end
+
+-- Milliseconds of an ISO 8601 time with any offset, without one in UTC; nil for anything else.
+local function from_iso(text)
+  local year, month, day, hour, minute, second, rest =
+    string.match(text or '', '^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d)(.*)$')
+  if not year then return nil end
+  local fraction, zone = string.match(rest, '^%.(%d+)(.*)$')
+  zone = zone or rest
+  local offset = 0
+  if zone ~= '' and zone ~= 'Z' then
+    local sign, hours, minutes = string.match(zone, '^([+-])(%d%d):?(%d%d)$')
+    if not sign then return nil end
+    offset = (hours * 60 + minutes) * (sign == '-' and -60 or 60)
+  end
+  local seconds = days_of(tonumber(year), tonumber(month), tonumber(day)) * 86400
+    + hour * 3600 + minute * 60 + second - offset
+  return seconds * 1000 + (fraction and tonumber((fraction .. '00'):sub(1, 3)) or 0)
+end
+
+-- A whole number that another program may have written, or nil.
+local function whole_number(text, most_digits)
+  if text and #text <= most_digits and string.match(text, '^%d+$') then return tonumber(text) end
+  return nil
+end
+
+-- The hash at a key as a table; nil where there is none, or something of another type.
+local function read(key)
+  local flat = redis.pcall('HGETALL', key)
+  if flat.err or #flat == 0 then return nil end
+  local record = {}
+  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
+  return record
+end
+
+-- The answer: what was done, the server's time, and the record as it is now.
+local function done(record, now)
+  local flat = {}
+  for name, text in pairs(record) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = text
+  end
+  return { 'done', now, flat }
+end

@@ -1,0 +1,292 @@
+//! The token that the browser carries, and the two halves of it that the server knows.
+//!
+//! Besides `cookie.rs` this is the only file that touches a raw token.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::error::{Error, Result};
+
+const ID_BYTES: usize = 16;
+const SECRET_BYTES: usize = 32;
+/// Characters of an id beside a secret: 16 bytes in base64url.
+const ID_LEN: usize = 22;
+/// Characters of 32 bytes in base64url: a secret, a secret hash, a plain token.
+const LONG_LEN: usize = 43;
+/// What is shown of an id that is itself the secret.
+const SHOWN_OF_PLAIN: usize = 8;
+
+/// What the browser carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TokenFormat {
+    /// `<id>.<secret>`: the store knows the id and the SHA-256 of the secret, so that neither a stolen
+    /// dump of the store nor a log opens a session. The default.
+    #[default]
+    Secret,
+    /// The session id alone (32 random bytes, 43 characters), as the Redis tutorials store it, for sharing
+    /// sessions with applications that follow them.
+    ///
+    /// It gives up: secrets hashed at rest (whoever reads the store can take over every session),
+    /// rotation, sign-in with its index of a user's sessions, and CSRF tokens.
+    Plain,
+}
+
+/// The public half of a token: it names the session in the store, in logs, in device lists.
+///
+/// Knowing it grants nothing, unless it is a [plain token](TokenFormat::Plain): then it *is* the secret, and
+/// `Display` and `Debug` show its first eight characters only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    text: [u8; LONG_LEN],
+    len: u8,
+}
+
+impl SessionId {
+    fn from_text(text: &str) -> SessionId {
+        let mut buffer = [0; LONG_LEN];
+        buffer[..text.len()].copy_from_slice(text.as_bytes());
+        SessionId { text: buffer, len: text.len() as u8 }
+    }
+
+    /// Parses an id of either format, strictly.
+    ///
+    /// # Errors
+    /// An error that names the two shapes when the text is neither.
+    pub fn parse(text: &str) -> Result<SessionId> {
+        let shaped = match text.len() {
+            ID_LEN => is_canonical::<ID_BYTES>(text),
+            LONG_LEN => is_canonical::<SECRET_BYTES>(text),
+            _ => false,
+        };
+        if shaped {
+            Ok(SessionId::from_text(text))
+        } else {
+            Err(Error::invalid("session id", "must be 22 (or, with plain tokens, 43) characters of base64url"))
+        }
+    }
+
+    /// The whole id, for a store to make its key from. With plain tokens this is the secret: never log it.
+    pub fn expose(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len as usize]).expect("ids are ASCII")
+    }
+
+    /// Whether this id is itself the secret ([`TokenFormat::Plain`]).
+    pub fn is_plain(&self) -> bool {
+        self.len as usize == LONG_LEN
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_plain() {
+            false => f.write_str(self.expose()),
+            true => write!(f, "{}…", &self.expose()[..SHOWN_OF_PLAIN]),
+        }
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
+}
+
+/// SHA-256 of a secret, base64url, 43 characters: the only form of it that a store ever sees.
+///
+/// Compared in constant time, so that a store's answer tells nothing about how much of it was right.
+#[derive(Clone, Copy)]
+pub struct SecretHash([u8; LONG_LEN]);
+
+impl SecretHash {
+    /// Reads a hash back from a store. `None` when it is not 43 characters of canonical base64url.
+    pub fn parse(text: &str) -> Option<SecretHash> {
+        is_canonical::<SECRET_BYTES>(text).then(|| SecretHash(text.as_bytes().try_into().expect("43 characters")))
+    }
+
+    /// The hash as text, for a store to keep.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hashes are ASCII")
+    }
+}
+
+impl PartialEq for SecretHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SecretHash {}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(…)")
+    }
+}
+
+/// What a request presents to a store: the session id and the hash of the secret.
+///
+/// Without a secret hash it is a [plain token](TokenFormat::Plain).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presented {
+    /// Which session.
+    pub id: SessionId,
+    /// The proof; `None` with plain tokens, where the id is the secret.
+    pub secret_hash: Option<SecretHash>,
+}
+
+/// The secret that the browser carries. Never stored, never logged, never in a URL.
+#[derive(Clone)]
+pub(crate) struct Token {
+    text: String,
+    presented: Presented,
+}
+
+impl Token {
+    /// Mints a token from the operating system's random source.
+    pub(crate) fn mint(format: TokenFormat) -> Result<Token> {
+        let id = match format {
+            TokenFormat::Secret => random_text::<ID_BYTES>()?,
+            TokenFormat::Plain => return Ok(Token::plain(&random_text::<SECRET_BYTES>()?)),
+        };
+        Token::with_new_secret(&SessionId::from_text(&id))
+    }
+
+    /// The same session id with a new secret: what rotation hands out.
+    pub(crate) fn with_new_secret(id: &SessionId) -> Result<Token> {
+        Ok(Token::keyed(id.expose(), &random_text::<SECRET_BYTES>()?))
+    }
+
+    /// Parses what a cookie holds. Anything but the exact canonical form is `None`: no I/O follows.
+    pub(crate) fn parse(format: TokenFormat, value: &[u8]) -> Option<Token> {
+        let text = std::str::from_utf8(value).ok()?;
+        match format {
+            TokenFormat::Secret => {
+                let (id, secret) = text.split_once('.')?;
+                (is_canonical::<ID_BYTES>(id) && is_canonical::<SECRET_BYTES>(secret)).then(|| Token::keyed(id, secret))
+            }
+            TokenFormat::Plain => is_canonical::<SECRET_BYTES>(text).then(|| Token::plain(text)),
+        }
+    }
+
+    fn keyed(id: &str, secret: &str) -> Token {
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(secret.as_bytes()));
+        let secret_hash = SecretHash::parse(&hash);
+        Token { text: format!("{id}.{secret}"), presented: Presented { id: SessionId::from_text(id), secret_hash } }
+    }
+
+    fn plain(id: &str) -> Token {
+        Token { text: id.to_owned(), presented: Presented { id: SessionId::from_text(id), secret_hash: None } }
+    }
+
+    pub(crate) fn presented(&self) -> Presented {
+        self.presented
+    }
+
+    /// The raw token, for `cookie.rs` to put into `Set-Cookie`.
+    pub(crate) fn expose(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.as_bytes().ct_eq(other.text.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({}, …)", self.presented.id)
+    }
+}
+
+fn random_text<const N: usize>() -> Result<String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| Error::no_randomness())?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Whether `text` is exactly `N` bytes in base64url without padding; the engine refuses non-canonical tails.
+fn is_canonical<const N: usize>(text: &str) -> bool {
+    let mut bytes = [0; N];
+    text.len() == (N * 4).div_ceil(3) && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).is_ok_and(|n| n == N)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_minted_token_is_an_id_of_22_and_a_secret_of_43_characters() {
+        let token = Token::mint(TokenFormat::Secret).unwrap();
+        let (id, secret) = token.expose().split_once('.').unwrap();
+        assert_eq!((id.len(), secret.len()), (22, 43));
+        assert_eq!(Token::parse(TokenFormat::Secret, token.expose().as_bytes()), Some(token));
+    }
+
+    #[test]
+    fn a_million_tokens_are_all_different() {
+        let mut seen = HashSet::with_capacity(1_000_000);
+        for _ in 0..1_000_000 {
+            let token = Token::mint(TokenFormat::Plain).unwrap();
+            assert!(seen.insert(token.presented().id));
+        }
+    }
+
+    #[test]
+    fn only_the_exact_canonical_form_parses() {
+        let good = Token::mint(TokenFormat::Secret).unwrap().expose().to_owned();
+        let (id, secret) = good.split_once('.').unwrap();
+        let last = |text: &str, c: char| format!("{}{c}", &text[..text.len() - 1]);
+        let cases: Vec<Vec<u8>> = vec![
+            b"".to_vec(),
+            b".".to_vec(),
+            good[..65].into(),
+            format!("{good}A").into(),
+            format!("\"{good}\"").into(),
+            format!("{good}=").into(),
+            format!("{id}.{}", last(secret, '+')).into(),
+            format!("{id}.{}", last(secret, '/')).into(),
+            // 43 characters carry 258 bits: the last one must leave the two spare bits at zero
+            format!("{id}.{}", last(secret, 'B')).into(),
+            format!("{}.{secret}", last(id, 'B')).into(),
+            id.into(),
+            secret.into(),
+            Token::parse(TokenFormat::Secret, good.as_bytes())
+                .unwrap()
+                .presented()
+                .secret_hash
+                .unwrap()
+                .as_str()
+                .into(),
+            "A".repeat(8192).into(),
+            [b"\0", &good.as_bytes()[1..]].concat(),
+            [b"\xff", &good.as_bytes()[1..]].concat(),
+            [b"\r\n", &good.as_bytes()[2..]].concat(),
+            good.replace('.', ":").into(),
+        ];
+        for case in cases {
+            assert_eq!(Token::parse(TokenFormat::Secret, &case), None, "{}", String::from_utf8_lossy(&case));
+        }
+    }
+
+    #[test]
+    fn debug_and_display_show_no_secret() {
+        let keyed = Token::mint(TokenFormat::Secret).unwrap();
+        let plain = Token::mint(TokenFormat::Plain).unwrap();
+        let secret = keyed.expose().split_once('.').unwrap().1.to_owned();
+        let shown =
+            format!("{keyed:?} {plain:?} {:?} {:?} {}", keyed.presented(), plain.presented(), plain.presented().id);
+        assert!(shown.contains(keyed.presented().id.expose()));
+        assert!(!shown.contains(&secret));
+        assert!(!shown.contains(&plain.expose()[..9]));
+        assert!(!shown.contains(keyed.presented().secret_hash.unwrap().as_str()));
+    }
+}

@@ -1,0 +1,156 @@
+//! A real redis-server of a test's own: on a free loopback port, stopped when it is dropped.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server that keeps nothing. Fails, and says how to get one, where there is none.
+    pub fn start() -> RedisServer {
+        RedisServer::start_with(&[])
+    }
+
+    /// The same with more settings, each as on redis-server's command line.
+    pub fn start_with(settings: &[&str]) -> RedisServer {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let port = free_port();
+        let child = spawn(port, &dir, settings);
+        let server = RedisServer { child, port, dir };
+        server.wait_until_it_answers();
+        server
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// A connection to look with, as redis-cli would.
+    pub fn client(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().expect("the test's redis-server answers")
+    }
+
+    /// Kills the server; what it had not written to disk is lost.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Stops the server after it has written everything to disk.
+    pub fn shutdown(&mut self) {
+        let _: Result<(), _> = redis::cmd("SHUTDOWN").arg("SAVE").query(&mut self.client());
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again on the same port, with what it had written to disk.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.port, &self.dir, &[]);
+        self.wait_until_it_answers();
+    }
+
+    /// Halts the process, as a machine that hangs: connections stay open, nothing answers.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// From now on, records the commands that clients send.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::start(self)
+    }
+
+    fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(done.expect("kill runs").success());
+    }
+
+    fn wait_until_it_answers(&self) {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(30) {
+            let answer = redis::Client::open(self.url()).unwrap().get_connection();
+            if answer.is_ok_and(|mut connection| redis::cmd("PING").query::<String>(&mut connection).is_ok()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("redis-server on port {} did not answer within 30 s", self.port);
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn spawn(port: u16, dir: &tempfile::TempDir, settings: &[&str]) -> Child {
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no", "--dir"])
+        .arg(dir.path())
+        .args(settings)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("these tests need redis-server: `apt-get install redis-server`, or run ./test, which installs it")
+}
+
+/// The commands that clients send, as MONITOR shows them. What scripts call is left out: it costs no round trip.
+pub struct Monitor {
+    lines: BufReader<TcpStream>,
+    port: u16,
+}
+
+const END: &str = "end-of-monitoring";
+
+impl Monitor {
+    fn start(server: &RedisServer) -> Monitor {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("the server answers");
+        stream.write_all(b"MONITOR\r\n").unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut ok = String::new();
+        lines.read_line(&mut ok).unwrap();
+        assert_eq!(ok.trim(), "+OK");
+        Monitor { lines, port: server.port }
+    }
+
+    /// The names of the commands since the last call, in order.
+    pub fn commands(&mut self) -> Vec<String> {
+        self.lines().into_iter().map(|line| line.split('"').nth(1).unwrap_or_default().to_uppercase()).collect()
+    }
+
+    /// The lines since the last call, with every argument.
+    pub fn lines(&mut self) -> Vec<String> {
+        let mut marker = TcpStream::connect(("127.0.0.1", self.port)).expect("the server answers");
+        marker.write_all(format!("ECHO {END}\r\n").as_bytes()).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.lines.read_line(&mut line).expect("MONITOR goes on") > 0, "the server hung up");
+            if line.contains(END) {
+                return seen;
+            }
+            if !line.contains(" lua] ") {
+                seen.push(line.trim().trim_start_matches('+').to_owned());
+            }
+        }
+    }
+}
