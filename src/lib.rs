@@ -12,6 +12,7 @@ mod field;
 mod record;
 mod session;
 mod sessions;
+pub mod guide;
 pub mod store;
 mod token;
 mod value;
