@@ -19,7 +19,7 @@ pub(crate) struct StoreFlags {
     #[arg(long, value_enum, conflicts_with_all = ["redis_url", "redis_host", "redis_port"])]
     store: Option<StoreName>,
 
-    /// Redis or Valkey, as redis://[[user]:password@]host[:port][/db]; better in REDIS_URL when it holds a password
+    /// Redis or Valkey, as redis://user:password@host:port/db; with a password better in REDIS_URL
     #[arg(long, value_name = "URL", conflicts_with_all = ["redis_host", "redis_port"])]
     redis_url: Option<String>,
 
@@ -196,7 +196,10 @@ mod tests {
             ("redis://[::1]:7000", "redis-cli -h ::1 -p 7000"),
             ("redis://:hunter2@127.0.0.1", "redis-cli --askpass"),
             ("redis://ann%20a:hunter2@127.0.0.1", "redis-cli --user 'ann a' --askpass"),
-            ("unix:///run/redis.sock?db=2&user=ann&pass=hunter2", "redis-cli -s /run/redis.sock -n 2 --user ann --askpass"),
+            (
+                "unix:///run/redis.sock?db=2&user=ann&pass=hunter2",
+                "redis-cli -s /run/redis.sock -n 2 --user ann --askpass",
+            ),
         ];
         for (url, line) in cases {
             assert_eq!(redis(url).redis_cli(), line, "{url}");
