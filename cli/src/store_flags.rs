@@ -196,7 +196,10 @@ mod tests {
             ("redis://[::1]:7000", "redis-cli -h ::1 -p 7000"),
             ("redis://:hunter2@127.0.0.1", "redis-cli --askpass"),
             ("redis://ann%20a:hunter2@127.0.0.1", "redis-cli --user 'ann a' --askpass"),
-            ("unix:///run/redis.sock?db=2&user=ann&pass=hunter2", "redis-cli -s /run/redis.sock -n 2 --user ann --askpass"),
+            (
+                "unix:///run/redis.sock?db=2&user=ann&pass=hunter2",
+                "redis-cli -s /run/redis.sock -n 2 --user ann --askpass",
+            ),
         ];
         for (url, line) in cases {
             assert_eq!(redis(url).redis_cli(), line, "{url}");

@@ -22,18 +22,20 @@ impl Session {
         self.check(field.name())?;
         let _turn = self.turn().await?;
         let name = field.name().to_owned();
+        let pending = self.state().pending.of(&name).map(|text| text.map(str::to_owned));
+        let start = match &pending {
+            Some(text) => Some(text.as_deref().unwrap_or("0")),
+            None => (!self.exists()).then_some("0"),
+        };
         let mut delta = Delta::default();
-        match self.state().pending.of(&name).map(|text| text.map(str::to_owned)) {
+        match start {
             None => drop(delta.add.insert(name.clone(), by)),
-            Some(text) => {
-                let sum = sum(&name, text.as_deref().unwrap_or("0"), by)?;
-                drop(delta.set.insert(name.clone(), sum.to_string()));
-            }
+            Some(text) => drop(delta.set.insert(name.clone(), sum(&name, text, by)?.to_string())),
         }
         if self.exists() {
             self.change(delta).await?;
         } else {
-            self.create(Fields::from([(name.clone(), by.to_string())])).await?;
+            self.create(delta.set).await?;
         }
         let mut state = self.state();
         state.pending.set.remove(&name);

@@ -91,6 +91,39 @@ async fn a_value_of_another_type_counts_as_none_and_try_get_names_the_field() {
 }
 
 #[tokio::test]
+async fn a_pending_set_counts_before_an_increment() {
+    async fn count(session: Session) -> Result<String, Error> {
+        session.set(COUNT, &5)?;
+        Ok(session.increment(COUNT, 2).await?.to_string())
+    }
+    async fn count_from_nothing(session: Session) -> Result<String, Error> {
+        session.remove(COUNT)?;
+        Ok(session.increment(COUNT, 2).await?.to_string())
+    }
+    async fn read(session: Session) -> Result<String, Error> {
+        Ok(session.get(COUNT)?.unwrap_or_default().to_string())
+    }
+    on_each_store(async |place| {
+        let app = Router::new()
+            .route("/set", get(count))
+            .route("/remove", get(count_from_nothing))
+            .route("/read", get(read))
+            .layer(place.sessions().layer());
+        for kind in ["a visitor without a session", "one with a session"] {
+            let browser = Browser::new(app.clone());
+            if kind == "one with a session" {
+                browser.visit("/remove").await;
+            }
+            assert_eq!(browser.visit("/set").await.body, "7", "{kind}");
+            assert_eq!(browser.visit("/read").await.body, "7", "{kind}");
+            assert_eq!(browser.visit("/remove").await.body, "2", "{kind}");
+            assert_eq!(browser.visit("/read").await.body, "2", "{kind}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn parallel_increments_in_one_request_add_up_and_make_one_session() {
     async fn count(session: Session) -> Result<String, Error> {
         let one = async || session.increment(COUNT, 1).await;
