@@ -89,9 +89,10 @@ impl Config {
         &self.terms
     }
 
-    /// How long after the last touch a request touches again.
+    /// How long after the last touch a request touches again. A session whose own idle timeout is below the configured
+    /// interval would otherwise end while it is in use.
     pub(crate) fn touch_interval(&self, idle_timeout: Duration) -> Duration {
-        self.touch_interval.unwrap_or(idle_timeout / 10)
+        self.touch_interval.filter(|interval| *interval < idle_timeout).unwrap_or(idle_timeout / 10)
     }
 }
 

@@ -242,3 +242,15 @@ async fn a_session_may_have_its_own_idle_timeout_from_a_second_to_the_absolute_l
     place.clock.advance(Duration::from_secs(1));
     assert_eq!(browser.visit("/peek").await.body, "false");
 }
+
+#[tokio::test]
+async fn a_session_in_use_lives_on_although_its_own_idle_timeout_is_below_the_touch_interval() {
+    let place = Place::memory();
+    let browser = Browser::new(timed(&place.sessions_with(Config::builder().touch_interval(5 * MINUTE))));
+    browser.visit("/write").await;
+    browser.visit("/ttl/60").await;
+    for _ in 0..10 {
+        place.clock.advance(Duration::from_secs(20));
+        assert_eq!(browser.visit("/read").await.body, "true");
+    }
+}
