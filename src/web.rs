@@ -106,8 +106,10 @@ impl Finish {
 impl Headers {
     fn into_pairs(self, present: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         let mut pairs = Vec::new();
-        let varies = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"cookie") || value == "*";
-        if self.read && !present.get_all(header::VARY).iter().any(varies) {
+        let mut varies = present.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        let covers =
+            |name: &[u8]| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"cookie");
+        if self.read && !varies.any(covers) {
             pairs.push((header::VARY, HeaderValue::from_static("Cookie")));
         }
         if let Some(cookie) = self.set_cookie {

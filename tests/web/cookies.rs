@@ -192,6 +192,7 @@ async fn vary_joins_what_the_application_has_set() {
     assert_eq!(browser.visit("/vary/Accept").await.all(VARY), ["Accept", "Cookie"]);
     assert_eq!(browser.visit("/vary/*").await.all(VARY), ["*"]);
     assert_eq!(browser.visit("/vary/cookie").await.all(VARY), ["cookie"]);
+    assert_eq!(browser.visit("/vary/Accept,%20Cookie").await.all(VARY), ["Accept, Cookie"]);
 }
 
 #[tokio::test]
