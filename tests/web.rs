@@ -4,6 +4,11 @@ mod support;
 
 mod web {
     mod cookies;
+    mod failing_store;
     mod fields;
+    mod late;
+    mod layers;
     mod lazy;
+    mod signing_out;
+    mod statuses;
 }
