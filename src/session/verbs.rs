@@ -64,7 +64,8 @@ impl Session {
     }
 
     /// Ends the session, on the server first, and takes the cookie away. At once: one round trip. What is set afterwards
-    /// belongs to a new session.
+    /// belongs to a new session. Where the session has just ended anyway the cookie stays: the browser may already
+    /// have that of the next one.
     ///
     /// # Errors
     /// The store's: then the session may live on. [`is_gone`](Error::is_gone) when the request came with a stale token:
@@ -76,9 +77,10 @@ impl Session {
             self.state().pending = Delta::default();
             return answer;
         };
-        self.sessions().revoke_target(&Target::Session(id)).await?;
+        let ended = self.sessions().revoke_target(&Target::Session(id)).await?;
+        let cookie = if ended > 0 { CookieChange::Remove } else { CookieChange::None };
         let mut state = self.state();
-        *state = State { cookie: CookieChange::Remove, peeking: state.peeking, ..State::default() };
+        *state = State { cookie, peeking: state.peeking, ..State::default() };
         Ok(())
     }
 

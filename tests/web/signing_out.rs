@@ -116,6 +116,18 @@ async fn a_session_made_and_ended_in_one_request_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_sign_out_that_ended_nothing_leaves_the_cookie_which_may_be_a_fresher_one() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        browser.visit("/write").await;
+        let answer = browser.visit("/ended_elsewhere_then_sign_out").await;
+        assert_eq!(answer.set_cookie(), None);
+        assert_eq!(browser.visit("/read").await.body, "");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_session_revoked_by_its_id_is_gone_for_the_browser_too() {
     on_each_store(async |place| {
         let sessions = place.sessions();
