@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -58,6 +58,25 @@ async fn a_write_after_the_head_has_left_is_an_error() {
         assert_eq!(session.get(NAME).unwrap().as_deref(), Some("in time"), "reading is still fine");
         assert!(place.store.asked().is_empty());
         assert_eq!(browser.visit("/show").await.body, "\"in time\" 0");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_first_loaded_after_the_head_has_left_cannot_be_written_either() {
+    on_each_store(async |place| {
+        let kept: Arc<Mutex<Option<Extensions>>> = Arc::default();
+        let keep = kept.clone();
+        let leak = async move |request: Request| *keep.lock().unwrap() = Some(request.extensions().clone());
+        let browser = Browser::new(app(&place.sessions(), Router::new().route("/leak", get(leak))));
+        browser.visit("/write").await;
+        browser.visit("/leak").await;
+
+        let extensions = kept.lock().unwrap().take().unwrap();
+        let session = Session::load(&extensions).await.unwrap();
+        assert_eq!(session.get(NAME).unwrap().as_deref(), Some("andrew"));
+        assert!(session.set(NAME, "lost in silence").is_err());
+        assert!(session.increment(COUNT, 1).await.is_err());
     })
     .await;
 }
