@@ -131,6 +131,6 @@ impl Session {
 
 fn sum(name: &str, text: &str, by: i64) -> Result<i64> {
     let invalid = |why| Error::invalid(format!("field `{name}`"), why);
-    let value: i64 = text.parse().map_err(|_| invalid(crate::record::NOT_A_COUNTER))?;
+    let value = crate::record::counter(text).ok_or_else(|| invalid(crate::record::NOT_A_COUNTER))?;
     value.checked_add(by).ok_or_else(|| invalid(crate::record::COUNTER_OVERFLOW))
 }

@@ -36,13 +36,6 @@ async fn stored(session: Session) -> String {
     format!("{fields:?}")
 }
 
-/// The names of everything that is stored.
-async fn all(session: Session) -> String {
-    let mut names: Vec<_> = session.stored().into_iter().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    names.join(" ")
-}
-
 /// A browser whose session holds `name = andrew` and `count = 3`, at an application with one more route, `/try`.
 async fn browser_at<H, T>(sessions: &Sessions, attempt: H) -> Browser
 where
@@ -217,6 +210,27 @@ async fn an_increment_that_makes_no_sense_is_an_error_and_the_field_stays() {
         let browser = browser_at(&place.sessions(), attempt).await;
         browser.visit("/try").await;
         assert_eq!(browser.visit("/stored").await.body, INTACT);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pending_value_is_a_number_exactly_when_a_stored_one_is() {
+    let odd = ["007", "+7", "-0", " 7", "7.0", "1e3", "", "9223372036854775808"];
+    on_each_store(async |place| {
+        let attempt = async move |session: Session| {
+            for text in odd {
+                let field = Field::<String>::named("odd");
+                session.set(field, text)?;
+                let pending = session.increment(Field::named("odd"), 1).await.map_err(|error| error.to_string());
+                session.commit().await?;
+                let stored = session.increment(Field::named("odd"), 1).await.map_err(|error| error.to_string());
+                assert!(pending.is_err(), "{text:?}: {pending:?}");
+                assert_eq!(pending, stored, "{text:?}");
+            }
+            Ok::<_, Error>(())
+        };
+        browser_at(&place.sessions(), attempt).await.visit("/try").await;
     })
     .await;
 }
