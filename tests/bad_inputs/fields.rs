@@ -198,6 +198,26 @@ async fn two_requests_that_each_fit_do_not_exceed_the_limit_together() {
 }
 
 #[tokio::test]
+async fn a_session_larger_than_a_lowered_limit_may_shrink_but_not_grow() {
+    let grow = async |session: Session| session.set(NAME, "x".repeat(1000).as_str());
+    let shrink = async |session: Session| session.set(NAME, "x".repeat(500).as_str());
+    on_each_store(async |place| {
+        let browser = browser_at(&place.sessions(), grow).await;
+        browser.visit("/try").await;
+        let lowered = place.sessions_with(Config::builder().max_bytes(100).max_fields(1));
+        let app =
+            Router::new().route("/grow", get(async |session: Session| session.set(NAME, "x".repeat(2000).as_str())));
+        let app = app.route("/shrink", get(shrink)).route("/stored", get(stored)).layer(lowered.layer());
+        let browser = browser.at(app);
+        assert_eq!(browser.get("/grow").await.status, 413);
+        browser.visit("/shrink").await;
+        let body = browser.visit("/stored").await.body;
+        assert!(body.contains(&"x".repeat(500)) && !body.contains(&"x".repeat(501)), "{body}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_increment_that_makes_no_sense_is_an_error_and_the_field_stays() {
     let attempt = async |session: Session| {
         let error = session.increment(Field::named("name"), 1).await.unwrap_err();
