@@ -19,6 +19,9 @@ async fn an_address_that_cannot_be_right_is_refused_with_the_reason_and_without_
         ("u:hunter2@127.0.0.1", "scheme"),
         ("hunter2", "not a URL"),
         ("redis://u:hunter2@127.0.0.1:notaport", "not a URL"),
+        ("redis://u:hunter2@127.0.0.1/hunter2", "database number"),
+        // an unescaped slash ends the password early
+        ("redis://u:12/hunter2@127.0.0.1", "plain text"),
         ("", "not a URL"),
     ];
     for (url, reason) in cases {
