@@ -89,9 +89,10 @@ impl Config {
         &self.terms
     }
 
-    /// How long after the last touch a request touches again.
+    /// How long after the last touch a request touches again. A session whose own idle timeout is below the configured
+    /// interval would otherwise end while it is in use.
     pub(crate) fn touch_interval(&self, idle_timeout: Duration) -> Duration {
-        self.touch_interval.unwrap_or(idle_timeout / 10)
+        self.touch_interval.filter(|interval| *interval < idle_timeout).unwrap_or(idle_timeout / 10)
     }
 }
 
@@ -278,8 +279,13 @@ impl CookieSettings {
         if !self.path.starts_with('/') || !is_attribute(&self.path) {
             return Err(Error::config("cookie_path", "must begin with / and hold neither space nor `;`"));
         }
-        if self.domain.as_deref().is_some_and(|domain| !is_attribute(domain) || domain.contains('/')) {
-            return Err(Error::config("cookie_domain", "must be a host name"));
+        let is_host = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 254
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+        };
+        if self.domain.as_deref().is_some_and(|domain| !is_host(domain)) {
+            return Err(Error::config("cookie_domain", "must be a host name: letters, digits, `-` and `.`"));
         }
         if let Some(age) = self.max_age
             && (age.as_secs() == 0 || age > MAX_COOKIE_AGE)

@@ -275,8 +275,7 @@ fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refu
     for (name, by) in &delta.add {
         let invalid = |why| Refusal::Invalid { field: name.clone(), why };
         let text = after.get(name).map_or("0", String::as_str);
-        // "007" and "+7" are refused as Redis refuses them: what is a number must be one everywhere
-        let value = text.parse::<i64>().ok().filter(|value| value.to_string() == text).ok_or(invalid(NOT_A_COUNTER))?;
+        let value = counter(text).ok_or(invalid(NOT_A_COUNTER))?;
         let sum = value.checked_add(*by).ok_or(invalid(COUNTER_OVERFLOW))?;
         after.insert(name.clone(), sum.to_string());
     }
@@ -285,6 +284,11 @@ fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refu
         check_size(&after, terms)?;
     }
     Ok(after)
+}
+
+/// The value of a counter. "007" and "+7" are refused as Redis refuses them: what is a number must be one everywhere.
+pub(crate) fn counter(text: &str) -> Option<i64> {
+    text.parse::<i64>().ok().filter(|value| value.to_string() == text)
 }
 
 pub(crate) fn check_size(fields: &Fields, terms: &Terms) -> Result<(), Refusal> {

@@ -254,7 +254,9 @@ impl State {
             ));
         }
         let bytes = crate::record::bytes(&after);
-        if bytes > terms.max_bytes {
+        let stored = self.loaded.as_ref().map_or(0, |loaded| crate::record::bytes(&loaded.record.fields));
+        // a session that is too large already (a lowered limit) may be changed, but not grow
+        if bytes > terms.max_bytes.max(stored) {
             let why = format!("would make the session {bytes} bytes; max_bytes is {}", terms.max_bytes);
             return Err(Error::too_large(format!("field `{name}`"), why));
         }

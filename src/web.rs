@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::sync::OnceCell;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cookie;
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ struct Inner {
     sessions: Sessions,
     token: Option<Token>,
     session: OnceCell<Result<Session>>,
+    /// The response is on its way: a session that is only now asked for cannot be changed.
+    over: AtomicBool,
 }
 
 /// What an adapter does to the response.
@@ -51,7 +54,12 @@ impl Visit {
     /// Looks for a token in the values of all `Cookie` headers. No I/O.
     pub fn begin<'a>(sessions: &Sessions, cookies: impl IntoIterator<Item = &'a [u8]>) -> Visit {
         let token = cookie::read(cookies, sessions.config());
-        Visit(Arc::new(Inner { sessions: sessions.clone(), token, session: OnceCell::new() }))
+        Visit(Arc::new(Inner {
+            sessions: sessions.clone(),
+            token,
+            session: OnceCell::new(),
+            over: AtomicBool::new(false),
+        }))
     }
 
     /// The request's session: loaded when first asked for, the same (or the same error) afterwards. One round trip with
@@ -60,8 +68,14 @@ impl Visit {
     /// # Errors
     /// The store's: that it cannot be asked does not make the visitor anonymous.
     pub async fn session(&self) -> Result<Session> {
-        let Inner { sessions, token, session } = &*self.0;
-        session.get_or_init(|| Session::open(sessions, token.as_ref())).await.clone()
+        let Inner { sessions, token, session, over } = &*self.0;
+        let session = session.get_or_init(|| Session::open(sessions, token.as_ref())).await.clone();
+        if let Ok(session) = &session
+            && over.load(Ordering::SeqCst)
+        {
+            session.close();
+        }
+        session
     }
 
     /// Whether it is this manager's.
@@ -73,7 +87,9 @@ impl Visit {
     /// Commits, and says what to do to a response of this status. At most one round trip, none if nothing was changed
     /// and no touch is due.
     pub async fn finish(&self, status: u16) -> Finish {
-        let Inner { sessions, session, .. } = &*self.0;
+        let Inner { sessions, session, over, .. } = &*self.0;
+        // first: whoever loads from now on sees it, whoever has loaded is seen here
+        over.store(true, Ordering::SeqCst);
         let Some(session) = session.get() else {
             return Finish { error: None, headers: Headers::default() };
         };
@@ -106,8 +122,10 @@ impl Finish {
 impl Headers {
     fn into_pairs(self, present: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         let mut pairs = Vec::new();
-        let varies = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"cookie") || value == "*";
-        if self.read && !present.get_all(header::VARY).iter().any(varies) {
+        let mut varies = present.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        let covers =
+            |name: &[u8]| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"cookie");
+        if self.read && !varies.any(covers) {
             pairs.push((header::VARY, HeaderValue::from_static("Cookie")));
         }
         if let Some(cookie) = self.set_cookie {

@@ -99,6 +99,11 @@ impl Session {
         }
         (committed, std::mem::take(&mut state.cookie))
     }
+
+    /// From now on nothing can be changed.
+    pub(crate) fn close(&self) {
+        self.state().over = true;
+    }
 }
 
 impl State {

@@ -22,18 +22,20 @@ impl Session {
         self.check(field.name())?;
         let _turn = self.turn().await?;
         let name = field.name().to_owned();
+        let pending = self.state().pending.of(&name).map(|text| text.map(str::to_owned));
+        let start = match &pending {
+            Some(text) => Some(text.as_deref().unwrap_or("0")),
+            None => (!self.exists()).then_some("0"),
+        };
         let mut delta = Delta::default();
-        match self.state().pending.of(&name).map(|text| text.map(str::to_owned)) {
+        match start {
             None => drop(delta.add.insert(name.clone(), by)),
-            Some(text) => {
-                let sum = sum(&name, text.as_deref().unwrap_or("0"), by)?;
-                drop(delta.set.insert(name.clone(), sum.to_string()));
-            }
+            Some(text) => drop(delta.set.insert(name.clone(), sum(&name, text, by)?.to_string())),
         }
         if self.exists() {
             self.change(delta).await?;
         } else {
-            self.create(Fields::from([(name.clone(), by.to_string())])).await?;
+            self.create(delta.set).await?;
         }
         let mut state = self.state();
         state.pending.set.remove(&name);
@@ -62,7 +64,8 @@ impl Session {
     }
 
     /// Ends the session, on the server first, and takes the cookie away. At once: one round trip. What is set afterwards
-    /// belongs to a new session.
+    /// belongs to a new session. Where the session has just ended anyway the cookie stays: the browser may already
+    /// have that of the next one.
     ///
     /// # Errors
     /// The store's: then the session may live on. [`is_gone`](Error::is_gone) when the request came with a stale token:
@@ -74,9 +77,10 @@ impl Session {
             self.state().pending = Delta::default();
             return answer;
         };
-        self.sessions().revoke_target(&Target::Session(id)).await?;
+        let ended = self.sessions().revoke_target(&Target::Session(id)).await?;
+        let cookie = if ended > 0 { CookieChange::Remove } else { CookieChange::None };
         let mut state = self.state();
-        *state = State { cookie: CookieChange::Remove, peeking: state.peeking, ..State::default() };
+        *state = State { cookie, peeking: state.peeking, ..State::default() };
         Ok(())
     }
 
@@ -127,6 +131,6 @@ impl Session {
 
 fn sum(name: &str, text: &str, by: i64) -> Result<i64> {
     let invalid = |why| Error::invalid(format!("field `{name}`"), why);
-    let value: i64 = text.parse().map_err(|_| invalid(crate::record::NOT_A_COUNTER))?;
+    let value = crate::record::counter(text).ok_or_else(|| invalid(crate::record::NOT_A_COUNTER))?;
     value.checked_add(by).ok_or_else(|| invalid(crate::record::COUNTER_OVERFLOW))
 }
