@@ -27,7 +27,7 @@ local expected, set, removed, added = list_of(3), list_of(2), list_of(1), list_o
 -- 1. Whose session is it, and does it still live?
 local record = read(key)
 local created_at = record and from_iso(record.created_at)
-if not created_at or (not plain and not record.secret_hash) or record.ended then return { 'gone' } end
+if not created_at or (not plain and (not record.secret_hash or record.ended)) then return { 'gone' } end
 local expires_at = not plain and whole_number(record.expires_at, 11) or math.floor(created_at / 1000) + absolute
 local remaining = redis.call('PTTL', key)
 if now >= expires_at * 1000 then
@@ -110,7 +110,7 @@ if new_secret ~= '' then
   write('secret_hash', new_secret)
   write('rotated_at', string.format('%d', math.floor(now / 1000)))
   delete('previous_until')
-elseif is_current and confirm and record.previous_secret_hash and not record.previous_until then
+elseif is_current and not plain and confirm and record.previous_secret_hash and not record.previous_until then
   write('previous_until', string.format('%d', math.ceil(now / 1000) + grace))
 end
 if not plain and record.expires_at ~= string.format('%d', expires_at) then
