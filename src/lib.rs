@@ -5,6 +5,8 @@
 // in the order in which a request flows
 mod clock;
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cookie;
 mod delta;
 mod error;

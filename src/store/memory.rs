@@ -64,7 +64,7 @@ impl Store for Memory {
         let now = self.clock.now();
         held.sweep(now);
         if let Some(record) = held.records.get(&new.presented.id) {
-            let asked_again = record.admits(&new.presented, now);
+            let asked_again = now < record.ends_at() && record.secret_hash == new.presented.secret_hash;
             return Ok(if asked_again { done(record, now) } else { Applied::Refused(Refusal::Conflict) });
         }
         match Record::new(new, terms, now) {

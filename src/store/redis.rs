@@ -71,6 +71,9 @@ impl Store for Redis {
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        if is_id_alone(presented) {
+            return Ok(None);
+        }
         let key = self.prefix.session(&presented.id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
@@ -93,6 +96,9 @@ impl Store for Redis {
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+        if is_id_alone(presented) {
+            return Ok(Applied::Refused(Refusal::Gone));
+        }
         let mut script = self.scripts.apply.key(self.prefix.session(&presented.id));
         script
             .arg(text_of(presented.secret_hash.as_ref()))
@@ -134,6 +140,11 @@ fn add_delta(script: &mut ScriptInvocation<'_>, delta: &Delta) {
     for (name, by) in &delta.add {
         script.arg(name).arg(by);
     }
+}
+
+/// Whether the secret is missing. A record cannot tell: one of another program may have a field `secret_hash`.
+fn is_id_alone(presented: &Presented) -> bool {
+    presented.secret_hash.is_none() && !presented.id.is_plain()
 }
 
 fn text_of(hash: Option<&SecretHash>) -> &str {

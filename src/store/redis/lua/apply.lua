@@ -110,7 +110,7 @@ if new_secret ~= '' then
   write('secret_hash', new_secret)
   write('rotated_at', string.format('%d', math.floor(now / 1000)))
   delete('previous_until')
-elseif not plain and is_current and confirm and record.previous_secret_hash and not record.previous_until then
+elseif is_current and not plain and confirm and record.previous_secret_hash and not record.previous_until then
   write('previous_until', string.format('%d', math.ceil(now / 1000) + grace))
 end
 if not plain and record.expires_at ~= string.format('%d', expires_at) then
@@ -118,6 +118,10 @@ if not plain and record.expires_at ~= string.format('%d', expires_at) then
 end
 
 -- 6. The lifetime, last: whatever was written before it, the key has an expiry.
+local function in_parts(command, items)
+  -- Lua unpacks at most 8000 at once
+  for i = 1, #items, 1000 do redis.call(command, key, unpack(items, i, math.min(i + 999, #items))) end
+end
 local ends = now + remaining
 if touch or new_idle then
   local idle = whole_number(record.session_ttl, 9)
@@ -127,7 +131,7 @@ if touch or new_idle then
   write('session_ttl', string.format('%d', idle))
   ends = now + idle * 1000
 end
-if #deletes > 0 then redis.call('HDEL', key, unpack(deletes)) end
-if #writes > 0 then redis.call('HSET', key, unpack(writes)) end
+in_parts('HDEL', deletes)
+in_parts('HSET', writes)
 redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
 return done(record, now)
