@@ -85,6 +85,7 @@ pub async fn an_expectation_that_fails_changes_nothing_at_all<F: Fixture>(fixtur
         touch: true,
         confirm: true,
         rotate_to: with_new_secret(&presented).secret_hash,
+        ..Change::default()
     };
     let broken: [(&str, Option<&str>); 5] =
         [("a", Some("2")), ("a", None), ("b", Some("")), ("empty", None), ("n", Some("01"))];
@@ -148,7 +149,7 @@ pub async fn of_many_with_the_same_expectation_one_wins<F: Fixture>(fixture: &F)
         });
     }
     let answers = tasks.join_all().await;
-    let winners: Vec<_> = answers.iter().filter(|(_, answer)| matches!(answer, Applied::Done(_))).collect();
+    let winners: Vec<_> = answers.iter().filter(|(_, answer)| matches!(answer, Applied::Done { .. })).collect();
     let conflicts = answers.iter().filter(|(_, answer)| *answer == Applied::Refused(Refusal::Conflict)).count();
     assert_eq!((winners.len(), conflicts), (1, 19));
     assert_eq!(given.fields(&presented).await, fields(&[("winner", &winners[0].0.to_string())]));
@@ -165,7 +166,7 @@ pub async fn a_compare_and_set_that_is_retried_loses_no_update<F: Fixture>(fixtu
                 let seen = given.fields(&presented).await["list"].clone();
                 let longer = format!("{seen}{i},");
                 match given.apply(&presented, &set("list", &longer).expecting("list", Some(&seen))).await {
-                    Applied::Done(_) => break,
+                    Applied::Done { .. } => break,
                     Applied::Refused(refusal) => assert_eq!(refusal, Refusal::Conflict),
                 }
             }

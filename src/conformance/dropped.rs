@@ -120,6 +120,6 @@ pub async fn dropped_reads_mix_no_answers_up<F: Fixture>(fixture: &F) {
         assert_eq!(given.fields(&sessions[read]).await["mine"], read.to_string());
         poll_and_drop(round % 5, given.store.apply(dropped, &write, &given.terms)).await;
         let answer = given.apply(&sessions[read], &Change::default()).await;
-        assert!(matches!(answer, Applied::Done(loaded) if loaded.record.fields["mine"] == read.to_string()));
+        assert!(matches!(answer, Applied::Done { loaded, .. } if loaded.record.fields["mine"] == read.to_string()));
     }
 }

@@ -48,7 +48,7 @@ impl<S: Store> Given<S> {
     }
 
     pub(super) async fn load(&self, presented: &Presented) -> Option<Loaded> {
-        self.store.load(presented, &self.terms).await.expect("the store answers")
+        self.store.load(presented, &self.terms).await.expect("the store answers").live()
     }
 
     pub(super) async fn apply(&self, presented: &Presented, change: &Change) -> Applied {
@@ -94,7 +94,7 @@ impl Applied {
     #[track_caller]
     pub(super) fn made(self) -> Loaded {
         match self {
-            Applied::Done(loaded) => loaded,
+            Applied::Done { loaded, .. } => loaded,
             Applied::Refused(refusal) => panic!("refused: {refusal:?}"),
         }
     }
@@ -103,7 +103,7 @@ impl Applied {
     #[track_caller]
     pub(super) fn refused(self) -> Refusal {
         match self {
-            Applied::Done(loaded) => panic!("made: {loaded:?}"),
+            Applied::Done { loaded, .. } => panic!("made: {loaded:?}"),
             Applied::Refused(refusal) => refusal,
         }
     }

@@ -52,7 +52,7 @@ pub async fn a_plain_session_is_not_opened_with_a_secret<F: Fixture>(fixture: &F
 pub async fn a_plain_session_ends_an_absolute_lifetime_after_its_creation<F: Fixture>(fixture: &F) {
     let given = given_lifetimes(fixture, 2, 2).await;
     let presented = plain_session(&given, &[]).await;
-    if let Applied::Done(touched) = given.apply(&presented, &touch()).await {
+    if let Applied::Done { loaded: touched, .. } = given.apply(&presented, &touch()).await {
         let deadline = whole_second(touched.record.created_at + given.terms.absolute_lifetime);
         assert_eq!(touched.record.expires_at, deadline);
         assert_eq!(touched.record.ends_at(), deadline);

@@ -63,7 +63,7 @@ pub async fn a_slow_save_never_brings_a_revoked_session_back<F: Fixture>(fixture
         assert_eq!(given.revoke(&presented).await, 1);
         assert_eq!(given.load(&presented).await, None);
         for answer in tasks.join_all().await {
-            assert!(matches!(answer, Applied::Done(_) | Applied::Refused(Refusal::Gone)), "{answer:?}");
+            assert!(matches!(answer, Applied::Done { .. } | Applied::Refused(Refusal::Gone)), "{answer:?}");
         }
         given.assert_gone(&presented).await;
     }
@@ -84,7 +84,7 @@ pub async fn a_slow_rotation_never_brings_a_revoked_session_back<F: Fixture>(fix
         pause(round % 4).await;
         assert_eq!(given.revoke(&old).await, 1);
         let answer = rotation.await.expect("no panic");
-        assert!(matches!(answer, Applied::Done(_) | Applied::Refused(Refusal::Gone)), "{answer:?}");
+        assert!(matches!(answer, Applied::Done { .. } | Applied::Refused(Refusal::Gone)), "{answer:?}");
         given.assert_gone(&old).await;
         given.assert_gone(&new).await;
     }

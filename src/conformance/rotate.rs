@@ -179,7 +179,7 @@ pub async fn of_many_rotations_at_once_one_wins<F: Fixture>(fixture: &F) {
         let mut winners = Vec::new();
         for (new, answer) in tasks.join_all().await {
             match answer {
-                Applied::Done(_) => winners.push(new),
+                Applied::Done { .. } => winners.push(new),
                 Applied::Refused(refusal) => {
                     assert_eq!(refusal, Refusal::Conflict);
                     assert_eq!(given.load(&new).await, None);
