@@ -106,7 +106,7 @@ impl Store for Redis {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
             return Ok(Lookup::Gone);
         }
-        let fields = Fields::from_redis_value(hash)?;
+        let fields = fields_of(hash)?;
         let remaining = u64::try_from(remaining).map(Duration::from_millis);
         let (false, Ok(remaining)) = (fields.is_empty(), remaining) else {
             return Ok(Lookup::Gone); // or gone between the two commands, or a foreign key without an expiry
@@ -205,13 +205,26 @@ fn now_of(record: &Record, remaining: Duration) -> SystemTime {
     record.ends_at().checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// A hash as fields. What is no text (another program pickles its values) is none of ours: it counts as absent, and stays
+/// as it is in the store, because only what was changed is ever written.
+fn fields_of(hash: Value) -> Result<Fields, StoreError> {
+    let all: Vec<(Vec<u8>, Vec<u8>)> = FromRedisValue::from_redis_value(hash)?;
+    let count = all.len();
+    let text = |bytes| String::from_utf8(bytes).ok();
+    let fields: Fields = all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+    if fields.len() < count {
+        tracing::warn!(target: "cloakroom", fields = count - fields.len(), "a record has fields that are no text: they count as none");
+    }
+    Ok(fields)
+}
+
 fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
     let refused = match String::from_redis_value(next()?)?.as_str() {
         "done" => {
             let now = from_millis(u64::from_redis_value(next()?)?);
-            let fields = Fields::from_redis_value(next()?)?;
+            let fields = fields_of(next()?)?;
             let record = Record::from_stored(fields, plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
             return Ok(Applied::Done { loaded: Loaded { record, now }, evicted: Vec::new() });

@@ -135,6 +135,22 @@ async fn a_broken_reserved_field_costs_at_most_its_own_meaning_and_the_key_keeps
 }
 
 #[tokio::test]
+async fn a_value_that_is_no_text_costs_nothing_but_itself() {
+    for format in [TokenFormat::Secret, TokenFormat::Plain] {
+        let scene = Scene::new(format).await;
+        scene.redis(&[b"HSET", b"KEY", b"pickled", b"\x80\x04\x95\xff\xfe"]);
+        scene.redis(&[b"HSET", b"KEY", b"\xc3\x28", b"an odd name"]);
+        for path in ["/read", "/write", "/count", "/read"] {
+            assert_eq!(scene.get(path).await.status, 200, "{format:?}: {path}");
+        }
+        assert_eq!(scene.get("/read").await.body, "session of andrew");
+        let pickled: Vec<u8> =
+            redis::cmd("HGET").arg(&scene.key).arg("pickled").query(&mut scene.place.server().client()).unwrap();
+        assert_eq!(pickled, b"\x80\x04\x95\xff\xfe", "only what was changed is written");
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_is_no_json_of_the_type_reads_as_none() {
     let scene = Scene::new(TokenFormat::Secret).await;
     for text in ["3", "{\"a\":", "[1,2", "null", "true"] {
