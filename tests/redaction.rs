@@ -238,6 +238,43 @@ async fn no_log_error_or_debug_holds_a_secret_hash_either() {
 }
 
 #[tokio::test]
+async fn a_server_that_quotes_the_question_in_its_refusal_does_not_make_us_leak_it() {
+    LazyLock::force(&LOG);
+    for command in ["HGETALL", "EVALSHA", "DEL"] {
+        for format in [TokenFormat::Secret, TokenFormat::Plain] {
+            let server = RedisServer::start();
+            let redis = Redis::builder(server.url()).timeout(Duration::from_secs(20)).connect().await.unwrap();
+            let store = Watched::from(redis);
+            let config = Config::builder().token_format(format).store_timeout(Duration::from_secs(20)).build().unwrap();
+            let seen = Seen::default();
+            let browser = Browser::new(app(&Sessions::new(store.clone(), config.clone()), &seen));
+            browser.visit("/write").await;
+            let token = browser.token().unwrap();
+
+            // the same session at a server that does not know this command, as some providers have it
+            let crippled = RedisServer::start_with(&["--rename-command", command, ""]);
+            let redis = Redis::builder(crippled.url()).timeout(Duration::from_secs(20)).connect().await.unwrap();
+            if command != "HGETALL" {
+                let key = format!("session:{}", token.split('.').next().unwrap());
+                let dump: Vec<u8> = redis::cmd("DUMP").arg(&key).query(&mut server.client()).unwrap();
+                let mut client = crippled.client();
+                redis::cmd("RESTORE").arg(&key).arg(60_000).arg(dump).exec(&mut client).unwrap();
+            }
+            let browser = browser.at(app(&Sessions::new(Watched::from(redis), config), &seen));
+            let mut refused = 0;
+            for verb in ["read", "write", "count", "sign_out"] {
+                let answer = browser.get(&format!("/{verb}")).await;
+                refused += usize::from(answer.status == 503);
+            }
+            assert!(refused > 0, "{command}");
+            assert!(seen.text().contains("unknown command"), "{}", seen.text());
+            holds_none("the notes", &seen.text(), std::slice::from_ref(&token));
+            holds_none("the logs", &LOG.text(), &[token]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_password_of_the_url_is_never_shown() {
     LazyLock::force(&LOG);
     let mut server = RedisServer::start();
