@@ -177,7 +177,10 @@ async fn a_server_that_forgot_the_scripts_is_told_them_again_and_the_change_is_m
 async fn a_handler_and_its_middleware_load_once() {
     let mut scene = Scene::new(Config::builder()).await;
     let sessions = scene.place.sessions();
-    let twice = async |first: Session, second: Session| Ok::<_, Error>(drop((first.get(NAME)?, second.get(NAME)?)));
+    let twice = async |first: Session, second: Session| {
+        let both = (first.get(NAME)?, second.get(NAME)?);
+        Ok::<_, Error>(format!("{both:?}"))
+    };
     scene.browser = scene.browser.at(Router::new().route("/twice", get(twice)).layer(sessions.layer()));
     scene.costs("/twice", &READ).await;
 }
