@@ -5,7 +5,8 @@
 // renders it now. All its looks are peeks: they do not extend the session.
 
 const LOOK_EVERY = 5000;
-const LOOK_SOON = 1500;
+const LOOK_SOON = 1500; // while nothing answers
+const LOOK_AT_ONCE = 250; // while the time is up, and the server has not said so yet
 const LATE_SECONDS = 10;
 const STORE_IS_DOWN = "The session store does not answer. Nobody was logged out; this page keeps asking.";
 const DEMO_IS_DOWN = "The demo does not answer. This page keeps asking.";
@@ -68,7 +69,7 @@ function drawTimeLeft() {
 function tick() {
   const wasOver = byId("countdown")?.textContent === clock(0);
   drawTimeLeft();
-  if (isOver() && !wasOver) lookIn(0);
+  if (isOver() && !wasOver) lookIn(LOOK_AT_ONCE);
 }
 
 // --- looking at the session ---------------------------------------------------------------------
@@ -94,7 +95,7 @@ async function look() {
     if (status !== 200) fail(STORE_IS_DOWN);
     else await show(answer);
   });
-  if (!busy && nextLook === before) lookIn(failing || isOver() ? LOOK_SOON : LOOK_EVERY);
+  if (!busy && nextLook === before) lookIn(failing ? LOOK_SOON : isOver() ? LOOK_AT_ONCE : LOOK_EVERY);
 }
 
 async function orSayWhyNot(steps) {

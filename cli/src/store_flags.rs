@@ -19,7 +19,7 @@ pub(crate) struct StoreFlags {
     #[arg(long, value_enum, conflicts_with_all = ["redis_url", "redis_host", "redis_port"])]
     store: Option<StoreName>,
 
-    /// Redis or Valkey, as redis://[[user]:password@]host[:port][/db]; better in REDIS_URL when it holds a password
+    /// Redis or Valkey, as redis://user:password@host:port/db; with a password better in REDIS_URL
     #[arg(long, value_name = "URL", conflicts_with_all = ["redis_host", "redis_port"])]
     redis_url: Option<String>,
 

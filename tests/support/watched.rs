@@ -5,8 +5,8 @@ use std::fmt::{self, Debug};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use cloakroom::store::{Applied, Loaded, Memory, NewSession, Redis, Store, Target};
-use cloakroom::{Change, Presented, StoreError, Terms};
+use cloakroom::store::{Applied, Lookup, Memory, NewSession, Redis, Store, Target};
+use cloakroom::{Change, Device, Page, Presented, StoreError, Terms, UserId};
 
 /// How a verb fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl Store for Watched {
         self.watch("create", &(new, terms), answer).await
     }
 
-    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
         let answer = async {
             match &self.inner {
                 Inner::Memory(memory) => memory.load(presented, terms).await,
@@ -176,5 +176,15 @@ impl Store for Watched {
             }
         };
         self.watch("revoke", target, answer).await
+    }
+
+    async fn list(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.list(user, page, terms).await,
+                Inner::Redis(redis) => redis.list(user, page, terms).await,
+            }
+        };
+        self.watch("list", answer).await
     }
 }

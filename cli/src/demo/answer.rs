@@ -220,14 +220,17 @@ impl From<Error> for Problem {
         if error.is_gone() {
             return Problem::no_session();
         }
-        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if error.is_store() {
-            tracing::warn!(%error, "the store failed");
-        }
+        tracing::warn!(%error, "a request failed");
+        let status = match StatusCode::from_u16(error.status()) {
+            // every value was checked before: what does not fit is in the store already
+            _ if error.is_invalid() => StatusCode::CONFLICT,
+            Ok(status) => status,
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
         let (code, why) = match error.is_store() {
             true if error.is_unknown() => (
                 Code::Store,
-                "the session store did not answer in time: whether the change was made is unknown".to_owned(),
+                "the session store gave no answer: a change that was asked for was made once or not at all".to_owned(),
             ),
             true => (Code::Store, "the session store does not answer: try again in a moment".to_owned()),
             false => (Code::Failed, error.to_string()),

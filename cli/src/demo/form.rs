@@ -14,6 +14,9 @@ pub(crate) const LONGEST_USERNAME: usize = 40;
 pub(crate) const DEFAULT_USERNAME: &str = "Guest";
 pub(crate) const DEFAULT_TTL: u64 = 60;
 
+/// The largest form, in bytes.
+pub(crate) const LARGEST_FORM: usize = 16 * 1024;
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Name and value pairs, as a form or a query has them.
@@ -72,9 +75,12 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
     async fn from_request(request: Request, state: &S) -> Result<Fields, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| Problem::form(rejection.status(), rejection.body_text()))?;
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::form(rejection.status(), format!("the form must have at most {LARGEST_FORM} bytes"))
+            }
+            status => Problem::form(status, rejection.body_text()),
+        })?;
         let is_form = kind.is_some_and(|kind| {
             let kind = kind.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
             kind.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())

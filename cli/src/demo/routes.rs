@@ -11,14 +11,11 @@ use axum::routing::{get, post};
 use cloakroom::{Error, Field, Session, Sessions};
 
 use crate::demo::answer::{Problem, Standing, Wants};
-use crate::demo::form::{Fields, Query};
+use crate::demo::form::{Fields, LARGEST_FORM, Query};
 use crate::demo::{Demo, assets, page};
 
 pub(crate) const USERNAME: Field<String> = Field::new("username");
 pub(crate) const PAGE_VIEWS: Field<i64> = Field::new("page_views");
-
-/// The largest form, in bytes.
-const LARGEST_FORM: usize = 16 * 1024;
 
 /// Everything this page may load comes from here, and nothing is inline.
 const CONTENT_SECURITY_POLICY: &str =

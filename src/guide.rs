@@ -1,0 +1,30 @@
+//! How to use it, and why it is as it is.
+
+#[doc = include_str!("../docs/sessions.md")]
+pub mod sessions {}
+
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/sign-in.md")]
+pub mod sign_in {}
+
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/devices.md")]
+pub mod devices {}
+
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/csrf.md")]
+pub mod csrf {}
+
+#[cfg(feature = "redis")]
+#[doc = include_str!("../docs/stores.md")]
+pub mod stores {}
+
+#[doc = include_str!("../docs/sharing.md")]
+pub mod sharing {}
+
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
+
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
