@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use redis::{FromRedisValue, ScriptInvocation, Value};
+use redis::{FromRedisValue, RedisResult, ScriptInvocation, Value};
 
 use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
 use crate::clock::{from_millis, to_millis};
@@ -100,8 +100,11 @@ impl Store for Redis {
         let key = self.prefix.session(&presented.id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
-        let (hash, remaining): (Value, i64) =
-            self.link.ask(async |connection| flight.query_async(connection).await).await?;
+        let loading = async |connection: &mut _| {
+            let (hash, remaining): (Value, Value) = flight.query_async(connection).await?;
+            Ok((unless_refused(hash)?, i64::from_redis_value(unless_refused(remaining)?)?))
+        };
+        let (hash, remaining) = self.link.ask(loading).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
             return Ok(Lookup::Gone);
@@ -203,6 +206,15 @@ fn text_of(hash: Option<&SecretHash>) -> &str {
 /// The server's time when it answered. Every expiry we set is the record's end, so the end less what remains is now.
 fn now_of(record: &Record, remaining: Duration) -> SystemTime {
     record.ends_at().checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// An answer, unless it is the server's refusal (loading, no permission, ...): a store that fails, not a session that is
+/// missing. That the key holds something of another type is an answer.
+fn unless_refused(answer: Value) -> RedisResult<Value> {
+    match answer {
+        Value::ServerError(error) if error.code() != "WRONGTYPE" => Err(error.into()),
+        answer => Ok(answer),
+    }
 }
 
 /// A hash as fields. What is no text (another program pickles its values) is none of ours: it counts as absent, and stays

@@ -16,6 +16,11 @@ impl Capture {
         tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false).with_writer(self.clone()).finish()
     }
 
+    /// Collects for the whole process from now on, also what is logged by way of the `log` crate.
+    pub fn install(&self) {
+        tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false).with_writer(self.clone()).init();
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }

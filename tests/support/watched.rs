@@ -1,6 +1,7 @@
 //! A store that a test watches: it notes what is asked, and fails or hangs when it is told to.
 
 use std::collections::HashMap;
+use std::fmt::{self, Debug};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
@@ -37,7 +38,19 @@ enum Inner {
 #[derive(Default)]
 struct Watch {
     asked: Vec<&'static str>,
+    /// What went in and out, as `Debug` shows it.
+    shown: String,
     faults: HashMap<&'static str, Fault>,
+}
+
+/// The store inside.
+impl Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.inner {
+            Inner::Memory(memory) => memory.fmt(f),
+            Inner::Redis(redis) => redis.fmt(f),
+        }
+    }
 }
 
 impl From<Memory> for Watched {
@@ -56,6 +69,11 @@ impl Watched {
     /// The verbs that were asked since the last call, in order.
     pub fn asked(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.watch.lock().unwrap().asked)
+    }
+
+    /// Everything that went in and out so far, as `Debug` shows it.
+    pub fn shown(&self) -> String {
+        self.watch.lock().unwrap().shown.clone()
     }
 
     /// From now on, this verb fails in this way.
@@ -81,16 +99,28 @@ impl Watched {
         }
     }
 
-    async fn watch<T>(
+    async fn watch<T: Debug>(
         &self,
         verb: &'static str,
+        question: &(dyn Debug + Sync),
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let fault = {
             let mut watch = self.watch.lock().unwrap();
             watch.asked.push(verb);
+            watch.shown.push_str(&format!("{verb}: {question:?} {question:#?}\n"));
             watch.faults.get(verb).copied()
         };
+        let answer = self.answer(fault, answer).await;
+        self.watch.lock().unwrap().shown.push_str(&format!("{answer:?} {answer:#?}\n"));
+        answer
+    }
+
+    async fn answer<T>(
+        &self,
+        fault: Option<Fault>,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         match fault {
             None => answer.await,
             Some(Fault::Away) => Err(StoreError::new("the test's store is away")),
@@ -115,7 +145,7 @@ impl Store for Watched {
                 Inner::Redis(redis) => redis.create(new, terms).await,
             }
         };
-        self.watch("create", answer).await
+        self.watch("create", &(new, terms), answer).await
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
@@ -125,7 +155,7 @@ impl Store for Watched {
                 Inner::Redis(redis) => redis.load(presented, terms).await,
             }
         };
-        self.watch("load", answer).await
+        self.watch("load", &(presented, terms), answer).await
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
@@ -135,7 +165,7 @@ impl Store for Watched {
                 Inner::Redis(redis) => redis.apply(presented, change, terms).await,
             }
         };
-        self.watch("apply", answer).await
+        self.watch("apply", &(presented, change, terms), answer).await
     }
 
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
@@ -145,7 +175,7 @@ impl Store for Watched {
                 Inner::Redis(redis) => redis.revoke(target).await,
             }
         };
-        self.watch("revoke", answer).await
+        self.watch("revoke", target, answer).await
     }
 
     async fn list(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {

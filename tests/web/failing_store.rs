@@ -242,3 +242,28 @@ async fn a_layer_further_out_can_render_the_error() {
         place.store.heal();
     }
 }
+
+#[tokio::test]
+async fn a_redis_that_refuses_a_command_is_a_503_and_not_a_stranger_or_a_session_that_is_gone() {
+    for refused in ["-hgetall", "-pttl", "-evalsha", "-hset", "-pexpireat", "-del"] {
+        let place = Place::redis().await;
+        let eager = Config::builder().touch_interval(std::time::Duration::ZERO);
+        let browser = Browser::new(app(&place.sessions_with(eager)));
+        browser.visit("/write").await;
+        let acl = |rule: &str| {
+            redis::cmd("ACL").arg("SETUSER").arg("default").arg(rule).exec(&mut place.server().client()).unwrap();
+        };
+        acl(refused);
+        for path in ["/read", "/write", "/increment", "/sign_out"] {
+            let answer = browser.get(path).await;
+            // only some of it may work; what does not is nobody's fault but the store's
+            assert!(answer.status == 200 || answer.status == 503, "{refused}: {path}: {}", answer.status);
+            match path {
+                "/read" if answer.status == 200 => assert_eq!(answer.body, "andrew", "{refused}"),
+                "/sign_out" => assert_eq!(answer.status == 200, answer.set_cookie().is_some(), "{refused}"),
+                _ => assert_eq!(answer.set_cookie(), None, "{refused}: {path}"),
+            }
+        }
+        acl("+@all");
+    }
+}

@@ -128,10 +128,14 @@ async fn reconnect(link: Weak<Shared>) {
     }
 }
 
-/// What a client's error says, without the question that caused it.
+/// What a client's error says, without the question that caused it: a server that does not know a command quotes its
+/// arguments, and the key of a plain token is the token.
 fn reason(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), Some(detail)) => {
+            let quoted = detail.find(", with args").unwrap_or(detail.len());
+            format!("{code} {}", &detail[..quoted])
+        }
         (Some(code), None) => code.to_owned(),
         (None, _) => error.to_string(),
     }

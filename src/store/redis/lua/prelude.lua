@@ -66,9 +66,11 @@ local function whole_number(text, most_digits)
   return nil
 end
 
--- The hash at a key as a table; nil where there is none, or something of another type.
+-- The hash at a key as a table; nil where there is none, or something of another type. Any other refusal (no
+-- permission, say) is an error: a store that fails is not a session that is gone.
 local function read(key)
   local flat = redis.pcall('HGETALL', key)
+  if flat.err and not string.find(flat.err, '^WRONGTYPE') then error(flat.err) end
   if flat.err or #flat == 0 then return nil end
   local record = {}
   for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end

@@ -1,0 +1,255 @@
+//! What each request costs: the commands that the server saw, from the layer down.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use cloakroom::store::Redis;
+use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, TokenFormat};
+use support::redis_server::Monitor;
+use support::{Browser, Place};
+
+const NAME: Field<String> = Field::new("name");
+const COUNT: Field<i64> = Field::new("count");
+
+const READ: [&str; 2] = ["HGETALL", "PTTL"];
+const READ_AND_CHANGE: [&str; 3] = ["HGETALL", "PTTL", "EVALSHA"];
+const NOTHING: [&str; 0] = [];
+
+fn app(sessions: &Sessions) -> Router {
+    let set_many = async |session: Session, Path(count): Path<usize>| {
+        for i in 0..count {
+            session.set(Field::<usize>::named(format!("f{i}")), &i)?;
+        }
+        session.remove(NAME)
+    };
+    let set_and_count = async |session: Session| {
+        session.set(NAME, "andrew")?;
+        session.increment(COUNT, 1).await.map(drop)
+    };
+    let commit_twice = async |session: Session| {
+        session.set(NAME, "andrew")?;
+        session.commit().await?;
+        session.commit().await
+    };
+    Router::new()
+        .route("/static", get(async || "a picture"))
+        .route("/read", get(async |session: Session| session.get(NAME).map(|name| name.unwrap_or_default())))
+        .route("/peek", get(async |session: Session| session.peek()))
+        .route("/set/{count}", get(set_many))
+        .route("/write", get(async |session: Session| session.set(NAME, "andrew")))
+        .route("/count", get(async |session: Session| session.increment(COUNT, 1).await.map(drop)))
+        .route("/set_and_count", get(set_and_count))
+        .route("/commit_twice", get(commit_twice))
+        .route("/idle", get(async |session: Session| session.set_idle_timeout(Duration::from_secs(600))))
+        .route("/rotate", get(async |session: Session| session.rotate().await))
+        .route("/sign_out", get(async |session: Session| session.sign_out().await))
+        .layer(sessions.layer())
+}
+
+struct Scene {
+    place: Place,
+    browser: Browser,
+    monitor: Monitor,
+}
+
+impl Scene {
+    /// A visitor with a session; the server knows the scripts.
+    async fn new(config: ConfigBuilder) -> Scene {
+        let place = Place::redis().await;
+        let browser = Browser::new(app(&place.sessions_with(config)));
+        browser.visit("/write").await;
+        browser.visit("/write").await;
+        let monitor = place.server().monitor();
+        Scene { place, browser, monitor }
+    }
+
+    async fn costs(&mut self, path: &str, expected: &[&str]) {
+        self.browser.visit(path).await;
+        assert_eq!(self.monitor.commands(), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_request_costs_what_the_table_says() {
+    for format in [TokenFormat::Secret, TokenFormat::Plain] {
+        let mut scene = Scene::new(Config::builder().token_format(format)).await;
+        scene.costs("/static", &NOTHING).await;
+        scene.costs("/read", &READ).await;
+        scene.costs("/peek", &READ).await;
+        scene.costs("/write", &READ_AND_CHANGE).await;
+        scene.costs("/set/1", &READ_AND_CHANGE).await;
+        scene.costs("/set/100", &READ_AND_CHANGE).await;
+        scene.costs("/idle", &READ_AND_CHANGE).await;
+        scene.costs("/count", &READ_AND_CHANGE).await;
+        scene.costs("/set_and_count", &["HGETALL", "PTTL", "EVALSHA", "EVALSHA"]).await;
+        scene.costs("/commit_twice", &READ_AND_CHANGE).await;
+        scene.costs("/sign_out", &["HGETALL", "PTTL", "DEL"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_costs_one_more_and_the_first_use_of_the_new_token_another() {
+    let mut scene = Scene::new(Config::builder()).await;
+    scene.costs("/rotate", &READ_AND_CHANGE).await;
+    // the new token is confirmed: from now on the grace of the old one runs
+    scene.costs("/read", &READ_AND_CHANGE).await;
+    scene.costs("/read", &READ).await;
+}
+
+#[tokio::test]
+async fn a_visitor_without_a_session_costs_nothing_until_something_is_written() {
+    let mut scene = Scene::new(Config::builder()).await;
+    for path in ["/static", "/read", "/peek", "/idle", "/rotate", "/sign_out"] {
+        scene.browser = scene.browser.stranger();
+        scene.costs(path, &NOTHING).await;
+    }
+    for path in ["/write", "/count", "/set/100", "/commit_twice"] {
+        scene.browser = scene.browser.stranger();
+        scene.costs(path, &["EVALSHA"]).await;
+    }
+    scene.browser = scene.browser.stranger();
+    scene.costs("/set_and_count", &["EVALSHA", "EVALSHA"]).await;
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_no_token_costs_nothing_and_an_unknown_token_one_look() {
+    let mut scene = Scene::new(Config::builder()).await;
+    scene.browser.carry("__Host-sid", "malformed");
+    scene.costs("/read", &NOTHING).await;
+    scene.costs("/sign_out", &NOTHING).await;
+    scene.browser.carry("__Host-sid", &format!("{}.{}", "A".repeat(22), "A".repeat(43)));
+    scene.costs("/read", &READ).await;
+    assert_eq!(scene.browser.get("/sign_out").await.status, 401);
+    assert_eq!(scene.monitor.commands(), READ);
+}
+
+#[tokio::test]
+async fn a_touch_costs_one_more_once_per_interval_and_not_once_per_request() {
+    let config = Config::builder().idle_timeout(Duration::from_secs(30)).touch_interval(Duration::from_secs(1));
+    let mut scene = Scene::new(config).await;
+    tokio::time::sleep(Duration::from_millis(1001)).await;
+    scene.costs("/peek", &READ).await;
+    scene.costs("/read", &READ_AND_CHANGE).await;
+    // on a machine this busy a second may pass between any two requests: count what each touch allows
+    let begin = std::time::Instant::now();
+    let mut touches = 0;
+    for _ in 0..20 {
+        scene.browser.visit("/read").await;
+        touches += scene.monitor.commands().iter().filter(|name| *name == "EVALSHA").count();
+    }
+    assert!(touches <= begin.elapsed().as_secs() as usize + 1, "{touches} touches in {:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_touch_interval_of_zero_costs_one_more_on_every_read() {
+    let mut scene = Scene::new(Config::builder().touch_interval(Duration::ZERO)).await;
+    for _ in 0..3 {
+        scene.costs("/read", &READ_AND_CHANGE).await;
+    }
+    scene.costs("/peek", &READ).await;
+    scene.costs("/write", &READ_AND_CHANGE).await;
+    scene.costs("/sign_out", &["HGETALL", "PTTL", "DEL"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_scripts_is_told_them_again_and_the_change_is_made_once() {
+    let mut scene = Scene::new(Config::builder()).await;
+    scene.costs("/count", &READ_AND_CHANGE).await;
+    redis::cmd("SCRIPT").arg("FLUSH").exec(&mut scene.place.server().client()).unwrap();
+    scene.monitor.commands();
+    scene.costs("/count", &["HGETALL", "PTTL", "EVALSHA", "SCRIPT", "EVALSHA"]).await;
+    scene.costs("/count", &READ_AND_CHANGE).await;
+    let token = scene.browser.token().unwrap();
+    let key = format!("session:{}", token.split('.').next().unwrap());
+    let count: i64 = redis::cmd("HGET").arg(key).arg("count").query(&mut scene.place.server().client()).unwrap();
+    assert_eq!(count, 3);
+}
+
+#[tokio::test]
+async fn a_handler_and_its_middleware_load_once() {
+    let mut scene = Scene::new(Config::builder()).await;
+    let sessions = scene.place.sessions();
+    let twice = async |first: Session, second: Session| {
+        let both = (first.get(NAME)?, second.get(NAME)?);
+        Ok::<_, Error>(format!("{both:?}"))
+    };
+    scene.browser = scene.browser.at(Router::new().route("/twice", get(twice)).layer(sessions.layer()));
+    scene.costs("/twice", &READ).await;
+}
+
+/// A server's front door that lets nothing out between an HGETALL that came in and a PTTL.
+fn door(server: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", server)).unwrap());
+            let (mut answers, mut out) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let is_open = Arc::new(AtomicBool::new(true));
+            let opens = is_open.clone();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = answers.read(&mut buffer) {
+                    while !opens.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    if out.write_all(&buffer[..n]).is_err() {
+                        return;
+                    }
+                }
+            });
+            let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+            while let Ok(n @ 1..) = client.read(&mut buffer) {
+                seen.extend_from_slice(&buffer[..n]);
+                let has = |command: &[u8]| seen.windows(command.len()).any(|window| window == command);
+                is_open.store(!has(b"HGETALL") || has(b"PTTL"), Ordering::SeqCst);
+                server.write_all(&buffer[..n]).unwrap();
+            }
+            is_open.store(true, Ordering::SeqCst);
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_read_is_one_flight_the_second_command_does_not_wait_for_the_first_answer() {
+    let place = Place::redis().await;
+    let browser = Browser::new(app(&place.sessions()));
+    browser.visit("/write").await;
+    let port = door(place.server().port());
+    // a client that waited would wait for ever
+    let mut waits = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    waits.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    waits.write_all(b"HGETALL nothing\r\n").unwrap();
+    assert!(waits.read(&mut [0; 16]).is_err());
+    drop(waits);
+
+    let redis = Redis::builder(format!("redis://127.0.0.1:{port}")).timeout(Duration::from_secs(20)).connect().await;
+    let config = Config::builder().store_timeout(Duration::from_secs(20)).build().unwrap();
+    let browser = browser.at(app(&Sessions::new(redis.unwrap(), config)));
+    assert_eq!(browser.visit("/read").await.body, "andrew");
+}
+
+#[tokio::test]
+async fn both_protocols_of_redis_tell_the_same() {
+    let place = Place::redis().await;
+    let url = format!("{}?protocol=resp3", place.server().url());
+    let redis = Redis::builder(url).timeout(Duration::from_secs(20)).connect().await.unwrap();
+    let config = Config::builder().store_timeout(Duration::from_secs(20)).build().unwrap();
+    let app = app(&Sessions::new(redis, config));
+    let browser = Browser::new(app);
+    for path in ["/write", "/count", "/set_and_count", "/rotate", "/read"] {
+        browser.visit(path).await;
+    }
+    assert_eq!(browser.visit("/read").await.body, "andrew");
+    browser.visit("/sign_out").await;
+    assert_eq!(browser.token(), None);
+}
