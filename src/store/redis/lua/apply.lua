@@ -34,12 +34,12 @@ local created_at = record and from_iso(record.created_at)
 if not created_at or (not plain and (not record.secret_hash or record.ended)) then return { 'gone' } end
 local expires_at = not plain and whole_number(record.expires_at, 11) or math.floor(created_at / 1000) + absolute
 local remaining = redis.call('PTTL', key)
+if remaining < 0 then return { 'gone' } end
 if now >= expires_at * 1000 then
   -- another program kept it alive beyond its absolute lifetime: it ends here
   redis.call('DEL', key)
   return { 'gone' }
 end
-if remaining < 0 then return { 'gone' } end
 if new_secret ~= '' and record.secret_hash == new_secret then return done(record, now) end
 local is_current = plain or record.secret_hash == secret
 if not is_current then
