@@ -135,7 +135,7 @@ if user then
   write('auth_time', ARGV[15] ~= '' and ARGV[15] or string.format('%d', math.floor(now / 1000)))
   write_or_delete('device', ARGV[16])
   write_or_delete('ip', ARGV[17])
-  new_idle = tonumber(ARGV[13])
+  new_idle = new_idle or tonumber(ARGV[13])
   expires_at = math.floor(now / 1000) + tonumber(ARGV[14])
 end
 if not plain and record.expires_at ~= string.format('%d', expires_at) then
