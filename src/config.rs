@@ -1,15 +1,21 @@
 //! The settings, their defaults, and the contradictions that are found when they are built.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cookie::SameSite;
 use crate::error::{Error, Result};
+use crate::events::{Event, Hook};
+use crate::policy::{OnLimit, OnReplay};
 use crate::token::TokenFormat;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest duration of a lifetime: nine digits of seconds, about 31 years.
 pub(crate) const MAX_SECONDS: u64 = 999_999_999;
+/// The most that `max_sessions_per_user` may be: a sign-in beyond the limit looks at all of them.
+pub(crate) const MAX_SESSIONS_PER_USER: usize = 1000;
 /// RFC 6265bis, section 5.5: browsers cap `Max-Age` at 400 days.
 const MAX_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// A cookie's name and value together stay under 4096 bytes; a token has 66.
@@ -50,6 +56,28 @@ pub struct Config {
     pub(crate) touch_interval: Option<Duration>,
     pub(crate) store_timeout: Duration,
     pub(crate) cookie: CookieSettings,
+    pub(crate) rotate_every: Option<Duration>,
+    pub(crate) max_sessions_per_user: usize,
+    pub(crate) on_limit: OnLimit,
+    pub(crate) on_replay: OnReplay,
+    pub(crate) sign_in_page: Option<String>,
+    pub(crate) csrf: Csrf,
+    pub(crate) trusted_origins: Vec<String>,
+    pub(crate) hook: Option<Hook>,
+}
+
+/// How requests from other sites are refused. (ASVS 3.5.1)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Csrf {
+    /// Requests with a method other than GET, HEAD and OPTIONS must come from this site, as the browser says in
+    /// `Sec-Fetch-Site` or else in `Origin`; what has neither is no browser, and passes. The default.
+    #[default]
+    On,
+    /// What has neither is refused as well.
+    Strict,
+    /// Nothing is refused: another layer does it.
+    Off,
 }
 
 /// How the cookie is sent.
@@ -80,6 +108,14 @@ impl Config {
                     domain: None,
                     max_age: None,
                 },
+                rotate_every: None,
+                max_sessions_per_user: 100,
+                on_limit: OnLimit::default(),
+                on_replay: OnReplay::default(),
+                sign_in_page: None,
+                csrf: Csrf::default(),
+                trusted_origins: Vec::new(),
+                hook: None,
             },
         }
     }
@@ -89,9 +125,38 @@ impl Config {
         &self.terms
     }
 
-    /// How long after the last touch a request touches again.
+    fn check_sign_in(&self) -> Result<()> {
+        if let Some(interval) = self.rotate_every {
+            check_lifetime("rotate_every", interval)?;
+            if self.token_format == TokenFormat::Plain {
+                return Err(Error::config("rotate_every", "needs secrets: plain tokens cannot rotate"));
+            }
+        }
+        if !(1..=MAX_SESSIONS_PER_USER).contains(&self.max_sessions_per_user) {
+            let why = format!("must be from 1 to {MAX_SESSIONS_PER_USER}, not {}", self.max_sessions_per_user);
+            return Err(Error::config("max_sessions_per_user", why));
+        }
+        let is_path = |page: &String| {
+            page.starts_with('/') && !page.starts_with("//") && page.bytes().all(|b| b.is_ascii_graphic())
+        };
+        if !self.sign_in_page.as_ref().is_none_or(is_path) {
+            return Err(Error::config("sign_in_page", "must be a path on this site: it begins with one /"));
+        }
+        for origin in &self.trusted_origins {
+            let uri: Option<http::Uri> = origin.parse().ok();
+            let canonical = uri.and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)));
+            if canonical.as_ref() != Some(origin) || origin.to_ascii_lowercase() != *origin {
+                let why = format!("`{origin}` must be like https://app.example.org, in lower case and without a path");
+                return Err(Error::config("trust_origin", why));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long after the last touch a request touches again. A session whose own idle timeout is below the configured
+    /// interval would otherwise end while it is in use.
     pub(crate) fn touch_interval(&self, idle_timeout: Duration) -> Duration {
-        self.touch_interval.unwrap_or(idle_timeout / 10)
+        self.touch_interval.filter(|interval| *interval < idle_timeout).unwrap_or(idle_timeout / 10)
     }
 }
 
@@ -194,6 +259,70 @@ impl ConfigBuilder {
         self
     }
 
+    /// Gives a session a new secret after this long in use. Default: never, only at sign-in. (ASVS 7.2.4)
+    pub fn rotate_every(mut self, interval: Duration) -> Self {
+        self.config.rotate_every = Some(interval);
+        self
+    }
+
+    /// In how many sessions a user may be signed in. Default: 100. (ASVS 7.1.2)
+    pub fn max_sessions_per_user(mut self, sessions: usize) -> Self {
+        self.config.max_sessions_per_user = sessions;
+        self
+    }
+
+    /// What happens to a sign-in beyond that. Default: [`OnLimit::EvictOldest`].
+    pub fn on_limit(mut self, policy: OnLimit) -> Self {
+        self.config.on_limit = policy;
+        self
+    }
+
+    /// What happens when an old secret shows up. Default: [`OnReplay::Report`].
+    pub fn on_replay(mut self, policy: OnReplay) -> Self {
+        self.config.on_replay = policy;
+        self
+    }
+
+    /// Where [`SignedIn`](crate::SignedIn) sends a person who is not signed in and asked for a page. Default: nowhere, the
+    /// answer is 401; so it is always for other requests.
+    pub fn sign_in_page(mut self, path: impl Into<String>) -> Self {
+        self.config.sign_in_page = Some(path.into());
+        self
+    }
+
+    /// How requests from other sites are refused. Default: [`Csrf::On`].
+    pub fn csrf(mut self, csrf: Csrf) -> Self {
+        self.config.csrf = csrf;
+        self
+    }
+
+    /// An origin whose requests may change something here, such as `https://app.example.org`. Compared as a whole.
+    pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
+        self.config.trusted_origins.push(origin.into());
+        self
+    }
+
+    /// Tells the application what happens to sessions. It runs on a thread of its own: no request waits for it.
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.config.hook = Some(Hook(Arc::new(hook)));
+        self
+    }
+
+    /// The lifetimes of NIST SP 800-63B-4 for assurance level 1: at most 30 days, whether in use or not.
+    pub fn nist_aal1(self) -> Self {
+        self.idle_timeout(30 * DAY).absolute_lifetime(30 * DAY)
+    }
+
+    /// The lifetimes of NIST SP 800-63B-4 for assurance level 2: 24 hours, and an hour without use.
+    pub fn nist_aal2(self) -> Self {
+        self.idle_timeout(HOUR).absolute_lifetime(DAY)
+    }
+
+    /// The lifetimes of NIST SP 800-63B-4 for assurance level 3: 12 hours, and 15 minutes without use.
+    pub fn nist_aal3(self) -> Self {
+        self.idle_timeout(15 * MINUTE).absolute_lifetime(12 * HOUR)
+    }
+
     /// For development over plain http on localhost: the cookie is `sid` and not `Secure`. Says so when the layer
     /// is made. Never for anything that others can reach.
     pub fn plain_http_for_development(mut self) -> Self {
@@ -233,6 +362,7 @@ impl ConfigBuilder {
             return Err(Error::config("store_timeout", "must be above zero and at most an hour"));
         }
         self.config.cookie.check()?;
+        self.config.check_sign_in()?;
         Ok(self.config)
     }
 }
@@ -278,8 +408,13 @@ impl CookieSettings {
         if !self.path.starts_with('/') || !is_attribute(&self.path) {
             return Err(Error::config("cookie_path", "must begin with / and hold neither space nor `;`"));
         }
-        if self.domain.as_deref().is_some_and(|domain| !is_attribute(domain) || domain.contains('/')) {
-            return Err(Error::config("cookie_domain", "must be a host name"));
+        let is_host = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 254
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+        };
+        if self.domain.as_deref().is_some_and(|domain| !is_host(domain)) {
+            return Err(Error::config("cookie_domain", "must be a host name: letters, digits, `-` and `.`"));
         }
         if let Some(age) = self.max_age
             && (age.as_secs() == 0 || age > MAX_COOKIE_AGE)

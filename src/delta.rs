@@ -1,10 +1,12 @@
 //! What one request changed. Only this is ever written, never a whole record.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crate::policy::OnLimit;
 use crate::record::Fields;
 use crate::token::SecretHash;
+use crate::user::UserId;
 
 /// Changes to the fields and the lifetime of a session, all made or none.
 ///
@@ -49,6 +51,11 @@ impl Delta {
         }
     }
 
+    pub(crate) fn forget_field(&mut self, name: &str) {
+        self.set.remove(name);
+        self.remove.remove(name);
+    }
+
     /// What this delta makes of a field: `None` where it leaves it alone.
     pub(crate) fn of(&self, name: &str) -> Option<Option<&str>> {
         match self.set.get(name) {
@@ -70,4 +77,31 @@ pub struct Change {
     pub confirm: bool,
     /// A new secret. The presented one becomes the held previous one.
     pub rotate_to: Option<SecretHash>,
+    /// The presented secret dies with the rotation instead of being held.
+    pub drop_previous: bool,
+    /// Binds a user to the session. Only together with a new secret; no earlier secret is held then.
+    pub sign_in: Option<SignIn>,
+}
+
+/// A user who is to be bound to a session, and on which terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// Who.
+    pub user: UserId,
+    /// An idle timeout for this session instead of the configured one.
+    pub idle_timeout: Option<Duration>,
+    /// An absolute lifetime, from now, instead of the configured one.
+    pub absolute_lifetime: Option<Duration>,
+    /// When the user proved who they are, if that was not just now.
+    pub auth_time: Option<SystemTime>,
+    /// A label for the list of devices.
+    pub device: Option<String>,
+    /// The address, for the list of devices.
+    pub ip: Option<String>,
+    /// Whether the fields that the visitor had before are dropped.
+    pub discard_fields: bool,
+    /// How many sessions this user may have.
+    pub max_sessions: usize,
+    /// What happens beyond that.
+    pub on_limit: OnLimit,
 }

@@ -24,6 +24,10 @@ enum Kind {
     HeadSent,
     NoLayer,
     NoRandomness,
+    SignedOut,
+    NotRecent,
+    Limit { most: usize },
+    CrossSite(&'static str),
 }
 
 impl Error {
@@ -56,17 +60,35 @@ impl Error {
         Kind::NoLayer.into()
     }
 
+    pub(crate) fn signed_out() -> Error {
+        Kind::SignedOut.into()
+    }
+
+    pub(crate) fn not_recent() -> Error {
+        Kind::NotRecent.into()
+    }
+
+    pub(crate) fn limit(most: usize) -> Error {
+        Kind::Limit { most }.into()
+    }
+
+    pub(crate) fn cross_site(why: &'static str) -> Error {
+        Kind::CrossSite(why).into()
+    }
+
     pub(crate) fn no_randomness() -> Error {
         Kind::NoRandomness.into()
     }
 
-    /// The HTTP status that says it: 503 for the store, 401 for a session that is gone, 409 for a conflict, 413
-    /// for what does not fit, 500 for mistakes in the application.
+    /// The HTTP status that says it: 503 for the store, 401 for a session that is gone or signed out, 403 for a request
+    /// from another site, 409 for a conflict or one session too many, 413 for what does not fit, 500 for mistakes in the
+    /// application.
     pub fn status(&self) -> u16 {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => 503,
-            Kind::Gone => 401,
-            Kind::Conflict(_) => 409,
+            Kind::Gone | Kind::SignedOut | Kind::NotRecent => 401,
+            Kind::CrossSite(_) => 403,
+            Kind::Conflict(_) | Kind::Limit { .. } => 409,
             Kind::TooLarge { .. } => 413,
             Kind::Config { .. } | Kind::Invalid { .. } | Kind::HeadSent | Kind::NoLayer => 500,
         }
@@ -98,6 +120,26 @@ impl Error {
         matches!(*self.0, Kind::Invalid { .. } | Kind::TooLarge { .. })
     }
 
+    /// Whether nobody is signed in where somebody must be.
+    pub fn is_signed_out(&self) -> bool {
+        matches!(*self.0, Kind::SignedOut)
+    }
+
+    /// Whether the last sign-in is too long ago for what was asked: the user should prove again who they are.
+    pub fn is_not_recent(&self) -> bool {
+        matches!(*self.0, Kind::NotRecent)
+    }
+
+    /// Whether a sign-in was refused because its user has as many sessions as allowed.
+    pub fn is_limit(&self) -> bool {
+        matches!(*self.0, Kind::Limit { .. })
+    }
+
+    /// Whether a request was refused because another site sent it, or a form without the token of this session.
+    pub fn is_cross_site(&self) -> bool {
+        matches!(*self.0, Kind::CrossSite(_))
+    }
+
     /// Whether the configuration contradicts itself.
     pub fn is_config(&self) -> bool {
         matches!(*self.0, Kind::Config { .. })
@@ -126,6 +168,10 @@ impl fmt::Display for Error {
             Kind::Conflict(what) => write!(f, "conflict: {what}"),
             Kind::HeadSent => f.write_str("the response head has been sent: the session can no longer be changed"),
             Kind::NoLayer => f.write_str("no session layer around this route: add `sessions.layer()` to the router"),
+            Kind::SignedOut => f.write_str("nobody is signed in"),
+            Kind::NotRecent => f.write_str("the last sign-in is too long ago: sign in again"),
+            Kind::Limit { most } => write!(f, "this user is signed in {most} times, which is as often as allowed"),
+            Kind::CrossSite(why) => write!(f, "refused as a request of another site: {why}"),
             Kind::NoRandomness => f.write_str("the operating system's random generator failed: no session was made"),
         }
     }
@@ -150,6 +196,11 @@ pub struct StoreError {
 }
 
 impl StoreError {
+    /// The same, where nothing was to be changed: a read has no unknown outcome.
+    pub(crate) fn of_read(self) -> StoreError {
+        StoreError { unknown: false, ..self }
+    }
+
     /// Nothing was changed, and this is why.
     pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { message: message.into(), unknown: false }

@@ -3,6 +3,18 @@
 #[doc = include_str!("../docs/sessions.md")]
 pub mod sessions {}
 
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/sign-in.md")]
+pub mod sign_in {}
+
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/devices.md")]
+pub mod devices {}
+
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/csrf.md")]
+pub mod csrf {}
+
 #[cfg(feature = "redis")]
 #[doc = include_str!("../docs/stores.md")]
 pub mod stores {}

@@ -3,31 +3,46 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // in the order in which a request flows
-mod clock;
-mod config;
-mod cookie;
-mod delta;
-mod error;
-mod field;
-mod record;
-mod session;
-mod sessions;
-pub mod guide;
-pub mod store;
-mod token;
-mod value;
 mod web;
+mod cookie;
+mod csrf;
+mod token;
+mod sessions;
+mod session;
+mod field;
+mod value;
+mod user;
+mod device;
+mod delta;
+mod record;
+mod policy;
+mod config;
+mod clock;
+mod events;
+mod error;
+pub mod store;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub mod guide;
 
 pub use crate::clock::Clock;
-pub use crate::config::{Config, ConfigBuilder, Terms};
+pub use crate::config::{Config, ConfigBuilder, Csrf, Terms};
 pub use crate::cookie::SameSite;
-pub use crate::delta::{Change, Delta};
+pub use crate::csrf::CSRF_HEADER;
+pub use crate::delta::{Change, Delta, SignIn};
+pub use crate::device::{Device, MAX_LABEL_BYTES, Page};
 pub use crate::error::{Error, Result, StoreError};
+pub use crate::events::{Event, Why};
 pub use crate::field::{Field, MAX_NAME_BYTES};
+pub use crate::policy::{OnLimit, OnReplay};
 pub use crate::record::{Fields, Previous, Record, Refusal};
-pub use crate::session::Session;
+pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;
 pub use crate::token::{Presented, SecretHash, SessionId, TokenFormat};
+pub use crate::user::{MAX_USER_ID_BYTES, UserId};
 pub use crate::web::{Finish, Visit};
+#[cfg(feature = "axum")]
+pub use crate::web::{RecentSignIn, SignedIn};
 #[cfg(feature = "tower")]
 pub use crate::web::{SessionFuture, SessionLayer, SessionService};

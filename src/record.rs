@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::{from_iso, from_millis, to_iso, to_millis};
 use crate::config::Terms;
-use crate::delta::{Change, Delta};
-use crate::store::NewSession;
+use crate::delta::{Change, Delta, SignIn};
+use crate::store::{Loaded, Lookup, NewSession};
 use crate::token::{Presented, SecretHash};
+use crate::user::UserId;
 
 /// Fields by name, each value as text.
 pub type Fields = BTreeMap<String, String>;
@@ -20,6 +21,15 @@ pub(crate) const SECRET_HASH: &str = "secret_hash";
 pub(crate) const PREVIOUS_SECRET_HASH: &str = "previous_secret_hash";
 pub(crate) const PREVIOUS_UNTIL: &str = "previous_until";
 pub(crate) const ROTATED_AT: &str = "rotated_at";
+pub(crate) const USER_ID: &str = "user_id";
+pub(crate) const AUTH_TIME: &str = "auth_time";
+pub(crate) const DEVICE: &str = "device";
+pub(crate) const IP: &str = "ip";
+/// Stands alone beside a secret hash: the marker of a session that was evicted.
+pub(crate) const ENDED: &str = "ended";
+
+/// How long an evicted device can learn why.
+pub(crate) const EVICTION_NOTICE: Duration = Duration::from_secs(5 * 60);
 
 /// The names that no application's field may have.
 pub(crate) const RESERVED: [&str; 13] = [
@@ -31,11 +41,11 @@ pub(crate) const RESERVED: [&str; 13] = [
     PREVIOUS_SECRET_HASH,
     PREVIOUS_UNTIL,
     ROTATED_AT,
-    "user_id",
-    "auth_time",
-    "device",
-    "ip",
-    "ended",
+    USER_ID,
+    AUTH_TIME,
+    DEVICE,
+    IP,
+    ENDED,
 ];
 
 /// How many of [`RESERVED`] are reserved with plain tokens: the three of the tutorials, which come first.
@@ -88,6 +98,14 @@ pub struct Record {
     pub previous: Option<Previous>,
     /// When the secret was last rotated.
     pub rotated_at: Option<SystemTime>,
+    /// Who is signed in. Once set it never changes.
+    pub user_id: Option<UserId>,
+    /// When that user proved who they are.
+    pub auth_time: Option<SystemTime>,
+    /// A label for the list of devices.
+    pub device: Option<String>,
+    /// The address, for the list of devices.
+    pub ip: Option<String>,
 }
 
 /// The secret before the last rotation: for requests that were on their way, or whose answer got lost.
@@ -106,6 +124,8 @@ pub enum Refusal {
     Gone,
     /// An expectation does not hold (any more), or a held previous secret asked to rotate.
     Conflict,
+    /// The user has as many sessions as allowed, and the policy refuses another.
+    LimitReached,
     /// The change would break a limit, or does not fit what is there.
     Invalid {
         /// The field, or `session` for the whole.
@@ -136,6 +156,10 @@ impl Record {
             secret_hash: new.presented.secret_hash,
             previous: None,
             rotated_at: None,
+            user_id: None,
+            auth_time: None,
+            device: None,
+            ip: None,
         })
     }
 
@@ -144,13 +168,27 @@ impl Record {
         (self.last_accessed_at + self.idle_timeout).min(self.expires_at)
     }
 
-    /// Whether what is presented reads this record now: the current secret, or the held previous one within its
-    /// grace. Compares in constant time.
-    pub fn admits(&self, presented: &Presented, now: SystemTime) -> bool {
-        let held = self.previous.filter(|held| held.until.is_none_or(|until| now < until));
-        now < self.ends_at()
-            && (presented.secret_hash == self.secret_hash
-                || held.is_some_and(|held| presented.secret_hash == Some(held.secret_hash)))
+    /// The absolute lifetime: the configured one, or more where a sign-in granted more.
+    pub(crate) fn longest_idle(&self, terms: &Terms) -> Duration {
+        let own = self.expires_at.duration_since(self.auth_time.unwrap_or(self.created_at));
+        own.unwrap_or_default().max(terms.absolute_lifetime)
+    }
+
+    /// What is presented opens at this time. Compares in constant time.
+    pub fn look_up(self, presented: &Presented, now: SystemTime) -> Lookup {
+        if now >= self.ends_at() {
+            return Lookup::Gone;
+        }
+        if presented.secret_hash == self.secret_hash {
+            return Lookup::Live(Loaded { record: self, now });
+        }
+        match self.previous {
+            Some(held) if presented.secret_hash == Some(held.secret_hash) => match held.until {
+                Some(until) if now >= until => Lookup::Replayed(Loaded { record: self, now }),
+                _ => Lookup::Live(Loaded { record: self, now }),
+            },
+            _ => Lookup::Gone,
+        }
     }
 
     /// Makes a change, or leaves everything as it was: what every store does, or repeats to the letter.
@@ -178,12 +216,16 @@ impl Record {
         if !is_current && !is_previous {
             return Err(Refusal::Gone);
         }
-        if change.rotate_to.is_some() && !is_current {
+        let is_taken = |user| self.user_id.as_ref().is_some_and(|bound| bound != user);
+        if change.rotate_to.is_some() && !is_current || change.sign_in.as_ref().is_some_and(|new| is_taken(&new.user)) {
             return Err(Refusal::Conflict);
         }
-        self.fields = changed(&self.fields, &change.delta, terms)?;
+        let keeps_fields = !change.sign_in.as_ref().is_some_and(|new| new.discard_fields);
+        let fields = if keeps_fields { &self.fields } else { &Fields::new() };
+        self.fields = changed(fields, &change.delta, terms)?;
         if let Some(new) = change.rotate_to {
-            self.previous = self.secret_hash.map(|secret_hash| Previous { secret_hash, until: None });
+            let holds = !change.drop_previous && change.sign_in.is_none();
+            self.previous = self.secret_hash.filter(|_| holds).map(|secret_hash| Previous { secret_hash, until: None });
             self.secret_hash = Some(new);
             self.rotated_at = Some(whole_second(now));
         } else if is_current
@@ -193,13 +235,25 @@ impl Record {
             // the browser has the new secret: the previous one's grace begins
             held.until.get_or_insert(whole_second(now + terms.rotation_grace + Duration::from_millis(999)));
         }
-        if let Some(idle) = change.delta.idle_timeout {
-            self.idle_timeout = idle.min(terms.absolute_lifetime);
+        if let Some(new) = &change.sign_in {
+            self.bind(new, terms, now);
         }
-        if change.touch || change.delta.idle_timeout.is_some() {
+        if let Some(idle) = change.delta.idle_timeout {
+            self.idle_timeout = idle.min(self.longest_idle(terms));
+        }
+        if change.touch || change.sign_in.is_some() || change.delta.idle_timeout.is_some() {
             self.last_accessed_at = now;
         }
         Ok(())
+    }
+
+    fn bind(&mut self, new: &SignIn, terms: &Terms, now: SystemTime) {
+        self.user_id = Some(new.user.clone());
+        self.auth_time = Some(whole_second(new.auth_time.unwrap_or(now)));
+        self.idle_timeout = new.idle_timeout.unwrap_or(terms.idle_timeout);
+        self.expires_at = whole_second(now + new.absolute_lifetime.unwrap_or(terms.absolute_lifetime));
+        self.device = new.device.clone();
+        self.ip = new.ip.clone();
     }
 
     /// Every field under its name in the store, as text: the reserved ones first, then the application's.
@@ -219,6 +273,10 @@ impl Record {
             stored.extend(previous.until.map(|until| (PREVIOUS_UNTIL, seconds(until))));
         }
         stored.extend(self.rotated_at.map(|at| (ROTATED_AT, seconds(at))));
+        stored.extend(self.user_id.as_ref().map(|user| (USER_ID, user.as_str().to_owned())));
+        stored.extend(self.auth_time.map(|at| (AUTH_TIME, seconds(at))));
+        stored.extend(self.device.clone().map(|label| (DEVICE, label)));
+        stored.extend(self.ip.clone().map(|ip| (IP, ip)));
         let reserved = stored.into_iter().map(|(name, text)| (name.to_owned(), text));
         reserved.chain(self.fields.clone()).collect()
     }
@@ -235,7 +293,7 @@ impl Record {
         if idle.is_none() {
             tracing::warn!(target: "cloakroom", "a record has no readable session_ttl: the configured idle timeout counts");
         }
-        let idle_timeout = idle.map_or(terms.idle_timeout, Duration::from_secs).min(terms.absolute_lifetime);
+        let idle_timeout = idle.map_or(terms.idle_timeout, Duration::from_secs);
         let latest = whole_second(created_at + terms.absolute_lifetime);
         let mut record = Record {
             fields: Fields::new(),
@@ -246,6 +304,10 @@ impl Record {
             secret_hash: None,
             previous: None,
             rotated_at: None,
+            user_id: None,
+            auth_time: None,
+            device: None,
+            ip: None,
         };
         if !plain {
             let mut time = |name| {
@@ -253,13 +315,18 @@ impl Record {
             };
             record.expires_at = time(EXPIRES_AT).unwrap_or(latest);
             record.rotated_at = time(ROTATED_AT);
+            record.auth_time = time(AUTH_TIME);
             let until = time(PREVIOUS_UNTIL);
             record.secret_hash = Some(SecretHash::parse(&stored.remove(SECRET_HASH)?)?);
             let previous = stored.remove(PREVIOUS_SECRET_HASH).and_then(|text| SecretHash::parse(&text));
             record.previous = previous.map(|secret_hash| Previous { secret_hash, until });
+            record.user_id = stored.remove(USER_ID).and_then(|text| UserId::try_from(text).ok());
+            record.device = stored.remove(DEVICE);
+            record.ip = stored.remove(IP);
             stored.retain(|name, _| !is_reserved(name));
         }
         record.fields = stored;
+        record.idle_timeout = record.idle_timeout.min(record.longest_idle(terms));
         Some(record)
     }
 }
@@ -275,8 +342,7 @@ fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refu
     for (name, by) in &delta.add {
         let invalid = |why| Refusal::Invalid { field: name.clone(), why };
         let text = after.get(name).map_or("0", String::as_str);
-        // "007" and "+7" are refused as Redis refuses them: what is a number must be one everywhere
-        let value = text.parse::<i64>().ok().filter(|value| value.to_string() == text).ok_or(invalid(NOT_A_COUNTER))?;
+        let value = counter(text).ok_or(invalid(NOT_A_COUNTER))?;
         let sum = value.checked_add(*by).ok_or(invalid(COUNTER_OVERFLOW))?;
         after.insert(name.clone(), sum.to_string());
     }
@@ -285,6 +351,11 @@ fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refu
         check_size(&after, terms)?;
     }
     Ok(after)
+}
+
+/// The value of a counter. "007" and "+7" are refused as Redis refuses them: what is a number must be one everywhere.
+pub(crate) fn counter(text: &str) -> Option<i64> {
+    text.parse::<i64>().ok().filter(|value| value.to_string() == text)
 }
 
 pub(crate) fn check_size(fields: &Fields, terms: &Terms) -> Result<(), Refusal> {

@@ -3,23 +3,29 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
-use crate::delta::Delta;
+use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
 use crate::field::{Field, check_name};
 use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH};
 use crate::sessions::Sessions;
-use crate::store::{Loaded, NewSession};
+use crate::store::{Loaded, Lookup, NewSession};
 use crate::token::{Presented, SessionId, Token, TokenFormat};
+use crate::user::UserId;
 use crate::value;
 
 mod commit;
+mod forms;
+mod sign_in;
 mod verbs;
+
+pub use sign_in::SigningIn;
 
 /// One request's session. Cheap to clone; clones are the same session.
 ///
@@ -40,6 +46,8 @@ struct Inner {
     state: Mutex<State>,
     /// Verbs that stand at once come one after the other: each begins where the one before ended.
     turn: tokio::sync::Mutex<()>,
+    /// What the browser says it is.
+    user_agent: Option<HeaderValue>,
 }
 
 #[derive(Default)]
@@ -60,8 +68,20 @@ struct State {
     stale: bool,
     /// This request does not extend the session.
     peeking: bool,
+    /// Why the token opens nothing, where that is known.
+    ended: Option<Ended>,
+    /// A token for the session that the commit will make, where its secret had to be known before.
+    minted_ahead: Option<Token>,
     /// The head has left.
     over: bool,
+}
+
+/// Why a session ended, as far as its visitor may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its user signed in elsewhere, in more places than allowed.
+    SignedInElsewhere,
 }
 
 #[derive(Clone)]
@@ -73,7 +93,8 @@ struct Candidate {
 #[derive(Clone)]
 enum Purpose {
     Create(NewSession),
-    Rotate,
+    /// A rotation or a sign-in, with what else changes in the same step.
+    Change(Box<Change>),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -86,16 +107,30 @@ pub(crate) enum CookieChange {
 
 impl Session {
     /// Reads the session that a token opens, if any. One round trip with a token, none without.
-    pub(crate) async fn open(sessions: &Sessions, token: Option<&Token>) -> Result<Session> {
+    pub(crate) async fn open(
+        sessions: &Sessions,
+        token: Option<&Token>,
+        user_agent: Option<&HeaderValue>,
+    ) -> Result<Session> {
         let presented = token.map(Token::presented);
-        let loaded = match &presented {
+        let lookup = match &presented {
             Some(presented) => sessions.load(presented).await?,
-            None => None,
+            None => Lookup::Gone,
+        };
+        let (loaded, ended) = match lookup {
+            Lookup::Live(loaded) => (Some(loaded), None),
+            Lookup::Evicted => (None, Some(Ended::SignedInElsewhere)),
+            Lookup::Gone | Lookup::Replayed(_) => (None, None),
         };
         let stale = presented.is_some() && loaded.is_none();
         let presented = presented.filter(|_| !stale);
-        let state = Mutex::new(State { presented, loaded, stale, ..State::default() });
-        Ok(Session(Arc::new(Inner { sessions: sessions.clone(), state, turn: tokio::sync::Mutex::new(()) })))
+        let state = Mutex::new(State { presented, loaded, stale, ended, ..State::default() });
+        Ok(Session(Arc::new(Inner {
+            sessions: sessions.clone(),
+            state,
+            turn: tokio::sync::Mutex::new(()),
+            user_agent: user_agent.cloned(),
+        })))
     }
 
     /// Whether a stored session stands behind this request.
@@ -107,6 +142,22 @@ impl Session {
     pub fn id(&self) -> Option<SessionId> {
         let state = self.state();
         state.loaded.as_ref().and(state.presented).map(|presented| presented.id)
+    }
+
+    /// Who is signed in.
+    pub fn user(&self) -> Option<UserId> {
+        self.state().loaded.as_ref()?.record.user_id.clone()
+    }
+
+    /// When the user last proved who they are; `None` when nobody is signed in.
+    pub fn auth_time(&self) -> Option<SystemTime> {
+        self.state().loaded.as_ref()?.record.auth_time
+    }
+
+    /// Why the token that this request brought opens nothing, where that is known: for a few minutes after the session was
+    /// evicted because its user signed in elsewhere.
+    pub fn ended(&self) -> Option<Ended> {
+        self.state().ended
     }
 
     /// The value of a field, with what this request has set. `None` where there is none, or where the stored text is
@@ -146,11 +197,7 @@ impl Session {
     /// changed then.
     pub fn set<T: Borrow<V>, V: Serialize + ?Sized>(&self, field: Field<T>, value: &V) -> Result<()> {
         self.check(field.name())?;
-        let text = match self.format() {
-            TokenFormat::Secret => value::to_text(value),
-            TokenFormat::Plain => value::to_raw_text(value),
-        };
-        let text = text.map_err(|why| invalid_field(field.name(), why))?;
+        let text = self.text_for(field.name(), value)?;
         let mut state = self.open_state()?;
         state.check_fits(field.name(), &text, &self.0.sessions)?;
         state.pending.set(field.name(), text);
@@ -172,7 +219,9 @@ impl Session {
     /// # Errors
     /// When it is not whole seconds, from 1 to the absolute lifetime.
     pub fn set_idle_timeout(&self, idle: Duration) -> Result<()> {
-        let absolute = self.0.sessions.config().terms().absolute_lifetime;
+        let terms = self.0.sessions.config().terms();
+        let own = self.state().loaded.as_ref().map(|loaded| loaded.record.longest_idle(terms));
+        let absolute = own.unwrap_or(terms.absolute_lifetime);
         if let Some(why) = config::problem_with_lifetime(idle) {
             return Err(Error::invalid("idle timeout", why));
         }
@@ -212,6 +261,15 @@ impl Session {
         self.state().peeking = true;
     }
 
+    /// The text under which a value of a field is stored.
+    fn text_for<V: Serialize + ?Sized>(&self, name: &str, value: &V) -> Result<String> {
+        let text = match self.format() {
+            TokenFormat::Secret => value::to_text(value),
+            TokenFormat::Plain => value::to_raw_text(value),
+        };
+        text.map_err(|why| invalid_field(name, why))
+    }
+
     fn check(&self, name: &str) -> Result<()> {
         check_name(name, self.format())
     }
@@ -236,8 +294,12 @@ impl State {
     fn text_of(&self, name: &str) -> Option<&str> {
         match self.pending.of(name) {
             Some(text) => text,
-            None => self.loaded.as_ref()?.record.fields.get(name).map(String::as_str),
+            None => self.stored_text(name),
         }
+    }
+
+    fn stored_text(&self, name: &str) -> Option<&str> {
+        self.loaded.as_ref()?.record.fields.get(name).map(String::as_str)
     }
 
     /// Whether the session would still be within its limits. The store decides; this says it where the mistake is.
@@ -254,7 +316,9 @@ impl State {
             ));
         }
         let bytes = crate::record::bytes(&after);
-        if bytes > terms.max_bytes {
+        let stored = self.loaded.as_ref().map_or(0, |loaded| crate::record::bytes(&loaded.record.fields));
+        // a session that is too large already (a lowered limit) may be changed, but not grow
+        if bytes > terms.max_bytes.max(stored) {
             let why = format!("would make the session {bytes} bytes; max_bytes is {}", terms.max_bytes);
             return Err(Error::too_large(format!("field `{name}`"), why));
         }

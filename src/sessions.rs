@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use crate::config::{Config, Terms};
 use crate::delta::Change;
-use crate::error::{Result, StoreError};
-use crate::store::{Answer, AnyStore, Applied, Loaded, NewSession, Store, Target};
-use crate::token::{Presented, SessionId};
+use crate::device::{Device, Page};
+use crate::error::{Error, Result, StoreError};
+use crate::events::{Event, Events, Why};
+use crate::policy::OnReplay;
+use crate::store::{Answer, AnyStore, Applied, Lookup, NewSession, Store, Target};
+use crate::token::{Presented, SessionId, TokenFormat};
+use crate::user::UserId;
 
 /// All sessions of an application: a store and the configuration. Cheap to clone.
 ///
@@ -22,12 +26,14 @@ pub struct Sessions(Arc<Shared>);
 struct Shared {
     store: Box<dyn AnyStore>,
     config: Config,
+    events: Events,
 }
 
 impl Sessions {
     /// Puts sessions with this configuration into this store.
     pub fn new(store: impl Store, config: Config) -> Sessions {
-        Sessions(Arc::new(Shared { store: Box::new(store), config }))
+        let events = Events::new(config.hook.as_ref());
+        Sessions(Arc::new(Shared { store: Box::new(store), config, events }))
     }
 
     /// The configuration.
@@ -40,29 +46,74 @@ impl Sessions {
     /// # Errors
     /// The store's: then it may live on.
     pub async fn revoke(&self, id: &SessionId) -> Result<bool> {
-        let ended = self.revoke_target(&Target::Session(*id)).await?;
+        let ended = self.end(Target::Session(*id), Why::Application, None).await?;
         Ok(ended > 0)
+    }
+
+    /// Ends all sessions of a user now: their password changed, their account is closed. How many there were. Two round
+    /// trips and the sessions in one parallel flight. (ASVS 7.4.2, 7.4.3)
+    ///
+    /// # Errors
+    /// The store's: then some may live on.
+    pub async fn revoke_user(&self, user: &UserId) -> Result<u64> {
+        self.end(Target::AllOf(user.clone()), Why::Application, None).await
+    }
+
+    /// A user's sessions, the latest sign-in first. Two round trips, one more when some of them have ended by themselves.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn devices(&self, user: &UserId, page: Page) -> Result<Vec<Device>> {
+        self.need_secrets()?;
+        let devices = self.within(self.0.store.list(user, page, self.terms())).await;
+        devices.map_err(|error| error.of_read().into())
+    }
+
+    /// What happened is told to the application's hook and to the log.
+    pub(crate) fn tell(&self, event: Event) {
+        self.0.events.tell(event);
     }
 
     pub(crate) fn is_same(&self, other: &Sessions) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) async fn create(&self, new: &NewSession) -> Result<Applied> {
-        self.within(self.0.store.create(new, self.terms())).await
+    /// Refuses what plain tokens cannot do.
+    pub(crate) fn need_secrets(&self) -> Result<()> {
+        match self.config().token_format {
+            TokenFormat::Secret => Ok(()),
+            TokenFormat::Plain => {
+                Err(Error::config("token_format", "Plain has no rotation, no sign-in and no list of a user's sessions"))
+            }
+        }
     }
 
-    pub(crate) async fn load(&self, presented: &Presented) -> Result<Option<Loaded>> {
-        self.within(self.0.store.load(presented, self.terms())).await
+    pub(crate) async fn create(&self, new: &NewSession) -> Result<Applied> {
+        Ok(self.within(self.0.store.create(new, self.terms())).await?)
+    }
+
+    pub(crate) async fn load(&self, presented: &Presented) -> Result<Lookup> {
+        let lookup = self.within(self.0.store.load(presented, self.terms())).await.map_err(StoreError::of_read)?;
+        if let Lookup::Replayed(loaded) = &lookup {
+            self.tell(Event::Replayed { session: presented.id, user: loaded.record.user_id.clone() });
+            if self.config().on_replay == OnReplay::Revoke {
+                self.end(Target::Session(presented.id), Why::Replayed, None).await?;
+            }
+        }
+        Ok(lookup)
     }
 
     pub(crate) async fn apply(&self, presented: &Presented, change: &Change) -> Result<Applied> {
-        self.within(self.0.store.apply(presented, change, self.terms())).await
+        Ok(self.within(self.0.store.apply(presented, change, self.terms())).await?)
     }
 
-    pub(crate) async fn revoke_target(&self, target: &Target) -> Result<u64> {
-        let ended = self.within(self.0.store.revoke(target)).await?;
-        tracing::debug!(target: "cloakroom", ?target, ended, "revoked");
+    /// Ends sessions first, then tells.
+    pub(crate) async fn end(&self, target: Target, why: Why, by: Option<SessionId>) -> Result<u64> {
+        if !matches!(target, Target::Session(_)) {
+            self.need_secrets()?;
+        }
+        let ended = self.within(self.0.store.revoke(&target)).await?;
+        self.tell(Event::Revoked { target, ended, why, by });
         Ok(ended)
     }
 
@@ -71,11 +122,11 @@ impl Sessions {
     }
 
     /// No call into a store waits longer than the configured time-out, whoever wrote the store.
-    async fn within<T>(&self, answer: Answer<'_, T>) -> Result<T> {
+    async fn within<T>(&self, answer: Answer<'_, T>) -> Result<T, StoreError> {
         let timeout = self.0.config.store_timeout;
         match tokio::time::timeout(timeout, answer).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(StoreError::unknown(format!("no answer within store_timeout, {timeout:?}")).into()),
+            Ok(answer) => answer,
+            Err(_) => Err(StoreError::unknown(format!("no answer within store_timeout, {timeout:?}"))),
         }
     }
 }

@@ -11,9 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::Terms;
 use crate::delta::Change;
+use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::record::{Fields, Record, Refusal};
 use crate::token::{Presented, SessionId};
+use crate::user::UserId;
 
 mod memory;
 #[cfg(feature = "redis")]
@@ -40,11 +42,7 @@ pub trait Store: Send + Sync + 'static {
     fn create(&self, new: &NewSession, terms: &Terms) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
     /// Reads a session, if what is presented opens it.
-    fn load(
-        &self,
-        presented: &Presented,
-        terms: &Terms,
-    ) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
+    fn load(&self, presented: &Presented, terms: &Terms) -> impl Future<Output = Result<Lookup, StoreError>> + Send;
 
     /// Changes a session, if what is presented opens it. A change that rotates to the secret that is already the
     /// current one was made before: it is answered with success and made no second time.
@@ -55,8 +53,17 @@ pub trait Store: Send + Sync + 'static {
         terms: &Terms,
     ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
-    /// Ends sessions now, and says how many lived.
+    /// Ends sessions now, and says how many lived. Of a user's sessions, those count that were bound to the user; one
+    /// whose sign-in is on its way to be bound ends as well.
     fn revoke(&self, target: &Target) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// The sessions of a user, the latest sign-in first. A page may be shorter than asked for where sessions have ended.
+    fn list(
+        &self,
+        user: &UserId,
+        page: Page,
+        terms: &Terms,
+    ) -> impl Future<Output = Result<Vec<Device>, StoreError>> + Send;
 }
 
 /// A session that is to be made.
@@ -79,11 +86,41 @@ pub struct Loaded {
     pub now: SystemTime,
 }
 
+/// What a presented token opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// A session that lives.
+    Live(Loaded),
+    /// Nothing.
+    Gone,
+    /// Nothing any more: its user signed in elsewhere, once too often. Known for a short while.
+    Evicted,
+    /// Nothing: a previous secret after its grace, which somebody must have kept. The session lives, for its owner.
+    Replayed(Loaded),
+}
+
+impl Lookup {
+    /// The session, if it lives.
+    pub fn live(self) -> Option<Loaded> {
+        match self {
+            Lookup::Live(loaded) => Some(loaded),
+            Lookup::Gone | Lookup::Evicted | Lookup::Replayed(_) => None,
+        }
+    }
+}
+
 /// What became of a change.
+// nearly every answer is the large one: a box would only cost
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// Made (now, or already when asked before): this is the session now.
-    Done(Loaded),
+    /// Made (now, or already when asked before).
+    Done {
+        /// The session now.
+        loaded: Loaded,
+        /// The sessions of the same user that a sign-in has ended.
+        evicted: Vec<SessionId>,
+    },
     /// Not made, and why.
     Refused(Refusal),
 }
@@ -92,16 +129,23 @@ pub enum Applied {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
-    /// One session.
+    /// One session, whosever it is.
     Session(SessionId),
+    /// One session, if it is this user's.
+    SessionOf(UserId, SessionId),
+    /// All of a user's but one.
+    OthersOf(UserId, SessionId),
+    /// All of a user's.
+    AllOf(UserId),
 }
 
 /// A [`Store`] without its type, so that `Session` is not generic.
 pub(crate) trait AnyStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied>;
-    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Option<Loaded>>;
+    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup>;
     fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied>;
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64>;
+    fn list<'a>(&'a self, user: &'a UserId, page: Page, terms: &'a Terms) -> Answer<'a, Vec<Device>>;
 }
 
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -111,7 +155,7 @@ impl<S: Store> AnyStore for S {
         Box::pin(Store::create(self, new, terms))
     }
 
-    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Option<Loaded>> {
+    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup> {
         Box::pin(Store::load(self, presented, terms))
     }
 
@@ -121,5 +165,9 @@ impl<S: Store> AnyStore for S {
 
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64> {
         Box::pin(Store::revoke(self, target))
+    }
+
+    fn list<'a>(&'a self, user: &'a UserId, page: Page, terms: &'a Terms) -> Answer<'a, Vec<Device>> {
+        Box::pin(Store::list(self, user, page, terms))
     }
 }

@@ -1,12 +1,15 @@
 //! What every framework adapter does: a [`Visit`] for each request.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tokio::sync::OnceCell;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cookie;
+use crate::csrf;
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::session::{CookieChange, Session};
 use crate::sessions::Sessions;
 use crate::token::Token;
@@ -16,6 +19,8 @@ mod axum;
 #[cfg(feature = "tower")]
 mod tower;
 
+#[cfg(feature = "axum")]
+pub use axum::{RecentSignIn, SignedIn};
 #[cfg(feature = "tower")]
 pub use tower::{SessionFuture, SessionLayer, SessionService};
 
@@ -29,7 +34,10 @@ pub struct Visit(Arc<Inner>);
 struct Inner {
     sessions: Sessions,
     token: Option<Token>,
+    user_agent: Option<HeaderValue>,
     session: OnceCell<Result<Session>>,
+    /// The response is on its way: a session that is only now asked for cannot be changed.
+    over: AtomicBool,
 }
 
 /// What an adapter does to the response.
@@ -48,10 +56,25 @@ struct Headers {
 }
 
 impl Visit {
-    /// Looks for a token in the values of all `Cookie` headers. No I/O.
-    pub fn begin<'a>(sessions: &Sessions, cookies: impl IntoIterator<Item = &'a [u8]>) -> Visit {
+    /// Judges where a request comes from (see [`Csrf`](crate::Csrf)), and looks for a token among its cookies. No I/O.
+    ///
+    /// # Errors
+    /// [`is_cross_site`](Error::is_cross_site): the request is to be answered with it, 403, and goes no further.
+    pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Visit> {
+        if let Err(why) = csrf::judge(method, uri, headers, sessions.config()) {
+            sessions.tell(Event::CrossSiteRefused { why });
+            return Err(Error::cross_site(why));
+        }
+        let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
         let token = cookie::read(cookies, sessions.config());
-        Visit(Arc::new(Inner { sessions: sessions.clone(), token, session: OnceCell::new() }))
+        let user_agent = headers.get(header::USER_AGENT).cloned();
+        Ok(Visit(Arc::new(Inner {
+            sessions: sessions.clone(),
+            token,
+            user_agent,
+            session: OnceCell::new(),
+            over: AtomicBool::new(false),
+        })))
     }
 
     /// The request's session: loaded when first asked for, the same (or the same error) afterwards. One round trip with
@@ -60,8 +83,15 @@ impl Visit {
     /// # Errors
     /// The store's: that it cannot be asked does not make the visitor anonymous.
     pub async fn session(&self) -> Result<Session> {
-        let Inner { sessions, token, session } = &*self.0;
-        session.get_or_init(|| Session::open(sessions, token.as_ref())).await.clone()
+        let Inner { sessions, token, user_agent, session, over } = &*self.0;
+        let session =
+            session.get_or_init(|| Session::open(sessions, token.as_ref(), user_agent.as_ref())).await.clone();
+        if let Ok(session) = &session
+            && over.load(Ordering::SeqCst)
+        {
+            session.close();
+        }
+        session
     }
 
     /// Whether it is this manager's.
@@ -70,10 +100,18 @@ impl Visit {
         self.0.sessions.is_same(sessions)
     }
 
+    /// Where people who are not signed in are sent.
+    #[cfg(feature = "axum")]
+    pub(crate) fn sign_in_page(&self) -> Option<&str> {
+        self.0.sessions.config().sign_in_page.as_deref()
+    }
+
     /// Commits, and says what to do to a response of this status. At most one round trip, none if nothing was changed
     /// and no touch is due.
     pub async fn finish(&self, status: u16) -> Finish {
-        let Inner { sessions, session, .. } = &*self.0;
+        let Inner { sessions, session, over, .. } = &*self.0;
+        // first: whoever loads from now on sees it, whoever has loaded is seen here
+        over.store(true, Ordering::SeqCst);
         let Some(session) = session.get() else {
             return Finish { error: None, headers: Headers::default() };
         };
@@ -106,8 +144,10 @@ impl Finish {
 impl Headers {
     fn into_pairs(self, present: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         let mut pairs = Vec::new();
-        let varies = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"cookie") || value == "*";
-        if self.read && !present.get_all(header::VARY).iter().any(varies) {
+        let mut varies = present.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+        let covers =
+            |name: &[u8]| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"cookie");
+        if self.read && !varies.any(covers) {
             pairs.push((header::VARY, HeaderValue::from_static("Cookie")));
         }
         if let Some(cookie) = self.set_cookie {

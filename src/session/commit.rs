@@ -3,9 +3,11 @@
 use super::{Candidate, CookieChange, Purpose, Session, State};
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::record::Refusal;
 use crate::sessions::Sessions;
 use crate::store::{Applied, Loaded};
+use crate::token::SessionId;
 
 impl Session {
     pub(super) fn sessions(&self) -> &Sessions {
@@ -24,20 +26,18 @@ impl Session {
         };
         let answer = match &purpose {
             Purpose::Create(new) => self.sessions().create(new).await?,
-            Purpose::Rotate => {
-                let presented = presented.ok_or_else(Error::gone)?;
-                let change = Change { rotate_to: token.presented().secret_hash, touch: true, ..Change::default() };
-                self.sessions().apply(&presented, &change).await?
-            }
+            Purpose::Change(change) => self.sessions().apply(&presented.ok_or_else(Error::gone)?, change).await?,
         };
         // answered: whatever it says, there is nothing left to ask
         self.state().candidate = None;
-        let loaded = self.accept(answer)?;
+        let (loaded, evicted) = self.accept(answer)?;
+        self.tell(&purpose, token.presented().id, evicted);
         let mut state = self.state();
-        if let Purpose::Create(new) = &purpose {
-            let stored = Delta { set: new.fields.clone(), idle_timeout: new.idle_timeout, ..Delta::default() };
-            state.pending.forget(&stored);
-            tracing::debug!(target: "cloakroom", session = %new.presented.id, "created");
+        match purpose {
+            Purpose::Create(new) => {
+                state.pending.forget(&Delta { set: new.fields, idle_timeout: new.idle_timeout, ..Delta::default() });
+            }
+            Purpose::Change(change) => state.pending.forget(&change.delta),
         }
         state.presented = Some(token.presented());
         state.cookie = CookieChange::Set(token);
@@ -47,9 +47,26 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn accept(&self, answer: Applied) -> Result<Loaded> {
+    fn tell(&self, purpose: &Purpose, session: SessionId, evicted: Vec<SessionId>) {
+        let Purpose::Change(change) = purpose else {
+            return self.sessions().tell(Event::Created { session });
+        };
+        let Some(new) = &change.sign_in else {
+            return self.sessions().tell(Event::Rotated { session });
+        };
+        self.sessions().tell(Event::SignedIn { session, user: new.user.clone() });
+        for other in evicted {
+            self.sessions().tell(Event::Evicted { session: other, user: new.user.clone(), by: session });
+        }
+    }
+
+    /// The session that a store answered with, and those that it ended for it.
+    pub(super) fn accept(&self, answer: Applied) -> Result<(Loaded, Vec<SessionId>)> {
         match answer {
-            Applied::Done(loaded) => Ok(loaded),
+            Applied::Done { loaded, evicted } => Ok((loaded, evicted)),
+            Applied::Refused(Refusal::LimitReached) => {
+                Err(Error::limit(self.sessions().config().max_sessions_per_user))
+            }
             Applied::Refused(Refusal::Gone) => Err(Error::gone()),
             Applied::Refused(Refusal::Conflict) => {
                 Err(Error::conflict("another request has changed the session meanwhile"))
@@ -63,12 +80,16 @@ impl Session {
 
     /// Stores what is pending, or touches if that is due, or does nothing.
     pub(super) async fn commit_pending(&self) -> Result<()> {
-        let (pending, exists, touch) = {
+        let (pending, exists, touch, rotate) = {
             let state = self.state();
-            (state.pending.clone(), state.loaded.is_some(), state.touch_is_due(self.sessions()))
+            let (touch, rotate) = (state.touch_is_due(self.sessions()), state.rotation_is_due(self.sessions()));
+            (state.pending.clone(), state.loaded.is_some(), touch, rotate)
         };
         if !exists {
             return if pending.set.is_empty() { Ok(()) } else { self.create(pending.set).await };
+        }
+        if rotate && self.rotate_with(pending.clone()).await? {
+            return Ok(());
         }
         if !pending.is_empty() {
             self.change(pending.clone()).await?;
@@ -82,6 +103,17 @@ impl Session {
                 tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "the session was not extended");
                 Ok(())
             }),
+        }
+    }
+
+    /// Rotates as configured, with what is to be changed anyway in the same step; whether it was done. A parallel request
+    /// that has just rotated is no error: then this rotation is skipped.
+    async fn rotate_with(&self, delta: Delta) -> Result<bool> {
+        let Some(id) = self.id() else { return Ok(false) };
+        match self.change_secret(&id, Change { delta, touch: true, confirm: true, ..Change::default() }).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -99,9 +131,24 @@ impl Session {
         }
         (committed, std::mem::take(&mut state.cookie))
     }
+
+    /// From now on nothing can be changed.
+    pub(crate) fn close(&self) {
+        self.state().over = true;
+    }
 }
 
 impl State {
+    /// By the configured interval, and only for the current secret as the browser brought it.
+    fn rotation_is_due(&self, sessions: &Sessions) -> bool {
+        let (Some(interval), Some(Loaded { record, now })) = (sessions.config().rotate_every, &self.loaded) else {
+            return false;
+        };
+        let is_current = self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
+        let since = now.duration_since(record.rotated_at.unwrap_or(record.created_at)).unwrap_or_default();
+        is_current && !self.minted && !self.peeking && since >= interval
+    }
+
     /// By the time since the last touch, not by what is left: near the absolute deadline that would touch on every
     /// read. A new secret that was presented for the first time is confirmed by a touch. A record from the future was
     /// kept alive by another program, and the store must look at its deadline.

@@ -1,12 +1,18 @@
 //! The verbs that stand at once, whatever the response.
 
-use super::{Candidate, CookieChange, Purpose, Session, State};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Candidate, Purpose, Session};
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
+use crate::events::Why;
 use crate::field::Field;
 use crate::record::Fields;
-use crate::store::{NewSession, Target};
-use crate::token::{Token, TokenFormat};
+use crate::store::{Lookup, NewSession, Target};
+use crate::token::{SessionId, Token};
 
 impl Session {
     /// Adds to a counter and returns the new value. One that is not there starts at 0. At once: one round trip; for a
@@ -22,22 +28,23 @@ impl Session {
         self.check(field.name())?;
         let _turn = self.turn().await?;
         let name = field.name().to_owned();
+        let pending = self.state().pending.of(&name).map(|text| text.map(str::to_owned));
+        let start = match &pending {
+            Some(text) => Some(text.as_deref().unwrap_or("0")),
+            None => (!self.exists()).then_some("0"),
+        };
         let mut delta = Delta::default();
-        match self.state().pending.of(&name).map(|text| text.map(str::to_owned)) {
+        match start {
             None => drop(delta.add.insert(name.clone(), by)),
-            Some(text) => {
-                let sum = sum(&name, text.as_deref().unwrap_or("0"), by)?;
-                drop(delta.set.insert(name.clone(), sum.to_string()));
-            }
+            Some(text) => drop(delta.set.insert(name.clone(), sum(&name, text, by)?.to_string())),
         }
         if self.exists() {
             self.change(delta).await?;
         } else {
-            self.create(Fields::from([(name.clone(), by.to_string())])).await?;
+            self.create(delta.set).await?;
         }
         let mut state = self.state();
-        state.pending.set.remove(&name);
-        state.pending.remove.remove(&name);
+        state.pending.forget_field(&name);
         let text = state.text_of(&name).unwrap_or_default();
         text.parse().map_err(|_| Error::invalid(format!("field `{name}`"), crate::record::NOT_A_COUNTER))
     }
@@ -49,20 +56,139 @@ impl Session {
     /// [`is_conflict`](Error::is_conflict) when another request has just rotated; [`is_gone`](Error::is_gone); a
     /// configuration error with plain tokens, which cannot rotate.
     pub async fn rotate(&self) -> Result<()> {
-        if self.format() == TokenFormat::Plain {
-            return Err(Error::config("token_format", "Plain has no secret that could be rotated"));
-        }
+        self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
-        let Some(id) = self.id() else {
-            return self.nothing_there();
-        };
-        let token = Token::with_new_secret(&id)?;
-        self.state().candidate = Some(Candidate { token, purpose: Purpose::Rotate });
+        match self.id() {
+            Some(id) => self.change_secret(&id, Change { touch: true, ..Change::default() }).await,
+            None => self.nothing_there(),
+        }
+    }
+
+    /// Rotates at a change of privilege: the old secret dies at once, so that a token that leaked before is not worth more
+    /// now. At once: one round trip. (A sign-in does this by itself.)
+    ///
+    /// # Errors
+    /// As [`rotate`](Session::rotate); a request with a held previous secret gets [`is_conflict`](Error::is_conflict).
+    pub async fn elevate(&self) -> Result<()> {
+        self.sessions().need_secrets()?;
+        let _turn = self.turn().await?;
+        match self.id() {
+            Some(id) => self.change_secret(&id, Change { touch: true, drop_previous: true, ..Change::default() }).await,
+            None => self.nothing_there(),
+        }
+    }
+
+    /// Makes a change together with a new secret.
+    pub(super) async fn change_secret(&self, id: &SessionId, mut change: Change) -> Result<()> {
+        let token = Token::with_new_secret(id)?;
+        change.rotate_to = token.presented().secret_hash;
+        self.state().candidate = Some(Candidate { token, purpose: Purpose::Change(Box::new(change)) });
         self.settle().await
     }
 
+    /// Takes a value out: it is read once and gone, however many requests try. At once: one round trip, none where there is
+    /// nothing. For messages that are shown once.
+    ///
+    /// # Errors
+    /// [`is_invalid`](Error::is_invalid) when the text is no `T`: it stays; the store's.
+    pub async fn take<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
+        let name = field.name().to_owned();
+        let mut taken = None;
+        self.replace(&name, |session| {
+            taken = session.try_get(field.clone())?;
+            Ok(None)
+        })
+        .await?;
+        Ok(taken)
+    }
+
+    /// Reads, changes and writes a field so that no other request's change of it is lost: where another one came first, it
+    /// is read again and `change` is called again, a few times. At once: one round trip, two more for each repetition.
+    ///
+    /// A [`set`](Session::set) of the same field that is still pending is what it begins with.
+    ///
+    /// # Errors
+    /// [`is_conflict`](Error::is_conflict) when others came first every time; [`is_invalid`](Error::is_invalid) when the
+    /// text is no `T`, or the new value does not fit; the store's.
+    pub async fn update<T, R>(&self, field: Field<T>, mut change: impl FnMut(&mut T) -> R) -> Result<R>
+    where
+        T: DeserializeOwned + Serialize + Default,
+    {
+        let name = field.name().to_owned();
+        let mut answer = None;
+        self.replace(&name, |session| {
+            let mut value = session.try_get(field.clone())?.unwrap_or_default();
+            answer = Some(change(&mut value));
+            session.text_for(&name, &value).map(Some)
+        })
+        .await?;
+        Ok(answer.expect("the change was made at least once"))
+    }
+
+    /// Replaces a field's text by what is made of it, as a compare-and-set that is repeated when another request came first.
+    /// Without text before and after nothing is asked of the store.
+    async fn replace(&self, name: &str, mut make: impl FnMut(&Session) -> Result<Option<String>>) -> Result<()> {
+        const ATTEMPTS: u32 = 8;
+        self.check(name)?;
+        let _turn = self.turn().await?;
+        for attempt in 1.. {
+            let (seen, before) = {
+                let state = self.state();
+                (state.text_of(name).is_some(), state.stored_text(name).map(str::to_owned))
+            };
+            let text = make(self)?;
+            if text.is_none() && !seen {
+                return Ok(());
+            }
+            let replaced = self.replace_once(name, before, text).await;
+            match replaced {
+                Err(error) if error.is_conflict() && attempt < ATTEMPTS => self.reload(attempt).await?,
+                Err(error) if error.is_conflict() => {
+                    return Err(Error::conflict(format!(
+                        "field `{name}` was changed by others {ATTEMPTS} times in a row"
+                    )));
+                }
+                other => {
+                    self.state().pending.forget_field(name);
+                    return other;
+                }
+            }
+        }
+        unreachable!("attempts are counted")
+    }
+
+    async fn replace_once(&self, name: &str, before: Option<String>, text: Option<String>) -> Result<()> {
+        if !self.exists() {
+            // a pending value of a visitor without a session that is taken out again was never stored
+            return match text {
+                Some(text) => self.create(Fields::from([(name.to_owned(), text)])).await,
+                None => Ok(()),
+            };
+        }
+        let mut delta = Delta { expect: [(name.to_owned(), before)].into(), ..Delta::default() };
+        match text {
+            Some(text) => delta.set(name, text),
+            None => delta.remove(name),
+        }
+        self.change(delta).await
+    }
+
+    /// Sees the session anew, after a moment that is different for everybody.
+    async fn reload(&self, attempt: u32) -> Result<()> {
+        let mut random = [0; 1];
+        getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
+        tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
+        let presented = self.state().presented.ok_or_else(Error::gone)?;
+        match self.sessions().load(&presented).await? {
+            Lookup::Live(loaded) => self.state().loaded = Some(loaded),
+            _ => return Err(Error::gone()),
+        }
+        Ok(())
+    }
+
     /// Ends the session, on the server first, and takes the cookie away. At once: one round trip. What is set afterwards
-    /// belongs to a new session.
+    /// belongs to a new session. Where the session has just ended anyway the cookie stays: the browser may already
+    /// have that of the next one.
     ///
     /// # Errors
     /// The store's: then the session may live on. [`is_gone`](Error::is_gone) when the request came with a stale token:
@@ -74,9 +200,8 @@ impl Session {
             self.state().pending = Delta::default();
             return answer;
         };
-        self.sessions().revoke_target(&Target::Session(id)).await?;
-        let mut state = self.state();
-        *state = State { cookie: CookieChange::Remove, peeking: state.peeking, ..State::default() };
+        let ended = self.sessions().end(Target::Session(id), Why::SignedOut, Some(id)).await?;
+        self.start_over(ended);
         Ok(())
     }
 
@@ -91,7 +216,7 @@ impl Session {
     }
 
     /// Waits for its turn and finishes what a dropped future left half-done.
-    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
+    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let turn = self.0.turn.lock().await;
         drop(self.open_state()?);
         self.settle().await?;
@@ -100,8 +225,11 @@ impl Session {
 
     /// Makes the session with these fields, which are not pending any more.
     pub(super) async fn create(&self, fields: Fields) -> Result<()> {
-        let token = Token::mint(self.format())?;
-        let idle_timeout = self.state().pending.idle_timeout;
+        let (ahead, idle_timeout) = {
+            let mut state = self.state();
+            (state.minted_ahead.take(), state.pending.idle_timeout)
+        };
+        let token = ahead.map_or_else(|| Token::mint(self.format()), Ok)?;
         let new = NewSession { presented: token.presented(), fields, idle_timeout };
         self.state().candidate = Some(Candidate { token, purpose: Purpose::Create(new) });
         self.settle().await
@@ -111,22 +239,22 @@ impl Session {
     pub(super) async fn change(&self, delta: Delta) -> Result<()> {
         let (presented, change) = {
             let state = self.state();
-            let change = Change { delta, touch: !state.peeking, confirm: !state.minted, rotate_to: None };
+            let change = Change { delta, touch: !state.peeking, confirm: !state.minted, ..Change::default() };
             (state.presented.ok_or_else(Error::gone)?, change)
         };
-        let loaded = self.accept(self.sessions().apply(&presented, &change).await?)?;
+        let (loaded, _) = self.accept(self.sessions().apply(&presented, &change).await?)?;
         self.state().loaded = Some(loaded);
         Ok(())
     }
 
     /// The answer to a verb that needs a session where there is none: fine for a visitor who never had one.
-    fn nothing_there(&self) -> Result<()> {
+    pub(super) fn nothing_there(&self) -> Result<()> {
         if self.state().stale { Err(Error::gone()) } else { Ok(()) }
     }
 }
 
 fn sum(name: &str, text: &str, by: i64) -> Result<i64> {
     let invalid = |why| Error::invalid(format!("field `{name}`"), why);
-    let value: i64 = text.parse().map_err(|_| invalid(crate::record::NOT_A_COUNTER))?;
+    let value = crate::record::counter(text).ok_or_else(|| invalid(crate::record::NOT_A_COUNTER))?;
     value.checked_add(by).ok_or_else(|| invalid(crate::record::COUNTER_OVERFLOW))
 }

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::{Applied, Loaded, NewSession, Store, Target};
+use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
 use crate::clock::Clock;
 use crate::config::Terms;
-use crate::delta::Change;
+use crate::delta::{Change, SignIn};
+use crate::device::{Device, Page};
 use crate::error::StoreError;
-use crate::record::{Record, Refusal};
-use crate::token::{Presented, SessionId};
+use crate::policy::OnLimit;
+use crate::record::{EVICTION_NOTICE, Record, Refusal};
+use crate::token::{Presented, SecretHash, SessionId};
+use crate::user::UserId;
 
 /// Keeps sessions in memory: for tests, for development, and for applications whose sessions may end with the
 /// process. Cheap to clone; clones share the sessions.
@@ -24,6 +27,10 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Held {
     records: HashMap<SessionId, Record>,
+    /// Each user's sessions in the order of sign-in. May name sessions that have ended, never miss one that lives.
+    index: HashMap<UserId, Vec<SessionId>>,
+    /// Why a session is not there any more, until when that is told.
+    evicted: HashMap<SessionId, (Option<SecretHash>, SystemTime)>,
     /// Once this many are held the expired ones are dropped, which costs each create a constant share.
     sweep_at: usize,
 }
@@ -45,57 +52,127 @@ impl Memory {
     }
 }
 
-impl Held {
-    fn sweep(&mut self, now: SystemTime) {
-        if self.records.len() >= self.sweep_at {
-            self.records.retain(|_, record| now < record.ends_at());
-            self.sweep_at = (2 * self.records.len()).max(1024);
-        }
-    }
-}
-
-fn done(record: &Record, now: SystemTime) -> Applied {
-    Applied::Done(Loaded { record: record.clone(), now })
-}
-
 impl Store for Memory {
     async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
         let mut held = self.held();
         let now = self.clock.now();
         held.sweep(now);
         if let Some(record) = held.records.get(&new.presented.id) {
-            let asked_again = record.admits(&new.presented, now);
-            return Ok(if asked_again { done(record, now) } else { Applied::Refused(Refusal::Conflict) });
+            let asked_again = now < record.ends_at() && record.secret_hash == new.presented.secret_hash;
+            return Ok(match asked_again {
+                true => Applied::Done { loaded: Loaded { record: record.clone(), now }, evicted: Vec::new() },
+                false => Applied::Refused(Refusal::Conflict),
+            });
         }
-        match Record::new(new, terms, now) {
-            Ok(record) => Ok(done(held.records.entry(new.presented.id).or_insert(record), now)),
-            Err(refusal) => Ok(Applied::Refused(refusal)),
-        }
+        Ok(match Record::new(new, terms, now) {
+            Ok(record) => {
+                held.records.insert(new.presented.id, record.clone());
+                Applied::Done { loaded: Loaded { record, now }, evicted: Vec::new() }
+            }
+            Err(refusal) => Applied::Refused(refusal),
+        })
     }
 
-    async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+    async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
         let now = self.clock.now();
         let held = self.held();
-        let record = held.records.get(&presented.id).filter(|record| record.admits(presented, now));
-        Ok(record.map(|record| Loaded { record: record.clone(), now }))
+        if let Some(record) = held.records.get(&presented.id) {
+            return Ok(record.clone().look_up(presented, now));
+        }
+        let notice = held.evicted.get(&presented.id);
+        let is_told = notice.is_some_and(|(secret, until)| *secret == presented.secret_hash && now < *until);
+        Ok(if is_told { Lookup::Evicted } else { Lookup::Gone })
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
         let now = self.clock.now();
-        let mut held = self.held();
-        let Some(record) = held.records.get_mut(&presented.id) else {
-            return Ok(Applied::Refused(Refusal::Gone));
-        };
-        match record.apply(presented, change, terms, now) {
-            Ok(()) => Ok(done(record, now)),
-            Err(refusal) => Ok(Applied::Refused(refusal)),
-        }
+        Ok(match self.held().apply(presented, change, terms, now) {
+            Ok((record, evicted)) => Applied::Done { loaded: Loaded { record, now }, evicted },
+            Err(refusal) => Applied::Refused(refusal),
+        })
     }
 
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        let Target::Session(id) = target;
-        let ended = self.held().records.remove(id).filter(|record| now < record.ends_at());
-        Ok(ended.is_some().into())
+        let mut held = self.held();
+        let (user, ids) = match target {
+            Target::Session(id) => return Ok(held.end(id, now).is_some().into()),
+            Target::SessionOf(user, id) => (user, vec![*id]),
+            Target::OthersOf(user, kept) => (user, held.sessions_of(user, now).filter(|id| id != kept).collect()),
+            Target::AllOf(user) => (user, held.sessions_of(user, now).collect()),
+        };
+        let is_theirs =
+            |id: &SessionId| held.records.get(id).is_some_and(|record| record.user_id.as_ref() == Some(user));
+        let theirs: Vec<_> = ids.into_iter().filter(is_theirs).collect();
+        Ok(theirs.iter().filter_map(|id| held.end(id, now)).count() as u64)
+    }
+
+    async fn list(&self, user: &UserId, page: Page, _terms: &Terms) -> Result<Vec<Device>, StoreError> {
+        let now = self.clock.now();
+        let held = self.held();
+        let latest_first: Vec<_> = held.sessions_of(user, now).collect();
+        let part = latest_first.iter().rev().skip(page.offset).take(page.limit);
+        Ok(part.map(|id| Device::of(*id, &held.records[id])).collect())
+    }
+}
+
+impl Held {
+    fn apply(
+        &mut self,
+        presented: &Presented,
+        change: &Change,
+        terms: &Terms,
+        now: SystemTime,
+    ) -> Result<(Record, Vec<SessionId>), Refusal> {
+        let id = presented.id;
+        let mut record = self.records.get(&id).cloned().ok_or(Refusal::Gone)?;
+        let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
+        record.apply(presented, change, terms, now)?;
+        let mut evicted = Vec::new();
+        if let Some(new) = change.sign_in.as_ref().filter(|_| !is_asked_again) {
+            evicted = self.make_room(id, new, now)?;
+        }
+        self.records.insert(id, record.clone());
+        Ok((record, evicted))
+    }
+
+    /// Puts a session into its user's index as the latest, and ends those that are too many.
+    fn make_room(&mut self, id: SessionId, new: &SignIn, now: SystemTime) -> Result<Vec<SessionId>, Refusal> {
+        let mut ids: Vec<_> = self.sessions_of(&new.user, now).filter(|other| *other != id).collect();
+        let too_many = (ids.len() + 1).saturating_sub(new.max_sessions);
+        if too_many > 0 && new.on_limit == OnLimit::RefuseNew {
+            return Err(Refusal::LimitReached);
+        }
+        let evicted: Vec<_> = ids.drain(..too_many).collect();
+        for id in &evicted {
+            let ended = self.end(id, now).expect("only sessions that live are listed");
+            self.evicted.insert(*id, (ended.secret_hash, now + EVICTION_NOTICE));
+        }
+        ids.push(id);
+        self.index.insert(new.user.clone(), ids);
+        Ok(evicted)
+    }
+
+    /// A user's sessions that live, in the order of sign-in.
+    fn sessions_of(&self, user: &UserId, now: SystemTime) -> impl Iterator<Item = SessionId> {
+        let lives = move |id: &SessionId| self.records.get(id).is_some_and(|record| now < record.ends_at());
+        self.index.get(user).into_iter().flatten().copied().filter(lives)
+    }
+
+    /// Ends a session; what it was, if it lived.
+    fn end(&mut self, id: &SessionId, now: SystemTime) -> Option<Record> {
+        self.records.remove(id).filter(|record| now < record.ends_at())
+    }
+
+    fn sweep(&mut self, now: SystemTime) {
+        if self.records.len() >= self.sweep_at {
+            self.records.retain(|_, record| now < record.ends_at());
+            self.evicted.retain(|_, (_, until)| now < *until);
+            self.index.retain(|_, ids| {
+                ids.retain(|id| self.records.contains_key(id));
+                !ids.is_empty()
+            });
+            self.sweep_at = (2 * self.records.len()).max(1024);
+        }
     }
 }

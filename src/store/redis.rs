@@ -7,15 +7,18 @@ use std::time::{Duration, SystemTime};
 
 use redis::{FromRedisValue, ScriptInvocation, Value};
 
-use super::{Applied, Loaded, NewSession, Store, Target};
-use crate::clock::from_millis;
+use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
+use crate::clock::{from_millis, to_millis};
 use crate::config::Terms;
-use crate::delta::{Change, Delta};
+use crate::delta::{Change, Delta, SignIn};
+use crate::device::{Device, Page};
 use crate::error::{Result, StoreError};
 use crate::record::{self, Fields, Record, Refusal};
 use crate::token::{Presented, SecretHash};
+use crate::user::UserId;
 
 mod connect;
+mod index;
 mod keys;
 mod link;
 mod scripts;
@@ -42,8 +45,28 @@ impl Redis {
     }
 
     async fn run(&self, script: &mut ScriptInvocation<'_>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
-        let answer: Vec<Value> = self.link.ask(async |connection| script.invoke_async(connection).await).await?;
+        let answer: Vec<Value> = self.link.ask(async |c| script.invoke_async(c).await).await?;
         applied(answer, plain, terms)
+    }
+
+    /// A change of one session, which is one round trip.
+    async fn apply_alone(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+        let mut script = self.scripts.apply.key(self.prefix.session(&presented.id));
+        script
+            .arg(text_of(presented.secret_hash.as_ref()))
+            .arg(text_of(change.rotate_to.as_ref()))
+            .arg(u8::from(change.touch))
+            .arg(u8::from(change.confirm))
+            .arg(seconds_of(change.delta.idle_timeout))
+            .arg(terms.idle_timeout.as_secs())
+            .arg(terms.absolute_lifetime.as_secs())
+            .arg(terms.rotation_grace.as_secs())
+            .arg(terms.max_fields)
+            .arg(terms.max_bytes)
+            .arg(u8::from(change.drop_previous));
+        add_sign_in(&mut script, change.sign_in.as_ref(), terms);
+        add_delta(&mut script, &change.delta);
+        self.run(&mut script, presented.secret_hash.is_none(), terms).await
     }
 }
 
@@ -70,7 +93,10 @@ impl Store for Redis {
         self.run(&mut script, new.presented.secret_hash.is_none(), terms).await
     }
 
-    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+        if is_id_alone(presented) {
+            return Ok(Lookup::Gone);
+        }
         let key = self.prefix.session(&presented.id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
@@ -78,42 +104,71 @@ impl Store for Redis {
             self.link.ask(async |connection| flight.query_async(connection).await).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
-            return Ok(None);
+            return Ok(Lookup::Gone);
         }
-        let fields = Fields::from_redis_value(hash)?;
-        let Ok(remaining) = u64::try_from(remaining) else {
-            return Ok(None); // gone meanwhile, or a foreign key without an expiry
+        let fields = fields_of(hash)?;
+        let remaining = u64::try_from(remaining).map(Duration::from_millis);
+        let (false, Ok(remaining)) = (fields.is_empty(), remaining) else {
+            return Ok(Lookup::Gone); // or gone between the two commands, or a foreign key without an expiry
         };
+        if fields.contains_key(record::ENDED) && !fields.contains_key(record::CREATED_AT) {
+            let secret_hash = fields.get(record::SECRET_HASH).and_then(|text| SecretHash::parse(text));
+            let is_told = secret_hash.is_some() && secret_hash == presented.secret_hash;
+            return Ok(if is_told { Lookup::Evicted } else { Lookup::Gone });
+        }
         let Some(record) = Record::from_stored(fields, presented.secret_hash.is_none(), terms) else {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no session");
-            return Ok(None);
+            return Ok(Lookup::Gone);
         };
-        let now = now_of(&record, Duration::from_millis(remaining));
-        Ok(record.admits(presented, now).then_some(Loaded { record, now }))
+        let now = now_of(&record, remaining);
+        Ok(record.look_up(presented, now))
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
-        let mut script = self.scripts.apply.key(self.prefix.session(&presented.id));
-        script
-            .arg(text_of(presented.secret_hash.as_ref()))
-            .arg(text_of(change.rotate_to.as_ref()))
-            .arg(u8::from(change.touch))
-            .arg(u8::from(change.confirm))
-            .arg(change.delta.idle_timeout.map_or(String::new(), |idle| idle.as_secs().to_string()))
-            .arg(terms.idle_timeout.as_secs())
-            .arg(terms.absolute_lifetime.as_secs())
-            .arg(terms.rotation_grace.as_secs())
-            .arg(terms.max_fields)
-            .arg(terms.max_bytes);
-        add_delta(&mut script, &change.delta);
-        self.run(&mut script, presented.secret_hash.is_none(), terms).await
+        if is_id_alone(presented) {
+            return Ok(Applied::Refused(Refusal::Gone));
+        }
+        match &change.sign_in {
+            Some(new) => self.sign_in(presented, change, new, terms).await,
+            None => self.apply_alone(presented, change, terms).await,
+        }
     }
 
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
-        let Target::Session(id) = target;
-        let key = self.prefix.session(id);
-        self.link.ask(async |connection| redis::cmd("DEL").arg(&key).query_async(connection).await).await
+        match target {
+            Target::Session(id) => {
+                let command = redis::cmd("DEL").arg(self.prefix.session(id)).clone();
+                self.link.ask(async |c| command.query_async(c).await).await
+            }
+            Target::SessionOf(user, id) => self.end_one(user, id).await,
+            Target::OthersOf(user, kept) => self.end_all(user, Some(kept)).await,
+            Target::AllOf(user) => self.end_all(user, None).await,
+        }
     }
+
+    async fn list(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
+        self.devices(user, page, terms).await
+    }
+}
+
+fn add_sign_in(script: &mut ScriptInvocation<'_>, new: Option<&SignIn>, terms: &Terms) {
+    let Some(new) = new else {
+        script.arg(["", "", "", "", "", "", "0"].as_slice());
+        return;
+    };
+    let auth_time = new.auth_time.map(|time| (to_millis(time) / 1000).to_string()).unwrap_or_default();
+    script
+        .arg(new.user.as_str())
+        .arg(new.idle_timeout.unwrap_or(terms.idle_timeout).as_secs())
+        .arg(new.absolute_lifetime.unwrap_or(terms.absolute_lifetime).as_secs())
+        .arg(auth_time)
+        .arg(new.device.as_deref().unwrap_or_default())
+        .arg(new.ip.as_deref().unwrap_or_default())
+        .arg(u8::from(new.discard_fields));
+}
+
+fn seconds_of(duration: Option<Duration>) -> String {
+    duration.map_or(String::new(), |duration| duration.as_secs().to_string())
 }
 
 /// Each list with its length before it.
@@ -136,6 +191,11 @@ fn add_delta(script: &mut ScriptInvocation<'_>, delta: &Delta) {
     }
 }
 
+/// Whether the secret is missing. A record cannot tell: one of another program may have a field `secret_hash`.
+fn is_id_alone(presented: &Presented) -> bool {
+    presented.secret_hash.is_none() && !presented.id.is_plain()
+}
+
 fn text_of(hash: Option<&SecretHash>) -> &str {
     hash.map_or("", SecretHash::as_str)
 }
@@ -145,16 +205,29 @@ fn now_of(record: &Record, remaining: Duration) -> SystemTime {
     record.ends_at().checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// A hash as fields. What is no text (another program pickles its values) is none of ours: it counts as absent, and stays
+/// as it is in the store, because only what was changed is ever written.
+fn fields_of(hash: Value) -> Result<Fields, StoreError> {
+    let all: Vec<(Vec<u8>, Vec<u8>)> = FromRedisValue::from_redis_value(hash)?;
+    let count = all.len();
+    let text = |bytes| String::from_utf8(bytes).ok();
+    let fields: Fields = all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+    if fields.len() < count {
+        tracing::warn!(target: "cloakroom", fields = count - fields.len(), "a record has fields that are no text: they count as none");
+    }
+    Ok(fields)
+}
+
 fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
     let refused = match String::from_redis_value(next()?)?.as_str() {
         "done" => {
             let now = from_millis(u64::from_redis_value(next()?)?);
-            let fields = Fields::from_redis_value(next()?)?;
+            let fields = fields_of(next()?)?;
             let record = Record::from_stored(fields, plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            return Ok(Applied::Done(Loaded { record, now }));
+            return Ok(Applied::Done { loaded: Loaded { record, now }, evicted: Vec::new() });
         }
         "gone" => Refusal::Gone,
         "conflict" => Refusal::Conflict,

@@ -73,15 +73,17 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // the same manager's layer further out does all of it; another manager's visit is replaced for what is inside
-        let outer = request.extensions().get::<Visit>().is_some_and(|visit| visit.is_of(&self.sessions));
-        let visit = (!outer).then(|| {
-            let cookies = request.headers().get_all(header::COOKIE);
-            Visit::begin(&self.sessions, cookies.iter().map(HeaderValue::as_bytes))
-        });
-        if let Some(visit) = &visit {
-            request.extensions_mut().insert(visit.clone());
+        if request.extensions().get::<Visit>().is_some_and(|visit| visit.is_of(&self.sessions)) {
+            return SessionFuture { step: Step::Answering { answer: self.inner.call(request), visit: None } };
         }
-        SessionFuture { step: Step::Answering { answer: self.inner.call(request), visit } }
+        match Visit::begin(&self.sessions, request.method(), request.uri(), request.headers()) {
+            Err(error) => SessionFuture { step: Step::Refused { response: Some(error_response(error)) } },
+            Ok(visit) => {
+                request.extensions_mut().insert(visit.clone());
+                let answer = self.inner.call(request);
+                SessionFuture { step: Step::Answering { answer, visit: Some(visit) } }
+            }
+        }
     }
 }
 
@@ -96,6 +98,7 @@ pin_project_lite::pin_project! {
 pin_project_lite::pin_project! {
     #[project = StepProjection]
     enum Step<F, ResBody> {
+        Refused { response: Option<Response<ResBody>> },
         Answering { #[pin] answer: F, visit: Option<Visit> },
         Finishing { response: Option<Response<ResBody>>, finishing: Pin<Box<dyn Future<Output = super::Finish> + Send>> },
     }
@@ -112,6 +115,9 @@ where
         let mut this = self.project();
         loop {
             match this.step.as_mut().project() {
+                StepProjection::Refused { response } => {
+                    return Poll::Ready(Ok(response.take().expect("polled after it was ready")));
+                }
                 StepProjection::Answering { answer, visit } => {
                     let response = std::task::ready!(answer.poll(cx))?;
                     let Some(visit) = visit.take() else {

@@ -1,6 +1,15 @@
 //! What the tests share.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
+pub mod browser;
+pub mod capture;
+pub mod place;
 pub mod redis_server;
+pub mod watched;
+pub mod wire;
 
+pub use browser::{Answer, Browser};
+pub use capture::Capture;
+pub use place::{Place, on_each_store};
 pub use redis_server::RedisServer;
+pub use watched::{Fault, Watched};

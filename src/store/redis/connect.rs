@@ -59,10 +59,10 @@ impl RedisBuilder {
         }
         let url = self.checked_url()?;
         let shown = without_password(&url);
-        let info =
-            url.into_connection_info().map_err(|error| Error::config("redis url", error.category().to_owned()))?;
-        let client =
-            redis::Client::open(info).map_err(|error| Error::config("redis url", error.category().to_owned()))?;
+        // the client's messages about a URL are fixed texts: they name the flaw
+        let refused = |error: redis::RedisError| Error::config("redis url", format!("is refused: {error}"));
+        let info = url.into_connection_info().map_err(refused)?;
+        let client = redis::Client::open(info).map_err(refused)?;
         let link = Link::connect(client, shown, self.timeout).await?;
         Ok(Redis { link, prefix, scripts: Arc::new(Scripts::new()) })
     }
@@ -101,8 +101,11 @@ fn is_this_machine(url: &Url) -> bool {
     }
 }
 
-/// The address as it may be shown: without user, password and parameters.
+/// The address as it may be shown: without user, password and parameters. A path that is no database is not shown:
+/// after a password with an unescaped slash it is the rest of the password.
 fn without_password(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    let is_database = url.path().bytes().all(|b| b.is_ascii_digit() || b == b'/');
+    let path = if is_database || url.scheme().ends_with("unix") { url.path() } else { "/…" };
+    format!("{}://{}{port}{path}", url.scheme(), url.host_str().unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::token::SessionId;
+use crate::user::UserId;
 
 const MAX_PREFIX: usize = 128;
 
@@ -18,8 +19,8 @@ impl Prefix {
             refuse("must be visible ASCII characters without spaces")
         } else if text.contains(['*', '?', '[', ']', '^', '\\', '{', '}']) {
             refuse("must not hold the glob characters *?[]^\\ or the braces {}, which steer SCAN and cluster slots")
-        } else if text.ends_with("user:") {
-            refuse("must not end in `user:`, where the index of a user's sessions stands")
+        } else if text.split_inclusive(':').any(|segment| segment == "user:") {
+            refuse("must not have a part `user:`, under which another prefix keeps the indexes of its users")
         } else {
             Ok(Prefix(text.to_owned()))
         }
@@ -27,5 +28,10 @@ impl Prefix {
 
     pub(super) fn session(&self, id: &SessionId) -> String {
         format!("{}{}", self.0, id.expose())
+    }
+
+    /// The index of a user's sessions. Session ids hold no colon, so it is never a session's key.
+    pub(super) fn user(&self, user: &UserId) -> String {
+        format!("{}user:{}", self.0, user.as_str())
     }
 }

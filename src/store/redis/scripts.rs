@@ -5,6 +5,9 @@ use redis::Script;
 pub(super) struct Scripts {
     pub(super) create: Script,
     pub(super) apply: Script,
+    pub(super) end: Script,
+    pub(super) enlist: Script,
+    pub(super) choose: Script,
 }
 
 impl Scripts {
@@ -12,6 +15,9 @@ impl Scripts {
         Scripts {
             create: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/create.lua"))),
             apply: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/apply.lua"))),
+            end: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/end.lua"))),
+            enlist: Script::new(include_str!("lua/enlist.lua")),
+            choose: Script::new(include_str!("lua/choose.lua")),
         }
     }
 }

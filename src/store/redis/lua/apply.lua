@@ -3,16 +3,20 @@
 -- ARGV     1 presented secret hash ('' = plain token) · 2 new secret hash ('' = no rotation) · 3 touch, 1 or 0
 --          4 whether the browser presented it, 1 or 0 · 5 new idle timeout, s ('' = unchanged)
 --          6 configured idle timeout, s · 7 absolute lifetime, s · 8 grace, s · 9 most fields · 10 most bytes
+--          11 whether the presented secret dies with the rotation, 1 or 0
+--          and for a sign-in: 12 user ('' = none) · 13 idle timeout, s · 14 absolute lifetime, s · 15 auth time, s
+--          ('' = now) · 16 device ('' = none) · 17 address ('' = none) · 18 whether the fields are dropped, 1 or 0;
 --          then four lists, each its length first:
 --          expected (name, 1 or 0 for there or not, text) · set (name, text) · removed (name) · added (name, by)
 -- Answer   {'done', now, {name, text, ...}} · {'gone'} · {'conflict'} · {'invalid', field, reason}
 local key, secret, new_secret, touch = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 local confirm, new_idle, configured_idle, absolute = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local grace, max_fields, max_bytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local drop_previous, user = ARGV[11] == '1', ARGV[12] ~= '' and ARGV[12] or nil
 local plain = secret == ''
 local now = now_ms()
 
-local position = 10
+local position = 18
 local function list_of(width)
   position = position + 1
   local items = {}
@@ -27,7 +31,7 @@ local expected, set, removed, added = list_of(3), list_of(2), list_of(1), list_o
 -- 1. Whose session is it, and does it still live?
 local record = read(key)
 local created_at = record and from_iso(record.created_at)
-if not created_at or (not plain and not record.secret_hash) or record.ended then return { 'gone' } end
+if not created_at or (not plain and (not record.secret_hash or record.ended)) then return { 'gone' } end
 local expires_at = not plain and whole_number(record.expires_at, 11) or math.floor(created_at / 1000) + absolute
 local remaining = redis.call('PTTL', key)
 if now >= expires_at * 1000 then
@@ -42,6 +46,7 @@ if not is_current then
   if record.previous_secret_hash ~= secret then return { 'gone' } end
   if new_secret ~= '' then return { 'conflict' } end
 end
+if user and record.user_id and record.user_id ~= user then return { 'conflict' } end
 
 -- 2. Is everything as expected?
 local is_reserved = {}
@@ -95,6 +100,13 @@ local function delete(name)
   record[name] = nil
   deletes[#deletes + 1] = name
 end
+if user and ARGV[18] == '1' then
+  local names = {}
+  for name in pairs(record) do names[#names + 1] = name end
+  for _, name in ipairs(names) do
+    if not is_reserved[name] then delete(name) end
+  end
+end
 for _, item in ipairs(set) do write(item[1], item[2]) end
 for _, item in ipairs(removed) do delete(item[1]) end
 for name, text in pairs(sums) do record[name] = text end
@@ -106,28 +118,47 @@ end
 
 -- 5. The secret. Once the browser has the new one, the grace of the previous one begins.
 if new_secret ~= '' then
-  write('previous_secret_hash', secret)
   write('secret_hash', new_secret)
   write('rotated_at', string.format('%d', math.floor(now / 1000)))
+  if drop_previous or user then delete('previous_secret_hash') else write('previous_secret_hash', secret) end
   delete('previous_until')
-elseif is_current and confirm and record.previous_secret_hash and not record.previous_until then
+elseif is_current and not plain and confirm and record.previous_secret_hash and not record.previous_until then
   write('previous_until', string.format('%d', math.ceil(now / 1000) + grace))
+end
+
+-- 6. The user, on the terms of this sign-in.
+local function write_or_delete(name, text)
+  if text ~= '' then write(name, text) else delete(name) end
+end
+if user then
+  write('user_id', user)
+  write('auth_time', ARGV[15] ~= '' and ARGV[15] or string.format('%d', math.floor(now / 1000)))
+  write_or_delete('device', ARGV[16])
+  write_or_delete('ip', ARGV[17])
+  new_idle = tonumber(ARGV[13])
+  expires_at = math.floor(now / 1000) + tonumber(ARGV[14])
 end
 if not plain and record.expires_at ~= string.format('%d', expires_at) then
   write('expires_at', string.format('%d', expires_at))
 end
 
--- 6. The lifetime, last: whatever was written before it, the key has an expiry.
+-- 7. The lifetime, last: whatever was written before it, the key has an expiry.
+local function in_parts(command, items)
+  -- Lua unpacks at most 8000 at once
+  for i = 1, #items, 1000 do redis.call(command, key, unpack(items, i, math.min(i + 999, #items))) end
+end
 local ends = now + remaining
 if touch or new_idle then
   local idle = whole_number(record.session_ttl, 9)
   if not idle or idle == 0 then idle = configured_idle end
-  idle = math.min(new_idle or idle, absolute)
+  -- the absolute lifetime: the configured one, or more where a sign-in granted more
+  local since = not plain and whole_number(record.auth_time, 11) or created_at / 1000
+  idle = math.min(new_idle or idle, math.max(absolute, math.floor(expires_at - since)))
   write('last_accessed_at', to_iso(now))
   write('session_ttl', string.format('%d', idle))
   ends = now + idle * 1000
 end
-if #deletes > 0 then redis.call('HDEL', key, unpack(deletes)) end
-if #writes > 0 then redis.call('HSET', key, unpack(writes)) end
+in_parts('HDEL', deletes)
+in_parts('HSET', writes)
 redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
 return done(record, now)

@@ -1,0 +1,245 @@
+//! The kit that every store must pass: one test for each thing that a [`Store`] promises.
+//!
+//! Write a [`Fixture`] that makes an empty store, and mount the kit in a test file of your own:
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//!
+//! use cloakroom::Clock;
+//! use cloakroom::conformance::Fixture;
+//! use cloakroom::store::Memory;
+//!
+//! struct InMemory(Clock);
+//!
+//! impl Fixture for InMemory {
+//!     type Store = Memory;
+//!
+//!     async fn fresh(&self) -> Memory {
+//!         Memory::with_clock(self.0.clone())
+//!     }
+//!
+//!     async fn advance(&self, by: Duration) {
+//!         self.0.advance(by);
+//!     }
+//! }
+//!
+//! mod in_memory {
+//!     use super::*;
+//!     cloakroom::conformance!(InMemory(Clock::manual(SystemTime::now())));
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Each scenario becomes a test with a sentence for a name, such as
+//! `in_memory::a_slow_save_never_brings_a_revoked_session_back`. It runs on a tokio runtime of its own with two
+//! threads, and with a fixture of its own. Their sources, a topic each, are in `src/conformance/`; [`mint`] and
+//! its sisters are what they are made with, for the tests that only your store needs.
+//!
+//! What the kit cannot ask for, because one process cannot show it: that a crash loses nothing that was
+//! acknowledged, and that a server's failure is an error and not an anonymous visitor.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::record::Fields;
+use crate::store::{NewSession, Store};
+use crate::token::{Presented, Token, TokenFormat};
+
+mod given;
+
+pub mod change;
+pub mod counters;
+pub mod create;
+pub mod dropped;
+pub mod lifetime;
+pub mod limits;
+pub mod load;
+pub mod plain;
+pub mod revoke;
+pub mod rotate;
+pub mod text;
+
+/// How the kit gets at a store, and moves its time. One is made for each scenario.
+pub trait Fixture {
+    /// The store to be tested.
+    type Store: Store;
+
+    /// A store in which no session is yet. When asked twice, the two share no sessions.
+    fn fresh(&self) -> impl Future<Output = Self::Store>;
+
+    /// Lets at least this much time pass for the stores of this fixture, and not much more: a store with a clock of
+    /// its own has it moved, another waits. The kit asks for a few seconds at most.
+    fn advance(&self, by: Duration) -> impl Future<Output = ()>;
+}
+
+/// Makes a `#[test]` of every scenario. Takes an expression that makes a [`Fixture`](crate::conformance::Fixture);
+/// it is evaluated for each, inside the runtime. Two mounts in one file stand in a `mod` each.
+#[macro_export]
+macro_rules! conformance {
+    ($fixture:expr) => {
+        $crate::conformance! { @mount $fixture;
+            create {
+                a_new_session_is_exactly_what_was_asked_for
+                a_new_session_may_have_an_idle_timeout_of_its_own
+                an_idle_timeout_beyond_the_absolute_lifetime_is_cut
+                a_session_without_fields_can_be_made
+                creating_again_answers_the_same_and_resets_nothing
+                creating_again_many_times_at_once_makes_one_session
+                creating_with_another_secret_is_a_conflict
+                creating_with_a_secret_that_was_rotated_away_is_a_conflict
+                a_new_session_beyond_the_limits_is_not_made
+            }
+            load {
+                a_session_that_nobody_made_is_not_there
+                a_wrong_secret_reads_nothing
+                the_session_id_alone_opens_nothing
+                reading_changes_nothing
+                the_stores_time_does_not_go_back
+                many_readers_at_once_read_each_their_own
+            }
+            change {
+                fields_are_set_and_removed_and_the_others_stay
+                removing_what_is_not_there_is_no_error
+                the_last_field_can_be_removed
+                thousands_of_names_can_be_removed_at_once
+                an_empty_change_changes_nothing
+                an_expectation_that_holds_lets_the_change_through
+                an_expectation_that_fails_changes_nothing_at_all
+                a_wrong_secret_changes_nothing
+                a_change_makes_no_session
+                different_fields_from_many_tasks_all_win
+                of_many_with_the_same_expectation_one_wins
+                a_compare_and_set_that_is_retried_loses_no_update
+            }
+            counters {
+                a_counter_starts_at_zero_and_may_fall_below
+                hundreds_of_adds_at_once_add_up_exactly
+                a_counter_is_exact_in_all_its_64_bits
+                an_overflow_is_refused_and_changes_nothing
+                what_is_no_whole_number_is_not_added_to
+                one_refused_counter_undoes_the_whole_change
+            }
+            limits {
+                one_field_too_many_is_refused_and_the_others_stay
+                one_byte_too_many_is_refused_and_the_others_stay
+                a_counter_beyond_the_limits_is_undone
+                a_full_session_may_swap_a_field_for_another
+                a_session_that_is_too_large_may_change_and_shrink_but_not_grow
+            }
+            text {
+                strange_names_and_values_come_back_as_they_went_in
+                every_kind_of_change_works_on_a_strange_name
+                text_that_looks_like_a_number_stays_as_it_is
+                a_value_of_64_kib_comes_back_whole
+            }
+            lifetime {
+                a_session_is_gone_for_every_verb_once_its_idle_timeout_is_over
+                a_touch_extends_the_idle_timeout
+                a_change_without_a_touch_extends_nothing
+                no_touch_extends_beyond_the_absolute_deadline
+                a_longer_idle_timeout_counts_from_now
+                a_shorter_idle_timeout_counts_from_now
+                a_changed_idle_timeout_beyond_the_absolute_lifetime_is_cut
+                a_refused_change_extends_nothing
+            }
+            revoke {
+                a_revoked_session_is_gone_for_every_verb
+                revoking_counts_what_lived
+                revoking_one_leaves_the_others
+                many_revokes_at_once_end_one_session_once
+                a_slow_save_never_brings_a_revoked_session_back
+                a_slow_rotation_never_brings_a_revoked_session_back
+            }
+            rotate {
+                a_rotated_session_is_the_same_with_a_new_secret
+                a_rotation_and_its_delta_are_made_together_or_not_at_all
+                the_previous_secret_reads_and_saves_while_it_is_held
+                the_previous_secret_may_not_rotate
+                the_grace_begins_when_the_new_secret_is_first_confirmed
+                the_previous_secret_confirms_nothing
+                the_previous_secret_reads_nothing_after_its_grace
+                a_save_that_began_within_the_grace_may_end_after_it
+                the_secret_before_the_previous_one_is_stale
+                rotating_again_to_the_same_secret_repeats_nothing
+                of_many_rotations_at_once_one_wins
+                a_rotation_among_saves_loses_none_of_them
+            }
+            dropped {
+                a_dropped_creation_is_made_or_not
+                a_dropped_change_is_made_once_or_not_at_all
+                a_dropped_rotation_leaves_a_secret_that_opens
+                a_dropped_revoke_ends_the_session_or_not
+                dropped_reads_mix_no_answers_up
+            }
+            plain {
+                a_plain_token_opens_its_session_through_all_verbs
+                creating_a_plain_session_again_resets_nothing
+                a_plain_session_is_not_opened_with_a_secret
+                a_plain_session_ends_an_absolute_lifetime_after_its_creation
+                a_plain_session_is_gone_once_its_idle_timeout_is_over
+                names_that_only_secrets_reserve_are_the_applications
+            }
+        }
+    };
+    (@mount $fixture:expr; $($topic:ident { $($scenario:ident)* })*) => {
+        $($(
+            #[test]
+            fn $scenario() {
+                $crate::conformance::run(async || $crate::conformance::$topic::$scenario(&$fixture).await);
+            }
+        )*)*
+    };
+}
+
+/// Runs a scenario on a runtime of its own: what [`conformance!`](crate::conformance!) makes tests with.
+///
+/// # Panics
+/// When the scenario does, or no runtime can be made.
+pub fn run(scenario: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a tokio runtime").block_on(scenario());
+}
+
+/// What a browser with a new token presents.
+///
+/// # Panics
+/// When the operating system's random generator fails.
+pub fn mint() -> Presented {
+    Token::mint(TokenFormat::Secret).expect("randomness").presented()
+}
+
+/// What a browser with a new [plain token](TokenFormat::Plain) presents.
+///
+/// # Panics
+/// When the operating system's random generator fails.
+pub fn mint_plain() -> Presented {
+    Token::mint(TokenFormat::Plain).expect("randomness").presented()
+}
+
+/// The same session id with another secret: what a rotation hands out, and what a thief guesses.
+///
+/// # Panics
+/// When the operating system's random generator fails.
+pub fn with_new_secret(presented: &Presented) -> Presented {
+    Token::with_new_secret(&presented.id).expect("randomness").presented()
+}
+
+/// A session to create, with the configured idle timeout.
+pub fn new_session(presented: Presented, fields: Fields) -> NewSession {
+    NewSession { presented, fields, idle_timeout: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_scenario_is_mounted() {
+        let list = include_str!("conformance.rs");
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/conformance")).unwrap() {
+            let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            for scenario in source.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
+                let name = scenario.split('<').next().unwrap();
+                assert!(list.lines().any(|line| line.trim() == name), "{name} is in no list");
+            }
+        }
+    }
+}

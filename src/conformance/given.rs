@@ -1,0 +1,179 @@
+//! What the scenarios are written with: a store, its terms, and the verbs without their errors.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Fixture, mint, new_session, with_new_secret};
+use crate::config::Terms;
+use crate::delta::{Change, Delta};
+use crate::record::{Fields, Record, Refusal};
+use crate::store::{Applied, Loaded, NewSession, Store, Target};
+use crate::token::Presented;
+
+/// A store to ask. Clones ask the same one.
+pub(super) struct Given<S> {
+    pub(super) store: Arc<S>,
+    pub(super) terms: Terms,
+}
+
+impl<S> Clone for Given<S> {
+    fn clone(&self) -> Self {
+        Given { store: self.store.clone(), terms: self.terms }
+    }
+}
+
+/// A fresh store, asked on the default terms.
+pub(super) async fn given<F: Fixture>(fixture: &F) -> Given<F::Store> {
+    Given { store: Arc::new(fixture.fresh().await), terms: Terms::default() }
+}
+
+/// A fresh store with these lifetimes, in seconds.
+pub(super) async fn given_lifetimes<F: Fixture>(fixture: &F, idle: u64, absolute: u64) -> Given<F::Store> {
+    let mut given = given(fixture).await;
+    given.terms.idle_timeout = Duration::from_secs(idle);
+    given.terms.absolute_lifetime = Duration::from_secs(absolute);
+    given
+}
+
+impl<S: Store> Given<S> {
+    /// A new session with these fields.
+    pub(super) async fn session(&self, stored: &[(&str, &str)]) -> Presented {
+        let presented = mint();
+        self.create(&new_session(presented, fields(stored))).await.made();
+        presented
+    }
+
+    pub(super) async fn create(&self, new: &NewSession) -> Applied {
+        self.store.create(new, &self.terms).await.expect("the store answers")
+    }
+
+    pub(super) async fn load(&self, presented: &Presented) -> Option<Loaded> {
+        self.store.load(presented, &self.terms).await.expect("the store answers").live()
+    }
+
+    pub(super) async fn apply(&self, presented: &Presented, change: &Change) -> Applied {
+        self.store.apply(presented, change, &self.terms).await.expect("the store answers")
+    }
+
+    pub(super) async fn revoke(&self, presented: &Presented) -> u64 {
+        self.store.revoke(&Target::Session(presented.id)).await.expect("the store answers")
+    }
+
+    /// The record of a session that must be there.
+    pub(super) async fn record(&self, presented: &Presented) -> Record {
+        self.load(presented).await.expect("the session is there").record
+    }
+
+    pub(super) async fn fields(&self, presented: &Presented) -> Fields {
+        self.record(presented).await.fields
+    }
+
+    /// That nothing brings this session back: every verb but `create` says that it is gone, before and after all others.
+    pub(super) async fn assert_gone(&self, presented: &Presented) {
+        let (longer, other) = (idle(Duration::from_secs(3600)), with_new_secret(presented));
+        let changes = [
+            set("revived", "yes"),
+            add("revived", 1),
+            remove("a"),
+            touch(),
+            rotate_to(&other),
+            longer,
+            Change::default(),
+        ];
+        for change in changes {
+            assert_eq!(self.load(presented).await, None);
+            assert_eq!(self.apply(presented, &change).await, Applied::Refused(Refusal::Gone), "{change:?}");
+        }
+        assert_eq!(self.load(presented).await, None);
+        assert_eq!(self.revoke(presented).await, 0);
+    }
+}
+
+impl Applied {
+    /// What was made of it, which must have been something.
+    #[track_caller]
+    pub(super) fn made(self) -> Loaded {
+        match self {
+            Applied::Done { loaded, .. } => loaded,
+            Applied::Refused(refusal) => panic!("refused: {refusal:?}"),
+        }
+    }
+
+    /// Why it was refused, which it must have been.
+    #[track_caller]
+    pub(super) fn refused(self) -> Refusal {
+        match self {
+            Applied::Done { loaded, .. } => panic!("made: {loaded:?}"),
+            Applied::Refused(refusal) => refusal,
+        }
+    }
+
+    /// Which field was refused.
+    #[track_caller]
+    pub(super) fn invalid_field(self) -> String {
+        match self.refused() {
+            Refusal::Invalid { field, .. } => field,
+            other => panic!("refused, but because of {other:?}"),
+        }
+    }
+}
+
+impl From<Delta> for Change {
+    fn from(delta: Delta) -> Change {
+        Change { delta, ..Change::default() }
+    }
+}
+
+pub(super) fn fields(stored: &[(&str, &str)]) -> Fields {
+    stored.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
+}
+
+pub(super) fn set(name: &str, text: &str) -> Change {
+    Delta { set: fields(&[(name, text)]), ..Delta::default() }.into()
+}
+
+pub(super) fn remove(name: &str) -> Change {
+    Delta { remove: [name.to_owned()].into(), ..Delta::default() }.into()
+}
+
+pub(super) fn add(name: &str, by: i64) -> Change {
+    Delta { add: [(name.to_owned(), by)].into(), ..Delta::default() }.into()
+}
+
+pub(super) fn touch() -> Change {
+    Change { touch: true, ..Change::default() }
+}
+
+pub(super) fn idle(timeout: Duration) -> Change {
+    Delta { idle_timeout: Some(timeout), ..Delta::default() }.into()
+}
+
+/// As a request does whose browser presented the token.
+pub(super) fn confirm() -> Change {
+    Change { confirm: true, ..Change::default() }
+}
+
+pub(super) fn rotate_to(new: &Presented) -> Change {
+    Change { rotate_to: new.secret_hash, ..Change::default() }
+}
+
+impl Change {
+    /// The same, if the field still holds this (or is still absent).
+    pub(super) fn expecting(mut self, name: &str, text: Option<&str>) -> Change {
+        self.delta.expect.insert(name.to_owned(), text.map(str::to_owned));
+        self
+    }
+}
+
+/// The same time in whole seconds, rounded down, as deadlines are kept.
+pub(super) fn whole_second(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
+}
+
+/// Lets whatever runs beside run, a little and not always the same.
+pub(super) async fn pause(rounds: usize) {
+    for _ in 0..rounds {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,68 @@
+//! Requests that another site made a browser send: by what the browser says of them, and by a token for forms.
+
+use http::{HeaderMap, HeaderName, Method, Uri, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::config::{Config, Csrf};
+use crate::token::SecretHash;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The header in which a script sends the token that a form has in a field.
+pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
+
+/// Whether a request may change something, or why not. Fetch Metadata first, then the full `Origin`; without either it is
+/// no browser of the last years, and passes unless `Strict`. (OWASP CSRF cheat sheet; ASVS 3.5.1)
+///
+/// tower-http's layer decides the same way, but compares the `Origin` without its scheme and has no strict mode.
+pub(crate) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Config) -> Result<(), &'static str> {
+    if config.csrf == Csrf::Off || [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+        return Ok(());
+    }
+    let origin = only(headers, &header::ORIGIN)?;
+    if origin.is_some_and(|origin| config.trusted_origins.iter().any(|trusted| trusted.as_bytes() == origin)) {
+        return Ok(());
+    }
+    match only(headers, &SEC_FETCH_SITE)? {
+        Some(b"same-origin" | b"none") => return Ok(()),
+        Some(_) => return Err("Sec-Fetch-Site says that another site sent it"),
+        None => {}
+    }
+    match origin {
+        Some(origin) if is_own(origin, uri, headers, config) => Ok(()),
+        Some(_) => Err("Origin is another one"),
+        None if config.csrf == Csrf::Strict => Err("neither Sec-Fetch-Site nor Origin is there"),
+        None => Ok(()),
+    }
+}
+
+/// A header that may be there once. An empty one counts as none.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, &'static str> {
+    let mut values = headers.get_all(name).iter().map(|value| value.as_bytes()).filter(|value| !value.is_empty());
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err("Sec-Fetch-Site or Origin is there twice"),
+    }
+}
+
+fn is_own(origin: &[u8], uri: &Uri, headers: &HeaderMap, config: &Config) -> bool {
+    let host = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = host.or_else(|| headers.get(header::HOST).map(|host| host.as_bytes()));
+    let scheme: &[u8] = if config.cookie.secure { b"https://" } else { b"http://" };
+    let own = origin.strip_prefix(scheme);
+    own.is_some() && own.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+}
+
+/// The token for forms: derived from the secret hash for this one purpose, so that nothing is stored.
+pub(crate) fn token(secret_hash: &SecretHash) -> String {
+    let digest = Sha256::new().chain_update("cloakroom csrf token 1:").chain_update(secret_hash.as_str()).finalize();
+    URL_SAFE_NO_PAD.encode(digest)
+}
+
+/// Compares in constant time.
+pub(crate) fn matches(shown: &str, secret_hash: &SecretHash) -> bool {
+    shown.as_bytes().ct_eq(token(secret_hash).as_bytes()).into()
+}

@@ -1,0 +1,106 @@
+//! Where a user is signed in.
+
+use std::time::SystemTime;
+
+use crate::record::Record;
+use crate::token::SessionId;
+
+/// The longest device label and the longest address, in bytes: one longer value in a session costs Redis some 400 bytes
+/// more.
+pub const MAX_LABEL_BYTES: usize = 64;
+
+/// One of a user's sessions, as a person wants to see it in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Device {
+    /// The session's id: what to sign out.
+    pub id: SessionId,
+    /// When the session was made.
+    pub created_at: SystemTime,
+    /// When the user signed in with it.
+    pub signed_in_at: SystemTime,
+    /// When it was last extended: within the touch interval of the last request.
+    pub last_seen_at: SystemTime,
+    /// When it ends if nobody comes.
+    pub ends_at: SystemTime,
+    /// What kind of device, as given at sign-in or made from the `User-Agent`.
+    pub label: Option<String>,
+    /// Its address, where the application gave one.
+    pub ip: Option<String>,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+impl Device {
+    /// The device of a record.
+    pub fn of(id: SessionId, record: &Record) -> Device {
+        Device {
+            id,
+            created_at: record.created_at,
+            signed_in_at: record.auth_time.unwrap_or(record.created_at),
+            last_seen_at: record.last_accessed_at,
+            ends_at: record.ends_at(),
+            label: record.device.clone(),
+            ip: record.ip.clone(),
+            current: false,
+        }
+    }
+}
+
+/// A part of a list: so many, after skipping so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// How many to skip.
+    pub offset: usize,
+    /// How many to return, at most.
+    pub limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Page { offset: 0, limit: 100 }
+    }
+}
+
+/// At most `MAX_LABEL_BYTES` of a text without control characters, cut at a character.
+pub(crate) fn label(text: &str) -> String {
+    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
+    let mut end = clean.len().min(MAX_LABEL_BYTES);
+    while !clean.is_char_boundary(end) {
+        end -= 1;
+    }
+    clean[..end].to_owned()
+}
+
+/// What a person calls the thing that sends this `User-Agent`: `Firefox on Windows 10`.
+pub(crate) fn label_of_user_agent(user_agent: &str) -> Option<String> {
+    // no browser needs more, and the parser should not be fed novels
+    let parsed = woothee::parser::Parser::new().parse(user_agent.get(..512).unwrap_or(user_agent))?;
+    let known = |text: &str| (!text.is_empty() && text != "UNKNOWN").then(|| text.to_owned());
+    match (known(parsed.name), known(parsed.os)) {
+        (Some(browser), Some(os)) => Some(label(&format!("{browser} on {os}"))),
+        (Some(either), None) | (None, Some(either)) => Some(label(&either)),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_agent_becomes_what_a_person_calls_it() {
+        let firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0";
+        assert_eq!(label_of_user_agent(firefox).unwrap(), "Firefox on Windows 10");
+        assert_eq!(label_of_user_agent("curl/8.5.0").as_deref(), Some("HTTP Library"));
+        assert_eq!(label_of_user_agent("\u{1F9E5}".repeat(1000).as_str()), None);
+        assert_eq!(label_of_user_agent(""), None);
+    }
+
+    #[test]
+    fn a_label_has_at_most_64_bytes_and_no_control_characters() {
+        assert_eq!(label("Anna's\r\nphone\0"), "Anna'sphone");
+        assert_eq!(label(&"ä".repeat(100)).len(), 64);
+        assert_eq!(label(&"€".repeat(100)).len(), 63);
+    }
+}

@@ -1,0 +1,60 @@
+//! The token for forms: what only a page of this session can know.
+
+use http::HeaderMap;
+
+use super::Session;
+use crate::csrf::{self, CSRF_HEADER};
+use crate::error::{Error, Result};
+use crate::token::{Token, TokenFormat};
+
+impl Session {
+    /// A token to put into a form, or into the header [`CSRF_HEADER`]: valid for this session only. Nothing is stored and
+    /// nothing asked; it is derived from the secret's hash.
+    ///
+    /// Empty for a visitor without a session, who gets none created for it (unless this request is going to create one
+    /// anyway), and with plain tokens. What such a visitor posts is judged by where it comes from.
+    pub fn csrf_token(&self) -> String {
+        let mut state = self.state();
+        if self.format() == TokenFormat::Plain || state.over && state.loaded.is_none() {
+            return String::new();
+        }
+        let will_exist = state.loaded.is_none() && !state.pending.set.is_empty();
+        if will_exist && state.minted_ahead.is_none() {
+            state.minted_ahead = Token::mint(TokenFormat::Secret).ok();
+        }
+        let hash = match &state.loaded {
+            Some(loaded) => loaded.record.secret_hash,
+            None => state.minted_ahead.as_ref().filter(|_| will_exist).and_then(|token| token.presented().secret_hash),
+        };
+        hash.as_ref().map(csrf::token).unwrap_or_default()
+    }
+
+    /// Checks the token that came with a form. It is good for the current secret and the held previous one. A visitor
+    /// without a session has none, and passes. No round trip. (ASVS 3.5.1)
+    ///
+    /// # Errors
+    /// [`is_cross_site`](Error::is_cross_site), 403, for a token that is missing, cut off, from before the sign-in or of
+    /// another session; a configuration error with plain tokens, from which no token can be derived.
+    pub fn check_csrf(&self, shown: &str) -> Result<()> {
+        self.sessions().need_secrets()?;
+        let state = self.state();
+        let Some(loaded) = &state.loaded else {
+            return Ok(());
+        };
+        let held = loaded.record.previous.filter(|held| held.until.is_none_or(|until| loaded.now < until));
+        let accepted = [loaded.record.secret_hash, held.map(|held| held.secret_hash)];
+        match accepted.iter().flatten().any(|hash| csrf::matches(shown, hash)) {
+            true => Ok(()),
+            false => Err(Error::cross_site("the form's token is missing, or is not of this session")),
+        }
+    }
+
+    /// The same for the header [`CSRF_HEADER`].
+    ///
+    /// # Errors
+    /// As [`check_csrf`](Session::check_csrf).
+    pub fn check_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
+        let shown = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
+        self.check_csrf(shown.unwrap_or_default())
+    }
+}

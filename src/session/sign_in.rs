@@ -1,0 +1,268 @@
+//! Signing in and out: who uses a session, and where else.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use super::{CookieChange, Session, State};
+use crate::config;
+use crate::delta::{Change, SignIn};
+use crate::device::{self, Device, Page};
+use crate::error::{Error, Result};
+use crate::events::{Event, Why};
+use crate::record::Fields;
+use crate::store::Target;
+use crate::token::SessionId;
+use crate::user::UserId;
+
+impl Session {
+    /// Binds a user to the session: with a new secret (the old one is worth nothing at once), a new absolute lifetime, and
+    /// the limit on the user's sessions. The fields that the visitor had before stay. At once: two round trips, one more
+    /// for a visitor without a session, three more when it makes one session too many.
+    ///
+    /// Another user who is signed in is signed out first, and nothing of theirs is left in the new session.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # async fn example(session: cloakroom::Session) -> Result<(), cloakroom::Error> {
+    /// session.sign_in(42).await?;
+    /// session.sign_in("andrew").device("Anna's phone").idle_timeout(Duration::from_secs(3600)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`is_limit`](Error::is_limit) where the policy is to refuse; [`is_conflict`](Error::is_conflict) when another request
+    /// has just rotated or signed in; [`is_invalid`](Error::is_invalid) for a user id or an option that is not allowed; a
+    /// configuration error with plain tokens; the store's.
+    pub fn sign_in<U>(&self, user: U) -> SigningIn<'_>
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
+        let user = user.try_into().map_err(Error::from);
+        SigningIn {
+            session: self,
+            user,
+            idle_timeout: None,
+            absolute_lifetime: None,
+            auth_time: None,
+            device: None,
+            ip: None,
+            discard_fields: false,
+        }
+    }
+
+    /// Where the user is signed in, the latest first, this one marked; empty when nobody is. Two round trips, one more when
+    /// some of them have ended by themselves.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn devices(&self) -> Result<Vec<Device>> {
+        let Some(user) = self.user() else {
+            return Ok(Vec::new());
+        };
+        let mut devices =
+            self.sessions().devices(&user, Page { offset: 0, limit: config::MAX_SESSIONS_PER_USER }).await?;
+        let current = self.id();
+        for device in &mut devices {
+            device.current = Some(device.id) == current;
+        }
+        Ok(devices)
+    }
+
+    /// Signs the user out on one of their devices; whether it was theirs and lived. A stranger's session answers as one that
+    /// does not exist. One round trip. The current one is ended as by [`sign_out`](Session::sign_out).
+    ///
+    /// # Errors
+    /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's.
+    pub async fn sign_out_device(&self, id: &SessionId) -> Result<bool> {
+        let turn = self.turn().await?;
+        let (user, current) = self.signed_in()?;
+        if *id == current {
+            drop(turn);
+            return self.sign_out().await.map(|()| true);
+        }
+        let ended = self.sessions().end(Target::SessionOf(user, *id), Why::SignedOut, Some(current)).await?;
+        Ok(ended > 0)
+    }
+
+    /// Signs the user out everywhere but here; how many sessions ended. Two round trips and the sessions in one flight.
+    ///
+    /// # Errors
+    /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's: then some may live on.
+    pub async fn sign_out_others(&self) -> Result<u64> {
+        let _turn = self.turn().await?;
+        let (user, current) = self.signed_in()?;
+        self.sessions().end(Target::OthersOf(user, current), Why::SignedOut, Some(current)).await
+    }
+
+    /// Signs the user out everywhere, here included; how many sessions ended. Two round trips and the sessions in one
+    /// flight.
+    ///
+    /// # Errors
+    /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's: then some may live on.
+    pub async fn sign_out_everywhere(&self) -> Result<u64> {
+        let _turn = self.turn().await?;
+        let (user, current) = self.signed_in()?;
+        let ended = self.sessions().end(Target::AllOf(user), Why::SignedOut, Some(current)).await?;
+        self.start_over(ended);
+        Ok(ended)
+    }
+
+    /// An empty session after the former one was ended. Where that had ended anyway the cookie stays: the browser may
+    /// already have that of the next one.
+    pub(super) fn start_over(&self, ended: u64) {
+        let mut state = self.state();
+        let cookie = if ended > 0 { CookieChange::Remove } else { CookieChange::None };
+        *state = State { cookie, peeking: state.peeking, ..State::default() };
+    }
+
+    /// Refuses unless the user has proved who they are within this time, by the store's clock. No round trip. (ASVS 7.5.1)
+    ///
+    /// # Errors
+    /// [`is_signed_out`](Error::is_signed_out) or [`is_not_recent`](Error::is_not_recent).
+    pub fn require_recent_sign_in(&self, within: Duration) -> Result<()> {
+        self.signed_in()?;
+        let state = self.state();
+        let loaded = state.loaded.as_ref().ok_or_else(Error::signed_out)?;
+        let auth_time = loaded.record.auth_time.ok_or_else(Error::not_recent)?;
+        // a time in the future is one that the application gave, or a clock that was set back: not older than `within`
+        match loaded.now.duration_since(auth_time).unwrap_or_default() <= within {
+            true => Ok(()),
+            false => Err(Error::not_recent()),
+        }
+    }
+
+    fn signed_in(&self) -> Result<(UserId, SessionId)> {
+        self.user().zip(self.id()).ok_or_else(Error::signed_out)
+    }
+
+    async fn bind(&self, new: SignIn) -> Result<()> {
+        self.sessions().need_secrets()?;
+        let _turn = self.turn().await?;
+        let bound = self.user().is_some_and(|user| user != new.user);
+        if let Some(former) = self.id().filter(|_| bound) {
+            let ended = self.sessions().end(Target::Session(former), Why::UserSwitched, Some(former)).await?;
+            self.start_over(ended);
+        }
+        let first = self.bind_once(&new).await;
+        match first {
+            // it expired while the visitor typed, or a double click was faster: once more, with a fresh session
+            Err(error) if error.is_gone() => {
+                self.forget_gone();
+                self.bind_once(&new).await
+            }
+            other => other,
+        }
+    }
+
+    fn forget_gone(&self) {
+        let mut state = self.state();
+        (state.loaded, state.presented) = (None, None);
+    }
+
+    async fn bind_once(&self, new: &SignIn) -> Result<()> {
+        if !self.exists() {
+            self.create(Fields::new()).await?;
+        }
+        let id = self.id().ok_or_else(Error::gone)?;
+        let change = Change { sign_in: Some(new.clone()), touch: true, ..Change::default() };
+        let bound = self.change_secret(&id, change).await;
+        if bound.as_ref().is_err_and(Error::is_limit) {
+            self.sessions().tell(Event::SignInRefused { user: new.user.clone() });
+        }
+        bound
+    }
+}
+
+/// A sign-in that is still to be awaited, and its options.
+#[must_use = "a sign-in does nothing until it is awaited"]
+pub struct SigningIn<'a> {
+    session: &'a Session,
+    user: Result<UserId>,
+    idle_timeout: Option<Duration>,
+    absolute_lifetime: Option<Duration>,
+    auth_time: Option<SystemTime>,
+    device: Option<String>,
+    ip: Option<String>,
+    discard_fields: bool,
+}
+
+impl SigningIn<'_> {
+    /// An idle timeout for this session instead of the configured one: "remember me".
+    pub fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.idle_timeout = Some(idle);
+        self
+    }
+
+    /// An absolute lifetime for this session, from now, instead of the configured one: "remember me".
+    pub fn absolute_lifetime(mut self, absolute: Duration) -> Self {
+        self.absolute_lifetime = Some(absolute);
+        self
+    }
+
+    /// When the user proved who they are, if that was not just now: an identity provider's `auth_time`.
+    pub fn auth_time(mut self, time: SystemTime) -> Self {
+        self.auth_time = Some(time);
+        self
+    }
+
+    /// What to call the device in the list: at most 64 bytes are kept. Default: made from the `User-Agent`.
+    pub fn device(mut self, label: impl Into<String>) -> Self {
+        self.device = Some(label.into());
+        self
+    }
+
+    /// The visitor's address, for the list of devices: at most 64 bytes are kept. Default: none, because behind a proxy only
+    /// the application knows.
+    pub fn ip(mut self, ip: impl ToString) -> Self {
+        self.ip = Some(ip.to_string());
+        self
+    }
+
+    /// Drops the fields that the visitor had before.
+    pub fn discard_fields(mut self) -> Self {
+        self.discard_fields = true;
+        self
+    }
+
+    fn terms(self) -> Result<SignIn> {
+        let config = self.session.sessions().config();
+        let absolute = self.absolute_lifetime.unwrap_or(config.terms.absolute_lifetime);
+        let idle = self.idle_timeout.unwrap_or(config.terms.idle_timeout);
+        for (what, duration) in [("idle timeout", idle), ("absolute lifetime", absolute)] {
+            if let Some(why) = config::problem_with_lifetime(duration) {
+                return Err(Error::invalid(what, why));
+            }
+        }
+        if self.idle_timeout.is_some() && idle > absolute {
+            return Err(Error::invalid("idle timeout", format!("must not exceed the absolute lifetime, {absolute:?}")));
+        }
+        let user_agent = self.session.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
+        let device = match self.device {
+            Some(label) => Some(device::label(&label)),
+            None => user_agent.and_then(device::label_of_user_agent),
+        };
+        Ok(SignIn {
+            user: self.user?,
+            idle_timeout: Some(idle.min(absolute)),
+            absolute_lifetime: Some(absolute),
+            auth_time: self.auth_time,
+            device: device.filter(|label| !label.is_empty()),
+            ip: self.ip.map(|ip| device::label(&ip)).filter(|ip| !ip.is_empty()),
+            discard_fields: self.discard_fields,
+            max_sessions: config.max_sessions_per_user,
+            on_limit: config.on_limit,
+        })
+    }
+}
+
+impl<'a> IntoFuture for SigningIn<'a> {
+    type Output = Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let session = self.session;
+        Box::pin(async move { session.bind(self.terms()?).await })
+    }
+}

@@ -1,0 +1,111 @@
+//! Who is signed in.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// The longest user id, in bytes.
+pub const MAX_USER_ID_BYTES: usize = 255;
+
+/// A user, as the application names it: 1 to 255 bytes of text. Cheap to clone.
+///
+/// There is one type, and it is text: the number `1` and the string `"1"` are the same user.
+///
+/// ```
+/// use cloakroom::UserId;
+///
+/// assert_eq!(UserId::from(1), UserId::try_from("1")?);
+/// # Ok::<(), cloakroom::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for UserId {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<UserId> {
+        match text.len() {
+            1..=MAX_USER_ID_BYTES => Ok(UserId(text.into())),
+            0 => Err(Error::invalid("a user id", "must not be empty")),
+            len => Err(Error::invalid(
+                "a user id",
+                format!("must have at most {MAX_USER_ID_BYTES} bytes, this one has {len}"),
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for UserId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<UserId> {
+        UserId::try_from(text.as_str())
+    }
+}
+
+impl TryFrom<&String> for UserId {
+    type Error = Error;
+
+    fn try_from(text: &String) -> Result<UserId> {
+        UserId::try_from(text.as_str())
+    }
+}
+
+impl From<&UserId> for UserId {
+    fn from(user: &UserId) -> Self {
+        user.clone()
+    }
+}
+
+macro_rules! from_numbers {
+    ($($number:ty)*) => {$(
+        impl From<$number> for UserId {
+            fn from(number: $number) -> Self {
+                UserId(number.to_string().into())
+            }
+        }
+    )*};
+}
+
+from_numbers!(i32 u32 i64 u64 i128 u128);
+
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // a newline in a name must not forge a line of a log
+        write!(f, "{}", self.0.escape_debug())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_id_has_1_to_255_bytes() {
+        assert!(UserId::try_from("").is_err());
+        assert!(UserId::try_from("a".repeat(255)).is_ok());
+        let error = UserId::try_from("a".repeat(10 * 1024)).unwrap_err();
+        assert_eq!(error.to_string(), "a user id must have at most 255 bytes, this one has 10240");
+    }
+
+    #[test]
+    fn a_number_and_its_text_are_the_same_user() {
+        assert_eq!(UserId::from(42_u64), UserId::try_from("42").unwrap());
+        assert_eq!(UserId::try_from("a\nb").unwrap().to_string(), "a\\nb");
+    }
+}

@@ -1,0 +1,125 @@
+//! A browser, as far as cookies go: it keeps what it is told to and sends it back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use tower::ServiceExt;
+
+/// Talks to a router as over the wire. Clones share their cookies, as tabs do.
+#[derive(Clone)]
+pub struct Browser {
+    app: Router,
+    jar: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+/// A response with its whole body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Browser {
+    pub fn new(app: Router) -> Browser {
+        Browser { app, jar: Arc::default() }
+    }
+
+    /// Another visitor of the same application.
+    pub fn stranger(&self) -> Browser {
+        Browser::new(self.app.clone())
+    }
+
+    /// The same cookies at another application: this one after it has been changed.
+    pub fn at(&self, app: Router) -> Browser {
+        Browser { app, jar: self.jar.clone() }
+    }
+
+    /// Asks with the cookies that it has, keeps those it gets. Sent when first polled.
+    pub async fn get(&self, path: &str) -> Answer {
+        let answer = self.send(path, self.cookie_header().as_deref()).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// The same, for an answer that must be a success.
+    pub async fn visit(&self, path: &str) -> Answer {
+        let answer = self.get(path).await;
+        assert!(answer.status.is_success(), "{path} answered {}: {}", answer.status, answer.body);
+        answer
+    }
+
+    /// Asks with this Cookie header and nothing else, and keeps nothing.
+    pub async fn send(&self, path: &str, cookie: Option<&str>) -> Answer {
+        let mut request = Request::get(path);
+        if let Some(cookie) = cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        self.ask(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    /// The token that it carries under the default name.
+    pub fn token(&self) -> Option<String> {
+        self.cookie("__Host-sid")
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.jar.lock().unwrap().get(name).cloned()
+    }
+
+    /// Carries this from now on.
+    pub fn carry(&self, name: &str, value: &str) {
+        self.jar.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
+    fn cookie_header(&self) -> Option<String> {
+        let jar = self.jar.lock().unwrap();
+        let pairs: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    fn keep(&self, answer: &Answer) {
+        for cookie in answer.set_cookies() {
+            let (name, rest) = cookie.split_once('=').expect("a cookie has a name");
+            let (value, attributes) = rest.split_once(';').unwrap_or((rest, ""));
+            let mut jar = self.jar.lock().unwrap();
+            match attributes.split(';').any(|attribute| attribute.trim() == "Max-Age=0") {
+                true => drop(jar.remove(name)),
+                false => drop(jar.insert(name.to_owned(), value.to_owned())),
+            }
+        }
+    }
+}
+
+impl Answer {
+    pub fn set_cookies(&self) -> Vec<String> {
+        self.all(header::SET_COOKIE)
+    }
+
+    /// The only Set-Cookie, if any.
+    pub fn set_cookie(&self) -> Option<String> {
+        let mut cookies = self.set_cookies();
+        assert!(cookies.len() <= 1, "more than one Set-Cookie: {cookies:?}");
+        cookies.pop()
+    }
+
+    /// Every value of a header, in order.
+    pub fn all(&self, name: header::HeaderName) -> Vec<String> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    /// Nothing about a session can be seen in it: no cookie, not even that one was looked for.
+    pub fn is_silent(&self) -> bool {
+        !self.headers.contains_key(header::SET_COOKIE) && !self.headers.contains_key(header::VARY)
+    }
+}

@@ -1,0 +1,160 @@
+//! A store that a test watches: it notes what is asked, and fails or hangs when it is told to.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+
+use cloakroom::store::{Applied, Lookup, Memory, NewSession, Redis, Store, Target};
+use cloakroom::{Change, Device, Page, Presented, StoreError, Terms, UserId};
+
+/// How a verb fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// An error at once; nothing is done.
+    Away,
+    /// It is done, but the answer is an error that does not say so.
+    AnswerLost,
+    /// Nothing is done, and no answer ever comes.
+    Hangs,
+    /// It is done, and no answer ever comes.
+    DoneButHangs,
+}
+
+pub const VERBS: [&str; 4] = ["create", "load", "apply", "revoke"];
+
+#[derive(Clone)]
+pub struct Watched {
+    inner: Inner,
+    watch: Arc<Mutex<Watch>>,
+}
+
+#[derive(Clone)]
+enum Inner {
+    Memory(Memory),
+    Redis(Redis),
+}
+
+#[derive(Default)]
+struct Watch {
+    asked: Vec<&'static str>,
+    faults: HashMap<&'static str, Fault>,
+}
+
+impl From<Memory> for Watched {
+    fn from(memory: Memory) -> Self {
+        Watched { inner: Inner::Memory(memory), watch: Arc::default() }
+    }
+}
+
+impl From<Redis> for Watched {
+    fn from(redis: Redis) -> Self {
+        Watched { inner: Inner::Redis(redis), watch: Arc::default() }
+    }
+}
+
+impl Watched {
+    /// The verbs that were asked since the last call, in order.
+    pub fn asked(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.watch.lock().unwrap().asked)
+    }
+
+    /// From now on, this verb fails in this way.
+    pub fn fault(&self, verb: &'static str, fault: Fault) {
+        assert!(VERBS.contains(&verb), "{verb} is no verb of a store");
+        self.watch.lock().unwrap().faults.insert(verb, fault);
+    }
+
+    /// From now on, every verb fails in this way.
+    pub fn fault_everywhere(&self, fault: Fault) {
+        VERBS.into_iter().for_each(|verb| self.fault(verb, fault));
+    }
+
+    /// From now on, everything works again.
+    pub fn heal(&self) {
+        self.watch.lock().unwrap().faults.clear();
+    }
+
+    /// Waits until a verb has been asked, without forgetting it.
+    pub async fn until_asked(&self, verb: &'static str) {
+        while !self.watch.lock().unwrap().asked.contains(&verb) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn watch<T>(
+        &self,
+        verb: &'static str,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let fault = {
+            let mut watch = self.watch.lock().unwrap();
+            watch.asked.push(verb);
+            watch.faults.get(verb).copied()
+        };
+        match fault {
+            None => answer.await,
+            Some(Fault::Away) => Err(StoreError::new("the test's store is away")),
+            Some(Fault::Hangs) => pending().await,
+            Some(Fault::AnswerLost) => {
+                answer.await?;
+                Err(StoreError::unknown("the test's store lost the answer"))
+            }
+            Some(Fault::DoneButHangs) => {
+                answer.await?;
+                pending().await
+            }
+        }
+    }
+}
+
+impl Store for Watched {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.create(new, terms).await,
+                Inner::Redis(redis) => redis.create(new, terms).await,
+            }
+        };
+        self.watch("create", answer).await
+    }
+
+    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.load(presented, terms).await,
+                Inner::Redis(redis) => redis.load(presented, terms).await,
+            }
+        };
+        self.watch("load", answer).await
+    }
+
+    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.apply(presented, change, terms).await,
+                Inner::Redis(redis) => redis.apply(presented, change, terms).await,
+            }
+        };
+        self.watch("apply", answer).await
+    }
+
+    async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.revoke(target).await,
+                Inner::Redis(redis) => redis.revoke(target).await,
+            }
+        };
+        self.watch("revoke", answer).await
+    }
+
+    async fn list(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.list(user, page, terms).await,
+                Inner::Redis(redis) => redis.list(user, page, terms).await,
+            }
+        };
+        self.watch("list", answer).await
+    }
+}

@@ -1,0 +1,14 @@
+//! What a browser sees, through the real layer and router, with sessions in memory and in Redis.
+
+mod support;
+
+mod web {
+    mod cookies;
+    mod failing_store;
+    mod fields;
+    mod late;
+    mod layers;
+    mod lazy;
+    mod signing_out;
+    mod statuses;
+}
