@@ -291,7 +291,8 @@ async fn a_stale_response_never_removes_the_cookie_that_a_parallel_one_has_just_
             let path = format!("/slow/{verb}");
             let answer =
                 gate.while_held(browser.send(&path, Some(&stale)), async || drop(browser.visit("/show").await));
-            seen.lock().unwrap().push(answer.await);
+            let answer = answer.await;
+            seen.lock().unwrap().push(answer);
         }
         assert!(seen.into_inner().unwrap().iter().all(|answer| answer.set_cookie().is_none()));
         assert_eq!(browser.token().unwrap(), fresh);

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header;
 use axum::routing::get;
 use cloakroom::store::Redis;
 use cloakroom::{Config, Error, Field, Session, SessionId, Sessions, TokenFormat, Visit};
@@ -47,8 +46,7 @@ impl Seen {
 fn app(sessions: &Sessions, seen: &Seen) -> Router {
     let (manager, notes) = (sessions.clone(), seen.clone());
     let verb = async move |path: axum::extract::Path<String>, request: Request| {
-        let cookies = request.headers().get_all(header::COOKIE);
-        notes.note(Visit::begin(&manager, cookies.iter().map(|value| value.as_bytes())));
+        notes.note(Visit::begin(&manager, request.method(), request.uri(), request.headers()));
         notes.note(request.extensions().get::<Visit>());
         let session = Session::load(request.extensions()).await.inspect_err(|error| notes.note_error(error))?;
         let done = done(&path, &session, &manager).await.inspect_err(|error| notes.note_error(error));
