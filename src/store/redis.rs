@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use redis::{FromRedisValue, RedisResult, ScriptInvocation, Value};
+use redis::{FromRedisValue, ScriptInvocation, Value};
 
 use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
 use crate::clock::{from_millis, to_millis};
@@ -17,25 +17,33 @@ use crate::record::{self, Fields, Record, Refusal};
 use crate::token::{Presented, SecretHash};
 use crate::user::UserId;
 
+mod cluster;
 mod connect;
+mod durable;
 mod index;
 mod keys;
 mod link;
+mod question;
+mod reach;
 mod scripts;
+mod server;
 
 pub use connect::RedisBuilder;
+pub use durable::Durability;
 use keys::Prefix;
-use link::Link;
+use question::Question;
 use scripts::Scripts;
+use server::Server;
 
 /// Keeps sessions in Redis or Valkey. Cheap to clone: clones share one multiplexed connection.
 ///
 /// A session is the hash `<prefix><session id>`; its expiry is Redis's own, and so is the clock.
 #[derive(Clone)]
 pub struct Redis {
-    link: Link,
+    server: Server,
     prefix: Prefix,
     scripts: std::sync::Arc<Scripts>,
+    durability: Option<Durability>,
 }
 
 impl Redis {
@@ -44,14 +52,14 @@ impl Redis {
         RedisBuilder::new(url.into())
     }
 
-    async fn run(&self, script: &mut ScriptInvocation<'_>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
-        let answer: Vec<Value> = self.link.ask(async |c| script.invoke_async(c).await).await?;
-        applied(answer, plain, terms)
+    async fn run(&self, key: &str, script: &ScriptInvocation<'_>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
+        applied(self.server.ask(key, Question::Script(script)).await?, plain, terms)
     }
 
     /// A change of one session, which is one round trip.
     async fn apply_alone(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
-        let mut script = self.scripts.apply.key(self.prefix.session(&presented.id));
+        let key = self.prefix.session(&presented.id);
+        let mut script = self.scripts.apply.key(&key);
         script
             .arg(text_of(presented.secret_hash.as_ref()))
             .arg(text_of(change.rotate_to.as_ref()))
@@ -66,13 +74,13 @@ impl Redis {
             .arg(u8::from(change.drop_previous));
         add_sign_in(&mut script, change.sign_in.as_ref(), terms);
         add_delta(&mut script, &change.delta);
-        self.run(&mut script, presented.secret_hash.is_none(), terms).await
+        self.run(&key, &script, presented.secret_hash.is_none(), terms).await
     }
 }
 
 impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Redis({}, {:?})", self.link, self.prefix)
+        write!(f, "Redis({}, {:?})", self.server, self.prefix)
     }
 }
 
@@ -82,7 +90,8 @@ impl Store for Redis {
             return Ok(Applied::Refused(refusal));
         }
         let idle = new.idle_timeout.unwrap_or(terms.idle_timeout).min(terms.absolute_lifetime);
-        let mut script = self.scripts.create.key(self.prefix.session(&new.presented.id));
+        let key = self.prefix.session(&new.presented.id);
+        let mut script = self.scripts.create.key(&key);
         script
             .arg(text_of(new.presented.secret_hash.as_ref()))
             .arg(idle.as_secs())
@@ -90,7 +99,7 @@ impl Store for Redis {
         for (name, text) in &new.fields {
             script.arg(name).arg(text);
         }
-        self.run(&mut script, new.presented.secret_hash.is_none(), terms).await
+        self.run(&key, &script, new.presented.secret_hash.is_none(), terms).await
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
@@ -100,11 +109,7 @@ impl Store for Redis {
         let key = self.prefix.session(&presented.id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
-        let loading = async |connection: &mut _| {
-            let (hash, remaining): (Value, Value) = flight.query_async(connection).await?;
-            Ok((unless_refused(hash)?, i64::from_redis_value(unless_refused(remaining)?)?))
-        };
-        let (hash, remaining) = self.link.ask(loading).await?;
+        let (hash, remaining): (Value, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
             return Ok(Lookup::Gone);
@@ -140,8 +145,9 @@ impl Store for Redis {
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
         match target {
             Target::Session(id) => {
-                let command = redis::cmd("DEL").arg(self.prefix.session(id)).clone();
-                self.link.ask(async |c| command.query_async(c).await).await
+                let key = self.prefix.session(id);
+                let command = redis::cmd("DEL").arg(&key).clone();
+                self.server.ask_with(&key, Question::Command(&command), self.durability.as_ref()).await
             }
             Target::SessionOf(user, id) => self.end_one(user, id).await,
             Target::OthersOf(user, kept) => self.end_all(user, Some(kept)).await,
@@ -212,15 +218,6 @@ fn now_of(record: &Record, remaining: Duration) -> SystemTime {
     let now = |end: SystemTime| end.checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH);
     let ours = now(record.ends_at());
     if ours + ROUNDING < record.last_accessed_at { now(record.last_accessed_at + record.idle_timeout) } else { ours }
-}
-
-/// An answer, unless it is the server's refusal (loading, no permission, ...): a store that fails, not a session that is
-/// missing. That the key holds something of another type is an answer.
-fn unless_refused(answer: Value) -> RedisResult<Value> {
-    match answer {
-        Value::ServerError(error) if error.code() != "WRONGTYPE" => Err(error.into()),
-        answer => Ok(answer),
-    }
 }
 
 /// A hash as fields. What is no text (another program pickles its values) is none of ours: it counts as absent, and stays

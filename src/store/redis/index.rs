@@ -6,8 +6,7 @@
 //! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
 
 use futures_util::future::{join_all, try_join_all};
-use redis::FromRedisValue;
-
+use super::question::Question;
 use super::{Redis, now_of};
 use crate::config::Terms;
 use crate::delta::{Change, SignIn};
@@ -54,7 +53,7 @@ impl Redis {
         let index = self.prefix.user(&new.user);
         let mut script = self.scripts.enlist.key(&index);
         script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions);
-        let (score, ids, earlier) = self.link.ask(async |c| script.invoke_async(c).await).await?;
+        let (score, ids, earlier) = self.server.ask(&index, Question::Script(&script)).await?;
         let enlisted = Enlisted { score, ids, earlier };
         let evicted = match enlisted.ids.is_empty() {
             true => Vec::new(),
@@ -78,13 +77,14 @@ impl Redis {
     ) -> Result<Option<Vec<SessionId>>, StoreError> {
         let Enlisted { score, ids, earlier } = enlisted;
         let exist = try_join_all(ids.iter().map(|id| self.exists(id))).await?;
-        let mut script = self.scripts.choose.key(self.prefix.user(&new.user));
+        let index = self.prefix.user(&new.user);
+        let mut script = self.scripts.choose.key(&index);
         script.arg(if new.on_limit == OnLimit::RefuseNew { "refuse" } else { "evict" });
         script.arg(new.max_sessions).arg(id.expose()).arg(score).arg(earlier);
         for (ghost, _) in ids.iter().zip(exist).filter(|(_, exists)| !exists) {
             script.arg(ghost);
         }
-        let chosen: Vec<String> = self.link.ask(async |c| script.invoke_async(c).await).await?;
+        let chosen: Vec<String> = self.server.ask(&index, Question::Script(&script)).await?;
         if new.on_limit == OnLimit::RefuseNew {
             return Ok(chosen.is_empty().then(Vec::new));
         }
@@ -107,7 +107,7 @@ impl Redis {
         let index = self.prefix.user(user);
         // refused sign-ins have a negative score: what they were asked for is no session of this user
         let query = redis::cmd("ZRANGEBYSCORE").arg(&index).arg(0).arg("+inf").clone();
-        let ids: Vec<String> = self.link.ask(async |c| query.query_async(c).await).await?;
+        let ids: Vec<String> = self.server.ask(&index, Question::Command(&query)).await?;
         let ids: Vec<_> = ids.iter().filter_map(|id| SessionId::parse(id).ok()).filter(|id| kept != Some(id)).collect();
         let endings = join_all(ids.iter().map(|id| self.end(id, user, false, 0))).await;
         let mut ended = 0;
@@ -133,7 +133,7 @@ impl Redis {
         let index = self.prefix.user(user);
         let mut query = redis::cmd("ZREVRANGEBYSCORE");
         query.arg(&index).arg("+inf").arg(0).arg("LIMIT").arg(page.offset).arg(page.limit);
-        let ids: Vec<String> = self.link.ask(async |c| query.query_async(c).await).await?;
+        let ids: Vec<String> = self.server.ask(&index, Question::Command(&query)).await?;
         let ids: Vec<_> = ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect();
         let records = try_join_all(ids.iter().map(|id| self.reserved_fields(id, terms))).await?;
         let mut devices = Vec::new();
@@ -154,8 +154,9 @@ impl Redis {
             return Ok(false); // something else wrote it
         };
         // a marker of an eviction stands at the key, too, but was never created
-        let query = redis::cmd("HEXISTS").arg(self.prefix.session(&id)).arg(CREATED_AT).clone();
-        self.link.ask(async |c| query.query_async(c).await).await
+        let key = self.prefix.session(&id);
+        let query = redis::cmd("HEXISTS").arg(&key).arg(CREATED_AT).clone();
+        self.server.ask(&key, Question::Command(&query)).await
     }
 
     /// Everything about a session but the application's fields; `None` where there is no session.
@@ -175,10 +176,10 @@ impl Redis {
     }
 
     async fn end(&self, id: &SessionId, user: &UserId, bound: bool, notice: u64) -> Result<Ending, StoreError> {
-        let mut script = self.scripts.end.key(self.prefix.session(id));
+        let key = self.prefix.session(id);
+        let mut script = self.scripts.end.key(&key);
         script.arg(user.as_str()).arg(u8::from(bound)).arg(notice);
-        let answer: redis::Value = self.link.ask(async |c| script.invoke_async(c).await).await?;
-        Ok(match i64::from_redis_value(answer)? {
+        Ok(match self.server.ask_with::<i64>(&key, Question::Script(&script), self.durability.as_ref()).await? {
             1 => Ending::Ended,
             0 => Ending::Unbound,
             -1 => Ending::Missing,
@@ -196,6 +197,6 @@ impl Redis {
         for id in missing {
             command.arg(id.expose());
         }
-        self.link.ask(async |c| command.query_async(c).await).await
+        self.server.ask(index, Question::Command(&command)).await
     }
 }

@@ -1,4 +1,4 @@
-//! One multiplexed connection that is re-made when it is lost.
+//! One multiplexed connection to one server, re-made when it is lost.
 //!
 //! While it is away calls fail at once instead of queueing. Nothing is ever sent twice: the client library's own
 //! retries are not used, because it cannot know whether a change was made before the answer got lost.
@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, RedisError, RedisResult, Value};
+use tokio::sync::Notify;
 
+use super::durable::Durability;
+use super::question::Question;
+use super::reach::Way;
 use crate::error::StoreError;
 
 const FIRST_DELAY: Duration = Duration::from_millis(20);
@@ -20,12 +24,14 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 pub(super) struct Link(Arc<Shared>);
 
 struct Shared {
-    client: Client,
-    config: AsyncConnectionConfig,
-    /// The address without its password.
-    shown: String,
+    way: Way,
+    timeout: Duration,
     // never held across an await
     state: Mutex<State>,
+    /// A connection that revokes alone use, because waiting for replicas stalls everything behind it.
+    own: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    /// Who wants to know when the connection is lost.
+    lost: Option<Arc<Notify>>,
 }
 
 enum State {
@@ -40,49 +46,109 @@ enum State {
     },
 }
 
+/// Why there is no answer.
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// Where the server says the key is, or that it should be asked again. Nothing was done then.
+    pub(super) elsewhere: Option<Elsewhere>,
+}
+
+pub(super) enum Elsewhere {
+    /// `MOVED`: at this address from now on.
+    Moved(String),
+    /// `ASK`: at this address, this once.
+    Ask(String),
+    /// `TRYAGAIN`: here, in a moment.
+    Soon,
+    /// `READONLY` and the like: this server is no primary any more.
+    Demoted,
+}
+
 impl Link {
-    pub(super) async fn connect(client: Client, shown: String, timeout: Duration) -> Result<Link, StoreError> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-        let connection = open(&client, &config).await;
+    pub(super) async fn connect(way: Way, timeout: Duration, lost: Option<Arc<Notify>>) -> Result<Link, StoreError> {
+        let connection = way.open(timeout).await;
         let connection =
-            connection.map_err(|error| StoreError::new(format!("cannot connect to {shown}: {}", reason(&error))))?;
+            connection.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
         let state = Mutex::new(State::Up { connection, number: 0 });
-        Ok(Link(Arc::new(Shared { client, config, shown, state })))
+        Ok(Link(Arc::new(Shared { way, timeout, state, own: tokio::sync::Mutex::new(None), lost })))
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.0.state(), State::Up { .. })
     }
 
     /// Asks one question on the connection, or fails at once while there is none.
-    pub(super) async fn ask<T>(
-        &self,
-        question: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
-    ) -> Result<T, StoreError> {
-        let (mut connection, number) = match &*self.0.state() {
-            State::Up { connection, number } => (connection.clone(), *number),
-            State::Down { why, .. } => {
-                return Err(StoreError::new(format!("{} is not connected: {why}", self.0.shown)));
-            }
+    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Value, Failure> {
+        let (mut connection, number) = self.connection()?;
+        question.ask(&mut connection).await.map_err(|error| self.failure(error, number))
+    }
+
+    /// Asks the server of a slot that is on its way to it.
+    pub(super) async fn ask_during_migration(&self, question: Question<'_>) -> Result<Value, Failure> {
+        let (_, number) = self.connection()?;
+        let answer = async { question.ask_during_migration(&mut self.0.way.open(self.0.timeout).await?).await }.await;
+        answer.map_err(|error| self.failure(error, number))
+    }
+
+    /// Asks, and waits until so many replicas (and disks) have what was changed.
+    pub(super) async fn ask_durably(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
+        let (_, number) = self.connection()?;
+        let mut own = self.0.own.lock().await;
+        let answer = async {
+            // taken out: what is dropped or fails half-way is not used again
+            let mut connection = match own.take() {
+                Some(connection) => connection,
+                None => self.0.way.open_own(self.0.timeout + durability.timeout).await?,
+            };
+            let answer = question.ask(&mut connection).await?;
+            let reached = durability.wait(&mut connection).await;
+            *own = Some(connection);
+            Ok((answer, reached))
         };
-        match question(&mut connection).await {
-            Ok(answer) => Ok(answer),
-            Err(error) if error.code().is_some() => {
-                Err(StoreError::new(format!("{} refused: {}", self.0.shown, reason(&error))))
+        let (answer, reached) = answer.await.map_err(|error: RedisError| self.failure(error, number))?;
+        match reached {
+            Ok(()) => Ok(answer),
+            Err(error) => Err(Failure { error, elsewhere: None }),
+        }
+    }
+
+    fn connection(&self) -> Result<(MultiplexedConnection, u64), Failure> {
+        match &*self.0.state() {
+            State::Up { connection, number } => Ok((connection.clone(), *number)),
+            State::Down { why, .. } => {
+                let error = StoreError::new(format!("{} is not connected: {why}", self.0.way));
+                Err(Failure { error, elsewhere: None })
             }
-            Err(error) => {
+        }
+    }
+
+    fn failure(&self, error: RedisError, number: u64) -> Failure {
+        let elsewhere = elsewhere(&error);
+        if matches!(elsewhere, Some(Elsewhere::Demoted)) && self.0.way.may_lead_elsewhere() {
+            self.lost(number, &error);
+        }
+        let error = match error.code() {
+            Some(_) => StoreError::new(format!("{} refused: {}", self.0.way, reason(&error))),
+            None => {
                 if error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() {
                     self.lost(number, &error);
                 }
-                Err(StoreError::unknown(format!("{} gave no answer: {}", self.0.shown, reason(&error))))
+                StoreError::unknown(format!("{} gave no answer: {}", self.0.way, reason(&error)))
             }
-        }
+        };
+        Failure { error, elsewhere }
     }
 
     /// Gives up this connection, unless it has been replaced already, and has a new one made.
     fn lost(&self, lost: u64, error: &RedisError) {
         let mut state = self.0.state();
         if matches!(&*state, State::Up { number, .. } if *number == lost) {
-            tracing::warn!(target: "cloakroom", server = self.0.shown, "connection lost: {}", reason(error));
+            tracing::warn!(target: "cloakroom", server = %self.0.way, "connection lost: {}", reason(error));
             *state = State::Down { why: reason(error), number: lost };
             tokio::spawn(reconnect(Arc::downgrade(&self.0)));
+            if let Some(lost) = &self.0.lost {
+                lost.notify_one();
+            }
         }
     }
 }
@@ -100,22 +166,12 @@ impl Shared {
         };
         *state = match connection {
             Ok(connection) => {
-                tracing::info!(target: "cloakroom", server = self.shown, "connected again");
+                tracing::info!(target: "cloakroom", server = %self.way, "connected again");
                 State::Up { connection, number: number + 1 }
             }
             Err(error) => State::Down { why: reason(&error), number },
         };
         matches!(*state, State::Up { .. })
-    }
-}
-
-/// A connection on which the server answers. The library alone does not notice one that wants a password, or is loading.
-async fn open(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
-    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
-    match redis::cmd("PING").exec_async(&mut connection).await {
-        // whoever may not even PING is known to the server
-        Err(error) if error.code() != Some("NOPERM") => Err(error),
-        _ => Ok(connection),
     }
 }
 
@@ -129,7 +185,7 @@ async fn reconnect(link: Weak<Shared>) {
         .without_max_times();
     for delay in delays.build() {
         let Some(shared) = link.upgrade() else { return };
-        let connection = open(&shared.client, &shared.config).await;
+        let connection = shared.way.open(shared.timeout).await;
         if shared.restored(connection) {
             return;
         }
@@ -138,9 +194,33 @@ async fn reconnect(link: Weak<Shared>) {
     }
 }
 
+/// What a server says of a key that it does not serve. It has done nothing then, so asking elsewhere repeats nothing.
+fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
+    let address = || error.redirect_node().map(|(address, _)| address.to_owned());
+    match error.code()? {
+        "MOVED" => address().map(Elsewhere::Moved),
+        "ASK" => address().map(Elsewhere::Ask),
+        "TRYAGAIN" => Some(Elsewhere::Soon),
+        "READONLY" | "MASTERDOWN" => Some(Elsewhere::Demoted),
+        _ => None,
+    }
+}
+
+/// How a connection is opened on which the server answers. The library alone does not notice one that wants a password,
+/// or is loading.
+pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    match redis::cmd("PING").exec_async(&mut connection).await {
+        // whoever may not even PING is known to the server
+        Err(error) if error.code() != Some("NOPERM") => Err(error),
+        _ => Ok(connection),
+    }
+}
+
 /// What a client's error says, without the question that caused it: a server that does not know a command quotes its
 /// arguments, and the key of a plain token is the token.
-fn reason(error: &RedisError) -> String {
+pub(super) fn reason(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => {
             let quoted = detail.find(", with args").unwrap_or(detail.len());
@@ -153,6 +233,6 @@ fn reason(error: &RedisError) -> String {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.shown)
+        write!(f, "{}", self.0.way)
     }
 }

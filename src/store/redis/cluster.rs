@@ -1,0 +1,215 @@
+//! Many servers, each with a part of the keys: who has which, and what to do when they say otherwise.
+//!
+//! The routing is our own although the client library has one. That one repeats a command whose answer was lost (one
+//! HINCRBY with three lost replies became 4), and cannot be told to follow redirections and nothing else.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::Value;
+use tokio::sync::Notify;
+
+use super::durable::Durability;
+use super::link::{Elsewhere, Failure, Link};
+use super::question::Question;
+use super::reach::Access;
+use crate::error::StoreError;
+
+const SLOTS: u16 = 16384;
+/// How often a question follows a redirection. A failover needs one, a slot that moves one or two.
+const MOST_HOPS: usize = 5;
+/// How long to wait where a server asks for patience.
+const SOON: Duration = Duration::from_millis(10);
+/// How often the map is drawn anew while a primary is away, and when all is well.
+const WHILE_AWAY: Duration = Duration::from_millis(200);
+const WHEN_WELL: Duration = Duration::from_secs(30);
+
+pub(super) struct Cluster {
+    access: Access,
+    timeout: Duration,
+    // never held across an await
+    map: RwLock<Map>,
+    /// Something has moved, or is away: the map is to be drawn anew.
+    changed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Map {
+    /// By first slot: the last slot and the primary's address.
+    ranges: Vec<(u16, u16, String)>,
+    links: HashMap<String, Link>,
+}
+
+impl Cluster {
+    /// Finds all primaries from the first address that answers.
+    pub(super) async fn connect(access: Access, seeds: Vec<String>, timeout: Duration) -> Result<Arc<Cluster>, StoreError> {
+        let changed = Arc::new(Notify::new());
+        let cluster = Arc::new(Cluster { access, timeout, map: RwLock::default(), changed });
+        let mut failure = StoreError::new("no address of the cluster was given");
+        for seed in &seeds {
+            match cluster.link_to(seed).await {
+                Ok(_) => {}
+                Err(error) => failure = error,
+            }
+        }
+        if !cluster.redraw().await {
+            return Err(failure);
+        }
+        tokio::spawn(watch(Arc::downgrade(&cluster), seeds));
+        Ok(cluster)
+    }
+
+    /// Asks the server that has the key's slot, and follows where it points.
+    pub(super) async fn ask(&self, key: &str, question: Question<'_>, durability: Option<&Durability>) -> Result<Value, StoreError> {
+        let slot = slot_of(key);
+        let mut address = self.primary_of(slot)?;
+        let mut migrating = false;
+        for _ in 0..MOST_HOPS {
+            let link = self.link_to(&address).await?;
+            let answer = match durability {
+                _ if migrating => link.ask_during_migration(question).await,
+                None => link.ask(question).await,
+                Some(durability) => link.ask_durably(question, durability).await,
+            };
+            let Failure { error, elsewhere } = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            migrating = matches!(elsewhere, Some(Elsewhere::Ask(_)));
+            match elsewhere {
+                Some(Elsewhere::Moved(to)) => {
+                    self.moved(slot, &to);
+                    address = to;
+                }
+                Some(Elsewhere::Ask(to)) => address = to,
+                Some(Elsewhere::Soon) => tokio::time::sleep(SOON).await,
+                Some(Elsewhere::Demoted) => {
+                    self.changed.notify_one();
+                    return Err(error);
+                }
+                None => return Err(error),
+            }
+        }
+        Err(StoreError::new(format!("slot {slot} of the cluster is pointed from server to server")))
+    }
+
+    /// Every primary, for what looks at all keys.
+    pub(super) fn primaries(&self) -> Vec<Link> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let addresses: HashSet<_> = map.ranges.iter().map(|(_, _, address)| address).collect();
+        addresses.into_iter().filter_map(|address| map.links.get(address).cloned()).collect()
+    }
+
+    fn primary_of(&self, slot: u16) -> Result<String, StoreError> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let range = map.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
+        range.map(|(_, _, address)| address.clone()).ok_or_else(|| {
+            self.changed.notify_one();
+            StoreError::new(format!("no server of the cluster has slot {slot}"))
+        })
+    }
+
+    /// A connection to a node; made when there is none yet.
+    async fn link_to(&self, address: &str) -> Result<Link, StoreError> {
+        let known = self.map.read().unwrap_or_else(PoisonError::into_inner).links.get(address).cloned();
+        if let Some(link) = known {
+            return Ok(link);
+        }
+        let way = self.access.way_to(address).map_err(|error| StoreError::new(error.to_string()))?;
+        let link = Link::connect(way, self.timeout, Some(self.changed.clone())).await.inspect_err(|_| self.changed.notify_one())?;
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(map.links.entry(address.to_owned()).or_insert(link).clone())
+    }
+
+    /// One slot is known to be elsewhere; probably not it alone.
+    fn moved(&self, slot: u16, to: &str) {
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        map.ranges.insert(0, (slot, slot, to.to_owned()));
+        drop(map);
+        self.changed.notify_one();
+    }
+
+    /// Draws the map anew from the first server that knows; whether one did.
+    async fn redraw(&self) -> bool {
+        let links: Vec<_> = self.map.read().unwrap_or_else(PoisonError::into_inner).links.clone().into_iter().collect();
+        let query = redis::cmd("CLUSTER").arg("SLOTS").clone();
+        for (address, link) in links.iter().filter(|(_, link)| link.is_up()) {
+            let Ok(answer) = link.ask(Question::Command(&query)).await else { continue };
+            let Some(ranges) = ranges_of(answer, address) else { continue };
+            let addresses: HashSet<_> = ranges.iter().map(|(_, _, address)| address.clone()).collect();
+            // who cannot be reached now fails its calls, and is tried again
+            join_all(addresses.iter().map(|address| self.link_to(address))).await;
+            let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+            map.links.retain(|address, link| addresses.contains(address) || link.is_up());
+            map.ranges = ranges;
+            return true;
+        }
+        false
+    }
+
+    fn is_well(&self) -> bool {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.ranges.iter().all(|(_, _, address)| map.links.get(address).is_some_and(Link::is_up))
+    }
+}
+
+/// Redraws the map when something changes, more often while a primary is away, as long as somebody holds the cluster.
+async fn watch(cluster: Weak<Cluster>, seeds: Vec<String>) {
+    loop {
+        let Some(strong) = cluster.upgrade() else { return };
+        let (changed, pause) = (strong.changed.clone(), if strong.is_well() { WHEN_WELL } else { WHILE_AWAY });
+        drop(strong);
+        let _ = tokio::time::timeout(pause, changed.notified()).await;
+        let Some(cluster) = cluster.upgrade() else { return };
+        if !cluster.redraw().await {
+            // all servers that were known are away: perhaps those that the configuration names are not
+            join_all(seeds.iter().map(|seed| cluster.link_to(seed))).await;
+        }
+        // many questions fail at once when a server goes away; one look is enough for all
+        tokio::time::sleep(SOON).await;
+    }
+}
+
+/// The answer of CLUSTER SLOTS. `asked` stands in where a server does not know its own address.
+fn ranges_of(answer: Value, asked: &str) -> Option<Vec<(u16, u16, String)>> {
+    let Value::Array(ranges) = answer else { return None };
+    let ranges: Option<Vec<_>> = ranges.into_iter().map(|range| range_of(range, asked)).collect();
+    ranges.filter(|ranges| !ranges.is_empty())
+}
+
+fn range_of(range: Value, asked: &str) -> Option<(u16, u16, String)> {
+    let Value::Array(parts) = range else { return None };
+    let mut parts = parts.into_iter();
+    let first: u16 = redis::from_redis_value(parts.next()?).ok()?;
+    let last: u16 = redis::from_redis_value(parts.next()?).ok()?;
+    let Value::Array(primary) = parts.next()? else { return None };
+    let mut primary = primary.into_iter();
+    let host: Option<String> = redis::from_redis_value(primary.next()?).ok()?;
+    let port: u16 = redis::from_redis_value(primary.next()?).ok()?;
+    let own_host = asked.rsplit_once(':')?.0;
+    let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| own_host.to_owned());
+    Some((first, last, format!("{host}:{port}")))
+}
+
+/// The slot of a key: of the part in braces, where there is one.
+fn slot_of(key: &str) -> u16 {
+    let tagged = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    let hashed = tagged.filter(|tag| !tag.is_empty()).unwrap_or(key);
+    crc16::State::<crc16::XMODEM>::calculate(hashed.as_bytes()) % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_slot_that_the_cluster_specification_gives_it() {
+        assert_eq!(slot_of("123456789"), 0x31C3 % SLOTS);
+        assert_eq!(slot_of("session:user:{x}"), slot_of("x"));
+        assert_eq!(slot_of("session:user:a{}b"), crc16::State::<crc16::XMODEM>::calculate(b"session:user:a{}b") % SLOTS);
+        assert_eq!(slot_of("foo{{bar}}zap"), slot_of("{bar"));
+        assert_eq!(slot_of("foo{bar}{zap}"), slot_of("bar"));
+    }
+}

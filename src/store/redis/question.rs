@@ -1,0 +1,52 @@
+//! What is asked of a server, with all that is needed to ask it again where the answer was "not here".
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisResult, ScriptInvocation, Value};
+
+/// One question about one key: one round trip.
+#[derive(Clone, Copy)]
+pub(super) enum Question<'a> {
+    Command(&'a Cmd),
+    /// Several commands in one flight; the answer is a list.
+    Flight(&'a Pipeline),
+    Script(&'a ScriptInvocation<'a>),
+}
+
+impl Question<'_> {
+    pub(super) async fn ask(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        match self {
+            Question::Command(command) => command.query_async(connection).await,
+            Question::Flight(flight) => whole(flight.query_async(connection).await?),
+            Question::Script(script) => script.invoke_async(connection).await,
+        }
+    }
+
+    /// Asks a server that is just taking over the key's slot. It answers only what comes right after ASKING, so nobody
+    /// else may use this connection.
+    pub(super) async fn ask_during_migration(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        // a script that is not known yet is loaded by the first attempt, which uses ASKING up
+        for last in [false, true] {
+            redis::cmd("ASKING").exec_async(connection).await?;
+            let answer = match self {
+                // in one transaction, because ASKING is good for one command or one transaction
+                Question::Flight(flight) => flight.clone().atomic().query_async(connection).await.and_then(whole),
+                other => other.ask(connection).await,
+            };
+            match answer {
+                Err(error) if !last && error.redirect_node().is_some() => {}
+                answer => return answer,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+}
+
+/// A flight's answers, unless the server refused one (loading, moved, no permission, ...). That a key holds something of
+/// another type is an answer.
+fn whole(answers: Vec<Value>) -> RedisResult<Value> {
+    let refused = answers.iter().find(|answer| matches!(answer, Value::ServerError(error) if error.code() != "WRONGTYPE"));
+    match refused {
+        Some(Value::ServerError(error)) => Err(error.clone().into()),
+        _ => Ok(Value::Array(answers)),
+    }
+}
