@@ -102,7 +102,13 @@ impl Error {
     /// Whether it is unknown if the change was made, because the store's answer was lost. It was not repeated:
     /// an increment counted 0 or 1.
     pub fn is_unknown(&self) -> bool {
-        matches!(&*self.0, Kind::Store(store) if store.unknown)
+        matches!(&*self.0, Kind::Store(store) if store.is_unknown())
+    }
+
+    /// Whether a revoke was done, but on fewer servers than were asked for: if the primary fails now, what was revoked may
+    /// come back.
+    pub fn is_not_durable(&self) -> bool {
+        matches!(&*self.0, Kind::Store(store) if store.is_not_durable())
     }
 
     /// Whether the session does not exist, has ended, or the token was stale.
@@ -192,28 +198,47 @@ impl std::error::Error for Error {}
 #[derive(Clone)]
 pub struct StoreError {
     message: Cow<'static, str>,
-    unknown: bool,
+    outcome: Outcome,
+}
+
+/// What is known of a change that a store could not do as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    NotDone,
+    Unknown,
+    /// Done, but not yet by as many servers as were asked for.
+    NotDurable,
 }
 
 impl StoreError {
     /// The same, where nothing was to be changed: a read has no unknown outcome.
     pub(crate) fn of_read(self) -> StoreError {
-        StoreError { unknown: false, ..self }
+        StoreError { outcome: Outcome::NotDone, ..self }
     }
 
     /// Nothing was changed, and this is why.
     pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { message: message.into(), unknown: false }
+        StoreError { message: message.into(), outcome: Outcome::NotDone }
     }
 
     /// The question may have reached the store, but no answer came back: the change was made once or not at all.
     pub fn unknown(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { message: message.into(), unknown: true }
+        StoreError { message: message.into(), outcome: Outcome::Unknown }
     }
 
     /// Whether it is unknown if the change was made.
     pub fn is_unknown(&self) -> bool {
-        self.unknown
+        self.outcome == Outcome::Unknown
+    }
+
+    /// The change was made, but fewer replicas have it than were asked for, so that a failure now may undo it.
+    pub fn not_durable(message: impl Into<Cow<'static, str>>) -> StoreError {
+        StoreError { message: message.into(), outcome: Outcome::NotDurable }
+    }
+
+    /// Whether the change was made, but on fewer servers than were asked for.
+    pub fn is_not_durable(&self) -> bool {
+        self.outcome == Outcome::NotDurable
     }
 }
 
@@ -226,7 +251,7 @@ impl<E: std::error::Error> From<E> for StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if self.unknown {
+        if self.is_unknown() {
             f.write_str(" (whether the change was made is unknown)")?;
         }
         Ok(())

@@ -165,7 +165,7 @@ impl Redis {
         let mut flight = redis::pipe();
         flight.cmd("HMGET").arg(&key).arg(&RESERVED).pttl(&key);
         let (values, remaining): (Vec<Option<String>>, i64) =
-            self.link.ask(async |c| flight.query_async(c).await).await?;
+            self.server.ask(&key, Question::Flight(&flight)).await?;
         let names = RESERVED.iter().map(|name| name.to_string());
         let fields: Fields = names.zip(values).filter_map(|(name, text)| Some((name, text?))).collect();
         let record = Record::from_stored(fields, false, terms);
