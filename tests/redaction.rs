@@ -237,6 +237,7 @@ async fn redis_never_sees_a_secret_and_a_dump_holds_hashes_only() {
 
 #[tokio::test]
 async fn no_log_error_or_debug_holds_a_secret_hash_either() {
+    LazyLock::force(&LOG);
     let place = Place::redis().await;
     let seen = Seen::default();
     live(&place, TokenFormat::Secret, &seen).await;
