@@ -74,7 +74,14 @@ pub(crate) fn to_iso(time: SystemTime) -> String {
 }
 
 /// Reads ISO 8601 with any offset; without one it is taken as UTC, which is what Python's `utcnow` writes.
+///
+/// A date and at least hours and minutes, with their separators: what the scripts in Redis read too.
 pub(crate) fn from_iso(text: &str) -> Option<SystemTime> {
+    let at = |i: usize| text.as_bytes().get(i).copied().unwrap_or_default();
+    let has_separators = (at(4), at(7), at(13)) == (b'-', b'-', b':') && matches!(at(10), b'T' | b' ');
+    if !has_separators || !text.bytes().all(|b| b.is_ascii_digit() || b"-:. +TZ".contains(&b)) {
+        return None;
+    }
     let timestamp = text.parse::<jiff::Timestamp>().ok().or_else(|| {
         let civil = text.parse::<jiff::civil::DateTime>().ok()?;
         civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
@@ -101,10 +108,19 @@ mod tests {
             "2026-04-02T12:00:00Z",
             "2026-04-02T12:00:00",
             "2026-04-02T12:00:00.000000+00:00",
+            "2026-04-02 12:00+00",
         ] {
             assert_eq!(from_iso(text), noon, "{text}");
         }
-        for text in ["", "yesterday", "1775133296", "2026-13-02T12:00:00Z", "1950-01-01T00:00:00Z"] {
+        for text in [
+            "",
+            "yesterday",
+            "1775133296",
+            "2026-04-02",
+            "20260402T120000Z",
+            "2026-13-02T12:00:00Z",
+            "1950-01-01T00:00:00Z",
+        ] {
             assert_eq!(from_iso(text), None, "{text}");
         }
     }

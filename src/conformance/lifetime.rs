@@ -1,7 +1,7 @@
 //! Ending by itself: the idle timeout and the absolute deadline.
 //!
 //! Some stores can only wait, on machines that may stall: what must happen before a session ends is tried again where
-//! it came too late ([`in_time`]), and what must happen after is only ever later.
+//! it came too late (`in_time`), and what must happen after is only ever later.
 #![allow(missing_docs)] // the names say it
 
 use std::time::{Duration, Instant};

@@ -43,7 +43,7 @@ impl Session {
         state.cookie = CookieChange::Set(token);
         state.loaded = Some(loaded);
         state.minted = true;
-        state.stale = false;
+        (state.stale, state.ended) = (false, None);
         Ok(())
     }
 
@@ -88,22 +88,27 @@ impl Session {
         if !exists {
             return if pending.set.is_empty() { Ok(()) } else { self.create(pending.set).await };
         }
+        if pending.is_empty() && !touch && !rotate {
+            return Ok(());
+        }
+        let stored = self.store_pending(&pending, rotate).await;
+        match stored {
+            // the visitor asked for nothing that failed; the next request touches, or rotates, again
+            Err(error) if pending.is_empty() => {
+                tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "the session was not extended");
+                Ok(())
+            }
+            stored => stored,
+        }
+    }
+
+    async fn store_pending(&self, pending: &Delta, rotate: bool) -> Result<()> {
         if rotate && self.rotate_with(pending.clone()).await? {
             return Ok(());
         }
-        if !pending.is_empty() {
-            self.change(pending.clone()).await?;
-            self.state().pending.forget(&pending);
-            return Ok(());
-        }
-        match touch.then(|| self.change(Delta::default())) {
-            None => Ok(()),
-            Some(touching) => touching.await.or_else(|error| {
-                // the visitor asked for nothing that failed; the next request touches again
-                tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "the session was not extended");
-                Ok(())
-            }),
-        }
+        self.change(pending.clone()).await?;
+        self.state().pending.forget(pending);
+        Ok(())
     }
 
     /// Rotates as configured, with what is to be changed anyway in the same step; whether it was done. A parallel request

@@ -204,8 +204,14 @@ fn text_of(hash: Option<&SecretHash>) -> &str {
 }
 
 /// The server's time when it answered. Every expiry we set is the record's end, so the end less what remains is now.
+///
+/// Another program knows nothing of the absolute deadline, and its expiry is the idle timeout alone. That it was the
+/// one is seen where now would be before the last access.
 fn now_of(record: &Record, remaining: Duration) -> SystemTime {
-    record.ends_at().checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH)
+    const ROUNDING: Duration = Duration::from_secs(1);
+    let now = |end: SystemTime| end.checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH);
+    let ours = now(record.ends_at());
+    if ours + ROUNDING < record.last_accessed_at { now(record.last_accessed_at + record.idle_timeout) } else { ours }
 }
 
 /// An answer, unless it is the server's refusal (loading, no permission, ...): a store that fails, not a session that is

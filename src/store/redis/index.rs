@@ -19,6 +19,15 @@ use crate::store::Applied;
 use crate::token::{Presented, SessionId};
 use crate::user::UserId;
 
+/// What writing an id to the index answers.
+struct Enlisted {
+    score: String,
+    /// All ids in the order of sign-in, if they are too many.
+    ids: Vec<String>,
+    /// The score that the id had before, or nothing.
+    earlier: String,
+}
+
 /// What became of a session that was to be ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -45,10 +54,11 @@ impl Redis {
         let index = self.prefix.user(&new.user);
         let mut script = self.scripts.enlist.key(&index);
         script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions);
-        let (score, ids): (String, Vec<String>) = self.link.ask(async |c| script.invoke_async(c).await).await?;
-        let evicted = match ids.is_empty() {
+        let (score, ids, earlier) = self.link.ask(async |c| script.invoke_async(c).await).await?;
+        let enlisted = Enlisted { score, ids, earlier };
+        let evicted = match enlisted.ids.is_empty() {
             true => Vec::new(),
-            false => match self.make_room(presented.id, new, &score, &ids).await? {
+            false => match self.make_room(presented.id, new, &enlisted).await? {
                 Some(evicted) => evicted,
                 None => return Ok(Applied::Refused(Refusal::LimitReached)),
             },
@@ -64,16 +74,15 @@ impl Redis {
         &self,
         id: SessionId,
         new: &SignIn,
-        score: &str,
-        ids: &[String],
+        enlisted: &Enlisted,
     ) -> Result<Option<Vec<SessionId>>, StoreError> {
-        let ids: Vec<_> = ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect();
+        let Enlisted { score, ids, earlier } = enlisted;
         let exist = try_join_all(ids.iter().map(|id| self.exists(id))).await?;
         let mut script = self.scripts.choose.key(self.prefix.user(&new.user));
         script.arg(if new.on_limit == OnLimit::RefuseNew { "refuse" } else { "evict" });
-        script.arg(new.max_sessions).arg(id.expose()).arg(score);
+        script.arg(new.max_sessions).arg(id.expose()).arg(score).arg(earlier);
         for (ghost, _) in ids.iter().zip(exist).filter(|(_, exists)| !exists) {
-            script.arg(ghost.expose());
+            script.arg(ghost);
         }
         let chosen: Vec<String> = self.link.ask(async |c| script.invoke_async(c).await).await?;
         if new.on_limit == OnLimit::RefuseNew {
@@ -140,9 +149,12 @@ impl Redis {
         Ok(devices)
     }
 
-    async fn exists(&self, id: &SessionId) -> Result<bool, StoreError> {
+    async fn exists(&self, id: &str) -> Result<bool, StoreError> {
+        let Ok(id) = SessionId::parse(id) else {
+            return Ok(false); // something else wrote it
+        };
         // a marker of an eviction stands at the key, too, but was never created
-        let query = redis::cmd("HEXISTS").arg(self.prefix.session(id)).arg(CREATED_AT).clone();
+        let query = redis::cmd("HEXISTS").arg(self.prefix.session(&id)).arg(CREATED_AT).clone();
         self.link.ask(async |c| query.query_async(c).await).await
     }
 

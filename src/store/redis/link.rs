@@ -44,7 +44,7 @@ impl Link {
     pub(super) async fn connect(client: Client, shown: String, timeout: Duration) -> Result<Link, StoreError> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        let connection = open(&client, &config).await;
         let connection =
             connection.map_err(|error| StoreError::new(format!("cannot connect to {shown}: {}", reason(&error))))?;
         let state = Mutex::new(State::Up { connection, number: 0 });
@@ -109,6 +109,16 @@ impl Shared {
     }
 }
 
+/// A connection on which the server answers. The library alone does not notice one that wants a password, or is loading.
+async fn open(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+    match redis::cmd("PING").exec_async(&mut connection).await {
+        // whoever may not even PING is known to the server
+        Err(error) if error.code() != Some("NOPERM") => Err(error),
+        _ => Ok(connection),
+    }
+}
+
 /// Tries until it stands, or until nobody holds the link any more.
 async fn reconnect(link: Weak<Shared>) {
     let delays = backon::ExponentialBuilder::new()
@@ -119,7 +129,7 @@ async fn reconnect(link: Weak<Shared>) {
         .without_max_times();
     for delay in delays.build() {
         let Some(shared) = link.upgrade() else { return };
-        let connection = shared.client.get_multiplexed_async_connection_with_config(&shared.config).await;
+        let connection = open(&shared.client, &shared.config).await;
         if shared.restored(connection) {
             return;
         }

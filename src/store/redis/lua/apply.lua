@@ -34,12 +34,12 @@ local created_at = record and from_iso(record.created_at)
 if not created_at or (not plain and (not record.secret_hash or record.ended)) then return { 'gone' } end
 local expires_at = not plain and whole_number(record.expires_at, 11) or math.floor(created_at / 1000) + absolute
 local remaining = redis.call('PTTL', key)
+if remaining < 0 then return { 'gone' } end
 if now >= expires_at * 1000 then
   -- another program kept it alive beyond its absolute lifetime: it ends here
   redis.call('DEL', key)
   return { 'gone' }
 end
-if remaining < 0 then return { 'gone' } end
 if new_secret ~= '' and record.secret_hash == new_secret then return done(record, now) end
 local is_current = plain or record.secret_hash == secret
 if not is_current then
@@ -51,6 +51,13 @@ if user and record.user_id and record.user_id ~= user then return { 'conflict' }
 -- 2. Is everything as expected?
 local is_reserved = {}
 for i = 1, plain and PLAIN_RESERVED or #RESERVED do is_reserved[RESERVED[i]] = true end
+local dropped = {}
+if user and ARGV[18] == '1' then
+  for name, text in pairs(record) do
+    if not is_reserved[name] then dropped[name] = text end
+  end
+  for name in pairs(dropped) do record[name] = nil end
+end
 for _, item in ipairs(expected) do
   local there = record[item[1]]
   if (item[2] == '1' and there ~= item[3]) or (item[2] == '0' and there) then return { 'conflict' } end
@@ -68,13 +75,17 @@ end
 local sums = {}
 for _, item in ipairs(added) do
   local name = item[1]
+  if dropped[name] then
+    undo[name] = dropped[name]
+    redis.call('HDEL', key, name)
+  end
   local answer = redis.pcall('HINCRBY', key, name, item[2])
   if type(answer) == 'table' and answer.err then
     if string.find(answer.err, 'overflow') then return refuse(name, 'overflow') end
     if string.find(answer.err, 'not an integer') then return refuse(name, 'number') end
     return answer
   end
-  undo[name] = record[name] or false
+  undo[name] = record[name] or dropped[name] or false
   sums[name] = redis.call('HGET', key, name)
 end
 
@@ -100,12 +111,8 @@ local function delete(name)
   record[name] = nil
   deletes[#deletes + 1] = name
 end
-if user and ARGV[18] == '1' then
-  local names = {}
-  for name in pairs(record) do names[#names + 1] = name end
-  for _, name in ipairs(names) do
-    if not is_reserved[name] then delete(name) end
-  end
+for name in pairs(dropped) do
+  if not sums[name] then delete(name) end
 end
 for _, item in ipairs(set) do write(item[1], item[2]) end
 for _, item in ipairs(removed) do delete(item[1]) end
@@ -135,7 +142,7 @@ if user then
   write('auth_time', ARGV[15] ~= '' and ARGV[15] or string.format('%d', math.floor(now / 1000)))
   write_or_delete('device', ARGV[16])
   write_or_delete('ip', ARGV[17])
-  new_idle = tonumber(ARGV[13])
+  new_idle = new_idle or tonumber(ARGV[13])
   expires_at = math.floor(now / 1000) + tonumber(ARGV[14])
 end
 if not plain and record.expires_at ~= string.format('%d', expires_at) then

@@ -44,20 +44,28 @@ end
 
 -- Milliseconds of an ISO 8601 time with any offset, without one in UTC; nil for anything else.
 local function from_iso(text)
-  local year, month, day, hour, minute, second, rest =
-    string.match(text or '', '^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d)(.*)$')
+  local year, month, day, hour, minute, rest =
+    string.match(text or '', '^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d)(.*)$')
   if not year then return nil end
-  local fraction, zone = string.match(rest, '^%.(%d+)(.*)$')
-  zone = zone or rest
+  year, month, day, hour, minute = tonumber(year), tonumber(month), tonumber(day), tonumber(hour), tonumber(minute)
+  local second, after = string.match(rest, '^:(%d%d)(.*)$')
+  local fraction, zone = string.match(after or '', '^%.(%d+)(.*)$')
+  second, fraction, zone = tonumber(second or 0), fraction or '', zone or after or rest
   local offset = 0
   if zone ~= '' and zone ~= 'Z' then
     local sign, hours, minutes = string.match(zone, '^([+-])(%d%d):?(%d%d)$')
-    if not sign then return nil end
+    if not sign then sign, hours = string.match(zone, '^([+-])(%d%d)$') end
+    hours, minutes = tonumber(hours), tonumber(minutes or 0)
+    if not sign or hours > 25 or minutes > 59 then return nil end
     offset = (hours * 60 + minutes) * (sign == '-' and -60 or 60)
   end
-  local seconds = days_of(tonumber(year), tonumber(month), tonumber(day)) * 86400
-    + hour * 3600 + minute * 60 + second - offset
-  return seconds * 1000 + (fraction and tonumber((fraction .. '00'):sub(1, 3)) or 0)
+  local days = days_of(year, month, day)
+  local _, same_month, same_day = date_of(days)
+  if month ~= same_month or day ~= same_day then return nil end
+  if hour > 23 or minute > 59 or second > 60 or #fraction > 9 then return nil end
+  local seconds = days * 86400 + hour * 3600 + minute * 60 + math.min(second, 59) - offset
+  if seconds < 0 then return nil end
+  return seconds * 1000 + tonumber((fraction .. '000'):sub(1, 3))
 end
 
 -- A whole number that another program may have written, or nil.

@@ -1,0 +1,207 @@
+//! Records that another program wrote, as the tutorials do: with plain tokens, times in ISO 8601, and its own habits.
+
+use cloakroom::conformance::{mint, mint_plain, new_session};
+use cloakroom::store::{Applied, Store};
+use cloakroom::{Presented, Refusal};
+
+use crate::{Stand, add, fields, iso, key, millis, set, touch};
+
+const HOUR: u64 = 60 * 60 * 1000;
+
+impl Stand {
+    /// A session of another program: made and last used so many milliseconds ago, kept for half an hour.
+    fn foreign(&mut self, made_ago: u64, used_ago: u64) -> Presented {
+        let presented = mint_plain();
+        let now = self.time();
+        let (created_at, last_accessed_at) = (iso(now - made_ago), iso(now - used_ago));
+        let stored = [
+            ("username", "andrew"),
+            ("page_views", "3"),
+            ("created_at", &created_at),
+            ("last_accessed_at", &last_accessed_at),
+            ("session_ttl", "1800"),
+        ];
+        self.write(&presented, &stored, 1800 - used_ago / 1000);
+        presented
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_another_program_is_read_incremented_and_extended() {
+    let mut stand = Stand::new().await;
+    let presented = stand.foreign(HOUR, 0);
+    let read = stand.load(&presented).await.expect("it is a session").record;
+    assert_eq!(read.fields, fields(&[("page_views", "3"), ("username", "andrew")]));
+
+    let before = stand.time();
+    let mut visit = add("page_views", 1);
+    visit.touch = true;
+    stand.made(&presented, &visit).await;
+    stand.made(&presented, &set("theme", "dark")).await;
+    let after = stand.time();
+
+    // and this is what the other program reads
+    let hash = stand.hash(&presented);
+    let names: Vec<_> = hash.keys().collect();
+    assert_eq!(names, ["created_at", "last_accessed_at", "page_views", "session_ttl", "theme", "username"]);
+    assert_eq!((hash["username"].as_str(), hash["page_views"].as_str()), ("andrew", "4"));
+    assert_eq!((hash["theme"].as_str(), hash["session_ttl"].as_str()), ("dark", "1800"));
+    let accessed: jiff::Timestamp = hash["last_accessed_at"].parse().expect("ISO 8601");
+    assert!((before..=after).contains(&(accessed.as_millisecond() as u64)));
+    let expiry: u64 = stand.ask("PEXPIRETIME", key(&presented));
+    assert_eq!(expiry, accessed.as_millisecond() as u64 + 1_800_000);
+    // it counts on, and we read it
+    let _: i64 = stand.ask("HINCRBY", (key(&presented), "page_views", 1));
+    assert_eq!(stand.load(&presented).await.unwrap().record.fields["page_views"], "5");
+}
+
+#[tokio::test]
+async fn a_session_that_another_program_keeps_alive_ends_at_its_absolute_deadline() {
+    let mut stand = Stand::new().await;
+    for used_ago in [0, 60_000, 29 * 60_000] {
+        let too_old = stand.foreign(13 * HOUR, used_ago);
+        assert_eq!(stand.load(&too_old).await, None);
+        assert_eq!(stand.apply(&too_old, &touch()).await, Applied::Refused(Refusal::Gone));
+        assert!(!stand.ask::<bool>("EXISTS", key(&too_old)));
+    }
+    let nearly = stand.foreign(11 * HOUR + HOUR * 3 / 4, 0);
+    assert!(stand.load(&nearly).await.is_some());
+    let record = stand.made(&nearly, &touch()).await.record;
+    assert_eq!(record.ends_at(), record.expires_at);
+    assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&nearly)), millis(record.expires_at));
+}
+
+#[tokio::test]
+async fn a_session_without_an_expiry_is_anonymous_and_stays_as_it_is() {
+    let mut stand = Stand::new().await;
+    let ours = stand.session(&[("username", "andrew")]).await;
+    let foreign = stand.foreign(HOUR, 0);
+    let old = stand.foreign(13 * HOUR, 0);
+    for presented in [ours, foreign, old] {
+        assert!(stand.ask::<bool>("PERSIST", key(&presented)));
+        stand.assert_anonymous(&presented).await;
+        assert_eq!(stand.ask::<i64>("PTTL", key(&presented)), -1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_ttl_that_is_no_number_counts_as_the_configured_one() {
+    let mut stand = Stand::new().await;
+    let odd = ["abc", "-5", "1e9", "999999999999", "0", "", " 60", "60.0", "0x10", "+60", "nan", "9999999999"];
+    for text in odd {
+        for mut presented in [mint_plain(), stand.session(&[]).await] {
+            if presented.secret_hash.is_none() {
+                presented = stand.foreign(HOUR, 0);
+            }
+            let _: i64 = stand.ask("HSET", (key(&presented), "session_ttl", text));
+            let read = stand.load(&presented).await.expect("it is a session").record;
+            assert_eq!(read.idle_timeout, stand.terms.idle_timeout, "{text:?}");
+            let record = stand.made(&presented, &touch()).await.record;
+            assert_eq!(stand.hash(&presented)["session_ttl"], "1800");
+            assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), millis(record.ends_at()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_ttl_beyond_the_absolute_lifetime_is_cut() {
+    let mut stand = Stand::new().await;
+    let presented = stand.foreign(HOUR, 0);
+    let _: i64 = stand.ask("HSET", (key(&presented), "session_ttl", "999999999"));
+    assert_eq!(stand.load(&presented).await.unwrap().record.idle_timeout, stand.terms.absolute_lifetime);
+    let record = stand.made(&presented, &touch()).await.record;
+    assert_eq!(stand.hash(&presented)["session_ttl"], "43200");
+    assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), millis(record.expires_at));
+}
+
+#[tokio::test]
+async fn an_absent_deadline_is_stamped_by_the_first_write() {
+    let mut stand = Stand::new().await;
+    for odd in [None, Some("abc"), Some(""), Some("-1"), Some("123456789012")] {
+        let presented = stand.session(&[]).await;
+        match odd {
+            None => stand.ask::<i64>("HDEL", (key(&presented), "expires_at")),
+            Some(text) => stand.ask::<i64>("HSET", (key(&presented), "expires_at", text)),
+        };
+        let read = stand.load(&presented).await.expect("it is a session").record;
+        let deadline = millis(read.created_at + stand.terms.absolute_lifetime) / 1000;
+        assert_eq!(millis(read.expires_at), deadline * 1000);
+        stand.made(&presented, &set("a", "1")).await;
+        assert_eq!(stand.hash(&presented)["expires_at"], deadline.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_text_is_left_out_and_left_alone() {
+    const PICKLE: &[u8] = b"\x80\x04\x95\xff\xfe";
+    let mut stand = Stand::new().await;
+    let presented = stand.foreign(HOUR, 0);
+    let _: i64 = stand.ask("HSET", (key(&presented), "pickle", PICKLE));
+    let _: i64 = stand.ask("HSET", (key(&presented), b"\xffname".as_slice(), "1"));
+    let without = fields(&[("page_views", "3"), ("username", "andrew")]);
+    assert_eq!(stand.load(&presented).await.expect("it is a session").record.fields, without);
+    let made = stand.made(&presented, &add("page_views", 1)).await.record;
+    assert_eq!(made.fields, fields(&[("page_views", "4"), ("username", "andrew")]));
+    assert_eq!(stand.ask::<Vec<u8>>("HGET", (key(&presented), "pickle")), PICKLE);
+
+    for reserved in ["created_at", "secret_hash"] {
+        let presented = stand.session(&[]).await;
+        let _: i64 = stand.ask("HSET", (key(&presented), reserved, PICKLE));
+        assert_eq!(stand.load(&presented).await, None);
+    }
+}
+
+#[tokio::test]
+async fn another_type_at_a_sessions_key_is_anonymous_and_stays() {
+    let mut stand = Stand::new().await;
+    let commands = [("RPUSH", "x"), ("SET", "x"), ("SADD", "x"), ("SET", "{\"created_at\":\"2026-04-02T12:34:56Z\"}")];
+    for (command, value) in commands {
+        for presented in [mint(), mint_plain()] {
+            let _: redis::Value = stand.ask(command, (key(&presented), value));
+            let _: i64 = stand.ask("EXPIRE", (key(&presented), 1800));
+            stand.assert_anonymous(&presented).await;
+            let before = stand.dump(&presented);
+            let made = stand.store.create(&new_session(presented, fields(&[("a", "1")])), &stand.terms).await;
+            assert!(made.is_err(), "{made:?}");
+            assert_eq!(stand.dump(&presented), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hash_without_a_readable_created_at_is_anonymous_and_stays() {
+    let mut stand = Stand::new().await;
+    let unreadable = [
+        "",
+        "yesterday",
+        "1775133296",
+        "2026-04-02",
+        "2026-13-02T12:34:56Z",
+        "2026-00-10T12:34:56Z",
+        "2026-02-29T12:34:56Z",
+        "2026-04-31T12:34:56Z",
+        "2026-04-02T24:34:56Z",
+        "2026-04-02T12:60:56Z",
+        "2026-04-02T12:34:61Z",
+        "2026-04-02T12:34:56.Z",
+        "2026-04-02T12:34:56+99:00",
+        "2026-04-02T12:34:56 UTC",
+        "1950-01-01T00:00:00Z",
+    ];
+    for text in unreadable {
+        let presented = stand.foreign(HOUR, 0);
+        let _: i64 = stand.ask("HSET", (key(&presented), "created_at", text));
+        stand.assert_anonymous(&presented).await;
+    }
+    let presented = stand.foreign(HOUR, 0);
+    let _: i64 = stand.ask("HDEL", (key(&presented), "created_at"));
+    stand.assert_anonymous(&presented).await;
+}
+
+#[tokio::test]
+async fn a_record_without_a_secret_is_anonymous_to_a_token_with_one() {
+    let mut stand = Stand::new().await;
+    let presented = stand.session(&[("username", "andrew")]).await;
+    let _: i64 = stand.ask("HDEL", (key(&presented), "secret_hash"));
+    stand.assert_anonymous(&presented).await;
+}

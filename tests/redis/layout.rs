@@ -1,0 +1,166 @@
+//! The layout as redis-cli shows it.
+
+use std::time::Duration;
+
+use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
+use cloakroom::store::{Lookup, Redis, Store, Target};
+use cloakroom::{Change, Delta};
+
+use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, millis, remove, rotate_to, set, touch};
+
+fn names(hash: &std::collections::BTreeMap<String, String>) -> Vec<&str> {
+    hash.keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_session_is_a_hash_of_readable_text() {
+    let mut stand = Stand::new().await;
+    let before = stand.time();
+    let presented = stand.session(&[("username", "andrew"), ("page_views", "3")]).await;
+    let after = stand.time();
+
+    assert_eq!(stand.ask::<String>("TYPE", key(&presented)), "hash");
+    let hash = stand.hash(&presented);
+    let expected =
+        ["created_at", "expires_at", "last_accessed_at", "page_views", "secret_hash", "session_ttl", "username"];
+    assert_eq!(names(&hash), expected);
+    assert_eq!((hash["username"].as_str(), hash["page_views"].as_str()), ("andrew", "3"));
+    assert_eq!(hash["session_ttl"], "1800");
+    assert_eq!(hash["secret_hash"], presented.secret_hash.unwrap().as_str());
+    assert_eq!(hash["created_at"], hash["last_accessed_at"]);
+    // 2026-04-02T12:34:56.789+00:00
+    assert_eq!(hash["created_at"].len(), 29);
+    assert!(hash["created_at"].ends_with("+00:00"));
+    let created: jiff::Timestamp = hash["created_at"].parse().unwrap();
+    let created = created.as_millisecond() as u64;
+    assert!((before..=after).contains(&created), "the server's time, {before} to {after}, not {created}");
+    assert_eq!(hash["expires_at"], (created / 1000 + 12 * 60 * 60).to_string());
+    assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), created + 1_800_000);
+}
+
+#[tokio::test]
+async fn a_hash_is_what_the_record_says_it_is() {
+    let mut stand = Stand::new().await;
+    let old = stand.session(&[("username", "andrew")]).await;
+    let new = with_new_secret(&old);
+    stand.made(&old, &rotate_to(&new)).await;
+    for change in [set("a", "1"), confirm(), touch()] {
+        let record = stand.made(&new, &change).await.record;
+        assert_eq!(stand.hash(&new), record.to_stored().into_iter().collect());
+    }
+    let hash = stand.hash(&new);
+    assert_eq!(hash["secret_hash"], new.secret_hash.unwrap().as_str());
+    assert_eq!(hash["previous_secret_hash"], old.secret_hash.unwrap().as_str());
+    let seconds = |name: &str| hash[name].parse::<u64>().unwrap();
+    assert!(seconds("previous_until") >= seconds("rotated_at") + 10);
+}
+
+#[tokio::test]
+async fn a_plain_session_has_the_three_reserved_fields_of_the_tutorials() {
+    let mut stand = Stand::new().await;
+    let presented = mint_plain();
+    let new = new_session(presented, fields(&[("username", "andrew")]));
+    stand.store.create(&new, &stand.terms).await.unwrap();
+    for change in [set("a", "1"), touch(), confirm(), remove("a")] {
+        stand.made(&presented, &change).await;
+    }
+    assert_eq!(names(&stand.hash(&presented)), ["created_at", "last_accessed_at", "session_ttl", "username"]);
+}
+
+#[tokio::test]
+async fn every_script_leaves_the_expiry_that_the_record_says() {
+    let mut stand = Stand::new().await;
+    let mut presented = stand.session(&[("a", "1"), ("text", "andrew")]).await;
+    let new = with_new_secret(&presented);
+    let idle = |secs| change(Delta { idle_timeout: Some(Duration::from_secs(secs)), ..Delta::default() });
+    let changes = [
+        set("b", "2"),
+        add("n", 1),
+        remove("a"),
+        touch(),
+        add("text", 1),
+        set("a", "1").expecting_nothing("b"),
+        idle(60),
+        idle(999_999),
+        Change { rotate_to: new.secret_hash, ..set("c", "3") },
+        confirm(),
+        idle(120),
+        Change::default(),
+    ];
+    for change in changes {
+        stand.apply(&presented, &change).await;
+        if change.rotate_to.is_some() {
+            presented = new;
+        }
+        let record = stand.load(&presented).await.unwrap().record;
+        assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), millis(record.ends_at()), "{change:?}");
+    }
+}
+
+trait Expecting {
+    fn expecting_nothing(self, name: &str) -> Self;
+}
+
+impl Expecting for Change {
+    fn expecting_nothing(mut self, name: &str) -> Change {
+        self.delta.expect.insert(name.to_owned(), None);
+        self
+    }
+}
+
+#[tokio::test]
+async fn a_refused_counter_leaves_no_trace_in_the_hash() {
+    let mut stand = Stand::new().await;
+    let presented = stand.session(&[("n", "1"), ("text", "andrew")]).await;
+    let before = stand.hash(&presented);
+    let delta = Delta { add: ["a", "n", "text"].map(|name| (name.to_owned(), 1)).into(), ..Delta::default() };
+    stand.apply(&presented, &change(delta)).await;
+    assert_eq!(stand.hash(&presented), before);
+}
+
+#[tokio::test]
+async fn a_revoked_session_leaves_no_key() {
+    let mut stand = Stand::new().await;
+    let presented = stand.session(&[("a", "1")]).await;
+    stand.store.revoke(&Target::Session(presented.id)).await.unwrap();
+    for change in [set("a", "1"), add("n", 1), touch(), rotate_to(&mint())] {
+        stand.apply(&presented, &change).await;
+        assert_eq!(stand.ask::<u64>("DBSIZE", NO_ARGUMENTS), 0);
+    }
+}
+
+#[tokio::test]
+async fn applications_with_prefixes_of_their_own_share_a_server() {
+    let mut stand = Stand::new().await;
+    let other = Redis::builder(stand.server.url()).prefix("session:app-a:").connect().await.unwrap();
+    let presented = stand.session(&[("a", "1")]).await;
+    assert_eq!(other.load(&presented, &stand.terms).await.unwrap(), Lookup::Gone);
+    other.create(&new_session(presented, fields(&[("a", "2")])), &stand.terms).await.unwrap();
+    let mut keys: Vec<String> = stand.ask("KEYS", "*");
+    keys.sort();
+    let id = presented.id.expose();
+    let mut expected = [format!("session:app-a:{id}"), format!("session:{id}")];
+    expected.sort();
+    assert_eq!(keys, expected);
+    assert_eq!(stand.load(&presented).await.unwrap().record.fields["a"], "1");
+}
+
+#[tokio::test]
+async fn what_a_read_takes_for_now_is_the_servers_time() {
+    // a PTTL is rounded to milliseconds
+    const ROUNDING: u64 = 2;
+    let mut stand = Stand::new().await;
+    let old = stand.session(&[]).await;
+    let new = with_new_secret(&old);
+    stand.made(&old, &rotate_to(&new)).await;
+    for change in [confirm(), touch(), set("a", "1"), Change::default()] {
+        stand.made(&new, &change).await;
+        let before = stand.time();
+        let read = stand.load(&new).await.unwrap();
+        let written = stand.made(&new, &change).await;
+        let after = stand.time();
+        for now in [read.now, written.now].map(millis) {
+            assert!((before - ROUNDING..=after + ROUNDING).contains(&now), "{before} to {after}, not {now}");
+        }
+    }
+}
