@@ -72,6 +72,7 @@ async fn what_is_no_session_of_ours_is_anonymous() {
         "HSET KEY secret_hash short",
         "HSET KEY secret_hash ===========================================",
         "PERSIST KEY",
+        "HSET KEY expires_at 1",
         "DEL KEY",
         "RENAME KEY other",
     ] {
@@ -86,16 +87,6 @@ async fn what_is_no_session_of_ours_is_anonymous() {
             assert!(answer.status == 200 && answer.set_cookie().is_some(), "{command}: {answer:?}");
         }
     }
-}
-
-#[tokio::test]
-async fn a_session_that_another_program_kept_beyond_its_deadline_ends_with_the_next_touch() {
-    let place = Place::redis().await;
-    let scene = Scene::new(&place, TokenFormat::Secret).await;
-    scene.redis(&words("HSET KEY expires_at 1"));
-    assert_eq!(scene.get("/read").await.status, 200);
-    assert_eq!(scene.get("/read").await.body, "anonymous");
-    assert_eq!(scene.ttl(), -2, "no such key");
 }
 
 #[tokio::test]
