@@ -349,8 +349,8 @@ impl ConfigBuilder {
                 format!("must be shorter than idle_timeout, {idle_timeout:?}"),
             ));
         }
-        if rotation_grace > HOUR {
-            return Err(Error::config("rotation_grace", "must be at most an hour"));
+        if rotation_grace > HOUR || rotation_grace.subsec_nanos() != 0 {
+            return Err(Error::config("rotation_grace", "must be whole seconds and at most an hour"));
         }
         if !(1..=1024).contains(&max_fields) {
             return Err(Error::config("max_fields", format!("must be from 1 to 1024, not {max_fields}")));

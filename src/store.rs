@@ -23,7 +23,7 @@ mod redis;
 
 pub use memory::Memory;
 #[cfg(feature = "redis")]
-pub use redis::{Redis, RedisBuilder};
+pub use redis::{Durability, Redis, RedisBuilder};
 
 /// A place that keeps sessions.
 ///
@@ -64,6 +64,25 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
         terms: &Terms,
     ) -> impl Future<Output = Result<Vec<Device>, StoreError>> + Send;
+}
+
+/// What operators ask of a store: any session, without its secret.
+pub trait Inspect: Store {
+    /// A session by its id; `None` where there is none.
+    fn find(&self, id: &SessionId, terms: &Terms) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
+
+    /// A part of all sessions, about so many, from a cursor that the part before has answered. Each session that is there
+    /// from the first to the last part is in one of them at least; a session may be in two.
+    fn scan(&self, cursor: Option<&str>, about: usize) -> impl Future<Output = Result<Scanned, StoreError>> + Send;
+}
+
+/// A part of all sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// Their ids.
+    pub ids: Vec<SessionId>,
+    /// Where the next part begins; `None` after the last.
+    pub next: Option<String>,
 }
 
 /// A session that is to be made.

@@ -124,7 +124,11 @@ impl Session {
 
     /// Ends this request's part: nothing can be changed any more. The commit's error, and what to tell the browser.
     pub(crate) async fn finish(&self, status: u16) -> (Result<()>, CookieChange) {
-        let _turn = self.0.turn.lock().await;
+        // a verb's future that was polled and then kept holds its turn for ever
+        let Ok(_turn) = tokio::time::timeout(self.sessions().config().store_timeout, self.0.turn.lock()).await else {
+            self.close();
+            return (Err(Error::conflict("a verb of this session was begun and never finished")), CookieChange::None);
+        };
         let settled = self.settle().await;
         // a time-out inside (408) dropped the handler half-way, and what failed (5xx) must not leave half of it
         let committed = if status >= 500 || status == 408 { Ok(()) } else { self.commit_pending().await };

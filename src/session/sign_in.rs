@@ -104,7 +104,7 @@ impl Session {
     pub async fn sign_out_everywhere(&self) -> Result<u64> {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
-        let ended = self.sessions().end(Target::AllOf(user), Why::SignedOut, Some(current)).await?;
+        let ended = self.end_here(Target::AllOf(user), current).await?;
         self.start_over(ended);
         Ok(ended)
     }

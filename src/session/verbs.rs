@@ -200,9 +200,18 @@ impl Session {
             self.state().pending = Delta::default();
             return answer;
         };
-        let ended = self.sessions().end(Target::Session(id), Why::SignedOut, Some(id)).await?;
+        let ended = self.end_here(Target::Session(id), id).await?;
         self.start_over(ended);
         Ok(())
+    }
+
+    /// Ends sessions of which this is one. What has ended but is not durable has ended all the same.
+    pub(super) async fn end_here(&self, target: Target, id: SessionId) -> Result<u64> {
+        let ended = self.sessions().end(target, Why::SignedOut, Some(id)).await;
+        if ended.as_ref().is_err_and(Error::is_not_durable) {
+            self.start_over(1);
+        }
+        ended
     }
 
     /// Stores the deferred changes now, as is done when the response is ready: for streams that go on after the head,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
+use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, Store, Target};
 use crate::clock::Clock;
 use crate::config::Terms;
 use crate::delta::{Change, SignIn};
@@ -113,6 +113,21 @@ impl Store for Memory {
         let latest_first: Vec<_> = held.sessions_of(user, now).collect();
         let part = latest_first.iter().rev().skip(page.offset).take(page.limit);
         Ok(part.map(|id| Device::of(*id, &held.records[id])).collect())
+    }
+}
+
+impl Inspect for Memory {
+    async fn find(&self, id: &SessionId, _terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let now = self.clock.now();
+        let found = self.held().records.get(id).filter(|record| now < record.ends_at()).cloned();
+        Ok(found.map(|record| Loaded { record, now }))
+    }
+
+    async fn scan(&self, _cursor: Option<&str>, _about: usize) -> Result<Scanned, StoreError> {
+        let now = self.clock.now();
+        let held = self.held();
+        let live = held.records.iter().filter(|(_, record)| now < record.ends_at());
+        Ok(Scanned { ids: live.map(|(id, _)| *id).collect(), next: None })
     }
 }
 

@@ -23,10 +23,13 @@ mod durable;
 mod index;
 mod keys;
 mod link;
+mod operate;
 mod question;
 mod reach;
 mod scripts;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use connect::RedisBuilder;
 pub use durable::Durability;
@@ -52,7 +55,13 @@ impl Redis {
         RedisBuilder::new(url.into())
     }
 
-    async fn run(&self, key: &str, script: &ScriptInvocation<'_>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn run(
+        &self,
+        key: &str,
+        script: &ScriptInvocation<'_>,
+        plain: bool,
+        terms: &Terms,
+    ) -> Result<Applied, StoreError> {
         applied(self.server.ask(key, Question::Script(script)).await?, plain, terms)
     }
 

@@ -44,7 +44,11 @@ struct Map {
 
 impl Cluster {
     /// Finds all primaries from the first address that answers.
-    pub(super) async fn connect(access: Access, seeds: Vec<String>, timeout: Duration) -> Result<Arc<Cluster>, StoreError> {
+    pub(super) async fn connect(
+        access: Access,
+        seeds: Vec<String>,
+        timeout: Duration,
+    ) -> Result<Arc<Cluster>, StoreError> {
         let changed = Arc::new(Notify::new());
         let cluster = Arc::new(Cluster { access, timeout, map: RwLock::default(), changed });
         let mut failure = StoreError::new("no address of the cluster was given");
@@ -62,7 +66,12 @@ impl Cluster {
     }
 
     /// Asks the server that has the key's slot, and follows where it points.
-    pub(super) async fn ask(&self, key: &str, question: Question<'_>, durability: Option<&Durability>) -> Result<Value, StoreError> {
+    pub(super) async fn ask(
+        &self,
+        key: &str,
+        question: Question<'_>,
+        durability: Option<&Durability>,
+    ) -> Result<Value, StoreError> {
         let slot = slot_of(key);
         let mut address = self.primary_of(slot)?;
         let mut migrating = false;
@@ -118,7 +127,9 @@ impl Cluster {
             return Ok(link);
         }
         let way = self.access.way_to(address).map_err(|error| StoreError::new(error.to_string()))?;
-        let link = Link::connect(way, self.timeout, Some(self.changed.clone())).await.inspect_err(|_| self.changed.notify_one())?;
+        let link = Link::connect(way, self.timeout, Some(self.changed.clone()))
+            .await
+            .inspect_err(|_| self.changed.notify_one())?;
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         Ok(map.links.entry(address.to_owned()).or_insert(link).clone())
     }
@@ -208,7 +219,10 @@ mod tests {
     fn a_key_has_the_slot_that_the_cluster_specification_gives_it() {
         assert_eq!(slot_of("123456789"), 0x31C3 % SLOTS);
         assert_eq!(slot_of("session:user:{x}"), slot_of("x"));
-        assert_eq!(slot_of("session:user:a{}b"), crc16::State::<crc16::XMODEM>::calculate(b"session:user:a{}b") % SLOTS);
+        assert_eq!(
+            slot_of("session:user:a{}b"),
+            crc16::State::<crc16::XMODEM>::calculate(b"session:user:a{}b") % SLOTS
+        );
         assert_eq!(slot_of("foo{{bar}}zap"), slot_of("{bar"));
         assert_eq!(slot_of("foo{bar}{zap}"), slot_of("bar"));
     }

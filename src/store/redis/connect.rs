@@ -1,30 +1,70 @@
-//! How to reach the server: a URL and a few settings, checked before anything is sent.
+//! How to reach the servers: URLs and a few settings, checked before anything is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::IntoConnectionInfo;
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
 use url::{Host, Url};
 
 use super::Redis;
+use super::cluster::Cluster;
+use super::durable::Durability;
 use super::keys::Prefix;
 use super::link::Link;
+use super::question::Question;
+use super::reach::{Access, Way};
 use super::scripts::Scripts;
+use super::server::Server;
 use crate::error::{Error, Result};
 
 /// Settings of a [`Redis`] store.
 #[derive(Clone)]
 #[must_use]
 pub struct RedisBuilder {
-    url: String,
+    urls: Vec<String>,
     prefix: String,
     timeout: Duration,
     plain_text: bool,
+    username: Option<String>,
+    password: Option<String>,
+    durability: Option<Durability>,
+    #[cfg(feature = "tls")]
+    certificates: super::tls::Certificates,
 }
 
 impl RedisBuilder {
     pub(super) fn new(url: String) -> RedisBuilder {
-        RedisBuilder { url, prefix: "session:".to_owned(), timeout: Duration::from_secs(1), plain_text: false }
+        RedisBuilder {
+            urls: vec![url],
+            prefix: "session:".to_owned(),
+            timeout: Duration::from_secs(1),
+            plain_text: false,
+            username: None,
+            password: None,
+            durability: None,
+            #[cfg(feature = "tls")]
+            certificates: Default::default(),
+        }
+    }
+
+    /// Another node of the same cluster, or another sentinel of the same service: to be asked when the first is away.
+    /// All URLs have the same scheme; user, password and database are those of the first.
+    pub fn and(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
+    }
+
+    /// The ACL user, instead of the URL's.
+    pub fn username(mut self, name: impl Into<String>) -> Self {
+        self.username = Some(name.into());
+        self
+    }
+
+    /// The password, instead of the URL's. It is never shown.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
     }
 
     /// What every key begins with. Default: `session:`.
@@ -41,52 +81,217 @@ impl RedisBuilder {
     }
 
     /// Accepts that whoever sits between this machine and another one can read every session. Not needed for a
-    /// server on this machine.
+    /// server on this machine, nor with `rediss://`.
     pub fn accept_plain_text(mut self) -> Self {
         self.plain_text = true;
         self
     }
 
-    /// Connects. Costs a round trip or two; must be called inside a tokio runtime, which then also runs the task that
-    /// re-makes a lost connection.
+    /// Every revoke waits until so many replicas have it, and is an error
+    /// ([`is_not_durable`](crate::Error::is_not_durable)) where they do not in time. Default: a revoke is done when the
+    /// primary has it.
+    pub fn durable_revokes(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// Trusts servers whose certificate is signed by this authority (PEM), instead of those that the system trusts.
+    #[cfg(feature = "tls")]
+    pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.authority = Some(pem.into());
+        self
+    }
+
+    /// Shows the server this certificate, with its key (both PEM).
+    #[cfg(feature = "tls")]
+    pub fn tls_client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.certificates.own = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Connects. Costs a few round trips; must be called inside a tokio runtime, which then also runs the tasks that
+    /// re-make lost connections. Whether the server is one of a cluster, it tells itself.
     ///
     /// # Errors
     /// A configuration error for what can never work; a store error when the server is not there, or refuses.
     pub async fn connect(self) -> Result<Redis> {
         let prefix = Prefix::parse(&self.prefix)?;
-        if self.timeout.is_zero() || self.timeout > Duration::from_secs(3600) {
-            return Err(Error::config("timeout", "must be above zero and at most an hour"));
+        check_wait("timeout", self.timeout)?;
+        if let Some(durability) = &self.durability {
+            check_wait("durable_revokes", durability.timeout)?;
         }
-        let url = self.checked_url()?;
-        let shown = without_password(&url);
-        // the client's messages about a URL are fixed texts: they name the flaw
-        let refused = |error: redis::RedisError| Error::config("redis url", format!("is refused: {error}"));
-        let info = url.into_connection_info().map_err(refused)?;
-        let client = redis::Client::open(info).map_err(refused)?;
-        let link = Link::connect(client, shown, self.timeout).await?;
-        Ok(Redis { link, prefix, scripts: Arc::new(Scripts::new()) })
+        let urls = self.urls.iter().map(|url| self.checked(url)).collect::<Result<Vec<_>>>()?;
+        let server = if is_sentinel(&urls[0]) { self.by_sentinels(&urls).await } else { self.directly(urls).await }?;
+        Ok(Redis { server, prefix, scripts: Arc::new(Scripts::new()), durability: self.durability })
     }
 
-    fn checked_url(&self) -> Result<Url> {
+    async fn directly(&self, urls: Vec<Url>) -> Result<Server> {
+        let shown: Vec<_> = urls.iter().map(without_password).collect();
+        let infos =
+            urls.into_iter().map(|url| url.into_connection_info().map_err(refused)).collect::<Result<Vec<_>>>()?;
+        let access = self.access(infos[0].clone())?;
+        let is_many = infos.len() > 1;
+        if !is_many {
+            let way = access.way(shown[0].clone()).map_err(refused)?;
+            let link = Link::connect(way, self.timeout, None).await?;
+            if !is_of_cluster(&link).await {
+                return Ok(Server::One(link));
+            }
+        }
+        let seeds = infos.iter().filter_map(|info| address_of(info.addr())).collect();
+        Ok(Server::Cluster(Cluster::connect(access, seeds, self.timeout).await?))
+    }
+
+    async fn by_sentinels(&self, urls: &[Url]) -> Result<Server> {
+        let service = Service::of(&urls[0])?;
+        let first = self.access(service.primary.clone().into_connection_info().map_err(refused)?)?;
+        let addresses = urls.iter().map(|url| Service::of(url)?.sentinel_address());
+        let addresses = addresses.collect::<Result<Vec<_>>>()?;
+        let shown = format!("{} (by {} sentinels)", service.name, addresses.len());
+        let count = addresses.len();
+        let mut builder =
+            SentinelClientBuilder::new(addresses, &service.name, SentinelServerType::Master).map_err(refused)?;
+        let settings = first.info.redis_settings();
+        builder = builder.set_client_to_redis_db(settings.db());
+        if let Some(name) = settings.username() {
+            builder = builder.set_client_to_redis_username(name);
+        }
+        if let Some(password) = settings.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if let Some(name) = &service.sentinel_user {
+            builder = builder.set_client_to_sentinel_username(name);
+        }
+        if let Some(password) = &service.sentinel_password {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
+        #[cfg(feature = "tls")]
+        {
+            builder = self.certificates.for_sentinels(builder, urls[0].scheme().starts_with("rediss"))?;
+        }
+        let way = Way::to_primary(builder.build().map_err(refused)?, count, shown);
+        Ok(Server::One(Link::connect(way, self.timeout, None).await?))
+    }
+
+    /// What all connections have in common.
+    fn access(&self, info: ConnectionInfo) -> Result<Access> {
+        let mut settings = info.redis_settings().clone();
+        if let Some(name) = &self.username {
+            settings = settings.set_username(name);
+        }
+        if let Some(password) = &self.password {
+            settings = settings.set_password(password);
+        }
+        Ok(Access {
+            info: info.set_redis_settings(settings),
+            #[cfg(feature = "tls")]
+            certificates: self.certificates.checked()?,
+        })
+    }
+
+    fn checked(&self, url: &str) -> Result<Url> {
         let refuse = |why: String| Err(Error::config("redis url", why));
         // the parser's own message is safe: it names the flaw, not the text
-        let url =
-            Url::parse(&self.url).map_err(|error| Error::config("redis url", format!("is not a URL: {error}")))?;
+        let url = Url::parse(url).map_err(|error| Error::config("redis url", format!("is not a URL: {error}")))?;
         let known: &[&str] = match url.scheme() {
-            "redis" | "valkey" => &["protocol"],
+            "redis" | "valkey" | "rediss" | "valkeys" => &["protocol"],
             "unix" | "redis+unix" | "valkey+unix" => &["protocol", "db", "user", "pass"],
-            scheme => return refuse(format!("has the scheme `{scheme}`; known are redis://, valkey:// and unix://")),
+            "redis+sentinel" | "rediss+sentinel" => &["sentinel_user", "sentinel_password"],
+            scheme => {
+                return refuse(format!(
+                    "has the scheme `{scheme}`; known are redis://, rediss:// (TLS), unix:// and redis+sentinel://"
+                ));
+            }
         };
         if let Some((name, _)) = url.query_pairs().find(|(name, _)| !known.contains(&name.as_ref())) {
             return refuse(format!("has the unknown parameter `{name}`; known are {}", known.join(", ")));
         }
-        if url.scheme().ends_with("unix") || self.plain_text || is_this_machine(&url) {
+        let is_tls = matches!(url.scheme(), "rediss" | "valkeys" | "rediss+sentinel");
+        if is_tls && cfg!(not(feature = "tls")) {
+            return refuse("asks for TLS, which needs the feature `tls`".to_owned());
+        }
+        if is_tls || url.scheme().ends_with("unix") || self.plain_text || is_this_machine(&url) {
             return Ok(url);
         }
         refuse(format!(
             "leads to another machine in plain text ({}): anybody between can read every session; accept_plain_text() accepts that",
             without_password(&url)
         ))
+    }
+}
+
+/// `redis+sentinel://user:password@host:port/service/db`: the sentinel's address, and how to log in to the primary.
+struct Service {
+    name: String,
+    sentinel: (String, u16),
+    sentinel_user: Option<String>,
+    sentinel_password: Option<String>,
+    /// A URL of the primary's settings; its host is a placeholder.
+    primary: Url,
+}
+
+impl Service {
+    fn of(url: &Url) -> Result<Service> {
+        let refuse = |why| Error::config("redis url", why);
+        let mut path = url.path().trim_matches('/').splitn(2, '/');
+        let name = path.next().filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| refuse("must name the service: redis+sentinel://host:26379/service"))?.to_owned();
+        let host = url.host_str().ok_or_else(|| refuse("has no host"))?.to_owned();
+        let query =
+            |wanted: &str| url.query_pairs().find(|(name, _)| name == wanted).map(|(_, text)| text.into_owned());
+        let scheme = if url.scheme() == "rediss+sentinel" { "rediss" } else { "redis" };
+        let database = path.next().unwrap_or("0");
+        let credentials = match (url.username(), url.password()) {
+            ("", None) => String::new(),
+            (name, password) => format!("{name}:{}@", password.unwrap_or_default()),
+        };
+        let primary = Url::parse(&format!("{scheme}://{credentials}{host}/{database}"));
+        Ok(Service {
+            name,
+            sentinel: (host, url.port().unwrap_or(26379)),
+            sentinel_user: query("sentinel_user"),
+            sentinel_password: query("sentinel_password"),
+            primary: primary.map_err(|_| refuse("has a user, password or database that cannot be read"))?,
+        })
+    }
+
+    fn sentinel_address(self) -> Result<ConnectionAddr> {
+        let (host, port) = self.sentinel;
+        Ok(match self.primary.scheme() {
+            "rediss" => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+            _ => ConnectionAddr::Tcp(host, port),
+        })
+    }
+}
+
+/// The client's messages about a URL are fixed texts: they name the flaw.
+fn refused(error: RedisError) -> Error {
+    Error::config("redis url", format!("is refused: {error}"))
+}
+
+fn check_wait(setting: &'static str, wait: Duration) -> Result<()> {
+    match wait.is_zero() || wait > Duration::from_secs(3600) {
+        true => Err(Error::config(setting, "must be above zero and at most an hour")),
+        false => Ok(()),
+    }
+}
+
+fn is_sentinel(url: &Url) -> bool {
+    url.scheme().ends_with("+sentinel")
+}
+
+/// Whether a server is one of a cluster. One that may not be asked is taken for a single one.
+async fn is_of_cluster(link: &Link) -> bool {
+    let query = redis::cmd("INFO").arg("cluster").clone();
+    let answer = link.ask(Question::Command(&query)).await;
+    let text = answer.ok().and_then(|answer| redis::from_redis_value::<String>(answer).ok());
+    text.is_some_and(|text| text.contains("cluster_enabled:1"))
+}
+
+fn address_of(address: &ConnectionAddr) -> Option<String> {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(format!("{host}:{port}")),
+        _ => None,
     }
 }
 

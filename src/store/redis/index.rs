@@ -5,7 +5,6 @@
 //! - It is taken out only when its record is missing. Ids are never used again, so that is for good.
 //! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
 
-use futures_util::future::{join_all, try_join_all};
 use super::question::Question;
 use super::{Redis, now_of};
 use crate::config::Terms;
@@ -17,6 +16,7 @@ use crate::record::{CREATED_AT, EVICTION_NOTICE, Fields, RESERVED, Record, Refus
 use crate::store::Applied;
 use crate::token::{Presented, SessionId};
 use crate::user::UserId;
+use futures_util::future::{join_all, try_join_all};
 
 /// What writing an id to the index answers.
 struct Enlisted {
@@ -164,8 +164,7 @@ impl Redis {
         let key = self.prefix.session(id);
         let mut flight = redis::pipe();
         flight.cmd("HMGET").arg(&key).arg(&RESERVED).pttl(&key);
-        let (values, remaining): (Vec<Option<String>>, i64) =
-            self.server.ask(&key, Question::Flight(&flight)).await?;
+        let (values, remaining): (Vec<Option<String>>, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
         let names = RESERVED.iter().map(|name| name.to_string());
         let fields: Fields = names.zip(values).filter_map(|(name, text)| Some((name, text?))).collect();
         let record = Record::from_stored(fields, false, terms);

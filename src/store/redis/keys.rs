@@ -30,6 +30,21 @@ impl Prefix {
         format!("{}{}", self.0, id.expose())
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The session whose key this is: the prefix and exactly one id, so that another application's longer prefix is not
+    /// taken for one of ours.
+    pub(super) fn session_of(&self, key: &str) -> Option<SessionId> {
+        SessionId::parse(key.strip_prefix(&self.0)?).ok()
+    }
+
+    /// The pattern of all keys that begin with it. It holds nothing else that steers a SCAN.
+    pub(super) fn all(&self) -> String {
+        format!("{}*", self.0)
+    }
+
     /// The index of a user's sessions. Session ids hold no colon, so it is never a session's key.
     pub(super) fn user(&self, user: &UserId) -> String {
         format!("{}user:{}", self.0, user.as_str())

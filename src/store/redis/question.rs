@@ -44,7 +44,8 @@ impl Question<'_> {
 /// A flight's answers, unless the server refused one (loading, moved, no permission, ...). That a key holds something of
 /// another type is an answer.
 fn whole(answers: Vec<Value>) -> RedisResult<Value> {
-    let refused = answers.iter().find(|answer| matches!(answer, Value::ServerError(error) if error.code() != "WRONGTYPE"));
+    let refused =
+        answers.iter().find(|answer| matches!(answer, Value::ServerError(error) if error.code() != "WRONGTYPE"));
     match refused {
         Some(Value::ServerError(error)) => Err(error.clone().into()),
         _ => Ok(Value::Array(answers)),

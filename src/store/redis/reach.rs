@@ -19,7 +19,10 @@ pub(super) struct Way {
 enum To {
     Server(Client),
     /// The library asks one sentinel after the other, and checks the role of the server that they name.
-    Primary { sentinels: tokio::sync::Mutex<SentinelClient>, count: u32 },
+    Primary {
+        sentinels: tokio::sync::Mutex<SentinelClient>,
+        count: u32,
+    },
 }
 
 impl Way {

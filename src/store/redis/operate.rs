@@ -1,0 +1,113 @@
+//! What operators ask: any session without its secret, all sessions, a server itself.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::question::Question;
+use super::{Redis, fields_of, now_of};
+use crate::config::Terms;
+use crate::error::StoreError;
+use crate::record::Record;
+use crate::store::{Inspect, Loaded, Scanned};
+use crate::token::SessionId;
+
+impl Inspect for Redis {
+    async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let key = self.prefix.session(id);
+        let mut flight = redis::pipe();
+        flight.hgetall(&key).pttl(&key).ignore_errors();
+        let (hash, remaining): (Value, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
+        if let Value::ServerError(_) = hash {
+            return Ok(None);
+        }
+        let record = Record::from_stored(fields_of(hash)?, id.is_plain(), terms);
+        let remaining = u64::try_from(remaining).map(Duration::from_millis);
+        Ok(record.zip(remaining.ok()).map(|(record, remaining)| {
+            let now = now_of(&record, remaining);
+            Loaded { record, now }
+        }))
+    }
+
+    async fn scan(&self, cursor: Option<&str>, about: usize) -> Result<Scanned, StoreError> {
+        let (node, position) = cursor.and_then(|cursor| cursor.split_once('@')).unwrap_or(("0", "0"));
+        let lost = || StoreError::new("this is no cursor of a scan");
+        let (node, position): (usize, u64) = (node.parse().map_err(|_| lost())?, position.parse().map_err(|_| lost())?);
+        let mut primaries = self.server.primaries();
+        primaries.sort_by_key(ToString::to_string);
+        let Some(link) = primaries.get(node) else {
+            return Ok(Scanned { ids: Vec::new(), next: None });
+        };
+        let mut command = redis::cmd("SCAN");
+        command.arg(position).arg("MATCH").arg(self.prefix.all()).arg("COUNT").arg(about);
+        let answer = link.ask(Question::Command(&command)).await.map_err(|failure| failure.error)?;
+        let (position, keys): (u64, Vec<Vec<u8>>) = redis::from_redis_value(answer)?;
+        let ids = keys.iter().filter_map(|key| self.prefix.session_of(std::str::from_utf8(key).ok()?)).collect();
+        let next = match (position, node + 1 < primaries.len()) {
+            (0, false) => None,
+            (0, true) => Some(format!("{}@0", node + 1)),
+            (position, _) => Some(format!("{node}@{position}")),
+        };
+        Ok(Scanned { ids, next })
+    }
+}
+
+impl Redis {
+    /// What every key of this store begins with.
+    pub fn prefix(&self) -> &str {
+        self.prefix.as_str()
+    }
+
+    /// The addresses of all primaries, without their passwords.
+    pub fn servers(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.server.primaries().iter().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
+    /// Asks one of the [`servers`](Redis::servers) a command, for operators' tools: INFO, CONFIG GET, MEMORY USAGE. The
+    /// answer as JSON; text that is not UTF-8 is shown as well as possible. One round trip.
+    ///
+    /// # Errors
+    /// The store's, also for what the server refuses.
+    pub async fn command(&self, server: &str, command: &[&str]) -> Result<serde_json::Value, StoreError> {
+        let link = self.server.primaries().into_iter().find(|link| link.to_string() == server);
+        let link = link.ok_or_else(|| StoreError::new(format!("{server} is none of the servers")))?;
+        let [name, arguments @ ..] = command else {
+            return Err(StoreError::new("an empty command"));
+        };
+        let mut query = redis::cmd(name);
+        query.arg(arguments);
+        let answer = link.ask(Question::Command(&query)).await.map_err(|failure| failure.error)?;
+        Ok(json_of(answer))
+    }
+
+    /// The same for a command about one key, which the server is asked that has it.
+    ///
+    /// # Errors
+    /// As [`command`](Redis::command).
+    pub async fn command_for(&self, key: &str, command: &[&str]) -> Result<serde_json::Value, StoreError> {
+        let [name, arguments @ ..] = command else {
+            return Err(StoreError::new("an empty command"));
+        };
+        let mut query = redis::cmd(name);
+        query.arg(arguments);
+        let answer: Value = self.server.ask(key, Question::Command(&query)).await?;
+        Ok(json_of(answer))
+    }
+}
+
+fn json_of(value: Value) -> serde_json::Value {
+    match value {
+        Value::Nil => serde_json::Value::Null,
+        Value::Int(number) => number.into(),
+        Value::Double(number) => number.into(),
+        Value::Boolean(flag) => flag.into(),
+        Value::Okay => "OK".into(),
+        Value::SimpleString(text) => text.into(),
+        Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        Value::Array(items) | Value::Set(items) => items.into_iter().map(json_of).collect(),
+        Value::Map(pairs) => pairs.into_iter().flat_map(|(name, value)| [json_of(name), json_of(value)]).collect(),
+        other => format!("{other:?}").into(),
+    }
+}
