@@ -185,6 +185,6 @@ impl Store for Watched {
                 Inner::Redis(redis) => redis.list(user, page, terms).await,
             }
         };
-        self.watch("list", answer).await
+        self.watch("list", &(user, page, terms), answer).await
     }
 }
