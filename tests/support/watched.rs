@@ -21,7 +21,7 @@ pub enum Fault {
     DoneButHangs,
 }
 
-pub const VERBS: [&str; 4] = ["create", "load", "apply", "revoke"];
+pub const VERBS: [&str; 5] = ["create", "load", "apply", "revoke", "list"];
 
 #[derive(Clone)]
 pub struct Watched {
