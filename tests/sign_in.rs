@@ -9,4 +9,5 @@ mod sign_in {
     mod switching;
     mod interrupted;
     mod users;
+    mod limit;
 }

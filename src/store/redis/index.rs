@@ -90,15 +90,22 @@ impl Redis {
         }
         let victims: Vec<_> = chosen.iter().filter_map(|id| SessionId::parse(id).ok()).collect();
         let notice = EVICTION_NOTICE.as_secs();
-        let endings = try_join_all(victims.iter().map(|victim| self.end(victim, &new.user, false, notice))).await?;
+        let endings =
+            try_join_all(victims.iter().map(|victim| self.end(victim, new.user.as_str(), false, notice))).await?;
         let ended = victims.into_iter().zip(endings).filter(|(_, ending)| *ending == Ending::Ended);
         Ok(Some(ended.map(|(victim, _)| victim).collect()))
     }
 
     /// Ends one session if it is this user's: one round trip.
     pub(super) async fn end_one(&self, user: &UserId, id: &SessionId) -> Result<u64, StoreError> {
-        let ending = self.end(id, user, true, 0).await?;
+        let ending = self.end(id, user.as_str(), true, 0).await?;
         Ok((ending == Ending::Ended).into())
+    }
+
+    /// Ends one session, whosever it is: one round trip. The marker of one that was evicted is no session.
+    pub(super) async fn end_anyones(&self, id: &SessionId) -> Result<u64, StoreError> {
+        let ending = self.end(id, "", false, 0).await?;
+        Ok((ending != Ending::Missing).into())
     }
 
     /// Ends all of a user's sessions but one: the index, the sessions in one parallel flight, the index again. How many
@@ -109,7 +116,7 @@ impl Redis {
         let query = redis::cmd("ZRANGEBYSCORE").arg(&index).arg(0).arg("+inf").clone();
         let ids: Vec<String> = self.link.ask(async |c| query.query_async(c).await).await?;
         let ids: Vec<_> = ids.iter().filter_map(|id| SessionId::parse(id).ok()).filter(|id| kept != Some(id)).collect();
-        let endings = join_all(ids.iter().map(|id| self.end(id, user, false, 0))).await;
+        let endings = join_all(ids.iter().map(|id| self.end(id, user.as_str(), false, 0))).await;
         let mut ended = 0;
         let mut missing = Vec::new();
         let mut failure = None;
@@ -174,9 +181,9 @@ impl Redis {
         }))
     }
 
-    async fn end(&self, id: &SessionId, user: &UserId, bound: bool, notice: u64) -> Result<Ending, StoreError> {
+    async fn end(&self, id: &SessionId, user: &str, bound: bool, notice: u64) -> Result<Ending, StoreError> {
         let mut script = self.scripts.end.key(self.prefix.session(id));
-        script.arg(user.as_str()).arg(u8::from(bound)).arg(notice);
+        script.arg(user).arg(u8::from(bound)).arg(notice);
         let answer: redis::Value = self.link.ask(async |c| script.invoke_async(c).await).await?;
         Ok(match i64::from_redis_value(answer)? {
             1 => Ending::Ended,
