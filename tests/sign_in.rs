@@ -10,4 +10,6 @@ mod sign_in {
     mod interrupted;
     mod users;
     mod limit;
+    mod rotation;
+    mod told;
 }
