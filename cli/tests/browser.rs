@@ -252,7 +252,8 @@ fn browser_page_stays_open_while_the_store_is_stopped_and_goes_on_when_it_is_bac
     browser.wait_for_text("#notice", "It answers again.");
     eventually("the counter goes on", || {
         browser.click("#increment");
-        browser.text("#page-views").filter(|views| views == "2")
+        // an earlier click of this loop may have been counted meanwhile
+        browser.text("#page-views").filter(|views| views.parse::<u64>().is_ok_and(|views| views >= 2))
     });
     assert_eq!(browser.cookie("sid"), cookie);
 }
