@@ -236,7 +236,8 @@ async fn signing_in_again_is_no_session_more_and_is_not_refused_although_the_lim
         assert_eq!(again.visit("/whoami").await.body, "anna");
         let mut listed: Vec<_> = again.visit("/devices_of/anna").await.body.split(' ').map(str::to_owned).collect();
         let mut all: Vec<_> = browsers.iter().map(id_of).collect();
-        (listed.sort(), all.sort());
+        listed.sort();
+        all.sort();
         assert_eq!(listed, all);
         assert_eq!(again.visit("/sign_out_everywhere").await.body, "3");
     })
