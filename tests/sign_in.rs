@@ -12,4 +12,5 @@ mod sign_in {
     mod limit;
     mod rotation;
     mod told;
+    mod freshness;
 }
