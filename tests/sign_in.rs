@@ -13,4 +13,5 @@ mod sign_in {
     mod rotation;
     mod told;
     mod freshness;
+    mod configuration;
 }
