@@ -12,6 +12,7 @@ mod sign_in {
     mod limit;
     mod rotation;
     mod told;
+    mod devices;
     mod freshness;
     mod configuration;
 }

@@ -8,10 +8,9 @@ use serde::de::DeserializeOwned;
 use super::{Candidate, Purpose, Session};
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
-use crate::events::Why;
 use crate::field::Field;
 use crate::record::Fields;
-use crate::store::{NewSession, Target};
+use crate::store::NewSession;
 use crate::token::{SessionId, Token};
 
 impl Session {
@@ -198,9 +197,7 @@ impl Session {
             self.state().pending = Delta::default();
             return answer;
         };
-        let ended = self.sessions().end(Target::Session(id), Why::SignedOut, Some(id)).await?;
-        self.start_over(ended);
-        Ok(())
+        self.end_current(id).await.map(drop)
     }
 
     /// Stores the deferred changes now, as is done when the response is ready: for streams that go on after the head,
