@@ -12,6 +12,8 @@ mod sign_in {
     mod limit;
     mod rotation;
     mod told;
+    mod events;
+    mod costs;
     mod devices;
     mod freshness;
     mod configuration;
