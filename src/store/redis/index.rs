@@ -24,8 +24,8 @@ struct Enlisted {
     score: String,
     /// All ids in the order of sign-in, if they are too many.
     ids: Vec<String>,
-    /// The score that the id had before, or nothing.
-    earlier: String,
+    /// Whether the id was not there before, or only as refused: 1 or 0.
+    is_new: u8,
 }
 
 /// What became of a session that was to be ended.
@@ -53,9 +53,9 @@ impl Redis {
         let lifetime = new.absolute_lifetime.unwrap_or(terms.absolute_lifetime);
         let index = self.prefix.user(&new.user);
         let mut script = self.scripts.enlist.key(&index);
-        script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions);
-        let (score, ids, earlier) = self.link.ask(async |c| script.invoke_async(c).await).await?;
-        let enlisted = Enlisted { score, ids, earlier };
+        script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions).arg(policy_of(new));
+        let (score, ids, is_new) = self.link.ask(async |c| script.invoke_async(c).await).await?;
+        let enlisted = Enlisted { score, ids, is_new };
         let evicted = match enlisted.ids.is_empty() {
             true => Vec::new(),
             false => match self.make_room(presented.id, new, &enlisted).await? {
@@ -76,11 +76,10 @@ impl Redis {
         new: &SignIn,
         enlisted: &Enlisted,
     ) -> Result<Option<Vec<SessionId>>, StoreError> {
-        let Enlisted { score, ids, earlier } = enlisted;
+        let Enlisted { score, ids, is_new } = enlisted;
         let exist = try_join_all(ids.iter().map(|id| self.exists(id))).await?;
         let mut script = self.scripts.choose.key(self.prefix.user(&new.user));
-        script.arg(if new.on_limit == OnLimit::RefuseNew { "refuse" } else { "evict" });
-        script.arg(new.max_sessions).arg(id.expose()).arg(score).arg(earlier);
+        script.arg(policy_of(new)).arg(new.max_sessions).arg(id.expose()).arg(score).arg(is_new);
         for (ghost, _) in ids.iter().zip(exist).filter(|(_, exists)| !exists) {
             script.arg(ghost);
         }
@@ -96,16 +95,17 @@ impl Redis {
         Ok(Some(ended.map(|(victim, _)| victim).collect()))
     }
 
+    /// Ends one session, whosever it is: one round trip. No bare DEL: the notice for an evicted browser stands at the key,
+    /// too, and is no session.
+    pub(super) async fn end_any(&self, id: &SessionId) -> Result<u64, StoreError> {
+        let ending = self.end(id, "", false, 0).await?;
+        Ok(matches!(ending, Ending::Ended | Ending::Unbound).into())
+    }
+
     /// Ends one session if it is this user's: one round trip.
     pub(super) async fn end_one(&self, user: &UserId, id: &SessionId) -> Result<u64, StoreError> {
         let ending = self.end(id, user.as_str(), true, 0).await?;
         Ok((ending == Ending::Ended).into())
-    }
-
-    /// Ends one session, whosever it is: one round trip. The marker of one that was evicted is no session.
-    pub(super) async fn end_anyones(&self, id: &SessionId) -> Result<u64, StoreError> {
-        let ending = self.end(id, "", false, 0).await?;
-        Ok((ending != Ending::Missing).into())
     }
 
     /// Ends all of a user's sessions but one: the index, the sessions in one parallel flight, the index again. How many
@@ -204,5 +204,13 @@ impl Redis {
             command.arg(id.expose());
         }
         self.link.ask(async |c| command.query_async(c).await).await
+    }
+}
+
+/// What happens to one session too many, as the scripts name it.
+fn policy_of(new: &SignIn) -> &'static str {
+    match new.on_limit {
+        OnLimit::EvictOldest => "evict",
+        OnLimit::RefuseNew => "refuse",
     }
 }
