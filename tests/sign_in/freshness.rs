@@ -66,6 +66,20 @@ async fn who_is_not_signed_in_gets_a_401_that_no_cache_shows_to_others() {
 }
 
 #[tokio::test]
+async fn a_page_for_everybody_may_ask_who_it_is_if_anybody() {
+    let place = Place::memory();
+    let sessions = place.sessions_with(with_page());
+    let hello = async |who: Option<SignedIn>| who.map_or("stranger".to_owned(), |who| who.user.as_str().to_owned());
+    let app = app(&sessions).route("/hello", get(hello)).layer(sessions.layer());
+    let browser = Browser::new(app).saying(ACCEPT, HTML);
+    assert_eq!(browser.visit("/hello").await.body, "stranger");
+    signed_in(browser.clone(), "anna").await;
+    assert_eq!(browser.visit("/hello").await.body, "anna");
+    place.store.fault("load", Fault::Away);
+    assert_eq!(browser.get("/hello").await.status, 503, "that the store fails does not make her a stranger");
+}
+
+#[tokio::test]
 async fn a_store_that_fails_is_a_503_and_no_redirect_to_the_sign_in_page() {
     let place = Place::memory();
     let browser = Browser::new(guarded(&place.sessions_with(with_page()))).saying(ACCEPT, HTML);
