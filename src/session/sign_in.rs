@@ -169,7 +169,8 @@ impl Session {
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
         if !self.exists() {
-            self.create(Fields::new()).await?;
+            // what is pending stays so: the sign-in would overwrite an idle timeout
+            self.create_with(Fields::new(), None).await?;
         }
         let id = self.id().ok_or_else(Error::gone)?;
         let change = Change { sign_in: Some(new.clone()), touch: true, ..Change::default() };

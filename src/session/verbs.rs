@@ -218,12 +218,14 @@ impl Session {
         Ok(turn)
     }
 
-    /// Makes the session with these fields, which are not pending any more.
+    /// Makes the session with these fields and the idle timeout, which are not pending any more.
     pub(super) async fn create(&self, fields: Fields) -> Result<()> {
-        let (ahead, idle_timeout) = {
-            let mut state = self.state();
-            (state.minted_ahead.take(), state.pending.idle_timeout)
-        };
+        let idle_timeout = self.state().pending.idle_timeout;
+        self.create_with(fields, idle_timeout).await
+    }
+
+    pub(super) async fn create_with(&self, fields: Fields, idle_timeout: Option<Duration>) -> Result<()> {
+        let ahead = self.state().minted_ahead.take();
         let token = ahead.map_or_else(|| Token::mint(self.format()), Ok)?;
         let new = NewSession { presented: token.presented(), fields, idle_timeout };
         self.state().candidate = Some(Candidate { token, purpose: Purpose::Create(new) });
