@@ -139,10 +139,13 @@ async fn on_redis_too_with_what_the_request_changes_in_the_same_step() {
 async fn parallel_requests_of_a_page_go_on_while_one_of_them_rotates() {
     let (_, browser) = when_due(every_minute()).await;
     let old = browser.token().unwrap();
-    let answers: Vec<_> = [(); 8].map(|()| ask_with(&browser, &old, "/count")).into_iter().collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (browser, old) = (browser.clone(), old.clone());
+        tasks.spawn(async move { ask_with(&browser, &old, "/count").await });
+    }
     let mut cookies = Vec::new();
-    for answer in answers {
-        let answer = answer.await;
+    for answer in tasks.join_all().await {
         assert_eq!(answer.status, 200);
         cookies.extend(answer.set_cookie());
     }
