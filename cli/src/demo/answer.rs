@@ -11,6 +11,8 @@ use cloakroom::{Error, Session};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::demo::routes::USERNAME;
+
 /// Seconds after which a client may ask a store again that did not answer.
 const RETRY_AFTER: &str = "1";
 
@@ -123,7 +125,8 @@ pub(crate) fn whole_seconds(millis: u128) -> u64 {
     millis.div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
-/// A session's fields as text, in the store's order: the application's first.
+/// A session's fields as text, in the store's order: the application's first. The user name is as it was given: the
+/// store writes one that looks like a number with quotes.
 struct Shown(Vec<(String, String)>);
 
 impl Shown {
@@ -133,6 +136,12 @@ impl Shown {
         let mut fields = session.stored();
         fields.retain(|(name, _)| is_plain || !INTERNAL.contains(&name.as_str()));
         fields.sort_by_key(|(name, _)| kept.contains(&name.as_str()));
+        if let Ok(Some(username)) = session.get(USERNAME) {
+            fields
+                .iter_mut()
+                .filter(|(name, _)| name == USERNAME.name())
+                .for_each(|(_, text)| text.clone_from(&username));
+        }
         Shown(fields)
     }
 }

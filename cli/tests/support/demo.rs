@@ -1,0 +1,96 @@
+//! The real program, serving its demo on a free port; killed when it is dropped.
+
+use std::fs::{self, File};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use super::eventually;
+use super::redis_server::RedisServer;
+
+/// The program, told nothing by this machine's environment.
+pub fn cloakroom(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloakroom"));
+    command.args(arguments).env_remove("REDIS_URL").env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// `cloakroom demo`. What it says goes to files, so that no pipe outlives a test.
+pub struct Demo {
+    child: Child,
+    url: String,
+    said: tempfile::TempDir,
+}
+
+impl Demo {
+    /// On the store in memory.
+    pub fn in_memory() -> Demo {
+        Demo::start(&[])
+    }
+
+    pub fn on(redis: &RedisServer) -> Demo {
+        Demo::on_with(redis, &[])
+    }
+
+    /// On this Redis, with more flags.
+    pub fn on_with(redis: &RedisServer, flags: &[&str]) -> Demo {
+        let port = redis.port().to_string();
+        Demo::start(&[&["--redis-port", &port], flags].concat())
+    }
+
+    pub fn start(flags: &[&str]) -> Demo {
+        Demo::start_in(&[], flags)
+    }
+
+    /// With these variables in its environment. Without a `--port`, a free one is picked.
+    pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Demo {
+        let said = tempfile::tempdir().expect("a temporary directory");
+        let file = |name| File::create(said.path().join(name)).expect("a file");
+        let mut command = cloakroom(&["demo"]);
+        if !flags.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
+        command.args(flags).envs(environment.iter().copied());
+        let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().expect("the program starts");
+        let mut demo = Demo { child, url: String::new(), said };
+        let first_line = demo.first_line();
+        let address = first_line.split_whitespace().find(|word| word.starts_with("http://"));
+        demo.url = address.expect("the first line names the address").trim_end_matches('/').to_owned();
+        demo
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// What it said on stdout until now.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(self.said.path().join("stdout")).expect("what it said")
+    }
+
+    /// What it said on stderr until now: its log.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.said.path().join("stderr")).expect("what it said")
+    }
+
+    /// Asks it to stop, as a service manager does.
+    pub fn stop(&mut self) -> ExitStatus {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.expect("kill runs").success());
+        eventually("the program stops when it is asked to", || self.child.try_wait().expect("it is our child"))
+    }
+
+    fn first_line(&mut self) -> String {
+        eventually("the program says where it listens", || {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                panic!("the program ended with {status}: {}", self.stderr());
+            }
+            self.stdout().split_once('\n').map(|(line, _)| line.to_owned())
+        })
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

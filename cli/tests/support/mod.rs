@@ -1,0 +1,32 @@
+//! What the tests of the program share: the program itself, a visitor with and without a browser, and a Redis.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+use std::time::{Duration, Instant};
+
+pub mod browser;
+pub mod demo;
+pub mod visitor;
+pub mod webdriver;
+
+#[path = "../../../tests/support/redis_server.rs"]
+pub mod redis_server;
+
+/// How long a test waits for what must happen at some time. It is only there so that a test ends.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What `look` finds, as soon as it finds something; `what` is said when it never does.
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_or(look, || what.to_owned())
+}
+
+/// The same, when what is said depends on what was seen last.
+pub fn eventually_or<T>(mut look: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    panic!("waited {PATIENCE:?} for this in vain: {}", what());
+}
