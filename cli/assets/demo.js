@@ -122,31 +122,34 @@ async function show(answer, ended) {
   const now = JSON.stringify(rest);
   const hasEnded = state() === "live" && !answer.authenticated;
   const hasExpired = hasEnded && !ended && !answer.reason && secondsLeft() < 1.5;
-  if (failing) say("It answers again.");
+  const wasFailing = failing;
+  failing = false;
+  if (wasFailing) say("It answers again.");
   if (answer.authenticated && state() === "live") {
     configured = answer.configured_ttl;
     compareTimeLeft(ttl);
   }
   setText(byId("page-views"), String(page_views ?? byId("page-views")?.textContent));
-  if (failing || now !== shown || answer.authenticated) {
-    const page = await takeOver(hasExpired ? "/?peek=1&error=expired" : "/?peek=1");
-    if (page === null) return fail(STORE_IS_DOWN);
-    if (answer.reason && page) ended = page.getElementById("notice").textContent.trim();
+  if (wasFailing || now !== shown || answer.authenticated) {
+    const page = await takeOver(hasExpired ? "/?peek=1&error=expired" : "/?peek=1", answer.authenticated);
+    if (!page) return;
+    if (answer.reason) ended = page.getElementById("notice").textContent.trim();
   }
   if (hasEnded) say(ended ?? (hasExpired ? "The session expired." : "The session has ended."), answer.reason && "bad");
-  [shown, failing] = [now, false];
+  shown = now;
 }
 
 // --- the page as the server renders it now ------------------------------------------------------
 
-// Returns the page; null when the store stopped meanwhile, so that what was known stays in sight; nothing when a
-// newer page was asked for.
-async function takeOver(path) {
+// Returns the page, or nothing where it is not taken over: a newer one was asked for, or what was answered before
+// does not hold any more. The next look has the words for that.
+async function takeOver(path, isLive) {
   const mine = ++newest;
   const response = await fetch(path, { headers: { Accept: "text/html" }, cache: "no-store" });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (response.status === 503) return null;
   if (mine !== newest) return undefined;
+  if (response.status === 503) return fail(STORE_IS_DOWN);
+  if (isLive !== (page.getElementById("ticket").dataset.state === "live")) return undefined;
   const [ours, theirs] = [byId("ticket"), page.getElementById("ticket")];
   for (const id of PANELS) takeOverPanel(byId(id), page.getElementById(id));
   if (ours.dataset.state === theirs.dataset.state && ours.dataset.session === theirs.dataset.session) {
