@@ -50,13 +50,17 @@ mod given;
 pub mod change;
 pub mod counters;
 pub mod create;
+pub mod devices;
 pub mod dropped;
 pub mod lifetime;
+pub mod limit;
 pub mod limits;
 pub mod load;
 pub mod plain;
 pub mod revoke;
+pub mod revoke_user;
 pub mod rotate;
+pub mod sign_in;
 pub mod text;
 
 /// How the kit gets at a store, and moves its time. One is made for each scenario.
@@ -163,6 +167,56 @@ macro_rules! conformance {
                 rotating_again_to_the_same_secret_repeats_nothing
                 of_many_rotations_at_once_one_wins
                 a_rotation_among_saves_loses_none_of_them
+                a_previous_secret_after_its_grace_is_recognized
+                a_dropped_previous_secret_is_stale_at_once
+            }
+            sign_in {
+                signing_in_binds_the_user_with_a_new_secret
+                a_token_planted_before_a_sign_in_reads_nothing_after_it
+                signing_in_starts_a_new_absolute_lifetime
+                a_sign_in_may_have_lifetimes_of_its_own_beyond_the_configured
+                a_sign_in_may_have_lifetimes_of_its_own_below_the_configured
+                a_sign_in_keeps_the_fields_or_discards_them
+                a_sign_in_stores_where_and_when
+                a_sign_in_and_its_delta_are_made_together_or_not_at_all
+                signing_in_again_to_the_same_secret_repeats_nothing
+                another_user_on_a_bound_session_is_a_conflict
+                a_held_previous_secret_may_not_sign_in
+                a_wrong_secret_signs_nobody_in
+                a_session_that_is_gone_cannot_be_signed_in
+                of_many_sign_ins_of_one_session_at_once_one_wins
+            }
+            limit {
+                one_sign_in_too_many_ends_the_oldest
+                the_oldest_is_the_one_that_signed_in_longest_ago
+                an_evicted_browser_can_learn_why_and_nobody_else
+                a_lowered_limit_ends_as_many_as_are_too_many
+                a_refused_sign_in_changes_nothing_and_may_be_tried_again
+                signing_in_again_needs_no_place
+                a_refused_re_sign_in_leaves_the_session_in_the_list
+                signing_in_again_to_the_same_secret_evicts_nobody
+                sessions_that_have_ended_do_not_count
+                each_user_has_a_limit_of_their_own
+                of_many_sign_ins_at_once_exactly_as_many_live_as_are_allowed
+                of_many_sign_ins_at_once_exactly_as_many_are_let_in_as_are_allowed
+                sign_ins_and_repeated_ones_at_once_stay_within_the_limit
+            }
+            devices {
+                a_users_sessions_are_listed_the_latest_sign_in_first
+                a_device_is_what_its_session_says
+                devices_come_in_pages
+                sessions_that_have_ended_are_not_listed
+                visitors_are_in_nobodys_list
+                strange_user_ids_list_and_end_their_own_sessions_only
+            }
+            revoke_user {
+                a_user_ends_one_of_their_own_sessions
+                a_strangers_session_answers_as_one_that_does_not_exist
+                a_user_ends_all_sessions_but_one
+                all_of_a_users_sessions_end_at_once
+                many_revokes_of_a_user_at_once_count_each_session_once
+                signing_out_everywhere_ends_what_was_bound_whatever_is_on_its_way
+                ending_the_others_spares_the_one_that_asks_whatever_is_on_its_way
             }
             dropped {
                 a_dropped_creation_is_made_or_not

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header;
 use axum::routing::get;
 use cloakroom::store::Redis;
 use cloakroom::{Config, Error, Field, Session, SessionId, Sessions, TokenFormat, Visit};
@@ -47,8 +46,7 @@ impl Seen {
 fn app(sessions: &Sessions, seen: &Seen) -> Router {
     let (manager, notes) = (sessions.clone(), seen.clone());
     let verb = async move |path: axum::extract::Path<String>, request: Request| {
-        let cookies = request.headers().get_all(header::COOKIE);
-        notes.note(Visit::begin(&manager, cookies.iter().map(|value| value.as_bytes())));
+        notes.note(Visit::begin(&manager, request.method(), request.uri(), request.headers()));
         notes.note(request.extensions().get::<Visit>());
         let session = Session::load(request.extensions()).await.inspect_err(|error| notes.note_error(error))?;
         let done = done(&path, &session, &manager).await.inspect_err(|error| notes.note_error(error));
@@ -68,6 +66,10 @@ async fn done(verb: &str, session: &Session, manager: &Sessions) -> Result<(), E
         "large" => session.set(NAME, "x".repeat(70_000).as_str()),
         "count" => session.increment(COUNT, 1).await.map(drop),
         "rotate" => session.rotate().await,
+        "elevate" => session.elevate().await,
+        "sign_in" => session.sign_in("andrew").device("Anna's phone").ip("192.0.2.7").await,
+        "devices" => session.devices().await.map(drop),
+        "recent" => session.require_recent_sign_in(Duration::ZERO),
         "commit" => session.commit().await,
         "idle" => session.set_idle_timeout(Duration::from_secs(60)),
         "sign_out" => session.sign_out().await,
@@ -81,7 +83,9 @@ async fn done(verb: &str, session: &Session, manager: &Sessions) -> Result<(), E
 
 /// A life with everything in it, good and bad, and every token that the browser carried in it.
 async fn live(place: &Place, format: TokenFormat, seen: &Seen) -> Vec<String> {
+    let hook = seen.clone();
     let config = Config::builder().token_format(format).touch_interval(Duration::ZERO);
+    let config = config.on_event(move |event| hook.note(event));
     seen.note(&config);
     let sessions = place.sessions_with(config);
     seen.note((&sessions, sessions.config(), sessions.layer(), &place.store));
@@ -90,7 +94,10 @@ async fn live(place: &Place, format: TokenFormat, seen: &Seen) -> Vec<String> {
     let note = |answer: Answer| {
         seen.note((&answer.headers, answer.status));
     };
-    let good = ["write", "read", "count", "idle", "commit", "rotate", "read", "write", "rotate", "count"];
+    let good = [
+        "write", "read", "count", "idle", "commit", "rotate", "read", "write", "rotate", "count", "elevate", "sign_in",
+        "read", "devices", "recent",
+    ];
     let bad = ["misread", "miscount", "reserved", "large"];
     for verb in good.iter().chain(&bad) {
         note(browser.get(&format!("/{verb}")).await);
@@ -202,8 +209,13 @@ fn everything_in(server: &RedisServer) -> String {
     let mut text = String::new();
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
     for key in keys {
-        let fields: Vec<String> = redis::cmd("HGETALL").arg(&key).query(&mut client).unwrap();
-        text.push_str(&format!("{key}\n{}\n", fields.join("\n")));
+        let kind: String = redis::cmd("TYPE").arg(&key).query(&mut client).unwrap();
+        let all = match kind.as_str() {
+            "hash" => redis::cmd("HGETALL").arg(&key).clone(),
+            _ => redis::cmd("ZRANGE").arg(&key).arg(0).arg(-1).clone(),
+        };
+        let values: Vec<String> = all.query(&mut client).unwrap();
+        text.push_str(&format!("{key}\n{}\n", values.join("\n")));
     }
     let slow: redis::Value = redis::cmd("SLOWLOG").arg("GET").arg(1000).query(&mut client).unwrap();
     let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut client).unwrap();
@@ -225,12 +237,14 @@ async fn redis_never_sees_a_secret_and_a_dump_holds_hashes_only() {
 
 #[tokio::test]
 async fn no_log_error_or_debug_holds_a_secret_hash_either() {
+    LazyLock::force(&LOG);
     let place = Place::redis().await;
     let seen = Seen::default();
     live(&place, TokenFormat::Secret, &seen).await;
     let mut client = place.server().client();
-    let key: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
-    let hash: String = redis::cmd("HGET").arg(&key[0]).arg("secret_hash").query(&mut client).unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("session:*").query(&mut client).unwrap();
+    let key = keys.iter().find(|key| !key.starts_with("session:user:")).unwrap();
+    let hash: String = redis::cmd("HGET").arg(key).arg("secret_hash").query(&mut client).unwrap();
     assert_eq!(hash.len(), 43);
     for text in [seen.text(), place.store.shown(), LOG.text()] {
         assert!(!text.contains(&hash));

@@ -5,10 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use super::{Fixture, mint, new_session, with_new_secret};
 use crate::config::Terms;
-use crate::delta::{Change, Delta};
+use crate::delta::{Change, Delta, SignIn};
+use crate::device::{Device, Page};
+use crate::policy::OnLimit;
 use crate::record::{Fields, Record, Refusal};
-use crate::store::{Applied, Loaded, NewSession, Store, Target};
-use crate::token::Presented;
+use crate::store::{Applied, Loaded, Lookup, NewSession, Store, Target};
+use crate::token::{Presented, SessionId};
+use crate::user::UserId;
 
 /// A store to ask. Clones ask the same one.
 pub(super) struct Given<S> {
@@ -68,6 +71,48 @@ impl<S: Store> Given<S> {
         self.record(presented).await.fields
     }
 
+    /// What a token opens, or why not.
+    pub(super) async fn look_up(&self, presented: &Presented) -> Lookup {
+        self.store.load(presented, &self.terms).await.expect("the store answers")
+    }
+
+    /// Signs in, and what the browser presents from then on if that was done.
+    pub(super) async fn sign_in(&self, presented: &Presented, new: &SignIn) -> (Presented, Applied) {
+        let rotated = with_new_secret(presented);
+        (rotated, self.apply(presented, &bind(&rotated, new)).await)
+    }
+
+    /// A new session in which this user has signed in.
+    pub(super) async fn signed_in(&self, new: &SignIn) -> Presented {
+        let visitor = self.session(&[]).await;
+        let (presented, answer) = self.sign_in(&visitor, new).await;
+        answer.made();
+        presented
+    }
+
+    /// So many of them, one after the other.
+    pub(super) async fn signed_in_times(&self, times: usize, new: &SignIn) -> Vec<Presented> {
+        let mut all = Vec::new();
+        for _ in 0..times {
+            all.push(self.signed_in(new).await);
+        }
+        all
+    }
+
+    pub(super) async fn devices(&self, user: &UserId, page: Page) -> Vec<Device> {
+        self.store.list(user, page, &self.terms).await.expect("the store answers")
+    }
+
+    /// The ids of a user's sessions, as they are listed.
+    pub(super) async fn listed(&self, user: &UserId) -> Vec<SessionId> {
+        let page = Page { offset: 0, limit: 1000 };
+        self.devices(user, page).await.into_iter().map(|device| device.id).collect()
+    }
+
+    pub(super) async fn end(&self, target: Target) -> u64 {
+        self.store.revoke(&target).await.expect("the store answers")
+    }
+
     /// That nothing brings this session back: every verb but `create` says that it is gone, before and after all others.
     pub(super) async fn assert_gone(&self, presented: &Presented) {
         let (longer, other) = (idle(Duration::from_secs(3600)), with_new_secret(presented));
@@ -78,6 +123,7 @@ impl<S: Store> Given<S> {
             touch(),
             rotate_to(&other),
             longer,
+            bind(&other, &sign_in(&user("a ghost"))),
             Change::default(),
         ];
         for change in changes {
@@ -95,6 +141,15 @@ impl Applied {
     pub(super) fn made(self) -> Loaded {
         match self {
             Applied::Done { loaded, .. } => loaded,
+            Applied::Refused(refusal) => panic!("refused: {refusal:?}"),
+        }
+    }
+
+    /// The sessions that it ended.
+    #[track_caller]
+    pub(super) fn evicted(self) -> Vec<SessionId> {
+        match self {
+            Applied::Done { evicted, .. } => evicted,
             Applied::Refused(refusal) => panic!("refused: {refusal:?}"),
         }
     }
@@ -155,6 +210,47 @@ pub(super) fn confirm() -> Change {
 
 pub(super) fn rotate_to(new: &Presented) -> Change {
     Change { rotate_to: new.secret_hash, ..Change::default() }
+}
+
+/// A user. Any text of 1 to 255 bytes is one.
+pub(super) fn user(id: &str) -> UserId {
+    UserId::try_from(id).expect("1 to 255 bytes")
+}
+
+/// A sign-in with the configured lifetimes and far from any limit.
+pub(super) fn sign_in(user: &UserId) -> SignIn {
+    SignIn {
+        user: user.clone(),
+        idle_timeout: None,
+        absolute_lifetime: None,
+        auth_time: None,
+        device: None,
+        ip: None,
+        discard_fields: false,
+        max_sessions: 100,
+        on_limit: OnLimit::EvictOldest,
+    }
+}
+
+/// The same with this limit.
+pub(super) fn limited(user: &UserId, max_sessions: usize, on_limit: OnLimit) -> SignIn {
+    SignIn { max_sessions, on_limit, ..sign_in(user) }
+}
+
+/// The change that signs in, after which the browser presents `rotated`.
+pub(super) fn bind(rotated: &Presented, new: &SignIn) -> Change {
+    Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
+}
+
+/// The ids of what was presented.
+pub(super) fn ids_of(presented: &[Presented]) -> Vec<SessionId> {
+    presented.iter().map(|presented| presented.id).collect()
+}
+
+/// The same in another order than they may have come in.
+pub(super) fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
+    ids.sort();
+    ids
 }
 
 impl Change {

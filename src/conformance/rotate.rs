@@ -9,7 +9,7 @@ use super::given::{Given, add, confirm, fields, given, pause, rotate_to, set, to
 use super::{Fixture, with_new_secret};
 use crate::delta::Change;
 use crate::record::{Previous, Refusal};
-use crate::store::{Applied, Store};
+use crate::store::{Applied, Lookup, Store};
 use crate::token::Presented;
 
 /// A session that was rotated: its old token and its new one.
@@ -213,4 +213,38 @@ pub async fn a_rotation_among_saves_loses_none_of_them<F: Fixture>(fixture: &F) 
         let stored = given.fields(&new).await;
         assert_eq!((stored["n"].as_str(), stored.len()), ("10", 11));
     }
+}
+
+pub async fn a_previous_secret_after_its_grace_is_recognized<F: Fixture>(fixture: &F) {
+    let mut given = given(fixture).await;
+    given.terms.rotation_grace = Duration::from_secs(1);
+    let (old, new) = rotated(&given).await;
+    // as long as the browser may not have the new one, the old one is no replay, however late
+    fixture.advance(Duration::from_secs(2)).await;
+    assert!(matches!(given.look_up(&old).await, Lookup::Live(_)));
+    given.apply(&new, &confirm()).await.made();
+    fixture.advance(Duration::from_secs(2)).await;
+    let Lookup::Replayed(seen) = given.look_up(&old).await else { panic!("it is a replay") };
+    assert_eq!(seen.record, given.record(&new).await);
+    // a guess is none, nor is the secret before
+    assert_eq!(given.look_up(&with_new_secret(&old)).await, Lookup::Gone);
+    given.apply(&new, &rotate_to(&with_new_secret(&old))).await.made();
+    assert_eq!(given.look_up(&old).await, Lookup::Gone);
+}
+
+pub async fn a_dropped_previous_secret_is_stale_at_once<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let (first, second) = rotated(&given).await;
+    let third = with_new_secret(&first);
+    let change = Change { drop_previous: true, ..rotate_to(&third) };
+    // a held previous one may not do it
+    assert_eq!(given.apply(&first, &change).await, Applied::Refused(Refusal::Conflict));
+    assert_eq!(given.apply(&second, &change).await.made().record.previous, None);
+    for stale in [&first, &second] {
+        assert_eq!(given.look_up(stale).await, Lookup::Gone);
+        assert_eq!(given.apply(stale, &set("a", "2")).await, Applied::Refused(Refusal::Gone));
+    }
+    assert_eq!(given.fields(&third).await, fields(&[("a", "1")]));
+    // asked again it is done already
+    given.apply(&second, &change).await.made();
 }

@@ -64,6 +64,9 @@ impl Store for Memory {
                 false => Applied::Refused(Refusal::Conflict),
             });
         }
+        if held.evicted.contains_key(&new.presented.id) {
+            return Ok(Applied::Refused(Refusal::Conflict)); // it was made once, and is not made again
+        }
         Ok(match Record::new(new, terms, now) {
             Ok(record) => {
                 held.records.insert(new.presented.id, record.clone());

@@ -139,10 +139,7 @@ impl Store for Redis {
 
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
         match target {
-            Target::Session(id) => {
-                let command = redis::cmd("DEL").arg(self.prefix.session(id)).clone();
-                self.link.ask(async |c| command.query_async(c).await).await
-            }
+            Target::Session(id) => self.end_any(id).await,
             Target::SessionOf(user, id) => self.end_one(user, id).await,
             Target::OthersOf(user, kept) => self.end_all(user, Some(kept)).await,
             Target::AllOf(user) => self.end_all(user, None).await,

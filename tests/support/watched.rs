@@ -21,7 +21,7 @@ pub enum Fault {
     DoneButHangs,
 }
 
-pub const VERBS: [&str; 4] = ["create", "load", "apply", "revoke"];
+pub const VERBS: [&str; 5] = ["create", "load", "apply", "revoke", "list"];
 
 #[derive(Clone)]
 pub struct Watched {
@@ -185,6 +185,6 @@ impl Store for Watched {
                 Inner::Redis(redis) => redis.list(user, page, terms).await,
             }
         };
-        self.watch("list", answer).await
+        self.watch("list", &(user, page, terms), answer).await
     }
 }

@@ -24,8 +24,8 @@ struct Enlisted {
     score: String,
     /// All ids in the order of sign-in, if they are too many.
     ids: Vec<String>,
-    /// The score that the id had before, or nothing.
-    earlier: String,
+    /// Whether the id was not there before, or only as refused: 1 or 0.
+    is_new: u8,
 }
 
 /// What became of a session that was to be ended.
@@ -53,9 +53,9 @@ impl Redis {
         let lifetime = new.absolute_lifetime.unwrap_or(terms.absolute_lifetime);
         let index = self.prefix.user(&new.user);
         let mut script = self.scripts.enlist.key(&index);
-        script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions);
-        let (score, ids, earlier) = self.link.ask(async |c| script.invoke_async(c).await).await?;
-        let enlisted = Enlisted { score, ids, earlier };
+        script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions).arg(policy_of(new));
+        let (score, ids, is_new) = self.link.ask(async |c| script.invoke_async(c).await).await?;
+        let enlisted = Enlisted { score, ids, is_new };
         let evicted = match enlisted.ids.is_empty() {
             true => Vec::new(),
             false => match self.make_room(presented.id, new, &enlisted).await? {
@@ -76,11 +76,10 @@ impl Redis {
         new: &SignIn,
         enlisted: &Enlisted,
     ) -> Result<Option<Vec<SessionId>>, StoreError> {
-        let Enlisted { score, ids, earlier } = enlisted;
+        let Enlisted { score, ids, is_new } = enlisted;
         let exist = try_join_all(ids.iter().map(|id| self.exists(id))).await?;
         let mut script = self.scripts.choose.key(self.prefix.user(&new.user));
-        script.arg(if new.on_limit == OnLimit::RefuseNew { "refuse" } else { "evict" });
-        script.arg(new.max_sessions).arg(id.expose()).arg(score).arg(earlier);
+        script.arg(policy_of(new)).arg(new.max_sessions).arg(id.expose()).arg(score).arg(is_new);
         for (ghost, _) in ids.iter().zip(exist).filter(|(_, exists)| !exists) {
             script.arg(ghost);
         }
@@ -90,14 +89,22 @@ impl Redis {
         }
         let victims: Vec<_> = chosen.iter().filter_map(|id| SessionId::parse(id).ok()).collect();
         let notice = EVICTION_NOTICE.as_secs();
-        let endings = try_join_all(victims.iter().map(|victim| self.end(victim, &new.user, false, notice))).await?;
+        let endings =
+            try_join_all(victims.iter().map(|victim| self.end(victim, new.user.as_str(), false, notice))).await?;
         let ended = victims.into_iter().zip(endings).filter(|(_, ending)| *ending == Ending::Ended);
         Ok(Some(ended.map(|(victim, _)| victim).collect()))
     }
 
+    /// Ends one session, whosever it is: one round trip. No bare DEL: the notice for an evicted browser stands at the key,
+    /// too, and is no session.
+    pub(super) async fn end_any(&self, id: &SessionId) -> Result<u64, StoreError> {
+        let ending = self.end(id, "", false, 0).await?;
+        Ok(matches!(ending, Ending::Ended | Ending::Unbound).into())
+    }
+
     /// Ends one session if it is this user's: one round trip.
     pub(super) async fn end_one(&self, user: &UserId, id: &SessionId) -> Result<u64, StoreError> {
-        let ending = self.end(id, user, true, 0).await?;
+        let ending = self.end(id, user.as_str(), true, 0).await?;
         Ok((ending == Ending::Ended).into())
     }
 
@@ -109,7 +116,7 @@ impl Redis {
         let query = redis::cmd("ZRANGEBYSCORE").arg(&index).arg(0).arg("+inf").clone();
         let ids: Vec<String> = self.link.ask(async |c| query.query_async(c).await).await?;
         let ids: Vec<_> = ids.iter().filter_map(|id| SessionId::parse(id).ok()).filter(|id| kept != Some(id)).collect();
-        let endings = join_all(ids.iter().map(|id| self.end(id, user, false, 0))).await;
+        let endings = join_all(ids.iter().map(|id| self.end(id, user.as_str(), false, 0))).await;
         let mut ended = 0;
         let mut missing = Vec::new();
         let mut failure = None;
@@ -174,9 +181,9 @@ impl Redis {
         }))
     }
 
-    async fn end(&self, id: &SessionId, user: &UserId, bound: bool, notice: u64) -> Result<Ending, StoreError> {
+    async fn end(&self, id: &SessionId, user: &str, bound: bool, notice: u64) -> Result<Ending, StoreError> {
         let mut script = self.scripts.end.key(self.prefix.session(id));
-        script.arg(user.as_str()).arg(u8::from(bound)).arg(notice);
+        script.arg(user).arg(u8::from(bound)).arg(notice);
         let answer: redis::Value = self.link.ask(async |c| script.invoke_async(c).await).await?;
         Ok(match i64::from_redis_value(answer)? {
             1 => Ending::Ended,
@@ -197,5 +204,13 @@ impl Redis {
             command.arg(id.expose());
         }
         self.link.ask(async |c| command.query_async(c).await).await
+    }
+}
+
+/// What happens to one session too many, as the scripts name it.
+fn policy_of(new: &SignIn) -> &'static str {
+    match new.on_limit {
+        OnLimit::EvictOldest => "evict",
+        OnLimit::RefuseNew => "refuse",
     }
 }

@@ -7,6 +7,8 @@ local now = now_ms()
 
 local record = read(key)
 if record then
+  -- one that was evicted was made once, and is not made again
+  if record.ended and not record.created_at then return { 'conflict' } end
   if secret == '' or record.secret_hash == secret then return done(record, now) end
   return { 'conflict' }
 end

@@ -1,0 +1,277 @@
+//! How many sessions a user may have.
+#![allow(missing_docs)] // the names say it
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::given::{Given, bind, given, ids_of, limited, pause, rotate_to, set, sign_in, sorted, touch, user};
+use super::{Fixture, new_session, with_new_secret};
+use crate::delta::SignIn;
+use crate::policy::OnLimit;
+use crate::record::Refusal;
+use crate::store::{Applied, Lookup, Store, Target};
+use crate::token::Presented;
+
+const N: usize = 3;
+
+/// Those that live, and that the list names exactly them.
+async fn alive<S: Store>(given: &Given<S>, sessions: &[Presented], new: &SignIn) -> Vec<Presented> {
+    let mut alive = Vec::new();
+    for presented in sessions {
+        if let Some(loaded) = given.load(presented).await {
+            assert_eq!(loaded.record.user_id.as_ref(), Some(&new.user));
+            alive.push(*presented);
+        }
+    }
+    assert_eq!(sorted(given.listed(&new.user).await), sorted(ids_of(&alive)));
+    alive
+}
+
+pub async fn one_sign_in_too_many_ends_the_oldest<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let new = limited(&user("anna"), N, OnLimit::EvictOldest);
+    let mut sessions = given.signed_in_times(N, &new).await;
+    for _ in 0..4 {
+        let visitor = given.session(&[]).await;
+        let (signed_in, answer) = given.sign_in(&visitor, &new).await;
+        let oldest = sessions.remove(0);
+        assert_eq!(answer.evicted(), [oldest.id]);
+        assert_eq!(given.load(&oldest).await, None);
+        sessions.push(signed_in);
+        assert_eq!(alive(&given, &sessions, &new).await, sessions);
+    }
+}
+
+pub async fn the_oldest_is_the_one_that_signed_in_longest_ago<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let new = limited(&user("anna"), N, OnLimit::EvictOldest);
+    let visitor = given.session(&[]).await; // made first, signs in last
+    let sessions = given.signed_in_times(N, &new).await;
+    // use, a rotation and a new idle timeout do not count
+    given.apply(&sessions[1], &touch()).await.made();
+    given.apply(&sessions[1], &rotate_to(&with_new_secret(&sessions[1]))).await.made();
+    // but another sign-in does
+    let (again, answer) = given.sign_in(&sessions[0], &new).await;
+    assert_eq!(answer.evicted(), []);
+    let (last, answer) = given.sign_in(&visitor, &new).await;
+    assert_eq!(answer.evicted(), [sessions[1].id]);
+    assert_eq!(given.listed(&new.user).await, [last.id, again.id, sessions[2].id]);
+}
+
+pub async fn an_evicted_browser_can_learn_why_and_nobody_else<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let new = limited(&user("anna"), 1, OnLimit::EvictOldest);
+    let visitor = given.session(&[("cart", "[1]")]).await;
+    let (evicted, answer) = given.sign_in(&visitor, &new).await;
+    answer.made();
+    let latest = given.signed_in(&new).await;
+
+    let rotated = with_new_secret(&evicted);
+    let verbs =
+        [set("a", "1"), touch(), rotate_to(&rotated), bind(&rotated, &new), bind(&evicted, &new), rotate_to(&evicted)];
+    for change in verbs {
+        assert_eq!(given.look_up(&evicted).await, Lookup::Evicted);
+        assert_eq!(given.apply(&evicted, &change).await, Applied::Refused(Refusal::Gone), "{change:?}");
+    }
+    for other in [&visitor, &rotated, &with_new_secret(&evicted)] {
+        assert_eq!(given.look_up(other).await, Lookup::Gone);
+    }
+    let again = given.create(&new_session(evicted, Default::default())).await;
+    assert_eq!(again, Applied::Refused(Refusal::Conflict));
+    // it counts as ended for everybody who would end it, and is told all the same
+    assert_eq!(given.end(Target::SessionOf(new.user.clone(), evicted.id)).await, 0);
+    assert_eq!(given.end(Target::Session(evicted.id)).await, 0);
+    assert_eq!(given.look_up(&evicted).await, Lookup::Evicted);
+    assert_eq!(given.listed(&new.user).await, [latest.id]);
+    assert_eq!(given.end(Target::AllOf(new.user.clone())).await, 1);
+    assert_eq!(given.look_up(&evicted).await, Lookup::Evicted);
+    assert_eq!(given.listed(&new.user).await, []);
+}
+
+pub async fn a_lowered_limit_ends_as_many_as_are_too_many<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let anna = user("anna");
+    let sessions = given.signed_in_times(6, &sign_in(&anna)).await;
+    let new = limited(&anna, 2, OnLimit::EvictOldest);
+    let visitor = given.session(&[]).await;
+    let (signed_in, answer) = given.sign_in(&visitor, &new).await;
+    assert_eq!(sorted(answer.evicted()), sorted(ids_of(&sessions[..5])));
+    assert_eq!(given.listed(&anna).await, [signed_in.id, sessions[5].id]);
+}
+
+pub async fn a_refused_sign_in_changes_nothing_and_may_be_tried_again<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let new = limited(&user("anna"), N, OnLimit::RefuseNew);
+    let sessions = given.signed_in_times(N, &new).await;
+    let visitor = given.session(&[("cart", "[1]")]).await;
+    let before = given.record(&visitor).await;
+    // as often as anybody wants: what is refused fills no place
+    for _ in 0..2 * N {
+        let (rotated, answer) = given.sign_in(&visitor, &new).await;
+        assert_eq!(answer, Applied::Refused(Refusal::LimitReached));
+        assert_eq!(given.load(&rotated).await, None);
+        assert_eq!(given.record(&visitor).await, before);
+        let another = given.session(&[]).await;
+        assert_eq!(given.sign_in(&another, &new).await.1, Applied::Refused(Refusal::LimitReached));
+    }
+    assert_eq!(alive(&given, &sessions, &new).await, sessions);
+
+    // nor is it ended with the user's: it is nobody's
+    given.end(Target::OthersOf(new.user.clone(), sessions[0].id)).await;
+    assert_eq!(given.record(&visitor).await, before);
+    let (signed_in, answer) = given.sign_in(&visitor, &new).await;
+    answer.made();
+    assert_eq!(given.listed(&new.user).await, [signed_in.id, sessions[0].id]);
+}
+
+pub async fn signing_in_again_needs_no_place<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    for on_limit in [OnLimit::EvictOldest, OnLimit::RefuseNew] {
+        let new = limited(&user(&format!("{on_limit:?}")), N, on_limit);
+        let mut sessions = given.signed_in_times(N, &new).await;
+        for i in [0, 2, 1, 1, 0] {
+            let (again, answer) = given.sign_in(&sessions[i], &new).await;
+            assert_eq!(answer.evicted(), []);
+            sessions[i] = again;
+        }
+        assert_eq!(alive(&given, &sessions, &new).await, sessions);
+        assert_eq!(given.listed(&new.user).await, ids_of(&[sessions[0], sessions[1], sessions[2]]));
+    }
+}
+
+pub async fn a_refused_re_sign_in_leaves_the_session_in_the_list<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let anna = user("anna");
+    let sessions = given.signed_in_times(N, &sign_in(&anna)).await;
+    // the limit was lowered: the session is one too many, but bound it is
+    let new = limited(&anna, 1, OnLimit::RefuseNew);
+    for _ in 0..2 {
+        assert_eq!(given.sign_in(&sessions[1], &new).await.1, Applied::Refused(Refusal::LimitReached));
+        assert_eq!(sorted(given.listed(&anna).await), sorted(ids_of(&sessions)));
+    }
+    assert_eq!(given.end(Target::AllOf(anna.clone())).await, N as u64);
+    assert_eq!(given.load(&sessions[1]).await, None);
+}
+
+pub async fn signing_in_again_to_the_same_secret_evicts_nobody<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    for on_limit in [OnLimit::EvictOldest, OnLimit::RefuseNew] {
+        let new = limited(&user(&format!("{on_limit:?}")), N, on_limit);
+        let mut sessions = given.signed_in_times(N - 1, &new).await;
+        let visitor = given.session(&[]).await;
+        let rotated = with_new_secret(&visitor);
+        let change = bind(&rotated, &new);
+        let first = given.apply(&visitor, &change).await.made().record;
+        for _ in 0..3 {
+            let again = given.apply(&visitor, &change).await;
+            assert_eq!(again.clone().made().record, first);
+            assert_eq!(again.evicted(), []);
+        }
+        sessions.push(rotated);
+        assert_eq!(alive(&given, &sessions, &new).await, sessions);
+    }
+}
+
+pub async fn sessions_that_have_ended_do_not_count<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    for on_limit in [OnLimit::EvictOldest, OnLimit::RefuseNew] {
+        let new = limited(&user(&format!("{on_limit:?}")), N, on_limit);
+        let first = given.signed_in(&new).await;
+        let revoked = given.signed_in(&new).await;
+        let brief = SignIn { idle_timeout: Some(Duration::from_secs(1)), ..new.clone() };
+        given.signed_in(&brief).await;
+        given.revoke(&revoked).await;
+        fixture.advance(Duration::from_secs(1)).await;
+        // two places are free
+        for _ in 0..2 {
+            let visitor = given.session(&[]).await;
+            assert_eq!(given.sign_in(&visitor, &new).await.1.evicted(), []);
+        }
+        given.load(&first).await.expect("it lives");
+        assert_eq!(given.listed(&new.user).await.len(), N);
+    }
+}
+
+pub async fn each_user_has_a_limit_of_their_own<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let (anna, bert) =
+        (limited(&user("anna"), 1, OnLimit::EvictOldest), limited(&user("bert"), 1, OnLimit::EvictOldest));
+    let annas = given.signed_in(&anna).await;
+    let berts = given.signed_in(&bert).await;
+    let annas_next = given.signed_in(&anna).await;
+    assert_eq!(given.look_up(&annas).await, Lookup::Evicted);
+    assert_eq!(given.listed(&anna.user).await, [annas_next.id]);
+    assert_eq!(given.listed(&bert.user).await, [berts.id]);
+}
+
+/// As many at once as are too many by twenty; those that live in the end.
+async fn rush<S: Store>(given: &Given<S>, new: &SignIn, round: usize) -> (Vec<Presented>, usize) {
+    let mut tasks = JoinSet::new();
+    for i in 0..N + 20 {
+        let (given, new) = (given.clone(), new.clone());
+        tasks.spawn(async move {
+            let visitor = given.session(&[]).await;
+            pause((i * 7 + round * 3) % 11).await;
+            given.sign_in(&visitor, &new).await
+        });
+    }
+    let (mut all, mut acknowledged) = (Vec::new(), 0);
+    for (rotated, answer) in tasks.join_all().await {
+        match answer {
+            Applied::Done { .. } => acknowledged += 1,
+            Applied::Refused(refusal) => {
+                assert!(matches!(refusal, Refusal::LimitReached | Refusal::Gone), "{refusal:?}");
+                assert_eq!(given.load(&rotated).await, None);
+            }
+        }
+        all.push(rotated);
+    }
+    (alive(given, &all, new).await, acknowledged)
+}
+
+pub async fn of_many_sign_ins_at_once_exactly_as_many_live_as_are_allowed<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    for round in 0..6 {
+        let new = limited(&user(&format!("evict {round}")), N, OnLimit::EvictOldest);
+        let (alive, _) = rush(&given, &new, round).await;
+        assert_eq!(alive.len(), N);
+    }
+}
+
+pub async fn of_many_sign_ins_at_once_exactly_as_many_are_let_in_as_are_allowed<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    for round in 0..6 {
+        let new = limited(&user(&format!("refuse {round}")), N, OnLimit::RefuseNew);
+        let (alive, acknowledged) = rush(&given, &new, round).await;
+        assert_eq!((alive.len(), acknowledged), (N, N));
+    }
+}
+
+/// Sessions that are bound already, and sign in again while others do: no more live than are allowed, none is hidden.
+pub async fn sign_ins_and_repeated_ones_at_once_stay_within_the_limit<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    for round in 0..12 {
+        let on_limit = if round % 2 == 0 { OnLimit::EvictOldest } else { OnLimit::RefuseNew };
+        let new = limited(&user(&format!("again {round}")), N, on_limit);
+        let bound = given.signed_in_times(N, &new).await;
+        let mut tasks = JoinSet::new();
+        for i in 0..12 {
+            let (given, new) = (given.clone(), new.clone());
+            let again = bound[i % N];
+            tasks.spawn(async move {
+                let presented = if i < 2 * N { again } else { given.session(&[]).await };
+                pause((i * 5 + round) % 7).await;
+                given.sign_in(&presented, &new).await.0
+            });
+        }
+        let mut all = tasks.join_all().await;
+        all.extend(bound);
+        let alive = alive(&given, &all, &new).await;
+        assert!(alive.len() <= N, "{} live", alive.len());
+        if on_limit == OnLimit::RefuseNew {
+            // nobody was let in, and nobody was put out
+            assert_eq!(sorted(ids_of(&alive)), sorted(ids_of(&all[12..])));
+        }
+    }
+}
