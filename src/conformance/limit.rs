@@ -150,6 +150,10 @@ pub async fn a_refused_re_sign_in_leaves_the_session_in_the_list<F: Fixture>(fix
         assert_eq!(given.sign_in(&sessions[1], &new).await.1, Applied::Refused(Refusal::LimitReached));
         assert_eq!(sorted(given.listed(&anna).await), sorted(ids_of(&sessions)));
     }
+    // the first is within the limit, and stays in its place
+    given.sign_in(&sessions[0], &new).await.1.made();
+    let latest_first: Vec<_> = sessions.iter().rev().map(|presented| presented.id).collect();
+    assert_eq!(given.listed(&anna).await, latest_first);
     assert_eq!(given.end(Target::AllOf(anna.clone())).await, N as u64);
     assert_eq!(given.load(&sessions[1]).await, None);
 }

@@ -76,11 +76,10 @@ impl Session {
     /// # Errors
     /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's.
     pub async fn sign_out_device(&self, id: &SessionId) -> Result<bool> {
-        let turn = self.turn().await?;
+        let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         if *id == current {
-            drop(turn);
-            return self.sign_out().await.map(|()| true);
+            return Ok(self.end_current(current).await? > 0);
         }
         let ended = self.sessions().end(Target::SessionOf(user, *id), Why::SignedOut, Some(current)).await?;
         Ok(ended > 0)
@@ -107,6 +106,22 @@ impl Session {
         let ended = self.end_here(Target::AllOf(user), current).await?;
         self.start_over(ended);
         Ok(ended)
+    }
+
+    /// Ends the session of this request; how many there were: it may just have ended.
+    pub(super) async fn end_current(&self, id: SessionId) -> Result<u64> {
+        let ended = self.end_here(Target::Session(id), id).await?;
+        self.start_over(ended);
+        Ok(ended)
+    }
+
+    /// Ends sessions of which this is one. What has ended but is not durable has ended all the same.
+    async fn end_here(&self, target: Target, id: SessionId) -> Result<u64> {
+        let ended = self.sessions().end(target, Why::SignedOut, Some(id)).await;
+        if ended.as_ref().is_err_and(Error::is_not_durable) {
+            self.start_over(1);
+        }
+        ended
     }
 
     /// An empty session after the former one was ended. Where that had ended anyway the cookie stays: the browser may
@@ -163,7 +178,8 @@ impl Session {
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
         if !self.exists() {
-            self.create(Fields::new()).await?;
+            // what is pending stays so: the sign-in would overwrite an idle timeout
+            self.create_with(Fields::new(), None).await?;
         }
         let id = self.id().ok_or_else(Error::gone)?;
         let change = Change { sign_in: Some(new.clone()), touch: true, ..Change::default() };

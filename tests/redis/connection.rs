@@ -24,7 +24,6 @@ async fn what_can_never_work_is_a_configuration_error_that_names_it() {
         ("".to_owned(), "is not a URL"),
         ("127.0.0.1:6379".to_owned(), "is not a URL"),
         ("http://127.0.0.1:6379".to_owned(), "scheme `http`"),
-        ("rediss://127.0.0.1:6379".to_owned(), "scheme `rediss`"),
         (format!("{local}/0?prefix=app"), "`prefix`"),
         (format!("{local}/0?protocol=resp3&Protocol=resp3"), "`Protocol`"),
         (format!("{local}/first"), "redis url"),
