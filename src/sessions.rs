@@ -9,7 +9,7 @@ use crate::device::{Device, Page};
 use crate::error::{Error, Result, StoreError};
 use crate::events::{Event, Events, Why};
 use crate::policy::OnReplay;
-use crate::store::{Answer, AnyStore, Applied, Lookup, NewSession, Store, Target};
+use crate::store::{Answer, AnyStore, Applied, Loaded, Lookup, NewSession, Store, Target};
 use crate::token::{Presented, SessionId, TokenFormat};
 use crate::user::UserId;
 
@@ -93,7 +93,7 @@ impl Sessions {
     }
 
     pub(crate) async fn load(&self, presented: &Presented) -> Result<Lookup> {
-        let lookup = self.within(self.0.store.load(presented, self.terms())).await.map_err(StoreError::of_read)?;
+        let lookup = self.look_up(presented).await?;
         if let Lookup::Replayed(loaded) = &lookup {
             self.tell(Event::Replayed { session: presented.id, user: loaded.record.user_id.clone() });
             if self.config().on_replay == OnReplay::Revoke {
@@ -101,6 +101,20 @@ impl Sessions {
             }
         }
         Ok(lookup)
+    }
+
+    /// The same for a request that was let in before. The grace of a held secret was judged then: that it has ended
+    /// meanwhile is no theft.
+    pub(crate) async fn load_again(&self, presented: &Presented) -> Result<Option<Loaded>> {
+        Ok(match self.look_up(presented).await? {
+            Lookup::Live(loaded) | Lookup::Replayed(loaded) => Some(loaded),
+            Lookup::Gone | Lookup::Evicted => None,
+        })
+    }
+
+    async fn look_up(&self, presented: &Presented) -> Result<Lookup> {
+        let lookup = self.within(self.0.store.load(presented, self.terms())).await;
+        Ok(lookup.map_err(StoreError::of_read)?)
     }
 
     pub(crate) async fn apply(&self, presented: &Presented, change: &Change) -> Result<Applied> {

@@ -11,4 +11,5 @@ mod web {
     mod lazy;
     mod signing_out;
     mod statuses;
+    mod values;
 }

@@ -15,6 +15,7 @@ let deadline = null; // when the time will be up, on this page's clock; null wit
 let configured = 0; // the session's time to live, in seconds
 let shown = null; // the last answer, without the time left
 let busy = false; // something that a person did is under way
+let done = Promise.resolve(); // what a person did until now: no click is lost, each waits for the one before
 let failing = false; // the store, or the demo, did not answer last time
 let nextLook = null;
 
@@ -172,7 +173,7 @@ function enhance() {
 // --- what a person does -------------------------------------------------------------------------
 
 async function act(form) {
-  if (busy) return;
+  if (!form.isConnected) return; // the ticket that it was on is gone
   busy = true;
   form.setAttribute("aria-busy", "true");
   await orSayWhyNot(async () => {
@@ -197,7 +198,7 @@ async function act(form) {
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-action]")) return;
   event.preventDefault();
-  act(event.target);
+  done = done.then(() => act(event.target));
 });
 
 document.addEventListener("click", (event) => {

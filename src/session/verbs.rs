@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::events::Why;
 use crate::field::Field;
 use crate::record::Fields;
-use crate::store::{Lookup, NewSession, Target};
+use crate::store::{NewSession, Target};
 use crate::token::{SessionId, Token};
 
 impl Session {
@@ -179,10 +179,8 @@ impl Session {
         getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
         tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
         let presented = self.state().presented.ok_or_else(Error::gone)?;
-        match self.sessions().load(&presented).await? {
-            Lookup::Live(loaded) => self.state().loaded = Some(loaded),
-            _ => return Err(Error::gone()),
-        }
+        let loaded = self.sessions().load_again(&presented).await?.ok_or_else(Error::gone)?;
+        self.state().loaded = Some(loaded);
         Ok(())
     }
 

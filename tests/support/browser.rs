@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use tower::ServiceExt;
 
 /// Talks to a router as over the wire. Clones share their cookies, as tabs do.
@@ -13,6 +13,8 @@ use tower::ServiceExt;
 pub struct Browser {
     app: Router,
     jar: Arc<Mutex<BTreeMap<String, String>>>,
+    /// What it says besides its cookies.
+    says: Vec<(HeaderName, String)>,
 }
 
 /// A response with its whole body.
@@ -21,11 +23,13 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
+    /// What the layer left for layers further out.
+    pub error: Option<cloakroom::Error>,
 }
 
 impl Browser {
     pub fn new(app: Router) -> Browser {
-        Browser { app, jar: Arc::default() }
+        Browser { app, jar: Arc::default(), says: Vec::new() }
     }
 
     /// Another visitor of the same application.
@@ -35,7 +39,14 @@ impl Browser {
 
     /// The same cookies at another application: this one after it has been changed.
     pub fn at(&self, app: Router) -> Browser {
-        Browser { app, jar: self.jar.clone() }
+        Browser { app, jar: self.jar.clone(), says: self.says.clone() }
+    }
+
+    /// The same cookies, sent with one more header.
+    pub fn saying(&self, name: HeaderName, value: &str) -> Browser {
+        let mut browser = self.clone();
+        browser.says.push((name, value.to_owned()));
+        browser
     }
 
     /// Asks with the cookies that it has, keeps those it gets. Sent when first polled.
@@ -55,6 +66,9 @@ impl Browser {
     /// Asks with this Cookie header and nothing else, and keeps nothing.
     pub async fn send(&self, path: &str, cookie: Option<&str>) -> Answer {
         let mut request = Request::get(path);
+        for (name, value) in &self.says {
+            request = request.header(name, value);
+        }
         if let Some(cookie) = cookie {
             request = request.header(header::COOKIE, cookie);
         }
@@ -65,7 +79,8 @@ impl Browser {
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Answer { status: parts.status, headers: parts.headers, body, error: parts.extensions.get().cloned() }
     }
 
     /// The token that it carries under the default name.

@@ -17,6 +17,9 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const PASSING: [&str; 4] =
     ["no such element", "stale element reference", "element not interactable", "element click intercepted"];
 
+/// How ChromeDriver says in its own words that the page was being replaced; it has no code for it.
+const NAVIGATING: [&str; 3] = ["aborted by navigation", "does not belong to the document", "execution context"];
+
 pub struct Browser {
     driver: WebDriver,
 }
@@ -136,6 +139,7 @@ fn passing<T>(answer: Result<T, Refused>) -> Option<T> {
     match answer {
         Ok(value) => Some(value),
         Err(refused) if PASSING.contains(&refused.code.as_str()) => None,
+        Err(refused) if NAVIGATING.iter().any(|words| refused.message.contains(words)) => None,
         Err(refused) => panic!("{}: {}", refused.code, refused.message),
     }
 }

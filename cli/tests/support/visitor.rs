@@ -14,9 +14,11 @@ pub struct Visitor {
     token: Option<String>,
 }
 
-/// A client that takes every status for an answer and follows nothing.
+/// A client that takes every status for an answer and follows nothing. Each request has a connection of its own: one
+/// that was kept may have been closed by the other side just when it is used again.
 pub fn agent() -> Agent {
-    let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
+    let config =
+        Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None).max_idle_connections(0);
     config.timeout_global(Some(Duration::from_secs(60))).build().into()
 }
 

@@ -154,10 +154,13 @@ local function in_parts(command, items)
   -- Lua unpacks at most 8000 at once
   for i = 1, #items, 1000 do redis.call(command, key, unpack(items, i, math.min(i + 999, #items))) end
 end
+local idle = whole_number(record.session_ttl, 9)
+if not idle or idle == 0 then idle = configured_idle end
 local ends = now + remaining
+-- TIME and PTTL may be a millisecond apart: an expiry of ours must not creep
+local ours = math.min((from_iso(record.last_accessed_at) or created_at) + idle * 1000, expires_at * 1000)
+if math.abs(ours - ends) <= 2 then ends = ours end
 if touch or new_idle then
-  local idle = whole_number(record.session_ttl, 9)
-  if not idle or idle == 0 then idle = configured_idle end
   -- the absolute lifetime: the configured one, or more where a sign-in granted more
   local since = not plain and whole_number(record.auth_time, 11) or created_at / 1000
   idle = math.min(new_idle or idle, math.max(absolute, math.floor(expires_at - since)))

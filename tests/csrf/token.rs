@@ -1,0 +1,215 @@
+//! The token for forms: what only a page of this session can know.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Query};
+use axum::http::{HeaderMap, HeaderName};
+use axum::routing::get;
+use cloakroom::{CSRF_HEADER, Config, Error, Field, Session, Sessions, TokenFormat};
+
+use crate::support::{Answer, Browser, Place, on_each_store};
+
+const NAME: Field<String> = Field::new("name");
+
+/// `/form` is a page with a form; `/post?token=` is where it goes, as far as these tests care.
+fn app(sessions: &Sessions) -> Router {
+    let post = async |session: Session, Query(form): Query<Vec<(String, String)>>| {
+        let shown = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.as_str());
+        session.check_csrf(shown.unwrap_or_default())?;
+        Ok::<_, Error>("accepted")
+    };
+    let by_script = async |session: Session, headers: HeaderMap| {
+        session.check_csrf_header(&headers)?;
+        Ok::<_, Error>("accepted")
+    };
+    let write_and_show = async |session: Session| {
+        session.set(NAME, "andrew")?;
+        Ok::<_, Error>(session.csrf_token())
+    };
+    let count_and_show = async |session: Session| {
+        let ahead = {
+            session.set(NAME, "andrew")?;
+            session.csrf_token()
+        };
+        session.increment(Field::new("n"), 1).await?;
+        assert_eq!(session.csrf_token(), ahead, "the session that was made is the one that was promised");
+        Ok::<_, Error>(ahead)
+    };
+    let changed_its_mind = async |session: Session| {
+        session.set(NAME, "andrew")?;
+        session.csrf_token();
+        session.remove(NAME)?;
+        Ok::<_, Error>(session.csrf_token())
+    };
+    Router::new()
+        .route("/write", get(async |session: Session| session.set(NAME, "andrew")))
+        .route("/form", get(async |session: Session| session.csrf_token()))
+        .route("/post", get(post))
+        .route("/by_script", get(by_script))
+        .route("/write_and_show", get(write_and_show))
+        .route("/count_and_show", get(count_and_show))
+        .route("/changed_its_mind", get(changed_its_mind))
+        .route("/rotate", get(async |session: Session| session.rotate().await))
+        .route("/elevate", get(async |session: Session| session.elevate().await))
+        .route("/sign_in/{user}", get(async |session: Session, user: Path<String>| session.sign_in(user.0).await))
+        .route("/sign_out", get(async |session: Session| session.sign_out().await))
+        .layer(sessions.layer())
+}
+
+async fn post(browser: &Browser, token: &str) -> Answer {
+    browser.get(&format!("/post?token={token}")).await
+}
+
+async fn accepts(browser: &Browser, token: &str) -> bool {
+    let answer = post(browser, token).await;
+    if answer.status == 200 {
+        return true;
+    }
+    assert_eq!(answer.status, 403);
+    assert!(answer.error.unwrap().is_cross_site());
+    false
+}
+
+#[tokio::test]
+async fn a_form_with_the_sessions_token_is_accepted_and_any_other_refused() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        browser.visit("/write").await;
+        let token = browser.visit("/form").await.body;
+        assert_eq!(browser.visit("/form").await.body, token, "the same in every tab");
+        assert!(token.len() == 43 && accepts(&browser, &token).await);
+
+        let other = browser.stranger();
+        other.visit("/write").await;
+        let others = other.visit("/form").await.body;
+        let secret = browser.token().unwrap();
+        for wrong in [
+            "",
+            &token[..42],
+            &token[1..],
+            &format!("{token}x"),
+            &format!("%20{token}"),
+            &token.to_lowercase(),
+            others.as_str(),
+            secret.split('.').next().unwrap(),
+            secret.split('.').nth(1).unwrap(),
+            &"A".repeat(10_000),
+        ] {
+            assert!(!accepts(&browser, wrong).await, "{wrong}");
+        }
+        assert_eq!(browser.get("/post").await.status, 403, "missing");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_script_sends_it_in_a_header() {
+    let place = Place::memory();
+    let browser = Browser::new(app(&place.sessions()));
+    browser.visit("/write").await;
+    let token = browser.visit("/form").await.body;
+    assert_eq!(CSRF_HEADER, HeaderName::from_static("x-csrf-token"));
+    assert_eq!(browser.saying(CSRF_HEADER, &token).visit("/by_script").await.body, "accepted");
+    for wrong in ["", &token[..42], "\u{e4}"] {
+        assert_eq!(browser.saying(CSRF_HEADER, wrong).get("/by_script").await.status, 403);
+    }
+    assert_eq!(browser.get("/by_script").await.status, 403);
+}
+
+#[tokio::test]
+async fn the_token_tells_nothing_of_the_secret_or_its_hash() {
+    let place = Place::redis().await;
+    let browser = Browser::new(app(&place.sessions()));
+    browser.visit("/write").await;
+    let token = browser.visit("/form").await.body;
+    let cookie = browser.token().unwrap();
+    let key = format!("session:{}", cookie.split('.').next().unwrap());
+    let stored: Vec<String> = redis::cmd("HGETALL").arg(&key).query(&mut place.server().client()).unwrap();
+    assert!(!stored.contains(&token) && !cookie.contains(&token), "it is derived, and stored nowhere");
+}
+
+#[tokio::test]
+async fn a_token_from_before_the_sign_in_or_the_elevation_is_refused_after_it() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        browser.visit("/write").await;
+        for path in ["/sign_in/anna", "/elevate", "/sign_in/anna", "/sign_in/bert"] {
+            let before = browser.visit("/form").await.body;
+            assert!(accepts(&browser, &before).await);
+            browser.visit(path).await;
+            assert!(!accepts(&browser, &before).await, "{path}");
+            let after = browser.visit("/form").await.body;
+            assert!(after != before && accepts(&browser, &after).await);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_rotation_the_token_of_the_held_secret_is_good_within_the_grace() {
+    let place = Place::memory();
+    let browser = Browser::new(app(&place.sessions()));
+    browser.visit("/write").await;
+    let before = browser.visit("/form").await.body;
+    let held = browser.stranger();
+    held.carry("__Host-sid", &browser.token().unwrap());
+    browser.visit("/rotate").await;
+    let after = browser.visit("/form").await.body;
+    assert_ne!(before, after);
+    for browser in [&browser, &held] {
+        assert!(accepts(browser, &before).await && accepts(browser, &after).await);
+        assert_eq!(browser.visit("/form").await.body, after, "a page gets the one that lasts");
+    }
+    place.clock.advance(Duration::from_secs(9));
+    assert!(accepts(&browser, &before).await);
+    place.clock.advance(Duration::from_secs(2));
+    assert!(!accepts(&browser, &before).await && accepts(&browser, &after).await);
+}
+
+#[tokio::test]
+async fn a_visitor_without_a_session_gets_no_token_and_no_session_for_it_and_passes() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        for path in ["/form", "/changed_its_mind"] {
+            let answer = browser.visit(path).await;
+            assert_eq!((answer.body.as_str(), answer.set_cookie()), ("", None), "{path}");
+        }
+        assert!(accepts(&browser, "").await && accepts(&browser, "anything").await);
+        assert_eq!(browser.token(), None);
+        assert!(place.store.asked().is_empty());
+
+        browser.visit("/write").await;
+        let token = browser.visit("/form").await.body;
+        browser.visit("/sign_out").await;
+        assert!(accepts(&browser, &token).await, "again a visitor without a session");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_minted_ahead_in_the_request_that_makes_the_session_is_good_in_the_next() {
+    on_each_store(async |place| {
+        for path in ["/write_and_show", "/count_and_show"] {
+            let browser = Browser::new(app(&place.sessions()));
+            let token = browser.visit(path).await.body;
+            assert_eq!(token.len(), 43);
+            assert_eq!(browser.visit("/form").await.body, token);
+            assert!(accepts(&browser, &token).await && !accepts(&browser, "").await, "{path}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_plain_tokens_there_is_no_form_token_and_a_check_is_a_configuration_error() {
+    let place = Place::memory();
+    let browser = Browser::new(app(&place.sessions_with(Config::builder().token_format(TokenFormat::Plain))));
+    assert_eq!(browser.visit("/write_and_show").await.body, "");
+    assert_eq!(browser.visit("/form").await.body, "");
+    for path in ["/post?token=x", "/by_script"] {
+        let answer = browser.get(path).await;
+        assert_eq!(answer.status, 500);
+        assert!(answer.error.unwrap().is_config());
+    }
+}

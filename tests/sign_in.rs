@@ -1,0 +1,15 @@
+//! Who is signed in where, as browsers see it: through the real layer and router, in memory and on Redis.
+
+mod support;
+
+mod sign_in {
+    mod app;
+    mod binding;
+    mod options;
+    mod switching;
+    mod interrupted;
+    mod users;
+    mod limit;
+    mod rotation;
+    mod told;
+}

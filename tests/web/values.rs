@@ -1,0 +1,221 @@
+//! Values that many requests want at once: read once and gone, or changed without losing anybody's change.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use cloakroom::store::{Applied, Lookup, Memory, NewSession, Store, Target};
+use cloakroom::{
+    Change, Config, Device, Error, Field, Page, Presented, Refusal, Session, Sessions, StoreError, Terms, UserId,
+};
+
+use crate::support::{Browser, Fault, Place, on_each_store};
+
+const FLASH: Field<String> = Field::new("flash");
+const CART: Field<Vec<u32>> = Field::new("cart");
+
+fn app(sessions: &Sessions) -> Router {
+    let add = async |session: Session, Path(item): Path<u32>| {
+        session
+            .update(CART, |cart| {
+                cart.push(item);
+                cart.len()
+            })
+            .await
+            .map(|len| len.to_string())
+    };
+    let set_and_add = async |session: Session, Path(item): Path<u32>| {
+        session.set(CART, &vec![100])?;
+        session.update(CART, |cart| cart.push(item)).await?;
+        Ok::<_, Error>(format!("{:?}", session.get(CART)?))
+    };
+    let set_and_take = async |session: Session| {
+        session.set(FLASH, "pending")?;
+        session.take(FLASH).await.map(Option::unwrap_or_default)
+    };
+    let add_and_fail = async |session: Session| {
+        session.update(CART, |cart| cart.push(7)).await?;
+        Ok::<_, Error>(axum::http::StatusCode::INTERNAL_SERVER_ERROR)
+    };
+    Router::new()
+        .route("/say/{what}", get(async |session: Session, what: Path<String>| session.set(FLASH, what.as_str())))
+        .route("/flash", get(async |session: Session| session.get(FLASH).map(Option::unwrap_or_default)))
+        .route("/take", get(async |session: Session| session.take(FLASH).await.map(Option::unwrap_or_default)))
+        .route("/misread", get(async |session: Session| session.take(Field::<u32>::named("flash")).await.map(drop)))
+        .route("/set_and_take", get(set_and_take))
+        .route("/add/{item}", get(add))
+        .route("/set_and_add/{item}", get(set_and_add))
+        .route("/add_and_fail", get(add_and_fail))
+        .route(
+            "/cart",
+            get(async |session: Session| session.get(CART).map(|cart| format!("{:?}", cart.unwrap_or_default()))),
+        )
+        .layer(sessions.layer())
+}
+
+async fn at_once(browser: &Browser, paths: impl IntoIterator<Item = String>) -> Vec<crate::support::Answer> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for path in paths {
+        let browser = browser.clone();
+        tasks.spawn(async move { browser.get(&path).await });
+    }
+    tasks.join_all().await
+}
+
+#[tokio::test]
+async fn a_flash_value_is_read_once_however_many_requests_want_it() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        for round in 0..5 {
+            browser.visit(&format!("/say/hello{round}")).await;
+            let answers = at_once(&browser, (0..8).map(|_| "/take".to_owned())).await;
+            assert!(answers.iter().all(|answer| answer.status == 200));
+            let read: Vec<_> =
+                answers.iter().map(|answer| answer.body.as_str()).filter(|body| !body.is_empty()).collect();
+            assert_eq!(read, [format!("hello{round}")]);
+            assert_eq!(browser.visit("/flash").await.body, "");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn taking_where_there_is_nothing_asks_nothing_and_makes_no_session() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        assert_eq!(browser.visit("/take").await.body, "");
+        assert_eq!(browser.visit("/set_and_take").await.body, "pending", "what is only pending is taken out again");
+        assert_eq!(browser.token(), None);
+        assert!(place.store.asked().is_empty());
+
+        browser.visit("/add/1").await;
+        place.store.asked();
+        assert_eq!(browser.visit("/take").await.body, "");
+        assert_eq!(place.store.asked(), ["load"]);
+        assert_eq!(browser.visit("/set_and_take").await.body, "pending");
+        assert_eq!(browser.visit("/flash").await.body, "");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_such_type_stays_where_it_is() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        browser.visit("/say/hello").await;
+        let answer = browser.get("/misread").await;
+        assert_eq!(answer.status, 500);
+        assert!(answer.error.unwrap().to_string().contains("`flash`"));
+        assert_eq!(browser.visit("/take").await.body, "hello");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_whose_taking_failed_is_still_there() {
+    let place = Place::memory();
+    let browser = Browser::new(app(&place.sessions()));
+    browser.visit("/say/hello").await;
+    place.store.fault("apply", Fault::Away);
+    assert_eq!(browser.get("/take").await.status, 503);
+    place.store.heal();
+    assert_eq!(browser.visit("/take").await.body, "hello");
+}
+
+#[tokio::test]
+async fn updates_from_many_requests_lose_nothing() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        browser.visit("/add/0").await;
+        let mut accepted = vec![0];
+        let mut waiting: Vec<u32> = (1..=24).collect();
+        // who is told that others came first too often asks again
+        while !waiting.is_empty() {
+            let answers = at_once(&browser, waiting.iter().map(|item| format!("/add/{item}"))).await;
+            let mut again = Vec::new();
+            for (item, answer) in waiting.into_iter().zip(answers) {
+                match answer.status.as_u16() {
+                    200 => accepted.push(item),
+                    409 => again.push(item),
+                    other => panic!("{other}"),
+                }
+            }
+            waiting = again;
+        }
+        let mut stored: Vec<u32> = browser.visit("/cart").await.body[1..]
+            .trim_end_matches(']')
+            .split(", ")
+            .map(|item| item.parse().unwrap())
+            .collect();
+        stored.sort();
+        accepted.sort();
+        assert_eq!(stored.len(), 25, "none lost, none twice");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_begins_with_what_is_pending_and_supersedes_it() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        for browser in [browser.stranger(), browser] {
+            browser.visit("/add/1").await;
+            place.store.asked();
+            assert_eq!(browser.visit("/set_and_add/2").await.body, "Some([100, 2])");
+            assert_eq!(place.store.asked(), ["load", "apply"], "nothing was left for the commit");
+            assert_eq!(browser.visit("/cart").await.body, "[100, 2]");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_stands_whatever_the_response() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        assert_eq!(browser.get("/add_and_fail").await.status, 500);
+        assert_eq!(browser.visit("/cart").await.body, "[7]");
+    })
+    .await;
+}
+
+/// Where somebody else always comes first.
+struct AlwaysLate(Memory);
+
+impl Store for AlwaysLate {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+        self.0.create(new, terms).await
+    }
+
+    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+        self.0.load(presented, terms).await
+    }
+
+    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+        match change.delta.expect.is_empty() {
+            true => self.0.apply(presented, change, terms).await,
+            false => Ok(Applied::Refused(Refusal::Conflict)),
+        }
+    }
+
+    async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
+        self.0.revoke(target).await
+    }
+
+    async fn list(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
+        self.0.list(user, page, terms).await
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_always_comes_second_gives_up_and_says_so() {
+    let browser = Browser::new(app(&Sessions::new(AlwaysLate(Memory::new()), Config::default())));
+    browser.visit("/say/hello").await;
+    for (path, name) in [("/add/1", "`cart`"), ("/take", "`flash`")] {
+        let answer = browser.get(path).await;
+        assert_eq!(answer.status, 409);
+        let error = answer.error.unwrap();
+        assert!(error.is_conflict() && error.to_string().contains(name), "{error}");
+    }
+    assert_eq!(browser.visit("/cart").await.body, "[]");
+    assert_eq!(browser.visit("/flash").await.body, "hello");
+}
