@@ -143,10 +143,11 @@ impl Config {
             return Err(Error::config("sign_in_page", "must be a path on this site: it begins with one /"));
         }
         for origin in &self.trusted_origins {
-            let uri: Option<http::Uri> = origin.parse().ok();
-            let canonical = uri.and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)));
-            if canonical.as_ref() != Some(origin) || origin.to_ascii_lowercase() != *origin {
-                let why = format!("`{origin}` must be like https://app.example.org, in lower case and without a path");
+            if !is_origin(origin) {
+                let why = format!(
+                    "`{origin}` must be as browsers send it, like https://app.example.org: in lower case, without a \
+                     default port, without a path, a user or anything else"
+                );
                 return Err(Error::config("trust_origin", why));
             }
         }
@@ -365,6 +366,19 @@ impl ConfigBuilder {
         self.config.check_sign_in()?;
         Ok(self.config)
     }
+}
+
+/// Whether a browser could send this as an `Origin`: anything else would never match.
+fn is_origin(text: &str) -> bool {
+    let Some(uri) = text.parse::<http::Uri>().ok() else {
+        return false;
+    };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return false;
+    };
+    let is_default_port = matches!((scheme, authority.port_u16()), ("https", Some(443)) | ("http", Some(80)));
+    let is_bare = !is_default_port && !authority.as_str().contains('@');
+    is_bare && format!("{scheme}://{authority}") == text && text.to_ascii_lowercase() == text
 }
 
 /// Refuses a lifetime that is no whole number of seconds from 1 to nine digits.

@@ -65,8 +65,10 @@ pub enum Event {
         /// Who.
         user: UserId,
     },
-    /// A request from another site was refused.
+    /// A request from another site was refused, or a form without the session's token.
     CrossSiteRefused {
+        /// Whose token was missing; `None` where the request was refused before its session was looked at.
+        session: Option<SessionId>,
         /// Why.
         why: &'static str,
     },

@@ -62,7 +62,7 @@ impl Visit {
     /// [`is_cross_site`](Error::is_cross_site): the request is to be answered with it, 403, and goes no further.
     pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Visit> {
         if let Err(why) = csrf::judge(method, uri, headers, sessions.config()) {
-            sessions.tell(Event::CrossSiteRefused { why });
+            sessions.tell(Event::CrossSiteRefused { session: None, why });
             return Err(Error::cross_site(why));
         }
         let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);

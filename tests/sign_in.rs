@@ -12,4 +12,9 @@ mod sign_in {
     mod limit;
     mod rotation;
     mod told;
+    mod events;
+    mod costs;
+    mod devices;
+    mod freshness;
+    mod configuration;
 }

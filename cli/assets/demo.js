@@ -1,13 +1,14 @@
 "use strict";
 
-// The server renders everything; this file keeps the page up to date. It asks for JSON, and when that says
-// that something else than the time left has changed, it takes the new parts from the page as the server
-// renders it now. All its looks are peeks: they do not extend the session.
+// The server renders everything; this file keeps the page up to date. It asks for JSON, which says whether the
+// session lives and how long, and takes what has changed from the page as the server renders it now. All its
+// looks are peeks: they do not extend the session.
 
 const LOOK_EVERY = 5000;
 const LOOK_SOON = 1500; // while nothing answers
 const LOOK_AT_ONCE = 250; // while the time is up, and the server has not said so yet
 const LATE_SECONDS = 10;
+const PANELS = ["devices", "timeline", "store", "browser", "forged"];
 const STORE_IS_DOWN = "The session store does not answer. Nobody was logged out; this page keeps asking.";
 const DEMO_IS_DOWN = "The demo does not answer. This page keeps asking.";
 
@@ -18,6 +19,8 @@ let busy = false; // something that a person did is under way
 let done = Promise.resolve(); // what a person did until now: no click is lost, each waits for the one before
 let failing = false; // the store, or the demo, did not answer last time
 let nextLook = null;
+let newest = 0; // the last page that was asked for
+const rendered = new Map(); // each panel as the server rendered it last
 
 const byId = (id) => document.getElementById(id);
 const state = () => byId("ticket").dataset.state;
@@ -89,14 +92,16 @@ function lookIn(milliseconds) {
 
 async function look() {
   const before = nextLook;
-  await orSayWhyNot(async () => {
-    const { status, answer } = await ask("/session?peek=1");
-    // what a person did meanwhile has the newer answer
-    if (busy || nextLook !== before) return;
-    if (status !== 200) fail(STORE_IS_DOWN);
-    else await show(answer);
-  });
+  // what a person did meanwhile has the newer answer
+  await orSayWhyNot(() => showNow(() => !busy && nextLook === before));
   if (!busy && nextLook === before) lookIn(failing ? LOOK_SOON : isOver() ? LOOK_AT_ONCE : LOOK_EVERY);
+}
+
+async function showNow(isWanted = () => true, ended = undefined) {
+  const { status, answer } = await ask("/session?peek=1");
+  if (!isWanted()) return;
+  if (status !== 200) fail(STORE_IS_DOWN);
+  else await show(answer, ended);
 }
 
 async function orSayWhyNot(steps) {
@@ -117,28 +122,41 @@ async function show(answer, ended) {
   const { ttl, page_views, ...rest } = answer;
   const now = JSON.stringify(rest);
   const hasEnded = state() === "live" && !answer.authenticated;
-  const hasExpired = hasEnded && !ended && secondsLeft() < 1.5;
-  if (failing) say("It answers again.");
+  const hasExpired = hasEnded && !ended && !answer.reason && secondsLeft() < 1.5;
+  const wasFailing = failing;
+  failing = false;
+  if (wasFailing) say("It answers again.");
   if (answer.authenticated && state() === "live") {
     configured = answer.configured_ttl;
     compareTimeLeft(ttl);
   }
   setText(byId("page-views"), String(page_views ?? byId("page-views")?.textContent));
-  if (failing || now !== shown) await takeOver(hasExpired ? "/?peek=1&error=expired" : "/?peek=1");
-  if (hasEnded) say(ended ?? (hasExpired ? "The session expired." : "The session has ended."));
-  [shown, failing] = [now, false];
+  if (wasFailing || now !== shown || answer.authenticated) {
+    const page = await takeOver(hasExpired ? "/?peek=1&error=expired" : "/?peek=1", answer.authenticated);
+    if (!page) return;
+    if (answer.reason) ended = page.getElementById("notice").textContent.trim();
+  }
+  if (hasEnded) say(ended ?? (hasExpired ? "The session expired." : "The session has ended."), answer.reason && "bad");
+  shown = now;
 }
 
 // --- the page as the server renders it now ------------------------------------------------------
 
-async function takeOver(path) {
+// Returns the page, or nothing where it is not taken over: a newer one was asked for, or what was answered before
+// does not hold any more. The next look has the words for that.
+async function takeOver(path, isLive) {
+  const mine = ++newest;
   const response = await fetch(path, { headers: { Accept: "text/html" }, cache: "no-store" });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (mine !== newest) return undefined;
+  if (response.status === 503) return fail(STORE_IS_DOWN);
+  if (isLive !== (page.getElementById("ticket").dataset.state === "live")) return undefined;
   const [ours, theirs] = [byId("ticket"), page.getElementById("ticket")];
-  for (const id of ["store", "browser"]) byId(id).replaceWith(page.getElementById(id));
+  for (const id of PANELS) takeOverPanel(byId(id), page.getElementById(id));
   if (ours.dataset.state === theirs.dataset.state && ours.dataset.session === theirs.dataset.session) {
     // the same ticket: what somebody is typing on it stays
     for (const id of ["ticket-title", "page-views"]) setText(byId(id), page.getElementById(id)?.textContent);
+    takeOverToken(page);
   } else {
     const hadFocus = ours.contains(document.activeElement);
     ours.replaceWith(theirs);
@@ -146,6 +164,26 @@ async function takeOver(path) {
     start();
   }
   enhance();
+  return page;
+}
+
+// Only where the server renders it differently: what somebody reads or selects stays.
+function takeOverPanel(ours, theirs) {
+  const html = withoutTimeLeft(theirs);
+  if (rendered.get(ours.id) === html) return;
+  rendered.set(ours.id, html);
+  const focused = ours.contains(document.activeElement) ? document.activeElement : null;
+  ours.replaceWith(theirs);
+  if (focused) (document.getElementById(focused.id) ?? theirs.querySelector("h2"))?.focus({ preventScroll: true });
+}
+
+const withoutTimeLeft = (panel) => panel.outerHTML.replace(/(id="store-ttl">)\d+/, "$1");
+
+// The ticket's forms carry the token of the secret that is now.
+function takeOverToken(page) {
+  const tokens = "input[name=csrf]:not([data-forged])";
+  const now = page.querySelector(tokens)?.value;
+  if (now) for (const input of document.querySelectorAll(tokens)) input.value = now;
 }
 
 // A ticket that is new on this page.
@@ -167,6 +205,9 @@ function enhance() {
     byId("script-sees"),
     found ? "A script could read it: it is not HttpOnly." : "A script on this page just looked for it and found nothing.",
   );
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    setText(time, new Date(time.dateTime).toLocaleTimeString());
+  }
   drawTimeLeft();
 }
 
@@ -178,21 +219,32 @@ async function act(form) {
   form.setAttribute("aria-busy", "true");
   await orSayWhyNot(async () => {
     const { status, answer } = await ask(form.getAttribute("action"), form);
-    if (status === 200) {
-      say("");
+    if (status === 200 && "revoked" in answer) {
+      const ended = answer.revoked === 1 ? "1 session was ended." : `${answer.revoked} sessions were ended.`;
+      say(ended);
+      await showNow(undefined, ended);
+    } else if (status === 200) {
+      say(form.dataset.done ?? "");
       await show(answer, "You are logged out.");
     } else if (status === 401) {
-      await show({ authenticated: false, session: null });
+      await showNow();
     } else if (status === 503) {
       fail(STORE_IS_DOWN);
     } else {
-      say(answer.error, "bad");
-      form.querySelector("input")?.focus();
+      await refuse(form, status, answer.error);
     }
   });
   form.removeAttribute("aria-busy");
   busy = false;
   lookIn(failing ? LOOK_SOON : LOOK_EVERY);
+}
+
+async function refuse(form, status, error) {
+  const verdict = byId(form.dataset.verdict ?? "");
+  if (verdict) setText(verdict, `${status}: ${error}. Nothing was counted.`);
+  else say(status === 403 ? `403: ${error}.` : error, "bad");
+  if (status === 400) form.querySelector("input:not([type=hidden])")?.focus();
+  else await showNow();
 }
 
 document.addEventListener("submit", (event) => {
@@ -214,6 +266,7 @@ document.addEventListener("visibilitychange", () => {
 
 if (location.search) history.replaceState(null, "", "/");
 failing = state() === "closed";
+for (const id of PANELS) rendered.set(id, withoutTimeLeft(byId(id)));
 start();
 enhance();
 setInterval(tick, 250);

@@ -2,9 +2,15 @@
 
 mod answer;
 mod assets;
+mod devices;
+mod flags;
 mod form;
 mod page;
+mod posted;
 mod routes;
+mod stranger;
+mod timeline;
+mod times;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -12,38 +18,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use clap::Args;
+use cloakroom::Sessions;
 use cloakroom::store::Memory;
-use cloakroom::{Config, Sessions};
 use tokio::net::TcpListener;
 
+pub(crate) use self::flags::Flags;
+use crate::demo::flags::Limits;
+use crate::demo::timeline::Timeline;
 use crate::failure::Failure;
-use crate::store_flags::{Place, StoreFlags};
+use crate::store_flags::Place;
 
 /// How long requests under way may take once the program was asked to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
-
-#[derive(Args)]
-pub(crate) struct Flags {
-    /// The address to listen on: plain http, so keep it on this machine
-    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
-    host: String,
-
-    /// The port to listen on; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
-    port: u16,
-
-    #[command(flatten)]
-    store: StoreFlags,
-}
 
 /// What the handlers know about the demo they are in.
 pub(crate) struct Demo {
     place: Place,
     prefix: String,
     plain_tokens: bool,
-    /// The longest TTL that a session may have, in seconds: the absolute lifetime.
-    longest_ttl: u64,
+    limits: Limits,
+    timeline: Arc<Timeline>,
     /// Where it listens.
     address: SocketAddr,
 }
@@ -59,8 +53,10 @@ impl Demo {
 /// # Errors
 /// When the store is not available, the configuration is refused, or the address cannot be listened on.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let config = Config::builder().plain_http_for_development().token_format(flags.store.token_format()).build()?;
-    let longest_ttl = config.terms().absolute_lifetime.as_secs();
+    let (limits, config) = flags.limits()?;
+    let timeline = Arc::new(Timeline::default());
+    let events = Arc::clone(&timeline);
+    let config = config.on_event(move |event| events.record(event)).build()?;
     let place = flags.store.place()?;
     let sessions = match &place {
         Place::Memory => Sessions::new(Memory::new(), config),
@@ -68,7 +64,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     };
     let (listener, address) = listen(&flags.host, flags.port).await?;
     let plain_tokens = flags.store.plain_tokens;
-    let demo = Demo { place, prefix: flags.store.prefix, plain_tokens, longest_ttl, address };
+    let demo = Demo { place, prefix: flags.store.prefix, plain_tokens, limits, timeline, address };
     announce(&demo);
     serve(listener, routes::router(demo, &sessions)).await
 }
@@ -91,6 +87,7 @@ fn announce(demo: &Demo) {
 async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
     let stop = Arc::new(tokio::sync::Notify::new());
     let stopping = Arc::clone(&stop);
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         told_to_stop().await;
         stopping.notify_one();

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use super::Session;
 use crate::csrf::{self, CSRF_HEADER};
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::token::{Token, TokenFormat};
 
 impl Session {
@@ -45,7 +46,12 @@ impl Session {
         let accepted = [loaded.record.secret_hash, held.map(|held| held.secret_hash)];
         match accepted.iter().flatten().any(|hash| csrf::matches(shown, hash)) {
             true => Ok(()),
-            false => Err(Error::cross_site("the form's token is missing, or is not of this session")),
+            false => {
+                let why = "the form's token is missing, or is not of this session";
+                let session = state.presented.map(|presented| presented.id);
+                self.sessions().tell(Event::CrossSiteRefused { session, why });
+                Err(Error::cross_site(why))
+            }
         }
     }
 

@@ -76,11 +76,10 @@ impl Session {
     /// # Errors
     /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's.
     pub async fn sign_out_device(&self, id: &SessionId) -> Result<bool> {
-        let turn = self.turn().await?;
+        let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         if *id == current {
-            drop(turn);
-            return self.sign_out().await.map(|()| true);
+            return Ok(self.end_current(current).await? > 0);
         }
         let ended = self.sessions().end(Target::SessionOf(user, *id), Why::SignedOut, Some(current)).await?;
         Ok(ended > 0)
@@ -105,6 +104,13 @@ impl Session {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         let ended = self.sessions().end(Target::AllOf(user), Why::SignedOut, Some(current)).await?;
+        self.start_over(ended);
+        Ok(ended)
+    }
+
+    /// Ends the session of this request; how many there were: it may just have ended.
+    pub(super) async fn end_current(&self, id: SessionId) -> Result<u64> {
+        let ended = self.sessions().end(Target::Session(id), Why::SignedOut, Some(id)).await?;
         self.start_over(ended);
         Ok(ended)
     }
@@ -163,7 +169,8 @@ impl Session {
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
         if !self.exists() {
-            self.create(Fields::new()).await?;
+            // what is pending stays so: the sign-in would overwrite an idle timeout
+            self.create_with(Fields::new(), None).await?;
         }
         let id = self.id().ok_or_else(Error::gone)?;
         let change = Change { sign_in: Some(new.clone()), touch: true, ..Change::default() };

@@ -8,10 +8,9 @@ use serde::de::DeserializeOwned;
 use super::{Candidate, Purpose, Session};
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
-use crate::events::Why;
 use crate::field::Field;
 use crate::record::Fields;
-use crate::store::{NewSession, Target};
+use crate::store::NewSession;
 use crate::token::{SessionId, Token};
 
 impl Session {
@@ -198,9 +197,7 @@ impl Session {
             self.state().pending = Delta::default();
             return answer;
         };
-        let ended = self.sessions().end(Target::Session(id), Why::SignedOut, Some(id)).await?;
-        self.start_over(ended);
-        Ok(())
+        self.end_current(id).await.map(drop)
     }
 
     /// Stores the deferred changes now, as is done when the response is ready: for streams that go on after the head,
@@ -221,12 +218,14 @@ impl Session {
         Ok(turn)
     }
 
-    /// Makes the session with these fields, which are not pending any more.
+    /// Makes the session with these fields and the idle timeout, which are not pending any more.
     pub(super) async fn create(&self, fields: Fields) -> Result<()> {
-        let (ahead, idle_timeout) = {
-            let mut state = self.state();
-            (state.minted_ahead.take(), state.pending.idle_timeout)
-        };
+        let idle_timeout = self.state().pending.idle_timeout;
+        self.create_with(fields, idle_timeout).await
+    }
+
+    pub(super) async fn create_with(&self, fields: Fields, idle_timeout: Option<Duration>) -> Result<()> {
+        let ahead = self.state().minted_ahead.take();
         let token = ahead.map_or_else(|| Token::mint(self.format()), Ok)?;
         let new = NewSession { presented: token.presented(), fields, idle_timeout };
         self.state().candidate = Some(Candidate { token, purpose: Purpose::Create(new) });

@@ -142,12 +142,12 @@ impl Held {
     /// Puts a session into its user's index as the latest, and ends those that are too many.
     fn make_room(&mut self, id: SessionId, new: &SignIn, now: SystemTime) -> Result<Vec<SessionId>, Refusal> {
         let mut ids: Vec<_> = self.sessions_of(&new.user, now).collect();
-        let before = ids.iter().position(|other| *other == id).unwrap_or(ids.len());
+        let place = ids.iter().position(|other| *other == id).unwrap_or(ids.len());
         ids.retain(|other| *other != id);
         let too_many = (ids.len() + 1).saturating_sub(new.max_sessions);
         if too_many > 0 && new.on_limit == OnLimit::RefuseNew {
-            // one that signs in again is no session more: it counts, and stays, where it is
-            return if before < new.max_sessions { Ok(Vec::new()) } else { Err(Refusal::LimitReached) };
+            // one that is there already (a lowered limit) stays in its place, if that is within the limit
+            return if place < new.max_sessions { Ok(Vec::new()) } else { Err(Refusal::LimitReached) };
         }
         let evicted: Vec<_> = ids.drain(..too_many).collect();
         for id in &evicted {

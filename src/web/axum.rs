@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum_core::body::Body;
-use axum_core::extract::FromRequestParts;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -25,7 +25,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
 }
 
 /// A session with somebody signed in. Otherwise the answer is 401; a person who asked for a page is sent to the
-/// [`sign_in_page`](crate::ConfigBuilder::sign_in_page), if there is one.
+/// [`sign_in_page`](crate::ConfigBuilder::sign_in_page), if there is one. Take `Option<SignedIn>` for a page that everybody
+/// may see.
 ///
 /// ```
 /// use cloakroom::SignedIn;
@@ -54,6 +55,16 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
+/// `None` where nobody is signed in. That the store failed is still an error.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<SignedIn>> {
+        let session = Session::load(&parts.extensions).await?;
+        Ok(session.user().map(|user| SignedIn { user, session }))
+    }
+}
+
 /// The same, where the user has proved who they are at most so many seconds ago. For what needs more trust than a session
 /// that was left open: changing a password, paying.
 ///
@@ -76,7 +87,7 @@ impl<S: Send + Sync, const SECONDS: u64> FromRequestParts<S> for RecentSignIn<SE
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let SignedIn { user, session } = SignedIn::from_request_parts(parts, state).await?;
+        let SignedIn { user, session } = <SignedIn as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         match session.require_recent_sign_in(Duration::from_secs(SECONDS)) {
             Ok(()) => Ok(RecentSignIn { user, session }),
             Err(error) => Err(to_sign_in(parts, error)),

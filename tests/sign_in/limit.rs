@@ -227,10 +227,13 @@ async fn a_refused_sign_in_is_in_no_list_and_ended_by_nobody() {
 }
 
 #[tokio::test]
-async fn signing_in_again_is_no_session_more_and_is_not_refused_although_the_limit_was_lowered() {
+async fn signing_in_again_beyond_a_lowered_limit_is_refused_to_the_latest_only_and_loses_nobody_from_the_list() {
     on_each_store(async |place| {
         let (_, refusing) = refusing(&place);
         let browsers = browsers(app(&place.sessions_with(at_most(5))), 3).await;
+        let again = browsers[2].at(refusing.clone());
+        assert_eq!(again.get("/sign_in/anna").await.status, 409, "the limit was lowered to 2, this is the third");
+        assert_eq!(again.visit("/whoami").await.body, "anna");
         let again = browsers[0].at(refusing);
         again.visit("/sign_in/anna").await;
         assert_eq!(again.visit("/whoami").await.body, "anna");

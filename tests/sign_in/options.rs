@@ -74,6 +74,35 @@ async fn a_short_absolute_lifetime_caps_the_configured_idle_timeout() {
 }
 
 #[tokio::test]
+async fn an_idle_timeout_set_beside_the_sign_in_counts_with_a_session_before_it_and_without() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let before = async |session: Session| {
+            session.set_idle_timeout(Duration::from_secs(300))?;
+            session.sign_in("anna").await
+        };
+        let after = async |session: Session| {
+            session.sign_in("anna").await?;
+            session.set_idle_timeout(Duration::from_secs(300))
+        };
+        let shown = async |session: Session| session.idle_timeout().unwrap().as_secs().to_string();
+        let app = app(&sessions).route("/before", get(before)).route("/after", get(after)).route("/shown", get(shown));
+        let browser = Browser::new(app.layer(sessions.layer()));
+        for path in ["/before", "/after"] {
+            for had_session in [true, false] {
+                let browser = browser.stranger();
+                if had_session {
+                    browser.visit("/write/cart/full").await;
+                }
+                browser.visit(path).await;
+                assert_eq!(browser.visit("/shown").await.body, "300", "{path}, {had_session}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn redis_cli_shows_the_own_lifetimes_and_an_expiry_that_fits_them() {
     let place = Place::redis().await;
     let browser = Browser::new(remembering(&place.sessions()));

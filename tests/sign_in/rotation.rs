@@ -131,18 +131,21 @@ async fn on_redis_too_with_what_the_request_changes_in_the_same_step() {
     assert!(browser.visit("/write/cart/full").await.set_cookie().is_some());
     assert_eq!(place.store.asked(), ["load", "apply"]);
     assert_ne!(browser.token(), old);
-    assert_eq!(browser.visit("/read/cart").await.body, "full");
     assert_eq!(ask_with(&browser, &old.unwrap(), "/whoami").await.body, "anna", "held");
+    assert_eq!(browser.visit("/read/cart").await.body, "full");
 }
 
 #[tokio::test]
 async fn parallel_requests_of_a_page_go_on_while_one_of_them_rotates() {
     let (_, browser) = when_due(every_minute()).await;
     let old = browser.token().unwrap();
-    let answers: Vec<_> = [(); 8].map(|()| ask_with(&browser, &old, "/count")).into_iter().collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (browser, old) = (browser.clone(), old.clone());
+        tasks.spawn(async move { ask_with(&browser, &old, "/count").await });
+    }
     let mut cookies = Vec::new();
-    for answer in answers {
-        let answer = answer.await;
+    for answer in tasks.join_all().await {
         assert_eq!(answer.status, 200);
         cookies.extend(answer.set_cookie());
     }
@@ -312,7 +315,7 @@ async fn an_old_secret_after_its_grace_is_reported_and_opens_nothing() {
     on_each_store(async |place| {
         let told = Told::default();
         let (_, browser, old) = replayed(&place, told.listen(Config::builder())).await;
-        told.forget();
+        told.forget(3);
         let answer = ask_with(&browser, &old, "/whoami").await;
         assert_eq!((answer.body.as_str(), answer.set_cookie()), ("nobody", None));
         let session = cloakroom::SessionId::parse(&id_of(&browser)).unwrap();
@@ -336,7 +339,7 @@ async fn by_policy_an_old_secret_after_its_grace_ends_the_session() {
         place.store.fault("revoke", Fault::Away);
         assert_eq!(ask_with(&browser, &old, "/whoami").await.status, 503, "not done is not said to be done");
         place.store.heal();
-        told.forget();
+        told.forget(4);
         let answer = ask_with(&browser, &old, "/whoami").await;
         assert_eq!((answer.body.as_str(), answer.set_cookie()), ("nobody", None));
         assert_eq!(browser.visit("/whoami").await.body, "nobody", "the owner has to sign in again");

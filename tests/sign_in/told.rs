@@ -20,9 +20,9 @@ impl Told {
         self.0.1.notify_all();
     }
 
-    pub(super) fn forget(&self) {
-        // the hook runs on a thread of its own, shortly after
-        std::thread::sleep(Duration::from_millis(50));
+    /// Waits until so many were told, and forgets them.
+    pub(super) fn forget(&self, count: usize) {
+        self.after(count);
         self.0.0.lock().unwrap().clear();
     }
 
@@ -41,6 +41,11 @@ impl Told {
         self.after(count).iter().map(name).collect()
     }
 
+    pub(super) fn all(&self) -> Vec<Event> {
+        self.0.0.lock().unwrap().clone()
+    }
+
+    /// Those that were told by now; the hook runs shortly after.
     pub(super) fn names(&self) -> Vec<&'static str> {
         std::thread::sleep(Duration::from_millis(50));
         self.0.0.lock().unwrap().iter().map(name).collect()

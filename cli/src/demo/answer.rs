@@ -7,11 +7,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use cloakroom::{Error, Session};
+use cloakroom::{Ended, Error, Session};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::demo::routes::USERNAME;
+use crate::demo::stranger::Refused;
 
 /// Seconds after which a client may ask a store again that did not answer.
 const RETRY_AFTER: &str = "1";
@@ -50,11 +51,14 @@ impl Wants {
     }
 
     /// The answer to a POST: what stands now, or why not.
-    pub(crate) fn answer(self, answer: Result<Standing, Problem>) -> Response {
+    pub(crate) fn answer(self, answer: Result<impl IntoResponse, Problem>) -> Response {
         match (self, answer) {
-            (Wants::Json, Ok(standing)) => standing.into_response(),
+            (Wants::Json, Ok(answer)) => answer.into_response(),
             (Wants::Json, Err(problem)) => problem.into_response(),
             (Wants::Page, Ok(_)) => Redirect::to("/").into_response(),
+            (Wants::Page, Err(problem)) if problem.code == Code::Refused => {
+                Refused { why: &problem.why }.into_response()
+            }
             (Wants::Page, Err(problem)) => Redirect::to(&format!("/?error={}", problem.code.as_str())).into_response(),
         }
     }
@@ -81,6 +85,8 @@ pub(crate) struct Standing {
     ttl: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page_views: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 impl Standing {
@@ -92,7 +98,17 @@ impl Standing {
         configured_ttl: None,
         ttl: None,
         page_views: None,
+        reason: None,
     };
+
+    /// Nobody is here any more, and this is why, if it is known.
+    pub(crate) fn after(ended: Option<Ended>) -> Standing {
+        let reason = match ended {
+            Some(Ended::SignedInElsewhere) => Some("signed in elsewhere"),
+            _ => None,
+        };
+        Standing { reason, ..Standing::ANONYMOUS }
+    }
 
     pub(crate) fn of(session: &Session) -> Standing {
         let (Some(id), Some(idle), true) = (session.id(), session.idle_timeout(), session.exists()) else {
@@ -105,6 +121,7 @@ impl Standing {
             configured_ttl: Some(idle.as_secs()),
             ttl: session.remaining().map(|left| whole_seconds(left.as_millis())),
             page_views: None,
+            reason: None,
         }
     }
 
@@ -157,7 +174,7 @@ impl Serialize for Shown {
 }
 
 /// Why something was not done.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: Code,
@@ -177,6 +194,12 @@ pub(crate) enum Code {
     NoSession,
     /// There was one, and its time was up. Only the page says this.
     Expired,
+    /// The device was signed out before.
+    NoDevice,
+    /// Another request was faster.
+    Conflict,
+    /// The form came from elsewhere, or without the session's token. It has a page of its own.
+    Refused,
     /// The store does not answer.
     Store,
     /// Something else.
@@ -184,12 +207,15 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    const ALL: [(Code, &str); 7] = [
+    const ALL: [(Code, &str); 10] = [
         (Code::Ttl, "ttl"),
         (Code::Username, "username"),
         (Code::Form, "form"),
         (Code::NoSession, "no-session"),
         (Code::Expired, "expired"),
+        (Code::NoDevice, "no-device"),
+        (Code::Conflict, "conflict"),
+        (Code::Refused, "refused"),
         (Code::Store, "store"),
         (Code::Failed, "failed"),
     ];
@@ -226,10 +252,13 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
-        if error.is_gone() {
+        if error.is_gone() || error.is_signed_out() {
             return Problem::no_session();
         }
-        tracing::warn!(%error, "a request failed");
+        // the library itself tells of a form that it refused
+        if !error.is_cross_site() {
+            tracing::warn!(%error, "a request failed");
+        }
         let status = match StatusCode::from_u16(error.status()) {
             // every value was checked before: what does not fit is in the store already
             _ if error.is_invalid() => StatusCode::CONFLICT,
@@ -242,6 +271,8 @@ impl From<Error> for Problem {
                 "the session store gave no answer: a change that was asked for was made once or not at all".to_owned(),
             ),
             true => (Code::Store, "the session store does not answer: try again in a moment".to_owned()),
+            false if error.is_cross_site() => (Code::Refused, error.to_string()),
+            false if error.is_conflict() => (Code::Conflict, error.to_string()),
             false => (Code::Failed, error.to_string()),
         };
         Problem { status, code, why }

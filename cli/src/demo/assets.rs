@@ -9,9 +9,10 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Each file's path, its type, and the file.
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 5] = [
     ("/assets/demo.css", CSS, include_str!("../../assets/demo.css")),
     ("/assets/ticket.css", CSS, include_str!("../../assets/ticket.css")),
+    ("/assets/devices.css", CSS, include_str!("../../assets/devices.css")),
     ("/assets/demo.js", JS, include_str!("../../assets/demo.js")),
     ("/assets/ticket.svg", SVG, include_str!("../../assets/ticket.svg")),
 ];

@@ -8,11 +8,11 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 
 use crate::demo::answer::{Code, Problem};
+use crate::demo::flags::Limits;
 
 /// The longest user name, in characters.
 pub(crate) const LONGEST_USERNAME: usize = 40;
 pub(crate) const DEFAULT_USERNAME: &str = "Guest";
-pub(crate) const DEFAULT_TTL: u64 = 60;
 
 /// The largest form, in bytes.
 pub(crate) const LARGEST_FORM: usize = 16 * 1024;
@@ -61,10 +61,10 @@ impl Fields {
     }
 
     /// The time to live, or the default where the form has no such field.
-    pub(crate) fn ttl_or_default(&self, longest: u64) -> Result<Duration, Problem> {
+    pub(crate) fn ttl_or_default(&self, limits: &Limits) -> Result<Duration, Problem> {
         match self.value("ttl") {
-            None => Ok(Duration::from_secs(DEFAULT_TTL.min(longest))),
-            Some(_) => self.ttl(longest),
+            None => Ok(Duration::from_secs(limits.default_ttl)),
+            Some(_) => self.ttl(limits.longest_ttl),
         }
     }
 }
@@ -115,6 +115,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { default_ttl: 60, longest_ttl: 43_200, most_places: 3 };
+
     fn error<T>(answer: Result<T, Problem>) -> String {
         answer.err().map(|problem| problem.why).unwrap_or_default()
     }
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_missing_ttl_is_the_default_and_an_empty_one_is_not() {
-        let ttl = |body: &str| Fields::parse(body.as_bytes()).ttl_or_default(43_200);
+        let ttl = |body: &str| Fields::parse(body.as_bytes()).ttl_or_default(&LIMITS);
         assert_eq!(ttl("username=andrew").ok(), Some(Duration::from_secs(60)));
         assert!(ttl("ttl=").is_err());
     }

@@ -1,18 +1,19 @@
 //! The page: what the demo knows, as a person sees it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use cloakroom::{Error, Session, SessionId};
+use cloakroom::{Device, Ended, Error, Session, SessionId};
 
-use crate::demo::Demo;
 use crate::demo::answer::{Code, Problem, whole_seconds};
-use crate::demo::form::{DEFAULT_TTL, DEFAULT_USERNAME, LONGEST_USERNAME, Query};
-use crate::demo::routes::{PAGE_VIEWS, USERNAME, looked_at};
+use crate::demo::form::{DEFAULT_USERNAME, LONGEST_USERNAME, Query};
+use crate::demo::routes::{PAGE_VIEWS, Seen, USERNAME, looked_at};
+use crate::demo::timeline::{Reader, Told, places};
+use crate::demo::{Demo, stranger, times};
 use crate::store_flags::{Place, shell_word};
 
 /// Short lifetimes to choose from, in seconds: one can wait for each.
@@ -25,16 +26,23 @@ pub(crate) async fn show(
     query: Query,
     headers: HeaderMap,
 ) -> Response {
-    let asked = query.0.value("error").and_then(Code::parse);
-    let (status, ticket, code) = match looked_at(session, &query).await {
-        Ok(Some(session)) => (StatusCode::OK, Live::of(&session, &demo).map_or(Ticket::Blank, Ticket::Live), asked),
-        Ok(None) => (StatusCode::OK, Ticket::Blank, asked),
+    let (ticket, ended) = match look(session, &query, &demo).await {
+        Ok(found) => found,
         // what it was is logged and told there; the page has its own words for it
-        Err(error) => (Problem::from(error).status, Ticket::Closed, None),
+        Err(error) => (Ticket::Closed(Problem::from(error).status), None),
     };
-    let notice = code.and_then(|code| notice(code, &ticket, demo.longest_ttl));
-    let is_expired = code == Some(Code::Expired) && matches!(ticket, Ticket::Blank);
-    let page = Page { demo: &demo, ticket, notice, is_expired, has_stale_cookie: has_cookie(&headers) };
+    let asked = query.0.value("error").and_then(Code::parse).filter(|_| !matches!(ticket, Ticket::Closed(_)));
+    let status = if let Ticket::Closed(status) = ticket { status } else { StatusCode::OK };
+    let notice = match ended {
+        Some(_) => Some(evicted(&demo)),
+        None => asked.and_then(|code| notice(code, &ticket, demo.limits.longest_ttl)),
+    };
+    let stamp = match ended {
+        Some(_) => Some("Ended"),
+        None => Some("Expired").filter(|_| asked == Some(Code::Expired) && matches!(ticket, Ticket::Blank)),
+    };
+    let other_site = stranger::url(&headers, &demo.address);
+    let page = Page { demo: &demo, ticket, notice, stamp, has_stale_cookie: has_cookie(&headers), other_site };
     match page.render() {
         Ok(html) if status == StatusCode::OK => Html(html).into_response(),
         Ok(html) => (status, [(header::RETRY_AFTER, "1")], Html(html)).into_response(),
@@ -45,21 +53,34 @@ pub(crate) async fn show(
     }
 }
 
+/// The ticket for what there is, or why there is none any more.
+async fn look(session: Result<Session, Error>, query: &Query, demo: &Demo) -> Result<(Ticket, Option<Ended>), Error> {
+    match looked_at(session, query).await? {
+        Seen::Nobody(ended) => Ok((Ticket::Blank, ended)),
+        Seen::Session(session) => {
+            let devices = session.devices().await?;
+            Ok((Live::of(&session, devices, demo).map_or(Ticket::Blank, |live| Ticket::Live(Box::new(live))), None))
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page<'a> {
     demo: &'a Demo,
     ticket: Ticket,
     notice: Option<Notice>,
-    is_expired: bool,
+    /// Across the blank ticket.
+    stamp: Option<&'static str>,
     /// Where no session stands behind it.
     has_stale_cookie: bool,
+    /// The page that plays another site.
+    other_site: Option<String>,
 }
 
 impl Page<'_> {
     const LONGEST_USERNAME: usize = LONGEST_USERNAME;
     const DEFAULT_USERNAME: &'static str = DEFAULT_USERNAME;
-    const DEFAULT_TTL: u64 = DEFAULT_TTL;
     const PRESETS: [u64; 4] = PRESETS;
 
     /// The state, for the script and for tests.
@@ -67,7 +88,15 @@ impl Page<'_> {
         match self.ticket {
             Ticket::Live(_) => "live",
             Ticket::Blank => "blank",
-            Ticket::Closed => "closed",
+            Ticket::Closed(_) => "closed",
+        }
+    }
+
+    /// Where the user is signed in, if somebody is.
+    fn places(&self) -> Option<&Places> {
+        match &self.ticket {
+            Ticket::Live(live) => live.places.as_ref(),
+            _ => None,
         }
     }
 
@@ -79,11 +108,11 @@ impl Page<'_> {
 /// The ticket on the page.
 enum Ticket {
     /// Of a session that lives.
-    Live(Live),
+    Live(Box<Live>),
     /// To be filled in.
     Blank,
-    /// The store does not answer.
-    Closed,
+    /// The store does not answer. The page has this status.
+    Closed(StatusCode),
 }
 
 struct Live {
@@ -96,6 +125,32 @@ struct Live {
     key: String,
     fields: Vec<Stored>,
     redis_cli: [String; 2],
+    /// What every form of the page carries.
+    csrf: String,
+    /// Where the user is signed in; `None` where nobody is.
+    places: Option<Places>,
+}
+
+/// What a signed-in user sees of all their sessions.
+struct Places {
+    devices: Vec<Row>,
+    most: u64,
+    told: Vec<Told>,
+}
+
+/// One device of the list.
+struct Row {
+    id: String,
+    label: String,
+    ip: Option<String>,
+    signed_in: Moment,
+    last_seen: Moment,
+    current: bool,
+}
+
+struct Moment {
+    iso: String,
+    of_day: String,
 }
 
 /// One field, as it is in the store.
@@ -105,7 +160,7 @@ struct Stored {
 }
 
 impl Live {
-    fn of(session: &Session, demo: &Demo) -> Option<Live> {
+    fn of(session: &Session, devices: Vec<Device>, demo: &Demo) -> Option<Live> {
         let id = session.id()?;
         let remaining = session.remaining()?;
         let key = key(demo, &id);
@@ -121,6 +176,8 @@ impl Live {
             fields: session.stored().into_iter().map(Stored::of).collect(),
             redis_cli: [format!("{cli} HGETALL {word}"), format!("{cli} TTL {word}")],
             key,
+            csrf: session.csrf_token(),
+            places: Places::of(session, devices, demo),
         })
     }
 
@@ -142,6 +199,49 @@ impl Live {
 
     fn seconds_left(&self) -> String {
         format!("{:.2}", self.remaining.as_secs_f64())
+    }
+}
+
+impl Places {
+    /// More free places than these are not drawn, only counted.
+    const DRAWN: u64 = 5;
+
+    fn of(session: &Session, devices: Vec<Device>, demo: &Demo) -> Option<Places> {
+        let (session, user, signed_in_at) = (session.id()?, session.user()?, session.auth_time()?);
+        let most = demo.limits.most_places;
+        let told = demo.timeline.of(&Reader { session, user, signed_in_at, most_places: most });
+        Some(Places { devices: devices.into_iter().map(Row::of).collect(), most, told })
+    }
+
+    fn free(&self) -> u64 {
+        self.most.saturating_sub(self.devices.len() as u64)
+    }
+
+    fn drawn_free(&self) -> std::ops::Range<u64> {
+        0..if self.most <= Places::DRAWN { self.free() } else { 0 }
+    }
+
+    fn most(&self) -> String {
+        places(self.most)
+    }
+}
+
+impl Row {
+    fn of(device: Device) -> Row {
+        Row {
+            id: device.id.to_string(),
+            label: device.label.unwrap_or_else(|| "Unknown device".to_owned()),
+            ip: device.ip,
+            signed_in: Moment::of(device.signed_in_at),
+            last_seen: Moment::of(device.last_seen_at),
+            current: device.current,
+        }
+    }
+}
+
+impl Moment {
+    fn of(time: SystemTime) -> Moment {
+        Moment { iso: times::iso(time), of_day: times::of_day(time) }
     }
 }
 
@@ -173,6 +273,13 @@ struct Notice {
     text: String,
 }
 
+/// Why the session of this visitor ended.
+fn evicted(demo: &Demo) -> Notice {
+    let most = places(demo.limits.most_places);
+    let text = format!("You signed in elsewhere, in more than {most}: this session, the oldest, was ended.");
+    Notice { tone: "bad", text }
+}
+
 /// The text of a code in the page's URL. Nothing, where it does not fit what there is by now.
 fn notice(code: Code, ticket: &Ticket, longest_ttl: u64) -> Option<Notice> {
     let lives = matches!(ticket, Ticket::Live(_));
@@ -185,6 +292,9 @@ fn notice(code: Code, ticket: &Ticket, longest_ttl: u64) -> Option<Notice> {
             ("bad", format!("The user name must have at most {LONGEST_USERNAME} characters and no control characters."))
         }
         Code::Form => ("bad", "The form could not be read.".to_owned()),
+        Code::NoDevice => ("plain", "That device was signed out already.".to_owned()),
+        Code::Conflict => ("bad", "Another request was faster. Try again.".to_owned()),
+        Code::Refused => ("bad", "A form was refused.".to_owned()),
         Code::Store => ("bad", "The session store did not answer just now. It does again.".to_owned()),
         Code::Failed => ("bad", "That did not work. The log of the demo says why.".to_owned()),
     };

@@ -1,18 +1,20 @@
 //! The routes. Each handler is one use of the library's `Session`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use cloakroom::{Error, Field, Session, Sessions};
+use cloakroom::{Ended, Error, Field, Session, Sessions};
 
 use crate::demo::answer::{Problem, Standing, Wants};
-use crate::demo::form::{Fields, LARGEST_FORM, Query};
-use crate::demo::{Demo, assets, page};
+use crate::demo::form::{LARGEST_FORM, Query};
+use crate::demo::posted::Posted;
+use crate::demo::{Demo, assets, devices, page, stranger};
 
 pub(crate) const USERNAME: Field<String> = Field::new("username");
 pub(crate) const PAGE_VIEWS: Field<i64> = Field::new("page_views");
@@ -29,9 +31,12 @@ pub(crate) fn router(demo: Demo, sessions: &Sessions) -> Router {
         .route("/increment", post(increment))
         .route("/ttl", post(change_ttl))
         .route("/logout", post(logout))
+        .merge(devices::router(demo.plain_tokens))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .layer(sessions.layer())
+        .layer(from_fn(explained))
         .layer(map_response(never_stored))
+        .route("/forged", get(stranger::show))
         .merge(assets::router())
         .fallback(async || Problem::no_such_route(StatusCode::NOT_FOUND, "nothing is here"))
         .method_not_allowed_fallback(async || {
@@ -44,37 +49,41 @@ pub(crate) fn router(demo: Demo, sessions: &Sessions) -> Router {
 /// `GET /session`: what there is. With `?peek=1` it looks without extending.
 async fn show(session: Result<Session, Error>, query: Query) -> Response {
     match looked_at(session, &query).await {
-        Ok(Some(session)) => Standing::of(&session).into_response(),
-        Ok(None) => Standing::ANONYMOUS.into_response(),
+        Ok(Seen::Session(session)) => Standing::of(&session).into_response(),
+        Ok(Seen::Nobody(ended)) => Standing::after(ended).into_response(),
         Err(error) => Problem::from(error).into_response(),
     }
 }
 
-/// The session after this look at it: extended where that was due, unless the request only peeks. `None` where
-/// there is none, also when it ended meanwhile.
-pub(crate) async fn looked_at(session: Result<Session, Error>, query: &Query) -> Result<Option<Session>, Error> {
+/// What a look finds.
+pub(crate) enum Seen {
+    /// A session that lives.
+    Session(Session),
+    /// None, and why there is none any more, if that is known.
+    Nobody(Option<Ended>),
+}
+
+/// The session after this look at it: extended where that was due, unless the request only peeks. Nobody where there is
+/// none, also when it ended meanwhile.
+pub(crate) async fn looked_at(session: Result<Session, Error>, query: &Query) -> Result<Seen, Error> {
     let session = session?;
     if query.peeks() {
         session.peek();
     }
     match session.commit().await {
-        Ok(()) => Ok(session.exists().then_some(session)),
-        Err(error) if error.is_gone() => Ok(None),
+        Ok(()) if session.exists() => Ok(Seen::Session(session)),
+        Ok(()) => Ok(Seen::Nobody(session.ended())),
+        Err(error) if error.is_gone() => Ok(Seen::Nobody(None)),
         Err(error) => Err(error),
     }
 }
 
-/// `POST /login`: a fresh session, and the old one is gone.
-async fn login(
-    State(demo): State<Arc<Demo>>,
-    wants: Wants,
-    session: Result<Session, Error>,
-    form: Result<Fields, Problem>,
-) -> Response {
+/// `POST /login`: a fresh session, and the old one is gone. Unless tokens are plain, the user is signed in with it.
+async fn login(State(demo): State<Arc<Demo>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, posted: Posted) -> Response {
     let begin = async {
-        let form = form?;
-        let (username, ttl) = (form.username()?, form.ttl_or_default(demo.longest_ttl)?);
-        let session = session?;
+        let form = posted.form()?;
+        let (username, ttl) = (form.username()?, form.ttl_or_default(&demo.limits)?);
+        let session = posted.any_session()?;
         if session.exists() {
             session.sign_out().await?;
         }
@@ -82,49 +91,56 @@ async fn login(
         session.set(PAGE_VIEWS, &0)?;
         session.set_idle_timeout(ttl)?;
         session.commit().await?;
+        if !demo.plain_tokens {
+            session.sign_in(username).idle_timeout(ttl).ip(peer.ip().to_canonical()).await?;
+        }
         Ok(Standing::of(&session))
     };
-    wants.answer(begin.await)
+    posted.wants.answer(begin.await)
 }
 
 /// `POST /increment`: one more page view, counted by the store.
-async fn increment(wants: Wants, session: Result<Session, Error>) -> Response {
+async fn increment(posted: Posted) -> Response {
     let count = async {
-        let session = existing(session)?;
+        let session = posted.session()?;
         let page_views = session.increment(PAGE_VIEWS, 1).await?;
         session.commit().await?;
         Ok(Standing::of(&session).with_page_views(page_views))
     };
-    wants.answer(count.await)
+    posted.wants.answer(count.await)
 }
 
 /// `POST /ttl`: another time to live for the session, from now.
-async fn change_ttl(
-    State(demo): State<Arc<Demo>>,
-    wants: Wants,
-    session: Result<Session, Error>,
-    form: Result<Fields, Problem>,
-) -> Response {
+async fn change_ttl(State(demo): State<Arc<Demo>>, posted: Posted) -> Response {
     let change = async {
-        let session = existing(session)?;
-        session.set_idle_timeout(form?.ttl(demo.longest_ttl)?)?;
+        let session = posted.session()?;
+        session.set_idle_timeout(posted.form()?.ttl(demo.limits.longest_ttl)?)?;
         session.commit().await?;
         Ok(Standing::of(&session))
     };
-    wants.answer(change.await)
+    posted.wants.answer(change.await)
 }
 
 /// `POST /logout`: the session ends now.
-async fn logout(wants: Wants, session: Result<Session, Error>) -> Response {
+async fn logout(posted: Posted) -> Response {
     let end = async {
-        existing(session)?.sign_out().await?;
+        posted.session()?.sign_out().await?;
         Ok(Standing::ANONYMOUS)
     };
-    wants.answer(end.await)
+    posted.wants.answer(end.await)
 }
 
-fn existing(session: Result<Session, Error>) -> Result<Session, Problem> {
-    Some(session?).filter(Session::exists).ok_or_else(Problem::no_session)
+/// What the session layer refused, it left without words.
+async fn explained(wants: Wants, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<Error>() else {
+        return response;
+    };
+    let mut explained = wants.answer(Err::<Standing, _>(Problem::from(error)));
+    explained.headers_mut().extend(std::mem::take(response.headers_mut()));
+    // its body may not have been read: the next request needs a connection of its own
+    explained.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    explained
 }
 
 /// Every answer is for one visitor, now.
@@ -142,7 +158,7 @@ async fn guarded(mut response: Response) -> Response {
         (header::REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in guards {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

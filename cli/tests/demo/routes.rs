@@ -49,7 +49,7 @@ fn a_login_starts_a_session_and_shows_it(demo: &Demo) {
             "username": "andrew",
             "page_views": "0",
             "created_at": session["created_at"],
-            "last_accessed_at": session["created_at"],
+            "last_accessed_at": session["last_accessed_at"],
             "session_ttl": "90",
         },
         "configured_ttl": 90,
@@ -57,8 +57,11 @@ fn a_login_starts_a_session_and_shows_it(demo: &Demo) {
     });
     assert_eq!(login, shape);
     assert!((1..=90).contains(&login["ttl"].as_u64().unwrap()));
-    let time = session["created_at"].as_str().unwrap();
-    assert!(time.len() == "2026-04-02T12:34:56.789+00:00".len() && time.ends_with("+00:00"), "{time}");
+    let times = ["created_at", "last_accessed_at"].map(|name| session[name].as_str().unwrap());
+    for time in times {
+        assert!(time.len() == "2026-04-02T12:34:56.789+00:00".len() && time.ends_with("+00:00"), "{time}");
+    }
+    assert!(times[0] <= times[1], "{times:?}");
 
     let shown = visitor.peek();
     assert_eq!(without_ttl(&shown), without_ttl(&login));

@@ -11,6 +11,27 @@ pub mod webdriver;
 #[path = "../../../tests/support/redis_server.rs"]
 pub mod redis_server;
 
+/// Mounts the scenarios once for each store. A scenario gets the running demo.
+#[macro_export]
+macro_rules! on_each_store {
+    ($($scenario:ident,)*) => {
+        mod in_memory {
+            $(#[test]
+            fn $scenario() {
+                super::$scenario(&$crate::support::demo::Demo::in_memory());
+            })*
+        }
+
+        mod in_redis {
+            $(#[test]
+            fn $scenario() {
+                let redis = $crate::support::redis_server::RedisServer::start();
+                super::$scenario(&$crate::support::demo::Demo::on(&redis));
+            })*
+        }
+    };
+}
+
 /// How long a test waits for what must happen at some time. It is only there so that a test ends.
 const PATIENCE: Duration = Duration::from_secs(40);
 

@@ -50,9 +50,23 @@ impl Visitor {
         self.post_form(path, form, &[])
     }
 
-    /// As a browser does without a script: a form, and a page as the answer.
+    /// As a browser does without a script: a form as the page has it, with its token, and a page as the answer.
     pub fn submit(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let token = self.csrf_token();
+        let hidden = token.as_deref().map(|token| ("csrf", token));
+        self.submit_bare(path, &form.iter().copied().chain(hidden).collect::<Vec<_>>())
+    }
+
+    /// The same with the fields that are given and no other.
+    pub fn submit_bare(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
         self.post_form(path, form, &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")])
+    }
+
+    /// The token that the forms of this visitor's page carry now.
+    pub fn csrf_token(&mut self) -> Option<String> {
+        let page = self.get("/?peek=1").body;
+        let (_, after) = page.split_once(r#"name="csrf" value=""#)?;
+        Some(after.split_once('"')?.0.to_owned())
     }
 
     pub fn post_form(&mut self, path: &str, form: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
@@ -70,7 +84,7 @@ impl Visitor {
             request = request.header("cookie", format!("sid={token}"));
         }
         let answer = match method {
-            "GET" | "HEAD" => self.agent.run(request.body(()).expect("a request")),
+            "GET" | "HEAD" | "DELETE" => self.agent.run(request.body(()).expect("a request")),
             _ => self.agent.run(request.body(body.to_owned()).expect("a request")),
         };
         let (head, mut body) = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}")).into_parts();

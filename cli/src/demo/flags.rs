@@ -1,0 +1,92 @@
+//! The flags of the demo, and what contradicts what.
+
+use std::time::Duration;
+
+use clap::Args;
+use cloakroom::{Config, ConfigBuilder};
+
+use crate::failure::Failure;
+use crate::store_flags::StoreFlags;
+
+/// How long a session lives without a request, in seconds, where nobody says otherwise: one can wait for it.
+const DEFAULT_TTL: u64 = 60;
+
+/// The most seconds that the library takes for any lifetime.
+const MOST_SECONDS: u64 = 999_999_999;
+
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// The address to listen on: plain http, so keep it on this machine
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+
+    /// The port to listen on; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+
+    /// How long a session lives without a request, where its form does not say [default: 60, or the absolute lifetime]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    idle_timeout: Option<u64>,
+
+    /// How long a session lives at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 12 * 60 * 60, value_parser = seconds())]
+    absolute_lifetime: u64,
+
+    /// Give a session a new secret after so long in use [default: only at sign-in]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(), conflicts_with = "plain_tokens")]
+    rotate_every: Option<u64>,
+
+    /// In how many places a user may be signed in; one more ends the oldest
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "plain_tokens")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
+    max_sessions_per_user: u64,
+
+    #[command(flatten)]
+    pub(crate) store: StoreFlags,
+}
+
+fn seconds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=MOST_SECONDS)
+}
+
+/// The numbers that the demo shows and checks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The TTL of a session whose form does not say, in seconds.
+    pub(crate) default_ttl: u64,
+    /// The longest TTL that a session may have, in seconds: the absolute lifetime.
+    pub(crate) longest_ttl: u64,
+    /// In how many places a user may be signed in.
+    pub(crate) most_places: u64,
+}
+
+impl Flags {
+    /// The numbers, and a configuration with them.
+    ///
+    /// # Errors
+    /// Flags that contradict each other.
+    pub(crate) fn limits(&self) -> Result<(Limits, ConfigBuilder), Failure> {
+        let longest = self.absolute_lifetime;
+        for (flag, seconds) in [("--idle-timeout", self.idle_timeout), ("--rotate-every", self.rotate_every)] {
+            if let Some(seconds) = seconds.filter(|seconds| *seconds > longest) {
+                let limit = format!("at most --absolute-lifetime, {longest} seconds, not {seconds}");
+                return Err(Failure::usage(format!("{flag} must be {limit}")));
+            }
+        }
+        let defaults = Config::default();
+        let idle = self.idle_timeout.map_or(defaults.terms().idle_timeout, Duration::from_secs);
+        let absolute = Duration::from_secs(longest);
+        let config = Config::builder()
+            .plain_http_for_development()
+            .token_format(self.store.token_format())
+            .idle_timeout(idle.min(absolute))
+            .absolute_lifetime(absolute)
+            .max_sessions_per_user(self.max_sessions_per_user.try_into().unwrap_or(usize::MAX));
+        let config = match self.rotate_every {
+            Some(interval) => config.rotate_every(Duration::from_secs(interval)),
+            None => config,
+        };
+        let default_ttl = self.idle_timeout.unwrap_or(DEFAULT_TTL).min(longest);
+        Ok((Limits { default_ttl, longest_ttl: longest, most_places: self.max_sessions_per_user }, config))
+    }
+}

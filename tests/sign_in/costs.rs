@@ -1,0 +1,167 @@
+//! What signing in and out costs: the commands that Redis saw, exactly.
+
+use axum::Router;
+use axum::routing::get;
+use cloakroom::{Config, ConfigBuilder, OnLimit, RecentSignIn, Session, Sessions, SignedIn};
+
+use super::app::{app, id_of, signed_in};
+use crate::support::redis_server::Monitor;
+use crate::support::{Browser, Place};
+
+const LOAD: [&str; 2] = ["HGETALL", "PTTL"];
+const SCRIPT: &str = "EVALSHA";
+
+fn costly(sessions: &Sessions) -> Router {
+    let free = async |SignedIn { session, .. }: SignedIn, _: RecentSignIn<600>| {
+        let token = session.csrf_token();
+        session.check_csrf(&token)
+    };
+    let take = async |session: Session| session.take(super::app::field("flash")).await.map(drop);
+    let update = async |session: Session| session.update(super::app::field("note"), |note| note.push('x')).await;
+    app(sessions)
+        .route("/free", get(free))
+        .route("/take", get(take))
+        .route("/update", get(update))
+        .layer(sessions.layer())
+}
+
+struct Scene {
+    place: Place,
+    monitor: Monitor,
+    app: Router,
+}
+
+impl Scene {
+    /// A server that knows the scripts.
+    async fn new(config: ConfigBuilder) -> Scene {
+        let place = Place::redis().await;
+        let app = costly(&place.sessions_with(config));
+        let limited = place.sessions_with(Config::builder().max_sessions_per_user(1));
+        for _ in 0..2 {
+            signed_in(Browser::new(super::app::app(&limited)), "somebody").await.visit("/sign_out_everywhere").await;
+            signed_in(Browser::new(super::app::app(&limited)), "else").await;
+        }
+        let monitor = place.server().monitor();
+        Scene { place, monitor, app }
+    }
+
+    async fn signed_in(&mut self, count: usize) -> Vec<Browser> {
+        let mut browsers = Vec::new();
+        for _ in 0..count {
+            browsers.push(signed_in(Browser::new(self.app.clone()), "anna").await);
+        }
+        self.monitor.commands();
+        browsers
+    }
+
+    /// A visitor with a session and no user.
+    async fn anonymous(&mut self) -> Browser {
+        let browser = Browser::new(self.app.clone());
+        browser.visit("/write/cart/full").await;
+        self.monitor.commands();
+        browser
+    }
+
+    async fn costs(&mut self, browser: &Browser, path: &str, expected: &[&str]) {
+        browser.get(path).await;
+        assert_eq!(self.monitor.commands(), expected, "{path}");
+    }
+}
+
+fn after_load<'a>(commands: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    LOAD.into_iter().chain(commands).collect()
+}
+
+#[tokio::test]
+async fn a_sign_in_within_the_limit_costs_two_and_one_more_without_a_session() {
+    let mut scene = Scene::new(Config::builder()).await;
+    let anonymous = scene.anonymous().await;
+    scene.costs(&anonymous, "/sign_in/anna", &after_load([SCRIPT, SCRIPT])).await;
+    scene.costs(&anonymous, "/sign_in/anna", &after_load([SCRIPT, SCRIPT])).await;
+    let visitor = anonymous.stranger();
+    scene.costs(&visitor, "/sign_in/anna", &[SCRIPT, SCRIPT, SCRIPT]).await;
+    // another user: the former session ends, a new one is made
+    scene.costs(&visitor, "/sign_in/bert", &after_load([SCRIPT, SCRIPT, SCRIPT, SCRIPT])).await;
+}
+
+#[tokio::test]
+async fn a_sign_in_one_over_the_limit_costs_three_more() {
+    let mut scene = Scene::new(Config::builder().max_sessions_per_user(3)).await;
+    scene.signed_in(3).await;
+    let anonymous = scene.anonymous().await;
+    // written to the index; which of the four exist, in one flight; who has to go; that one ends; the new one is bound
+    let looked = ["HEXISTS"; 4];
+    let over = after_load([SCRIPT].into_iter().chain(looked).chain([SCRIPT, SCRIPT, SCRIPT]));
+    scene.costs(&anonymous, "/sign_in/anna", &over).await;
+    // what has ended is pruned by the next: it does not add up
+    let visitor = anonymous.stranger();
+    let over = [SCRIPT, SCRIPT].into_iter().chain(["HEXISTS"; 5]).chain([SCRIPT, SCRIPT, SCRIPT]).collect::<Vec<_>>();
+    scene.costs(&visitor, "/sign_in/anna", &over).await;
+    scene.costs(&visitor.stranger(), "/sign_in/anna", &over).await;
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_costs_no_more_than_an_allowed_one() {
+    let mut scene = Scene::new(Config::builder().max_sessions_per_user(2).on_limit(OnLimit::RefuseNew)).await;
+    scene.signed_in(2).await;
+    let anonymous = scene.anonymous().await;
+    let refused = after_load([SCRIPT].into_iter().chain(["HEXISTS"; 3]).chain([SCRIPT]));
+    scene.costs(&anonymous, "/sign_in/anna", &refused).await;
+}
+
+#[tokio::test]
+async fn signing_out_costs_one_more_here_and_on_another_device() {
+    let mut scene = Scene::new(Config::builder()).await;
+    let browsers = scene.signed_in(3).await;
+    scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[1])), &after_load([SCRIPT])).await;
+    scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[1])), &after_load([SCRIPT])).await;
+    scene.costs(&browsers[2], "/sign_out", &after_load([SCRIPT])).await;
+    scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[0])), &after_load([SCRIPT])).await;
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_costs_two_more_and_the_sessions_in_one_flight() {
+    let mut scene = Scene::new(Config::builder()).await;
+    for count in [1, 2, 10] {
+        let browsers = scene.signed_in(count).await;
+        let expected = after_load(["ZRANGEBYSCORE"].into_iter().chain(vec![SCRIPT; count]).chain(["ZREM"]));
+        scene.costs(&browsers[0], "/sign_out_everywhere", &expected).await;
+    }
+    let browsers = scene.signed_in(4).await;
+    let expected = after_load(["ZRANGEBYSCORE"].into_iter().chain([SCRIPT; 3]).chain(["ZREM"]));
+    scene.costs(&browsers[0], "/sign_out_others", &expected).await;
+    scene.costs(&browsers[0], "/sign_out_others", &after_load(["ZRANGEBYSCORE"])).await;
+}
+
+#[tokio::test]
+async fn a_list_costs_two_more_and_a_third_only_when_ghosts_are_met() {
+    let mut scene = Scene::new(Config::builder()).await;
+    let browsers = scene.signed_in(3).await;
+    let each = ["HMGET", "PTTL"].repeat(3);
+    let list = || after_load(["ZREVRANGEBYSCORE"].into_iter().chain(each.clone()));
+    scene.costs(&browsers[0], "/devices", &list()).await;
+
+    // a session that ended by itself
+    let key = format!("session:{}", id_of(&browsers[1]));
+    redis::cmd("DEL").arg(key).exec(&mut scene.place.server().client()).unwrap();
+    scene.monitor.commands();
+    let with_ghost = list().into_iter().chain(["ZREM"]).collect::<Vec<_>>();
+    scene.costs(&browsers[0], "/devices", &with_ghost).await;
+    let each = ["HMGET", "PTTL"].repeat(2);
+    scene.costs(&browsers[0], "/devices", &after_load(["ZREVRANGEBYSCORE"].into_iter().chain(each))).await;
+}
+
+#[tokio::test]
+async fn guards_and_form_tokens_cost_nothing_and_single_values_one_more() {
+    let mut scene = Scene::new(Config::builder()).await;
+    let browser = scene.signed_in(1).await.remove(0);
+    scene.costs(&browser, "/free", &LOAD).await;
+    scene.costs(&browser, "/csrf_token", &LOAD).await;
+    scene.costs(&browser, "/update", &after_load([SCRIPT])).await;
+    scene.costs(&browser, "/take", &LOAD).await;
+    scene.costs(&browser, "/write/flash/hello", &after_load([SCRIPT])).await;
+    scene.costs(&browser, "/take", &after_load([SCRIPT])).await;
+    scene.costs(&browser, "/elevate", &after_load([SCRIPT])).await;
+    scene.costs(&browser.stranger(), "/free", &[]).await;
+    scene.costs(&browser.stranger(), "/devices", &[]).await;
+}
