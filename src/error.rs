@@ -55,7 +55,6 @@ impl Error {
         Kind::HeadSent.into()
     }
 
-    #[cfg(feature = "tower")]
     pub(crate) fn no_layer() -> Error {
         Kind::NoLayer.into()
     }

@@ -94,9 +94,8 @@ impl Visit {
         session
     }
 
-    /// Whether it is this manager's.
-    #[cfg(feature = "tower")]
-    pub(crate) fn is_of(&self, sessions: &Sessions) -> bool {
+    /// Whether it is this manager's: an adapter that finds a visit of its own manager leaves everything to it.
+    pub fn is_of(&self, sessions: &Sessions) -> bool {
         self.0.sessions.is_same(sessions)
     }
 
@@ -125,6 +124,17 @@ impl Visit {
             CookieChange::Remove => Some(cookie::remove(sessions.config())),
         };
         Finish { error: committed.err(), headers: Headers { read: true, set_cookie } }
+    }
+}
+
+impl Session {
+    /// The session of a request, for middleware: from the request's extensions. One round trip the first time.
+    ///
+    /// # Errors
+    /// The store's, or that no session layer is around this route.
+    pub async fn load(extensions: &http::Extensions) -> Result<Session> {
+        let visit = extensions.get::<Visit>().ok_or_else(Error::no_layer)?;
+        visit.session().await
     }
 }
 

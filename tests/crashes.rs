@@ -314,3 +314,49 @@ async fn signing_out_one_device_may_die_anywhere() {
     let deaths = revoke_dies_everywhere(|bound| Target::Session(bound[2].id), &[0, 1, 3]).await;
     assert_eq!(deaths, 3);
 }
+
+/// One bound session and a limit of one. A new sign-in has been written to the index, then the bound one signs in again and
+/// dies after this many commands (or lives), then the new one goes on. What that came to, and how many live.
+async fn overtaken(on_limit: OnLimit, dies_after: Option<usize>) -> (Applied, usize) {
+    let mut stand = Stand::new().await;
+    let new = sign_in(1, on_limit);
+    let bound = stand.signed_in(&new).await;
+    let visitor = stand.visitor().await;
+    let mut watcher = Watcher::with_limit(1);
+    watcher.look(stand.look()).unwrap();
+
+    let slow = Gate::before(stand.server.port()).await;
+    let store = connect(slow.url()).await;
+    slow.cut_after(1, Cut::Hold);
+    let (change, terms) = (bind(&with_new_secret(&visitor), &new), stand.terms);
+    let slow_sign_in = tokio::spawn(async move { store.apply(&visitor, &change, &terms).await });
+    slow.until_cut().await;
+
+    let change = bind(&with_new_secret(&bound), &new);
+    let again = async |store: &Redis| store.apply(&bound, &change, &terms).await;
+    match dies_after {
+        Some(commands) => stand.dies_at(commands, Cut::BeforeCommand, again).await.unwrap(),
+        None => drop(again(&stand.direct).await.unwrap()),
+    }
+    watcher.look(stand.look()).unwrap();
+    slow.open();
+    let answer = slow_sign_in.await.unwrap().unwrap();
+    watcher.look(stand.look()).unwrap();
+    (answer, stand.look().alive("anna"))
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_overtaken_by_one_that_dies_is_not_one_too_many() {
+    for dies_after in 1..4 {
+        let (answer, alive) = overtaken(OnLimit::EvictOldest, Some(dies_after)).await;
+        assert_eq!((answer, alive), (Applied::Refused(Refusal::Gone), 1), "dies after {dies_after} commands");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_being_counted_sees_one_that_signs_in_again() {
+    for dies_after in [None, Some(1), Some(2), Some(3), Some(4)] {
+        let (answer, alive) = overtaken(OnLimit::RefuseNew, dies_after).await;
+        assert_eq!((answer, alive), (Applied::Refused(Refusal::LimitReached), 1), "dies after {dies_after:?} commands");
+    }
+}

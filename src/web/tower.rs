@@ -10,7 +10,6 @@ use tower_service::Service;
 
 use super::Visit;
 use crate::error::{Error, Result};
-use crate::session::Session;
 use crate::sessions::Sessions;
 
 /// How long a client should wait before it asks again when the store is away, in seconds.
@@ -23,17 +22,6 @@ impl Sessions {
             tracing::warn!(target: "cloakroom", "the session cookie is not Secure: for development over plain http only");
         }
         SessionLayer { sessions: self.clone() }
-    }
-}
-
-impl Session {
-    /// The session of a request, for middleware: from the request's extensions. One round trip the first time.
-    ///
-    /// # Errors
-    /// The store's, or that no session layer is around this route.
-    pub async fn load(extensions: &http::Extensions) -> Result<Session> {
-        let visit = extensions.get::<Visit>().ok_or_else(Error::no_layer)?;
-        visit.session().await
     }
 }
 

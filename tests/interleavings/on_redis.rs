@@ -1,0 +1,109 @@
+//! A sample of interleavings on a real Redis. A step is a command: what a parallel flight asks is answered one by one, too.
+
+use std::time::Duration;
+
+use cloakroom::store::Redis;
+use tokio::task::JoinHandle;
+
+use crate::programs::{ACTS, Act, Browser, LIMIT, Managers, POLICIES, Program, STARTS, check_ended};
+use crate::support::{Gate, RedisServer, Scene, Watcher};
+
+const SEED: u64 = 0x5EA7_C0A7;
+// the figure stands in docs/design.md, too
+const SAMPLES: usize = 500;
+
+/// SplitMix64: the same numbers for ever. <https://prng.di.unimi.it/splitmix64.c>
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % limit as u64) as usize
+    }
+
+    fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+
+    fn program(&mut self) -> Program {
+        // the verbs of more than one step more often than the others
+        let many_steps = [Act::SignIn("anna"), Act::SignIn("anna"), Act::SignOutEverywhere, Act::RevokeAnna];
+        let mut act = || if self.below(2) == 0 { self.one_of(&many_steps) } else { self.one_of(&ACTS) };
+        let acts: Vec<_> = (0..6).map(|_| act()).collect();
+        let clients = 2 + self.below(2);
+        acts.chunks(2).take(clients).map(|pair| pair[..1 + self.below(2)].to_vec()).collect()
+    }
+}
+
+async fn connect(url: String) -> Redis {
+    Redis::builder(url).timeout(Duration::from_secs(60)).connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_sample_of_programs_and_orders_breaks_no_invariant() {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    let direct = connect(server.url()).await;
+    let mut lines = Vec::new();
+    for _ in 0..3 {
+        let gate = Gate::before(server.port()).await;
+        let store = connect(gate.url()).await;
+        lines.push((gate, store));
+    }
+    let mut numbers = Numbers(SEED);
+    let (mut samples, mut steps) = (0, 0);
+    while samples < SAMPLES {
+        let (start, on_limit, program) = (numbers.one_of(&STARTS), numbers.one_of(&POLICIES), numbers.program());
+        // the scripts stay
+        redis::cmd("FLUSHALL").exec(&mut client).unwrap();
+        let browsers = Browser::three(start, &Managers::new(&direct, on_limit)).await;
+        let before = Scene::of_redis(&mut client);
+        let mut watcher = Watcher::with_limit(LIMIT);
+        watcher.look(before.clone()).unwrap();
+
+        let mut running: Vec<(usize, Gate, JoinHandle<Browser>)> = Vec::new();
+        for (i, (acts, browser)) in program.iter().zip(browsers).enumerate() {
+            let (gate, store) = lines[i].clone();
+            gate.close();
+            let client = browser.run(Managers::new(&store, on_limit), acts.clone());
+            let at_the_end = gate.clone();
+            let client = tokio::spawn(async move {
+                let browser = client.await;
+                at_the_end.finish();
+                browser
+            });
+            running.push((i, gate, client));
+        }
+        let mut order = Vec::new();
+        let mut finished = Vec::new();
+        loop {
+            let mut asking = Vec::new();
+            for (i, gate, client) in running {
+                match gate.asks().await {
+                    true => asking.push((i, gate, client)),
+                    false => finished.push(client.await.unwrap()),
+                }
+            }
+            running = asking;
+            if running.is_empty() {
+                break;
+            }
+            let (i, gate, _) = &running[numbers.below(running.len())];
+            order.push(*i);
+            gate.step().await;
+            let scene = Scene::of_redis(&mut client);
+            let what = || format!("seed {SEED}, sample {samples}: {start:?}, {on_limit:?}, {program:?} in {order:?}");
+            watcher.look(scene.clone()).unwrap_or_else(|wrong| panic!("{}: {wrong}\n{scene:#?}", what()));
+        }
+        let what = || format!("seed {SEED}, sample {samples}: {start:?}, {on_limit:?}, {program:?} in {order:?}");
+        let scene = Scene::of_redis(&mut client);
+        check_ended(&before, &scene, &finished).unwrap_or_else(|wrong| panic!("{}: {wrong}", what()));
+        samples += 1;
+        steps += order.len();
+    }
+    eprintln!("seed {SEED}: {samples} samples, {steps} steps");
+    assert!(steps > 10 * SAMPLES, "programs of {steps} steps in all are too short to tell anything");
+}
