@@ -79,8 +79,22 @@ pub struct Change {
     pub rotate_to: Option<SecretHash>,
     /// The presented secret dies with the rotation instead of being held.
     pub drop_previous: bool,
+    /// That the session is a user's, as it was last seen: a store whose index can lose an id (a failover) writes it there
+    /// again. Given when a touch is due.
+    pub listed: Option<Listed>,
     /// Binds a user to the session. Only together with a new secret; no earlier secret is held then.
     pub sign_in: Option<SignIn>,
+}
+
+/// What the index of a user's sessions says of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose it is.
+    pub user: UserId,
+    /// When the user signed in.
+    pub signed_in_at: SystemTime,
+    /// The session's absolute deadline.
+    pub expires_at: SystemTime,
 }
 
 /// A user who is to be bound to a session, and on which terms.

@@ -30,7 +30,7 @@ pub use crate::clock::Clock;
 pub use crate::config::{Config, ConfigBuilder, Csrf, Terms};
 pub use crate::cookie::SameSite;
 pub use crate::csrf::CSRF_HEADER;
-pub use crate::delta::{Change, Delta, SignIn};
+pub use crate::delta::{Change, Delta, Listed, SignIn};
 pub use crate::device::{Device, MAX_LABEL_BYTES, Page};
 pub use crate::error::{Error, Result, StoreError};
 pub use crate::events::{Event, Why};

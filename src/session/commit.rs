@@ -1,7 +1,7 @@
 //! How a request's changes reach the store: tokens on their way are settled, deferred changes are committed.
 
 use super::{Candidate, CookieChange, Purpose, Session, State};
-use crate::delta::{Change, Delta};
+use crate::delta::{Change, Delta, Listed};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::record::Refusal;
@@ -148,6 +148,13 @@ impl Session {
 }
 
 impl State {
+    /// What the index of the user's sessions says of this one, if somebody is signed in.
+    pub(super) fn listed(&self) -> Option<Listed> {
+        let record = &self.loaded.as_ref()?.record;
+        let (user, signed_in_at) = (record.user_id.clone()?, record.auth_time?);
+        Some(Listed { user, signed_in_at, expires_at: record.expires_at })
+    }
+
     /// By the configured interval, and only for the current secret as the browser brought it.
     fn rotation_is_due(&self, sessions: &Sessions) -> bool {
         let (Some(interval), Some(Loaded { record, now })) = (sessions.config().rotate_every, &self.loaded) else {
@@ -161,7 +168,7 @@ impl State {
     /// By the time since the last touch, not by what is left: near the absolute deadline that would touch on every
     /// read. A new secret that was presented for the first time is confirmed by a touch. A record from the future was
     /// kept alive by another program, and the store must look at its deadline.
-    fn touch_is_due(&self, sessions: &Sessions) -> bool {
+    pub(super) fn touch_is_due(&self, sessions: &Sessions) -> bool {
         let Some(Loaded { record, now }) = self.loaded.as_ref().filter(|_| !self.peeking) else {
             return false;
         };

@@ -236,7 +236,8 @@ impl Session {
     pub(super) async fn change(&self, delta: Delta) -> Result<()> {
         let (presented, change) = {
             let state = self.state();
-            let change = Change { delta, touch: !state.peeking, confirm: !state.minted, ..Change::default() };
+            let listed = state.listed().filter(|_| state.touch_is_due(self.sessions()));
+            let change = Change { delta, touch: !state.peeking, confirm: !state.minted, listed, ..Change::default() };
             (state.presented.ok_or_else(Error::gone)?, change)
         };
         let (loaded, _) = self.accept(self.sessions().apply(&presented, &change).await?)?;

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join;
 use redis::{FromRedisValue, ScriptInvocation, Value};
 
 use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
@@ -147,7 +148,12 @@ impl Store for Redis {
         }
         match &change.sign_in {
             Some(new) => self.sign_in(presented, change, new, terms).await,
-            None => self.apply_alone(presented, change, terms).await,
+            None => match &change.listed {
+                Some(listed) => {
+                    join(self.apply_alone(presented, change, terms), self.relist(&presented.id, listed)).await.0
+                }
+                None => self.apply_alone(presented, change, terms).await,
+            },
         }
     }
 

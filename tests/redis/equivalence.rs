@@ -183,6 +183,7 @@ async fn run<S: Store>(store: &S, terms: &Terms, secrets: &[Presented], secret: 
                 confirm: *confirm,
                 rotate_to,
                 drop_previous: *drop_previous,
+                listed: None,
                 sign_in: sign_in.clone(),
             };
             format!("{:?}", answer(store.apply(presented, &change, terms).await.unwrap()))

@@ -165,3 +165,18 @@ async fn guards_and_form_tokens_cost_nothing_and_single_values_one_more() {
     scene.costs(&browser.stranger(), "/free", &[]).await;
     scene.costs(&browser.stranger(), "/devices", &[]).await;
 }
+
+#[tokio::test]
+async fn a_touch_of_one_who_is_signed_in_writes_the_index_again_in_the_same_flight() {
+    let mut scene = Scene::new(Config::builder().touch_interval(std::time::Duration::ZERO)).await;
+    let browser = scene.signed_in(1).await.remove(0);
+    let mut redis = scene.place.server().client();
+    // as a failover that lost what its old primary had acknowledged
+    redis::cmd("DEL").arg("session:user:anna").exec(&mut redis).unwrap();
+    scene.monitor.commands();
+    scene.costs(&browser, "/whoami", &after_load([SCRIPT, SCRIPT])).await;
+    let index: Vec<String> = redis::cmd("ZRANGE").arg("session:user:anna").arg(0).arg(-1).query(&mut redis).unwrap();
+    assert_eq!(index, [id_of(&browser)]);
+    let expiry: i64 = redis::cmd("TTL").arg("session:user:anna").query(&mut redis).unwrap();
+    assert!(expiry > 12 * 3600, "an hour after the deadline: {expiry}");
+}

@@ -5,10 +5,11 @@
 //! - It is taken out only when its record is missing. Ids are never used again, so that is for good.
 //! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
 
+use super::Redis;
 use super::question::Question;
-use super::{Redis, now_of};
+use crate::clock::to_millis;
 use crate::config::Terms;
-use crate::delta::{Change, SignIn};
+use crate::delta::{Change, Listed, SignIn};
 use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::policy::OnLimit;
@@ -66,6 +67,22 @@ impl Redis {
             Applied::Done { loaded, .. } => Applied::Done { loaded, evicted },
             refused => refused,
         })
+    }
+
+    /// Writes a session's id into the index again, in the same flight as a touch. Acknowledged writes that a failover lost
+    /// are so missed until the session's next touch at most.
+    pub(super) async fn relist(&self, id: &SessionId, listed: &Listed) {
+        let index = self.prefix.user(&listed.user);
+        let seconds = |time| to_millis(time) / 1000;
+        let mut script = self.scripts.relist.key(&index);
+        script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(seconds(listed.expires_at));
+        match self.server.ask::<u64>(&index, Question::Script(&script)).await {
+            Ok(0) => {}
+            Ok(_) => {
+                tracing::warn!(target: "cloakroom", session = %id, "the index had lost a session, and has it again")
+            }
+            Err(error) => tracing::warn!(target: "cloakroom", session = %id, %error, "the index was not looked after"),
+        }
     }
 
     /// Ends the sessions that are too many. `None` when it is the new one that must go.
@@ -174,11 +191,8 @@ impl Redis {
         let (values, remaining): (Vec<Option<String>>, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
         let names = RESERVED.iter().map(|name| name.to_string());
         let fields: Fields = names.zip(values).filter_map(|(name, text)| Some((name, text?))).collect();
-        let record = Record::from_stored(fields, false, terms);
-        Ok(record.filter(|record| {
-            u64::try_from(remaining)
-                .is_ok_and(|left| now_of(record, std::time::Duration::from_millis(left)) < record.ends_at())
-        }))
+        // in the very millisecond in which it ends it is still there, and may be touched: no ghost
+        Ok(Record::from_stored(fields, false, terms).filter(|_| remaining >= 0))
     }
 
     async fn end(&self, id: &SessionId, user: &str, bound: bool, notice: u64) -> Result<Ending, StoreError> {

@@ -8,6 +8,7 @@ pub(super) struct Scripts {
     pub(super) end: Script,
     pub(super) enlist: Script,
     pub(super) choose: Script,
+    pub(super) relist: Script,
 }
 
 impl Scripts {
@@ -18,6 +19,7 @@ impl Scripts {
             end: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/end.lua"))),
             enlist: Script::new(include_str!("lua/enlist.lua")),
             choose: Script::new(include_str!("lua/choose.lua")),
+            relist: Script::new(include_str!("lua/relist.lua")),
         }
     }
 }
