@@ -19,6 +19,14 @@ pub mod csrf {}
 #[doc = include_str!("../docs/stores.md")]
 pub mod stores {}
 
+#[cfg(feature = "tls")]
+#[doc = include_str!("../docs/redis.md")]
+pub mod redis {}
+
+#[cfg(feature = "redis")]
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
 #[doc = include_str!("../docs/sharing.md")]
 pub mod sharing {}
 
