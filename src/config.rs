@@ -80,6 +80,8 @@ pub enum Csrf {
     Off,
 }
 
+const DEFAULT_COOKIE_NAME: &str = "__Host-sid";
+
 /// How the cookie is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieSettings {
@@ -101,7 +103,7 @@ impl Config {
                 touch_interval: None,
                 store_timeout: Duration::from_secs(2),
                 cookie: CookieSettings {
-                    name: "__Host-sid".to_owned(),
+                    name: DEFAULT_COOKIE_NAME.to_owned(),
                     secure: true,
                     same_site: SameSite::Lax,
                     path: "/".to_owned(),
@@ -327,7 +329,9 @@ impl ConfigBuilder {
     /// For development over plain http on localhost: the cookie is `sid` and not `Secure`. Says so when the layer
     /// is made. Never for anything that others can reach.
     pub fn plain_http_for_development(mut self) -> Self {
-        self.config.cookie.name = "sid".to_owned();
+        if self.config.cookie.name == DEFAULT_COOKIE_NAME {
+            self.config.cookie.name = "sid".to_owned();
+        }
         self.config.cookie.secure = false;
         self
     }

@@ -51,9 +51,12 @@ impl Delta {
         }
     }
 
-    pub(crate) fn forget_field(&mut self, name: &str) {
-        self.set.remove(name);
-        self.remove.remove(name);
+    /// Takes out what was pending for a field, unless it was changed again meanwhile.
+    pub(crate) fn forget_if(&mut self, name: &str, pending: Option<&Option<String>>) {
+        if self.of(name) == pending.map(Option::as_deref) {
+            self.set.remove(name);
+            self.remove.remove(name);
+        }
     }
 
     /// What this delta makes of a field: `None` where it leaves it alone.

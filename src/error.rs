@@ -17,6 +17,7 @@ pub struct Error(Arc<Kind>);
 enum Kind {
     Config { setting: &'static str, why: Cow<'static, str> },
     Invalid { what: Cow<'static, str>, why: Cow<'static, str> },
+    Malformed { what: Cow<'static, str>, why: Cow<'static, str> },
     TooLarge { what: Cow<'static, str>, why: Cow<'static, str> },
     Store(StoreError),
     Gone,
@@ -37,6 +38,11 @@ impl Error {
 
     pub(crate) fn invalid(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
         Kind::Invalid { what: what.into(), why: why.into() }.into()
+    }
+
+    /// A name that a visitor may have given.
+    pub(crate) fn malformed(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
+        Kind::Malformed { what: what.into(), why: why.into() }.into()
     }
 
     pub(crate) fn too_large(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
@@ -79,7 +85,8 @@ impl Error {
         Kind::NoRandomness.into()
     }
 
-    /// The HTTP status that says it: 503 for the store, 401 for a session that is gone or signed out, 403 for a request
+    /// The HTTP status that says it: 503 for the store, 401 for a session that is gone or signed out, 400 for an id that
+    /// cannot be one, 403 for a request
     /// from another site, 409 for a conflict or one session too many, 413 for what does not fit, 500 for mistakes in the
     /// application.
     pub fn status(&self) -> u16 {
@@ -88,6 +95,7 @@ impl Error {
             Kind::Gone | Kind::SignedOut | Kind::NotRecent => 401,
             Kind::CrossSite(_) => 403,
             Kind::Conflict(_) | Kind::Limit { .. } => 409,
+            Kind::Malformed { .. } => 400,
             Kind::TooLarge { .. } => 413,
             Kind::Config { .. } | Kind::Invalid { .. } | Kind::HeadSent | Kind::NoLayer => 500,
         }
@@ -122,7 +130,7 @@ impl Error {
 
     /// Whether a name, a value or a duration was refused. Nothing was changed.
     pub fn is_invalid(&self) -> bool {
-        matches!(*self.0, Kind::Invalid { .. } | Kind::TooLarge { .. })
+        matches!(*self.0, Kind::Invalid { .. } | Kind::Malformed { .. } | Kind::TooLarge { .. })
     }
 
     /// Whether nobody is signed in where somebody must be.
@@ -167,7 +175,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
             Kind::Config { setting, why } => write!(f, "configuration: {setting} {why}"),
-            Kind::Invalid { what, why } | Kind::TooLarge { what, why } => write!(f, "{what} {why}"),
+            Kind::Invalid { what, why } | Kind::Malformed { what, why } | Kind::TooLarge { what, why } => {
+                write!(f, "{what} {why}")
+            }
             Kind::Store(error) => write!(f, "session store: {error}"),
             Kind::Gone => f.write_str("the session is gone: it does not exist, has ended, or its token is stale"),
             Kind::Conflict(what) => write!(f, "conflict: {what}"),

@@ -174,6 +174,18 @@ impl Record {
         own.unwrap_or_default().max(terms.absolute_lifetime)
     }
 
+    /// The absolute lifetime that the last sign-in granted, to the second.
+    pub(crate) fn granted(&self, terms: &Terms) -> Duration {
+        let granted = self.expires_at.duration_since(self.auth_time.unwrap_or(self.created_at)).unwrap_or_default();
+        if granted > terms.absolute_lifetime { Duration::from_secs(granted.as_secs()) } else { terms.absolute_lifetime }
+    }
+
+    /// Whether what is presented is the current secret or the held previous one, whatever its grace.
+    pub fn is_opened_by(&self, presented: &Presented) -> bool {
+        presented.secret_hash == self.secret_hash
+            || self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash))
+    }
+
     /// What is presented opens at this time. Compares in constant time.
     pub fn look_up(self, presented: &Presented, now: SystemTime) -> Lookup {
         if now >= self.ends_at() {
@@ -249,7 +261,7 @@ impl Record {
 
     fn bind(&mut self, new: &SignIn, terms: &Terms, now: SystemTime) {
         self.user_id = Some(new.user.clone());
-        self.auth_time = Some(whole_second(new.auth_time.unwrap_or(now)));
+        self.auth_time = Some(whole_second(new.auth_time.unwrap_or(now).min(now)));
         self.idle_timeout = new.idle_timeout.unwrap_or(terms.idle_timeout);
         self.expires_at = whole_second(now + new.absolute_lifetime.unwrap_or(terms.absolute_lifetime));
         self.device = new.device.clone();

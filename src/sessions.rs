@@ -123,10 +123,14 @@ impl Sessions {
 
     /// Ends sessions first, then tells.
     pub(crate) async fn end(&self, target: Target, why: Why, by: Option<SessionId>) -> Result<u64> {
-        if !matches!(target, Target::Session(_)) {
+        if !matches!(target, Target::Session(_) | Target::Own(_)) {
             self.need_secrets()?;
         }
         let ended = self.within(self.0.store.revoke(&target)).await?;
+        let target = match target {
+            Target::Own(presented) => Target::Session(presented.id),
+            target => target,
+        };
         self.tell(Event::Revoked { target, ended, why, by });
         Ok(ended)
     }

@@ -30,7 +30,9 @@ pub use redis::{Durability, Redis, RedisBuilder};
 /// What must hold (the conformance kit checks all of it):
 ///
 /// - Only [`create`](Store::create) makes a record. Every other verb on a session that is gone changes nothing.
-/// - Every verb is atomic: it happens entirely or not at all, and two at once happen one after the other.
+/// - Every verb is atomic: it happens entirely or not at all, and two at once happen one after the other. Only what touches
+///   several sessions (the limit at a sign-in, a user's revocations, a list) may be several steps; between them there may
+///   be too few sessions of a user, never too many, and never one that the user's list misses.
 /// - A record goes away by itself when it expires: at its idle timeout or its absolute deadline.
 /// - Time is the store's own, never that of the application server.
 /// - `Err` means that the store failed. That a session is gone, or a change is refused, is an answer.
@@ -150,6 +152,8 @@ pub enum Applied {
 pub enum Target {
     /// One session, whosever it is.
     Session(SessionId),
+    /// The session that this opens: the current secret, or the held previous one.
+    Own(Presented),
     /// One session, if it is this user's.
     SessionOf(UserId, SessionId),
     /// All of a user's but one.

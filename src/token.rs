@@ -66,7 +66,7 @@ impl SessionId {
         if shaped {
             Ok(SessionId::from_text(text))
         } else {
-            Err(Error::invalid("session id", "must be 22 (or, with plain tokens, 43) characters of base64url"))
+            Err(Error::malformed("session id", "must be 22 (or, with plain tokens, 43) characters of base64url"))
         }
     }
 

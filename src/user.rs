@@ -35,8 +35,8 @@ impl TryFrom<&str> for UserId {
     fn try_from(text: &str) -> Result<UserId> {
         match text.len() {
             1..=MAX_USER_ID_BYTES => Ok(UserId(text.into())),
-            0 => Err(Error::invalid("a user id", "must not be empty")),
-            len => Err(Error::invalid(
+            0 => Err(Error::malformed("a user id", "must not be empty")),
+            len => Err(Error::malformed(
                 "a user id",
                 format!("must have at most {MAX_USER_ID_BYTES} bytes, this one has {len}"),
             )),

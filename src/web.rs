@@ -127,6 +127,16 @@ impl Visit {
     }
 }
 
+impl Visit {
+    /// Ends a visit that has no response: what is changed from now on is an error.
+    pub fn abandon(&self) {
+        self.0.over.store(true, Ordering::SeqCst);
+        if let Some(Ok(session)) = self.0.session.get() {
+            session.close();
+        }
+    }
+}
+
 impl Session {
     /// The session of a request, for middleware: from the request's extensions. One round trip the first time.
     ///

@@ -25,11 +25,14 @@ impl Session {
             return Ok(());
         };
         let answer = match &purpose {
-            Purpose::Create(new) => self.sessions().create(new).await?,
-            Purpose::Change(change) => self.sessions().apply(&presented.ok_or_else(Error::gone)?, change).await?,
+            Purpose::Create(new) => self.sessions().create(new).await,
+            Purpose::Change(change) => self.sessions().apply(&presented.ok_or_else(Error::gone)?, change).await,
         };
-        // answered: whatever it says, there is nothing left to ask
-        self.state().candidate = None;
+        // Answered: whatever it says, there is nothing left to ask. Only where it is unknown what was done.
+        if !answer.as_ref().is_err_and(Error::is_unknown) {
+            self.state().candidate = None;
+        }
+        let answer = answer?;
         let (loaded, evicted) = self.accept(answer)?;
         self.tell(&purpose, token.presented().id, evicted);
         let mut state = self.state();
@@ -94,11 +97,26 @@ impl Session {
         let stored = self.store_pending(&pending, rotate).await;
         match stored {
             // the visitor asked for nothing that failed; the next request touches, or rotates, again
-            Err(error) if pending.is_empty() => {
-                tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "the session was not extended");
+            stored if pending.is_empty() => {
+                self.note_untouched(stored);
                 Ok(())
             }
             stored => stored,
+        }
+    }
+
+    /// Extends the session if that is due. The visitor asked for nothing that could fail here.
+    async fn touch_alone(&self) -> Result<()> {
+        if self.exists() && self.state().touch_is_due(self.sessions()) {
+            let touched = self.change(Delta::default()).await;
+            self.note_untouched(touched);
+        }
+        Ok(())
+    }
+
+    fn note_untouched(&self, touched: Result<()>) {
+        if let Err(error) = touched {
+            tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "the session was not extended");
         }
     }
 
@@ -129,11 +147,16 @@ impl Session {
             self.close();
             return (Err(Error::conflict("a verb of this session was begun and never finished")), CookieChange::None);
         };
+        // first: what a clone sets from now on is an error, not silence
+        self.close();
         let settled = self.settle().await;
-        // a time-out inside (408) dropped the handler half-way, and what failed (5xx) must not leave half of it
-        let committed = if status >= 500 || status == 408 { Ok(()) } else { self.commit_pending().await };
+        let committed = match status >= 500 || status == 408 {
+            // a time-out inside (408) dropped the handler half-way, and what failed (5xx) must not leave half of it; that
+            // somebody came extends the session all the same
+            true => self.touch_alone().await,
+            false => self.commit_pending().await,
+        };
         let mut state = self.state();
-        state.over = true;
         // nobody waits for what a dropped future began; its failure matters only if it stands in the commit's way
         if let Err(error) = settled {
             tracing::warn!(target: "cloakroom", %error, "a token that was on its way was not settled");
@@ -156,7 +179,7 @@ impl State {
     }
 
     /// By the configured interval, and only for the current secret as the browser brought it.
-    fn rotation_is_due(&self, sessions: &Sessions) -> bool {
+    pub(super) fn rotation_is_due(&self, sessions: &Sessions) -> bool {
         let (Some(interval), Some(Loaded { record, now })) = (sessions.config().rotate_every, &self.loaded) else {
             return false;
         };

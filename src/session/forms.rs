@@ -19,13 +19,22 @@ impl Session {
         if self.format() == TokenFormat::Plain || state.over && state.loaded.is_none() {
             return String::new();
         }
+        if let Some(presented) =
+            state.presented.filter(|_| state.minted_ahead.is_none() && state.rotation_is_due(self.sessions()))
+        {
+            // the commit is going to rotate: a token of the secret before would die while the form is filled in
+            state.minted_ahead = Token::with_new_secret(&presented.id).ok();
+        }
         let will_exist = state.loaded.is_none() && !state.pending.set.is_empty();
         if will_exist && state.minted_ahead.is_none() {
             state.minted_ahead = Token::mint(TokenFormat::Secret).ok();
         }
-        let hash = match &state.loaded {
-            Some(loaded) => loaded.record.secret_hash,
-            None => state.minted_ahead.as_ref().filter(|_| will_exist).and_then(|token| token.presented().secret_hash),
+        let hash = match (&state.loaded, &state.minted_ahead) {
+            (Some(_), Some(ahead)) => ahead.presented().secret_hash,
+            (Some(loaded), None) => loaded.record.secret_hash,
+            (None, _) => {
+                state.minted_ahead.as_ref().filter(|_| will_exist).and_then(|token| token.presented().secret_hash)
+            }
         };
         hash.as_ref().map(csrf::token).unwrap_or_default()
     }

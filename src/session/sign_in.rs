@@ -52,15 +52,16 @@ impl Session {
         }
     }
 
-    /// Where the user is signed in, the latest first, this one marked; empty when nobody is. Two round trips, one more when
+    /// Where the user is signed in, the latest first, this one marked; empty when nobody is. Three round trips, more when
     /// some of them have ended by themselves.
     ///
     /// # Errors
-    /// The store's.
+    /// [`is_gone`](Error::is_gone) when this session ended meanwhile; the store's.
     pub async fn devices(&self) -> Result<Vec<Device>> {
         let Some(user) = self.user() else {
             return Ok(Vec::new());
         };
+        self.still_opens().await?;
         let mut devices =
             self.sessions().devices(&user, Page { offset: 0, limit: config::MAX_SESSIONS_PER_USER }).await?;
         let current = self.id();
@@ -71,16 +72,18 @@ impl Session {
     }
 
     /// Signs the user out on one of their devices; whether it was theirs and lived. A stranger's session answers as one that
-    /// does not exist. One round trip. The current one is ended as by [`sign_out`](Session::sign_out).
+    /// does not exist. Two round trips. The current one is ended as by [`sign_out`](Session::sign_out).
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's.
+    /// [`is_signed_out`](Error::is_signed_out) when nobody is; [`is_gone`](Error::is_gone) when this session ended meanwhile;
+    /// the store's.
     pub async fn sign_out_device(&self, id: &SessionId) -> Result<bool> {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         if *id == current {
-            return Ok(self.end_current(current).await? > 0);
+            return Ok(self.end_current().await? > 0);
         }
+        self.still_opens().await?;
         let ended = self.sessions().end(Target::SessionOf(user, *id), Why::SignedOut, Some(current)).await?;
         Ok(ended > 0)
     }
@@ -88,10 +91,12 @@ impl Session {
     /// Signs the user out everywhere but here; how many sessions ended. Two round trips and the sessions in one flight.
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's: then some may live on.
+    /// [`is_signed_out`](Error::is_signed_out) when nobody is; [`is_gone`](Error::is_gone) when this session ended meanwhile;
+    /// the store's: then some may live on.
     pub async fn sign_out_others(&self) -> Result<u64> {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
+        self.still_opens().await?;
         self.sessions().end(Target::OthersOf(user, current), Why::SignedOut, Some(current)).await
     }
 
@@ -99,20 +104,30 @@ impl Session {
     /// flight.
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) when nobody is; the store's: then some may live on.
+    /// [`is_signed_out`](Error::is_signed_out) when nobody is; [`is_gone`](Error::is_gone) when this session ended meanwhile;
+    /// the store's: then some may live on.
     pub async fn sign_out_everywhere(&self) -> Result<u64> {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
+        self.still_opens().await?;
         let ended = self.end_here(Target::AllOf(user), current).await?;
         self.start_over(ended);
         Ok(ended)
     }
 
     /// Ends the session of this request; how many there were: it may just have ended.
-    pub(super) async fn end_current(&self, id: SessionId) -> Result<u64> {
-        let ended = self.end_here(Target::Session(id), id).await?;
+    pub(super) async fn end_current(&self) -> Result<u64> {
+        let presented = self.state().presented.ok_or_else(Error::gone)?;
+        let ended = self.end_here(Target::Own(presented), presented.id).await?;
         self.start_over(ended);
         Ok(ended)
+    }
+
+    /// Refuses when the session ended, or its secret was replaced by a sign-in, since this request read it: whoever it was
+    /// then may not end or see the sessions of its user now. One round trip.
+    async fn still_opens(&self) -> Result<()> {
+        let presented = self.state().presented.ok_or_else(Error::gone)?;
+        self.sessions().load_again(&presented).await?.map(drop).ok_or_else(Error::gone)
     }
 
     /// Ends sessions of which this is one. What has ended but is not durable has ended all the same.
@@ -244,8 +259,14 @@ impl SigningIn<'_> {
 
     fn terms(self) -> Result<SignIn> {
         let config = self.session.sessions().config();
-        let absolute = self.absolute_lifetime.unwrap_or(config.terms.absolute_lifetime);
-        let idle = self.idle_timeout.unwrap_or(config.terms.idle_timeout);
+        let user = self.user?;
+        // who proves again who they are keeps what was granted before
+        let before = self.session.state().loaded.as_ref().map(|loaded| loaded.record.clone());
+        let before = before.filter(|record| record.user_id.as_ref() == Some(&user));
+        let granted = before.as_ref().map(|record| record.granted(&config.terms));
+        let absolute = self.absolute_lifetime.or(granted).unwrap_or(config.terms.absolute_lifetime);
+        let kept_idle = before.as_ref().filter(|_| self.absolute_lifetime.is_none()).map(|record| record.idle_timeout);
+        let idle = self.idle_timeout.or(kept_idle).unwrap_or(config.terms.idle_timeout);
         for (what, duration) in [("idle timeout", idle), ("absolute lifetime", absolute)] {
             if let Some(why) = config::problem_with_lifetime(duration) {
                 return Err(Error::invalid(what, why));
@@ -255,17 +276,18 @@ impl SigningIn<'_> {
             return Err(Error::invalid("idle timeout", format!("must not exceed the absolute lifetime, {absolute:?}")));
         }
         let user_agent = self.session.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
+        let (kept_device, kept_ip) = before.map(|record| (record.device, record.ip)).unwrap_or_default();
         let device = match self.device {
             Some(label) => Some(device::label(&label)),
-            None => user_agent.and_then(device::label_of_user_agent),
+            None => kept_device.or_else(|| user_agent.and_then(device::label_of_user_agent)),
         };
         Ok(SignIn {
-            user: self.user?,
+            user,
             idle_timeout: Some(idle.min(absolute)),
             absolute_lifetime: Some(absolute),
             auth_time: self.auth_time,
             device: device.filter(|label| !label.is_empty()),
-            ip: self.ip.map(|ip| device::label(&ip)).filter(|ip| !ip.is_empty()),
+            ip: self.ip.map_or(kept_ip, |ip| Some(device::label(&ip))).filter(|ip| !ip.is_empty()),
             discard_fields: self.discard_fields,
             max_sessions: config.max_sessions_per_user,
             on_limit: config.on_limit,

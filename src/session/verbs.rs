@@ -43,8 +43,8 @@ impl Session {
             self.create(delta.set).await?;
         }
         let mut state = self.state();
-        state.pending.forget_field(&name);
-        let text = state.text_of(&name).unwrap_or_default();
+        state.pending.forget_if(&name, pending.as_ref());
+        let text = state.stored_text(&name).unwrap_or_default();
         text.parse().map_err(|_| Error::invalid(format!("field `{name}`"), crate::record::NOT_A_COUNTER))
     }
 
@@ -79,7 +79,8 @@ impl Session {
 
     /// Makes a change together with a new secret.
     pub(super) async fn change_secret(&self, id: &SessionId, mut change: Change) -> Result<()> {
-        let token = Token::with_new_secret(id)?;
+        let ahead = self.state().minted_ahead.take();
+        let token = ahead.map_or_else(|| Token::with_new_secret(id), Ok)?;
         change.rotate_to = token.presented().secret_hash;
         self.state().candidate = Some(Candidate { token, purpose: Purpose::Change(Box::new(change)) });
         self.settle().await
@@ -131,9 +132,10 @@ impl Session {
         self.check(name)?;
         let _turn = self.turn().await?;
         for attempt in 1.. {
-            let (seen, before) = {
+            let (seen, before, pending) = {
                 let state = self.state();
-                (state.text_of(name).is_some(), state.stored_text(name).map(str::to_owned))
+                let before = state.stored_text(name).map(str::to_owned);
+                (state.text_of(name).is_some(), before, state.pending.of(name).map(|text| text.map(str::to_owned)))
             };
             let text = make(self)?;
             if text.is_none() && !seen {
@@ -147,9 +149,10 @@ impl Session {
                         "field `{name}` was changed by others {ATTEMPTS} times in a row"
                     )));
                 }
-                other => {
-                    self.state().pending.forget_field(name);
-                    return other;
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.state().pending.forget_if(name, pending.as_ref());
+                    return Ok(());
                 }
             }
         }
@@ -184,24 +187,27 @@ impl Session {
     }
 
     /// Ends the session, on the server first, and takes the cookie away. At once: one round trip. What is set afterwards
-    /// belongs to a new session. Where the session has just ended anyway the cookie stays: the browser may already
-    /// have that of the next one.
+    /// belongs to a new session.
     ///
     /// # Errors
-    /// The store's: then the session may live on. [`is_gone`](Error::is_gone) when the request came with a stale token:
-    /// whatever session it once opened was not ended by it.
+    /// The store's: then the session may live on. [`is_gone`](Error::is_gone) when the session has just ended anyway, or the
+    /// request's token is stale: whatever session it once opened was not ended by it. The cookie stays then: the browser may
+    /// already have that of the next one.
     pub async fn sign_out(&self) -> Result<()> {
         let _turn = self.turn().await?;
-        let Some(id) = self.id() else {
+        if self.id().is_none() {
             let answer = self.nothing_there();
             self.state().pending = Delta::default();
             return answer;
-        };
-        self.end_current(id).await.map(drop)
+        }
+        match self.end_current().await? {
+            0 => Err(Error::gone()),
+            _ => Ok(()),
+        }
     }
 
-    /// Stores the deferred changes now, as is done when the response is ready: for streams that go on after the head,
-    /// and for answers that show what was stored. At most one round trip.
+    /// Stores the deferred changes now, as is done when the response is ready: for answers that show what was stored, and
+    /// before a stream begins, because nothing can be changed once the head has left. At most one round trip.
     ///
     /// # Errors
     /// [`is_gone`](Error::is_gone) when the session ended meanwhile; the store's.
@@ -214,7 +220,13 @@ impl Session {
     pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let turn = self.0.turn.lock().await;
         drop(self.open_state()?);
-        self.settle().await?;
+        match self.settle().await {
+            // what a dropped future began was refused: that was its answer, and is none of this verb's
+            Err(error) if !error.is_store() => {
+                tracing::warn!(target: "cloakroom", %error, "a token that was on its way was refused");
+            }
+            settled => settled?,
+        }
         Ok(turn)
     }
 

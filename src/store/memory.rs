@@ -100,6 +100,10 @@ impl Store for Memory {
         let mut held = self.held();
         let (user, ids) = match target {
             Target::Session(id) => return Ok(held.end(id, now).is_some().into()),
+            Target::Own(presented) => {
+                let opened = held.records.get(&presented.id).is_some_and(|record| record.is_opened_by(presented));
+                return Ok((opened && held.end(&presented.id, now).is_some()).into());
+            }
             Target::SessionOf(user, id) => (user, vec![*id]),
             Target::OthersOf(user, kept) => (user, held.sessions_of(user, now).filter(|id| id != kept).collect()),
             Target::AllOf(user) => (user, held.sessions_of(user, now).collect()),
@@ -186,14 +190,15 @@ impl Held {
     }
 
     fn sweep(&mut self, now: SystemTime) {
-        if self.records.len() >= self.sweep_at {
+        if self.records.len() + self.evicted.len() + self.index.len() >= self.sweep_at {
             self.records.retain(|_, record| now < record.ends_at());
             self.evicted.retain(|_, (_, until)| now < *until);
             self.index.retain(|_, ids| {
                 ids.retain(|id| self.records.contains_key(id));
                 !ids.is_empty()
             });
-            self.sweep_at = (2 * self.records.len()).max(1024);
+            let left = self.records.len() + self.evicted.len() + self.index.len();
+            self.sweep_at = (2 * left).max(1024);
         }
     }
 }

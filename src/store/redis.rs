@@ -160,6 +160,8 @@ impl Store for Redis {
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
         match target {
             Target::Session(id) => self.end_any(id).await,
+            Target::Own(presented) if is_id_alone(presented) => Ok(0),
+            Target::Own(presented) => self.end_own(presented).await,
             Target::SessionOf(user, id) => self.end_one(user, id).await,
             Target::OthersOf(user, kept) => self.end_all(user, Some(kept)).await,
             Target::AllOf(user) => self.end_all(user, None).await,

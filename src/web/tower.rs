@@ -62,14 +62,16 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // the same manager's layer further out does all of it; another manager's visit is replaced for what is inside
         if request.extensions().get::<Visit>().is_some_and(|visit| visit.is_of(&self.sessions)) {
-            return SessionFuture { step: Step::Answering { answer: self.inner.call(request), visit: None } };
+            return SessionFuture {
+                step: Step::Answering { answer: self.inner.call(request), ongoing: Ongoing(None) },
+            };
         }
         match Visit::begin(&self.sessions, request.method(), request.uri(), request.headers()) {
             Err(error) => SessionFuture { step: Step::Refused { response: Some(error_response(error)) } },
             Ok(visit) => {
                 request.extensions_mut().insert(visit.clone());
                 let answer = self.inner.call(request);
-                SessionFuture { step: Step::Answering { answer, visit: Some(visit) } }
+                SessionFuture { step: Step::Answering { answer, ongoing: Ongoing(Some(visit)) } }
             }
         }
     }
@@ -87,8 +89,20 @@ pin_project_lite::pin_project! {
     #[project = StepProjection]
     enum Step<F, ResBody> {
         Refused { response: Option<Response<ResBody>> },
-        Answering { #[pin] answer: F, visit: Option<Visit> },
+        Answering { #[pin] answer: F, ongoing: Ongoing },
         Finishing { response: Option<Response<ResBody>>, finishing: Pin<Box<dyn Future<Output = super::Finish> + Send>> },
+    }
+}
+
+/// A visit whose response is on its way. When that never comes (the inner service failed, the client hung up), clones of
+/// the session that live on must not take changes that nobody will store.
+struct Ongoing(Option<Visit>);
+
+impl Drop for Ongoing {
+    fn drop(&mut self) {
+        if let Some(visit) = &self.0 {
+            visit.abandon();
+        }
     }
 }
 
@@ -106,9 +120,9 @@ where
                 StepProjection::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after it was ready")));
                 }
-                StepProjection::Answering { answer, visit } => {
+                StepProjection::Answering { answer, ongoing } => {
                     let response = std::task::ready!(answer.poll(cx))?;
-                    let Some(visit) = visit.take() else {
+                    let Some(visit) = ongoing.0.take() else {
                         return Poll::Ready(Ok(response));
                     };
                     let status = response.status().as_u16();

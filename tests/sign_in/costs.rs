@@ -89,13 +89,13 @@ async fn a_sign_in_one_over_the_limit_costs_three_more() {
     let mut scene = Scene::new(Config::builder().max_sessions_per_user(3)).await;
     scene.signed_in(3).await;
     let anonymous = scene.anonymous().await;
-    // written to the index; which of the four exist, in one flight; who has to go; that one ends; the new one is bound
-    let looked = ["HEXISTS"; 4];
+    // written to the index; which of the four exist and whether the new one can be bound, in one flight; who has to go; that one ends; the new one is bound
+    let looked = ["HMGET"; 5];
     let over = after_load([SCRIPT].into_iter().chain(looked).chain([SCRIPT, SCRIPT, SCRIPT]));
     scene.costs(&anonymous, "/sign_in/anna", &over).await;
     // what has ended is pruned by the next: it does not add up
     let visitor = anonymous.stranger();
-    let over = [SCRIPT, SCRIPT].into_iter().chain(["HEXISTS"; 5]).chain([SCRIPT, SCRIPT, SCRIPT]).collect::<Vec<_>>();
+    let over = [SCRIPT, SCRIPT].into_iter().chain(["HMGET"; 6]).chain([SCRIPT, SCRIPT, SCRIPT]).collect::<Vec<_>>();
     scene.costs(&visitor, "/sign_in/anna", &over).await;
     scene.costs(&visitor.stranger(), "/sign_in/anna", &over).await;
 }
@@ -105,16 +105,18 @@ async fn a_refused_sign_in_costs_no_more_than_an_allowed_one() {
     let mut scene = Scene::new(Config::builder().max_sessions_per_user(2).on_limit(OnLimit::RefuseNew)).await;
     scene.signed_in(2).await;
     let anonymous = scene.anonymous().await;
-    let refused = after_load([SCRIPT].into_iter().chain(["HEXISTS"; 3]).chain([SCRIPT]));
+    let refused = after_load([SCRIPT].into_iter().chain(["HMGET"; 4]).chain([SCRIPT]));
     scene.costs(&anonymous, "/sign_in/anna", &refused).await;
 }
 
 #[tokio::test]
-async fn signing_out_costs_one_more_here_and_on_another_device() {
+async fn signing_out_costs_one_more_here_and_two_on_another_device() {
     let mut scene = Scene::new(Config::builder()).await;
     let browsers = scene.signed_in(3).await;
-    scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[1])), &after_load([SCRIPT])).await;
-    scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[1])), &after_load([SCRIPT])).await;
+    // whether the one who asks still may, and the other device
+    let other = after_load(LOAD.into_iter().chain([SCRIPT]));
+    scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[1])), &other).await;
+    scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[1])), &other).await;
     scene.costs(&browsers[2], "/sign_out", &after_load([SCRIPT])).await;
     scene.costs(&browsers[0], &format!("/sign_out_device/{}", id_of(&browsers[0])), &after_load([SCRIPT])).await;
 }
@@ -122,33 +124,35 @@ async fn signing_out_costs_one_more_here_and_on_another_device() {
 #[tokio::test]
 async fn signing_out_everywhere_costs_two_more_and_the_sessions_in_one_flight() {
     let mut scene = Scene::new(Config::builder()).await;
+    // whether the one who asks still may; who there is; those in one flight
+    let everywhere = |count| after_load(LOAD.into_iter().chain(["ZRANGEBYSCORE"]).chain(vec![SCRIPT; count]));
     for count in [1, 2, 10] {
+        redis::cmd("DEL").arg("session:user:anna").exec(&mut scene.place.server().client()).unwrap();
         let browsers = scene.signed_in(count).await;
-        let expected = after_load(["ZRANGEBYSCORE"].into_iter().chain(vec![SCRIPT; count]).chain(["ZREM"]));
-        scene.costs(&browsers[0], "/sign_out_everywhere", &expected).await;
+        scene.costs(&browsers[0], "/sign_out_everywhere", &everywhere(count)).await;
     }
+    // the entries of those that ended before are left to pruning
+    redis::cmd("DEL").arg("session:user:anna").exec(&mut scene.place.server().client()).unwrap();
     let browsers = scene.signed_in(4).await;
-    let expected = after_load(["ZRANGEBYSCORE"].into_iter().chain([SCRIPT; 3]).chain(["ZREM"]));
-    scene.costs(&browsers[0], "/sign_out_others", &expected).await;
-    scene.costs(&browsers[0], "/sign_out_others", &after_load(["ZRANGEBYSCORE"])).await;
+    scene.costs(&browsers[0], "/sign_out_others", &everywhere(3)).await;
 }
 
 #[tokio::test]
-async fn a_list_costs_two_more_and_a_third_only_when_ghosts_are_met() {
+async fn a_list_costs_three_more_and_again_as_many_only_when_ghosts_are_met() {
     let mut scene = Scene::new(Config::builder()).await;
     let browsers = scene.signed_in(3).await;
     let each = ["HMGET", "PTTL"].repeat(3);
-    let list = || after_load(["ZREVRANGEBYSCORE"].into_iter().chain(each.clone()));
+    let list = || after_load(LOAD.into_iter().chain(["ZREVRANGEBYSCORE"]).chain(each.clone()));
     scene.costs(&browsers[0], "/devices", &list()).await;
 
     // a session that ended by itself
     let key = format!("session:{}", id_of(&browsers[1]));
     redis::cmd("DEL").arg(key).exec(&mut scene.place.server().client()).unwrap();
     scene.monitor.commands();
-    let with_ghost = list().into_iter().chain(["ZREM"]).collect::<Vec<_>>();
+    let again = ["ZREVRANGEBYSCORE", "HMGET", "PTTL", "HMGET", "PTTL"];
+    let with_ghost = list().into_iter().chain(["ZREM"]).chain(again).collect::<Vec<_>>();
     scene.costs(&browsers[0], "/devices", &with_ghost).await;
-    let each = ["HMGET", "PTTL"].repeat(2);
-    scene.costs(&browsers[0], "/devices", &after_load(["ZREVRANGEBYSCORE"].into_iter().chain(each))).await;
+    scene.costs(&browsers[0], "/devices", &after_load(LOAD.into_iter().chain(again))).await;
 }
 
 #[tokio::test]

@@ -207,7 +207,7 @@ async fn the_label_comes_from_the_user_agent_unless_the_application_has_a_better
         assert_eq!(browser.visit("/details").await.body, format!("{} | {} | 0", "ä".repeat(32), "9".repeat(64)));
 
         browser.visit("/empty").await;
-        assert_eq!(browser.visit("/details").await.body, " |  | 0", "the former ones are not kept");
+        assert_eq!(browser.visit("/details").await.body, " |  | 0", "an empty one is none");
     })
     .await;
 }

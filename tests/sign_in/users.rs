@@ -62,7 +62,7 @@ async fn an_empty_or_endless_user_id_is_refused_and_nothing_is_stored() {
         let browser = Browser::new(app);
         for path in ["/empty", "/endless"] {
             let answer = browser.get(path).await;
-            assert_eq!(answer.status, 500);
+            assert_eq!(answer.status, 400);
             assert!(answer.error.unwrap().is_invalid());
             assert_eq!(answer.headers.get("set-cookie"), None);
             assert!(place.store.asked().is_empty());

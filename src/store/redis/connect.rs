@@ -203,6 +203,9 @@ impl RedisBuilder {
                 ));
             }
         };
+        if url.query().is_some_and(|query| query.contains('@')) {
+            return refuse("has a `?` before an `@`: a password must be percent-encoded".to_owned());
+        }
         if let Some((name, _)) = url.query_pairs().find(|(name, _)| !known.contains(&name.as_ref())) {
             return refuse(format!("has the unknown parameter `{name}`; known are {}", known.join(", ")));
         }

@@ -5,25 +5,28 @@
 //! - It is taken out only when its record is missing. Ids are never used again, so that is for good.
 //! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
 
-use super::Redis;
 use super::question::Question;
+use super::{Redis, text_of};
 use crate::clock::to_millis;
 use crate::config::Terms;
 use crate::delta::{Change, Listed, SignIn};
 use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::policy::OnLimit;
-use crate::record::{CREATED_AT, EVICTION_NOTICE, Fields, RESERVED, Record, Refusal};
+use crate::record::{
+    CREATED_AT, EVICTION_NOTICE, Fields, PREVIOUS_SECRET_HASH, RESERVED, Record, Refusal, SECRET_HASH, USER_ID,
+};
 use crate::store::Applied;
-use crate::token::{Presented, SessionId};
+use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join_all, try_join, try_join_all};
+use redis::Value;
 
 /// What writing an id to the index answers.
 struct Enlisted {
     score: String,
     /// All ids in the order of sign-in, if they are too many.
-    ids: Vec<String>,
+    ids: Vec<Vec<u8>>,
     /// Whether the id was not there before, or only as refused: 1 or 0.
     is_new: u8,
 }
@@ -58,9 +61,9 @@ impl Redis {
         let enlisted = Enlisted { score, ids, is_new };
         let evicted = match enlisted.ids.is_empty() {
             true => Vec::new(),
-            false => match self.make_room(presented.id, new, &enlisted).await? {
-                Some(evicted) => evicted,
-                None => return Ok(Applied::Refused(Refusal::LimitReached)),
+            false => match self.make_room(presented, change, new, &enlisted).await? {
+                Ok(evicted) => evicted,
+                Err(refusal) => return Ok(Applied::Refused(refusal)),
             },
         };
         Ok(match self.apply_alone(presented, change, terms).await? {
@@ -85,120 +88,184 @@ impl Redis {
         }
     }
 
-    /// Ends the sessions that are too many. `None` when it is the new one that must go.
+    /// Ends the sessions that are too many, unless it is the new one that must go, or it cannot be bound anyway.
     async fn make_room(
         &self,
-        id: SessionId,
+        presented: &Presented,
+        change: &Change,
         new: &SignIn,
         enlisted: &Enlisted,
-    ) -> Result<Option<Vec<SessionId>>, StoreError> {
+    ) -> Result<Result<Vec<SessionId>, Refusal>, StoreError> {
         let Enlisted { score, ids, is_new } = enlisted;
-        let exist = try_join_all(ids.iter().map(|id| self.exists(id))).await?;
+        let ghosts = try_join_all(ids.iter().map(|id| self.is_ghost(id, &new.user)));
+        let (ghosts, refusal) = try_join(ghosts, self.refuses(presented, change, new)).await?;
+        if let Some(refusal) = refusal {
+            return Ok(Err(refusal));
+        }
         let index = self.prefix.user(&new.user);
         let mut script = self.scripts.choose.key(&index);
-        script.arg(policy_of(new)).arg(new.max_sessions).arg(id.expose()).arg(score).arg(is_new);
-        for (ghost, _) in ids.iter().zip(exist).filter(|(_, exists)| !exists) {
+        script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score).arg(is_new);
+        for (ghost, _) in ids.iter().zip(ghosts).filter(|(_, is_ghost)| *is_ghost) {
             script.arg(ghost);
         }
         let chosen: Vec<String> = self.server.ask(&index, Question::Script(&script)).await?;
         if new.on_limit == OnLimit::RefuseNew {
-            return Ok(chosen.is_empty().then(Vec::new));
+            return Ok(if chosen.is_empty() { Ok(Vec::new()) } else { Err(Refusal::LimitReached) });
         }
         let victims: Vec<_> = chosen.iter().filter_map(|id| SessionId::parse(id).ok()).collect();
         let notice = EVICTION_NOTICE.as_secs();
         let endings =
-            try_join_all(victims.iter().map(|victim| self.end(victim, new.user.as_str(), false, notice))).await?;
+            try_join_all(victims.iter().map(|victim| self.end(victim, new.user.as_str(), false, notice, None))).await?;
         let ended = victims.into_iter().zip(endings).filter(|(_, ending)| *ending == Ending::Ended);
-        Ok(Some(ended.map(|(victim, _)| victim).collect()))
+        Ok(Ok(ended.map(|(victim, _)| victim).collect()))
+    }
+
+    /// Why a sign-in cannot be done, as far as can be known before: nobody is to be ended for it then.
+    async fn refuses(
+        &self,
+        presented: &Presented,
+        change: &Change,
+        new: &SignIn,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let names = [SECRET_HASH, PREVIOUS_SECRET_HASH, USER_ID];
+        let Some(values) = self.some_fields(&presented.id, &names).await? else {
+            return Ok(Some(Refusal::Gone));
+        };
+        let hash = |place: usize| values[place].as_deref().and_then(SecretHash::parse);
+        let (current, previous) = (hash(0), hash(1));
+        let is_current = current.is_some() && (current == presented.secret_hash || current == change.rotate_to);
+        let is_taken = values[2].as_ref().is_some_and(|user| user != new.user.as_str());
+        Ok(match (is_current, previous.is_some() && previous == presented.secret_hash) {
+            (true, _) if !is_taken => None,
+            (false, false) => Some(Refusal::Gone),
+            _ => Some(Refusal::Conflict),
+        })
     }
 
     /// Ends one session, whosever it is: one round trip. No bare DEL: the notice for an evicted browser stands at the key,
     /// too, and is no session.
     pub(super) async fn end_any(&self, id: &SessionId) -> Result<u64, StoreError> {
-        let ending = self.end(id, "", false, 0).await?;
+        let ending = self.end(id, "", false, 0, None).await?;
+        Ok(matches!(ending, Ending::Ended | Ending::Unbound).into())
+    }
+
+    /// Ends the session that what is presented opens: one round trip.
+    pub(super) async fn end_own(&self, presented: &Presented) -> Result<u64, StoreError> {
+        let ending = self.end(&presented.id, "", false, 0, presented.secret_hash.as_ref()).await?;
         Ok(matches!(ending, Ending::Ended | Ending::Unbound).into())
     }
 
     /// Ends one session if it is this user's: one round trip.
     pub(super) async fn end_one(&self, user: &UserId, id: &SessionId) -> Result<u64, StoreError> {
-        let ending = self.end(id, user.as_str(), true, 0).await?;
+        let ending = self.end(id, user.as_str(), true, 0, None).await?;
         Ok((ending == Ending::Ended).into())
     }
 
-    /// Ends all of a user's sessions but one: the index, the sessions in one parallel flight, the index again. How many
-    /// were bound to the user.
+    /// Ends all of a user's sessions but one: the index, and the sessions in one parallel flight. How many were bound to the
+    /// user. Their entries are left to pruning.
     pub(super) async fn end_all(&self, user: &UserId, kept: Option<&SessionId>) -> Result<u64, StoreError> {
         let index = self.prefix.user(user);
         // refused sign-ins have a negative score: what they were asked for is no session of this user
         let query = redis::cmd("ZRANGEBYSCORE").arg(&index).arg(0).arg("+inf").clone();
-        let ids: Vec<String> = self.server.ask(&index, Question::Command(&query)).await?;
-        let ids: Vec<_> = ids.iter().filter_map(|id| SessionId::parse(id).ok()).filter(|id| kept != Some(id)).collect();
-        let endings = join_all(ids.iter().map(|id| self.end(id, user.as_str(), false, 0))).await;
+        let ids =
+            self.ids(&index, &query).await?.into_iter().filter_map(|id| session_of(&id)).filter(|id| kept != Some(id));
+        let endings = ids.map(async |id| self.end(&id, user.as_str(), false, 0, None).await).collect::<Vec<_>>();
         let mut ended = 0;
-        let mut missing = Vec::new();
         let mut failure = None;
-        for (id, ending) in ids.iter().zip(endings) {
+        for ending in join_all(endings).await {
             match ending {
-                Ok(Ending::NotTheirs) => {}
-                Ok(ending) => {
-                    ended += u64::from(ending == Ending::Ended);
-                    missing.push(*id);
-                }
+                Ok(ending) => ended += u64::from(ending == Ending::Ended),
                 // the others have ended all the same; the caller must hear that this one may live on
                 Err(error) => failure = Some(error),
             }
         }
-        self.prune(&index, &missing).await?;
         failure.map_or(Ok(ended), Err)
     }
 
-    /// A page of a user's sessions: the index and the sessions, two round trips; one more when ghosts were met.
+    /// A page of a user's sessions: the index and the sessions, two round trips. Where ghosts are met they are pruned, and
+    /// what stands behind them is looked at: three more.
     pub(super) async fn devices(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
         let index = self.prefix.user(user);
         let mut query = redis::cmd("ZREVRANGEBYSCORE");
         query.arg(&index).arg("+inf").arg(0).arg("LIMIT").arg(page.offset).arg(page.limit);
-        let ids: Vec<String> = self.server.ask(&index, Question::Command(&query)).await?;
-        let ids: Vec<_> = ids.iter().filter_map(|id| SessionId::parse(id).ok()).collect();
-        let records = try_join_all(ids.iter().map(|id| self.reserved_fields(id, terms))).await?;
-        let mut devices = Vec::new();
-        let mut ghosts = Vec::new();
-        for (id, record) in ids.into_iter().zip(records) {
-            match record {
-                None => ghosts.push(id),
-                Some(record) if record.user_id.as_ref() == Some(user) => devices.push(Device::of(id, &record)),
-                Some(_) => {}
+        loop {
+            let ids = self.ids(&index, &query).await?;
+            let records = try_join_all(ids.iter().map(|id| self.record_of(id, terms))).await?;
+            let mut devices = Vec::new();
+            let mut ghosts = Vec::new();
+            for (id, found) in ids.into_iter().zip(records) {
+                match found {
+                    // a session's user never changes: one of somebody else's will never be this user's
+                    Some((id, record)) if record.user_id.as_ref() == Some(user) => {
+                        devices.push(Device::of(id, &record))
+                    }
+                    Some((_, record)) if record.user_id.is_none() => {}
+                    _ => ghosts.push(id),
+                }
             }
+            if ghosts.is_empty() {
+                return Ok(devices);
+            }
+            self.prune(&index, &ghosts).await?;
         }
-        self.prune(&index, &ghosts).await?;
-        Ok(devices)
     }
 
-    async fn exists(&self, id: &str) -> Result<bool, StoreError> {
-        let Ok(id) = SessionId::parse(id) else {
-            return Ok(false); // something else wrote it
+    /// The ids that an index answers with; it may hold what another program wrote.
+    async fn ids(&self, index: &str, query: &redis::Cmd) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.server.ask(index, Question::Command(query)).await
+    }
+
+    /// Whether an id can never be one of this user's sessions: its record is missing, or somebody else's.
+    async fn is_ghost(&self, id: &[u8], user: &UserId) -> Result<bool, StoreError> {
+        let Some(id) = session_of(id) else {
+            return Ok(true);
         };
         // a marker of an eviction stands at the key, too, but was never created
-        let key = self.prefix.session(&id);
-        let query = redis::cmd("HEXISTS").arg(&key).arg(CREATED_AT).clone();
-        self.server.ask(&key, Question::Command(&query)).await
+        Ok(match self.some_fields(&id, &[CREATED_AT, USER_ID]).await?.as_deref() {
+            Some([Some(_), owner]) => owner.as_ref().is_some_and(|owner| owner != user.as_str()),
+            _ => true,
+        })
     }
 
     /// Everything about a session but the application's fields; `None` where there is no session.
-    async fn reserved_fields(&self, id: &SessionId, terms: &Terms) -> Result<Option<Record>, StoreError> {
-        let key = self.prefix.session(id);
+    async fn record_of(&self, id: &[u8], terms: &Terms) -> Result<Option<(SessionId, Record)>, StoreError> {
+        let Some(id) = session_of(id) else {
+            return Ok(None);
+        };
+        let key = self.prefix.session(&id);
         let mut flight = redis::pipe();
-        flight.cmd("HMGET").arg(&key).arg(&RESERVED).pttl(&key);
-        let (values, remaining): (Vec<Option<String>>, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
+        flight.cmd("HMGET").arg(&key).arg(&RESERVED).pttl(&key).ignore_errors();
+        let (values, remaining): (Value, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
+        let Some(values) = texts_of(values)? else {
+            return Ok(None);
+        };
         let names = RESERVED.iter().map(|name| name.to_string());
         let fields: Fields = names.zip(values).filter_map(|(name, text)| Some((name, text?))).collect();
         // in the very millisecond in which it ends it is still there, and may be touched: no ghost
-        Ok(Record::from_stored(fields, false, terms).filter(|_| remaining >= 0))
+        let record = Record::from_stored(fields, false, terms).filter(|_| remaining >= 0);
+        Ok(record.map(|record| (id, record)))
     }
 
-    async fn end(&self, id: &SessionId, user: &str, bound: bool, notice: u64) -> Result<Ending, StoreError> {
+    /// Some fields of a hash; `None` where something else stands. What is no text is no field of ours.
+    async fn some_fields(&self, id: &SessionId, names: &[&str]) -> Result<Option<Vec<Option<String>>>, StoreError> {
+        let key = self.prefix.session(id);
+        let mut flight = redis::pipe();
+        flight.cmd("HMGET").arg(&key).arg(names).ignore_errors();
+        let (values,): (Value,) = self.server.ask(&key, Question::Flight(&flight)).await?;
+        texts_of(values)
+    }
+
+    async fn end(
+        &self,
+        id: &SessionId,
+        user: &str,
+        bound: bool,
+        notice: u64,
+        shown: Option<&SecretHash>,
+    ) -> Result<Ending, StoreError> {
         let key = self.prefix.session(id);
         let mut script = self.scripts.end.key(&key);
-        script.arg(user).arg(u8::from(bound)).arg(notice);
+        script.arg(user).arg(u8::from(bound)).arg(notice).arg(text_of(shown));
         Ok(match self.server.ask_with::<i64>(&key, Question::Script(&script), self.durability.as_ref()).await? {
             1 => Ending::Ended,
             0 => Ending::Unbound,
@@ -208,17 +275,28 @@ impl Redis {
     }
 
     /// Takes ids whose record is missing out of an index.
-    async fn prune(&self, index: &str, missing: &[SessionId]) -> Result<(), StoreError> {
-        if missing.is_empty() {
-            return Ok(());
-        }
+    async fn prune(&self, index: &str, missing: &[Vec<u8>]) -> Result<(), StoreError> {
         let mut command = redis::cmd("ZREM");
         command.arg(index);
         for id in missing {
-            command.arg(id.expose());
+            command.arg(id);
         }
         self.server.ask(index, Question::Command(&command)).await
     }
+}
+
+/// The answer of HMGET as texts; `None` where the key holds no hash.
+fn texts_of(values: Value) -> Result<Option<Vec<Option<String>>>, StoreError> {
+    if let Value::ServerError(_) = values {
+        return Ok(None);
+    }
+    let values: Vec<Option<Vec<u8>>> = redis::from_redis_value(values)?;
+    Ok(Some(values.into_iter().map(|bytes| String::from_utf8(bytes?).ok()).collect()))
+}
+
+/// The session that an entry of an index names; another program may have written something else.
+fn session_of(entry: &[u8]) -> Option<SessionId> {
+    SessionId::parse(std::str::from_utf8(entry).ok()?).ok()
 }
 
 /// What happens to one session too many, as the scripts name it.

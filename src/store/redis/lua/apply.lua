@@ -139,7 +139,8 @@ local function write_or_delete(name, text)
 end
 if user then
   write('user_id', user)
-  write('auth_time', ARGV[15] ~= '' and ARGV[15] or string.format('%d', math.floor(now / 1000)))
+  -- no time in the future, which would be recent for ever
+  write('auth_time', string.format('%d', math.min(tonumber(ARGV[15]) or now, math.floor(now / 1000))))
   write_or_delete('device', ARGV[16])
   write_or_delete('ip', ARGV[17])
   new_idle = new_idle or tonumber(ARGV[13])
