@@ -68,7 +68,9 @@ impl RedisServer {
         let mut client = self.client();
         let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
         let mut flight = redis::pipe();
-        keys.iter().for_each(|key| drop(flight.pttl(key)));
+        for key in &keys {
+            flight.pttl(key);
+        }
         let left: Vec<i64> = if keys.is_empty() { Vec::new() } else { flight.query(&mut client).unwrap() };
         let mut left = left.into_iter();
         keys.retain(|_| left.next() == Some(-1));

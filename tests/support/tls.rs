@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::RedisServer;
 use super::redis_server::free_port;
@@ -19,12 +19,16 @@ pub struct Certificates {
 impl Certificates {
     pub fn new() -> Certificates {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "the tests' authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let signed = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
             let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
-            let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+            let mut params = CertificateParams::new(names.clone()).unwrap();
+            // what has the name of its issuer counts as signed by itself
+            params.distinguished_name.push(DnType::CommonName, names[0].as_str());
+            let certificate = params.signed_by(&key, &authority).unwrap();
             (certificate.pem(), key.serialize_pem())
         };
         Certificates {
