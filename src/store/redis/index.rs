@@ -128,7 +128,8 @@ impl Redis {
                     missing.push(*id);
                 }
                 // the others have ended all the same; the caller must hear that this one may live on
-                Err(error) => failure = Some(error),
+                Err(error) if failure.as_ref().is_none_or(StoreError::is_not_durable) => failure = Some(error),
+                Err(_) => {}
             }
         }
         self.prune(&index, &missing).await?;
@@ -185,7 +186,9 @@ impl Redis {
         let key = self.prefix.session(id);
         let mut script = self.scripts.end.key(&key);
         script.arg(user).arg(u8::from(bound)).arg(notice);
-        Ok(match self.server.ask_with::<i64>(&key, Question::Script(&script), self.durability.as_ref()).await? {
+        // a sign-in that makes room, which gives notice, does not depend on replicas
+        let durability = self.durability.as_ref().filter(|_| notice == 0);
+        Ok(match self.server.ask_with::<i64>(&key, Question::Script(&script), durability).await? {
             1 => Ending::Ended,
             0 => Ending::Unbound,
             -1 => Ending::Missing,
