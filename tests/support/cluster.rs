@@ -27,10 +27,26 @@ impl RedisCluster {
         all.extend(["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]);
         all.extend(settings);
         let nodes = (0..2 * PRIMARIES).map(|_| RedisServer::launch(free_port(), &all)).collect();
-        let cluster = RedisCluster { nodes };
-        cluster.nodes.iter().for_each(RedisServer::wait_until_it_answers);
-        cluster.form();
-        cluster
+        RedisCluster { nodes }.formed()
+    }
+
+    /// Three primaries alone, the others of which serve on when one is away. More settings of each by its port.
+    pub async fn without_replicas(mut settings: impl AsyncFnMut(u16) -> Vec<String>) -> RedisCluster {
+        let mut nodes = Vec::new();
+        for _ in 0..PRIMARIES {
+            let port = free_port();
+            let own = settings(port).await;
+            let mut all = vec!["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"];
+            all.extend(own.iter().map(String::as_str));
+            nodes.push(RedisServer::launch(port, &all));
+        }
+        RedisCluster { nodes }.formed()
+    }
+
+    fn formed(self) -> RedisCluster {
+        self.nodes.iter().for_each(RedisServer::wait_until_it_answers);
+        self.form();
+        self
     }
 
     /// A URL of each node.
@@ -97,9 +113,29 @@ impl RedisCluster {
         });
     }
 
-    /// Waits until node `replica` says that it is a primary.
-    pub fn wait_until_promoted(&self, replica: usize) {
-        until("the replica takes over", || self.nodes[replica].info("replication", "role") == "master");
+    /// How often the nodes that answer have said that a key is elsewhere.
+    pub fn redirections(&self) -> u64 {
+        let count = |node: &RedisServer, kind: &str| {
+            let said = node.info("errorstats", &format!("errorstat_{kind}"));
+            said.strip_prefix("count=").map_or(0, |count| count.parse().unwrap())
+        };
+        self.nodes.iter().map(|node| count(node, "MOVED") + count(node, "ASK")).sum()
+    }
+
+    /// Waits until a replica has all that this node has.
+    pub fn wait_until_replicated(&self, node: usize) {
+        let offset = |name: &str| self.nodes[node].info("replication", name);
+        until("a replica has everything", || {
+            offset("slave0").split(',').any(|part| part.strip_prefix("offset=") == Some(&offset("master_repl_offset")))
+        });
+    }
+
+    /// Waits until this node follows another one.
+    pub fn wait_until_replica(&self, node: usize) {
+        until("the node is a replica", || {
+            let info = |name: &str| self.nodes[node].info("replication", name);
+            info("role") == "slave" && info("master_link_status") == "up"
+        });
     }
 
     /// Keys of any primary that would live for ever.
@@ -137,7 +173,8 @@ impl RedisCluster {
                 self.nodes[PRIMARIES..].iter().all(|node| node.info("replication", "master_link_status") == "up");
             let sees_them = |node: &RedisServer| {
                 let ranges: Vec<Vec<redis::Value>> = node.ask(&["CLUSTER", "SLOTS"]);
-                ranges.len() == PRIMARIES && ranges.iter().all(|range| range.len() == 4)
+                let members = 2 + self.nodes.len() / PRIMARIES;
+                ranges.len() == PRIMARIES && ranges.iter().all(|range| range.len() == members)
             };
             replicas_up && self.nodes.iter().all(sees_them)
         });
@@ -154,6 +191,14 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("within 60 s it did not happen that {what}");
+}
+
+/// The slot of a key without braces, as the cluster specification has it.
+pub fn slot_of(key: &str) -> u16 {
+    let crc = key.bytes().fold(0, |crc: u16, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| (crc << 1) ^ if crc & 0x8000 != 0 { 0x1021 } else { 0 })
+    });
+    crc % SLOTS as u16
 }
 
 /// A port that is free together with that of the cluster's bus. Both are below those that the system hands out, so that

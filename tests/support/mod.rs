@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod capture;
 pub mod cluster;
+pub mod faults;
 pub mod gate;
 pub mod place;
 pub mod redis_server;
@@ -16,6 +17,7 @@ pub mod wire;
 pub use browser::{Answer, Browser};
 pub use capture::Capture;
 pub use cluster::RedisCluster;
+pub use faults::{FaultProxy, Trouble};
 pub use gate::{Cut, Gate};
 pub use place::{Place, on_each_store};
 pub use redis_server::RedisServer;

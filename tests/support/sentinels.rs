@@ -75,6 +75,30 @@ impl Sentinels {
         self.primary()
     }
 
+    /// Waits until all replicas have what this server has.
+    pub fn wait_until_replicated(&self, server: usize) {
+        let info = |name: &str| self.servers[server].info("replication", name);
+        until("the replicas have everything", || {
+            let offset = info("master_repl_offset");
+            let followers: usize = info("connected_slaves").parse().unwrap();
+            let has_all = |line: String| line.split(',').any(|part| part.strip_prefix("offset=") == Some(&offset));
+            followers > 0 && (0..followers).all(|number| has_all(info(&format!("slave{number}"))))
+        });
+    }
+
+    /// Waits until a replica follows this server.
+    pub fn wait_until_followed(&self, server: usize) {
+        until("a replica follows", || self.servers[server].info("replication", "slave0").contains("state=online"));
+    }
+
+    /// Waits until this server follows another one.
+    pub fn wait_until_replica(&self, server: usize) {
+        until("the server is a replica", || {
+            let info = |name: &str| self.servers[server].info("replication", name);
+            info("role") == "slave" && info("master_link_status") == "up"
+        });
+    }
+
     /// Halts the first sentinel, as a machine that hangs.
     pub fn pause_first_sentinel(&self) {
         let done = Command::new("kill").args(["-STOP", &self.sentinels[0].child.id().to_string()]).status();
@@ -94,7 +118,7 @@ impl Sentinel {
         let port = free_port();
         let settings = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
-             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 4000\n",
+             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 2000\n",
             dir.path().display()
         );
         let file = dir.path().join("sentinel.conf");
