@@ -32,13 +32,17 @@
 //!
 //! Each scenario becomes a test with a sentence for a name, such as
 //! `in_memory::a_slow_save_never_brings_a_revoked_session_back`. It runs on a tokio runtime of its own with two
-//! threads, and with a fixture of its own. Their sources, a topic each, are in `src/conformance/`; [`mint`] and
+//! threads, and with a fixture of its own. [`run_all`] runs all of them in one test, where they share a server. Their sources, a topic each, are in `src/conformance/`; [`mint`] and
 //! its sisters are what they are made with, for the tests that only your store needs.
 //!
 //! What the kit cannot ask for, because one process cannot show it: that a crash loses nothing that was
 //! acknowledged, and that a server's failure is an error and not an anonymous visitor.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::record::Fields;
@@ -81,7 +85,10 @@ pub trait Fixture {
 #[macro_export]
 macro_rules! conformance {
     ($fixture:expr) => {
-        $crate::conformance! { @mount $fixture;
+        $crate::conformance! { @list mount ($fixture) }
+    };
+    (@list $way:ident $given:tt) => {
+        $crate::conformance! { @$way $given;
             create {
                 a_new_session_is_exactly_what_was_asked_for
                 a_new_session_may_have_an_idle_timeout_of_its_own
@@ -243,6 +250,49 @@ macro_rules! conformance {
             }
         )*)*
     };
+    (@table $fixture:ty; $($topic:ident { $($scenario:ident)* })*) => {
+        vec![$($(
+            $crate::conformance::Scenario::<$fixture> {
+                name: concat!(stringify!($topic), "::", stringify!($scenario)),
+                check: |fixture| Box::pin($topic::$scenario(fixture)),
+            },
+        )*)*]
+    };
+}
+
+/// One thing that every store promises.
+pub struct Scenario<F> {
+    /// The topic and a sentence.
+    pub name: &'static str,
+    check: for<'a> fn(&'a F) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
+}
+
+/// All scenarios, in the order in which [`conformance!`](crate::conformance!) mounts them.
+pub fn scenarios<F: Fixture>() -> Vec<Scenario<F>> {
+    crate::conformance! { @list table F }
+}
+
+/// Runs every scenario inside one test, a few at a time and each with a fixture of its own: for servers that are shared,
+/// because starting one for each scenario would take too long (a cluster, say).
+///
+/// # Panics
+/// When a scenario has: after all have run, with the names of those that failed.
+pub fn run_all<F: Fixture>(fixture: impl Fn() -> F + Sync) {
+    const AT_ONCE: usize = 4;
+    let scenarios = scenarios::<F>();
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let check = || run(async || (scenario.check)(&fixture()).await);
+            if catch_unwind(AssertUnwindSafe(check)).is_err() {
+                failed.lock().expect("nobody panics with it").push(scenario.name);
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    let failed = failed.into_inner().expect("nobody panics with it");
+    assert!(failed.is_empty(), "{} of {} scenarios failed: {failed:#?}", failed.len(), scenarios.len());
 }
 
 /// Runs a scenario on a runtime of its own: what [`conformance!`](crate::conformance!) makes tests with.

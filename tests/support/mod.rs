@@ -3,17 +3,25 @@
 
 pub mod browser;
 pub mod capture;
+pub mod cluster;
+pub mod faults;
 pub mod gate;
 pub mod place;
 pub mod redis_server;
+pub mod sentinels;
+pub mod tls;
 pub mod watched;
 pub mod watcher;
 pub mod wire;
 
 pub use browser::{Answer, Browser};
 pub use capture::Capture;
+pub use cluster::RedisCluster;
+pub use faults::{FaultProxy, Trouble};
 pub use gate::{Cut, Gate};
 pub use place::{Place, on_each_store};
 pub use redis_server::RedisServer;
+pub use sentinels::Sentinels;
+pub use tls::Certificates;
 pub use watched::{Fault, Watched};
 pub use watcher::{Scene, Seen, Watcher};

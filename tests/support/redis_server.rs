@@ -9,6 +9,7 @@ pub struct RedisServer {
     child: Child,
     port: u16,
     dir: tempfile::TempDir,
+    settings: Vec<String>,
 }
 
 impl RedisServer {
@@ -19,12 +20,16 @@ impl RedisServer {
 
     /// The same with more settings, each as on redis-server's command line.
     pub fn start_with(settings: &[&str]) -> RedisServer {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
-        let child = spawn(port, &dir, settings);
-        let server = RedisServer { child, port, dir };
+        let server = RedisServer::launch(free_port(), settings);
         server.wait_until_it_answers();
         server
+    }
+
+    /// The same on this port, without waiting until it answers.
+    pub fn launch(port: u16, settings: &[&str]) -> RedisServer {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let settings: Vec<_> = settings.iter().map(|setting| setting.to_string()).collect();
+        RedisServer { child: spawn(port, &dir, &settings), port, dir, settings }
     }
 
     pub fn port(&self) -> u16 {
@@ -38,6 +43,38 @@ impl RedisServer {
     /// A connection to look with, as redis-cli would.
     pub fn client(&self) -> redis::Connection {
         redis::Client::open(self.url()).unwrap().get_connection().expect("the test's redis-server answers")
+    }
+
+    /// A directory of its own, for sockets and certificates.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Asks the server as redis-cli would.
+    pub fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        let answer = redis::cmd(command[0]).arg(&command[1..]).query(&mut self.client());
+        answer.unwrap_or_else(|error| panic!("{}: {error}", command.join(" ")))
+    }
+
+    /// What INFO says of one thing.
+    pub fn info(&self, section: &str, name: &str) -> String {
+        let all: String = self.ask(&["INFO", section]);
+        let line = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_default().trim().to_owned()
+    }
+
+    /// The keys that would live for ever.
+    pub fn immortal_keys(&self) -> Vec<String> {
+        let mut client = self.client();
+        let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
+        let mut flight = redis::pipe();
+        for key in &keys {
+            flight.pttl(key);
+        }
+        let left: Vec<i64> = if keys.is_empty() { Vec::new() } else { flight.query(&mut client).unwrap() };
+        let mut left = left.into_iter();
+        keys.retain(|_| left.next() == Some(-1));
+        keys
     }
 
     /// Kills the server; what it had not written to disk is lost.
@@ -54,7 +91,7 @@ impl RedisServer {
 
     /// Starts it again on the same port, with what it had written to disk.
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, &self.dir, &[]);
+        self.child = spawn(self.port, &self.dir, &self.settings);
         self.wait_until_it_answers();
     }
 
@@ -77,7 +114,7 @@ impl RedisServer {
         assert!(done.expect("kill runs").success());
     }
 
-    fn wait_until_it_answers(&self) {
+    pub fn wait_until_it_answers(&self) {
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(30) {
             let answer = redis::Client::open(self.url()).unwrap().get_connection();
@@ -97,11 +134,11 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-fn spawn(port: u16, dir: &tempfile::TempDir, settings: &[&str]) -> Child {
+fn spawn(port: u16, dir: &tempfile::TempDir, settings: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no", "--dir"])
         .arg(dir.path())

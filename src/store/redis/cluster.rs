@@ -78,7 +78,7 @@ impl Cluster {
         for _ in 0..MOST_HOPS {
             let link = self.link_to(&address).await?;
             let answer = match durability {
-                _ if migrating => link.ask_during_migration(question).await,
+                _ if migrating => link.ask_during_migration(question, durability).await,
                 None => link.ask(question).await,
                 Some(durability) => link.ask_durably(question, durability).await,
             };

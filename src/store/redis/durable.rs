@@ -1,10 +1,14 @@
 //! Waiting until what was revoked has reached more than one server.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
+use tokio::sync::Mutex;
 
 use super::link::reason;
+use super::question::Question;
 use crate::error::StoreError;
 
 /// Until what a revoke waits before it counts as done.
@@ -23,7 +27,8 @@ pub struct Durability {
 }
 
 impl Durability {
-    pub(super) async fn wait(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
+    /// Whether everything that this connection has changed is where it should be; an error where there is no answer.
+    async fn wait(&self, connection: &mut MultiplexedConnection) -> RedisResult<Result<(), StoreError>> {
         let millis = self.timeout.as_millis().max(1) as u64;
         let mut command = match self.on_disk {
             true => redis::cmd("WAITAOF"),
@@ -33,19 +38,101 @@ impl Durability {
             command.arg(1);
         }
         command.arg(self.replicas).arg(millis);
-        let answer = command.query_async::<redis::Value>(connection).await;
-        let answer = answer.map_err(|error| missed(format!("{} to wait for them failed", reason(&error))))?;
-        let reached: Vec<u32> = match redis::from_redis_value(answer)? {
-            redis::Value::Int(replicas) => vec![1, replicas as u32],
-            list => redis::from_redis_value(list)?,
+        let reached: Vec<u32> = match command.query_async(connection).await {
+            Ok(Value::Int(replicas)) => vec![1, replicas as u32],
+            Ok(list) => redis::from_redis_value(list).unwrap_or_default(),
+            Err(error) if error.code().is_some() => return Ok(Err(unanswered(&reason(&error)))),
+            Err(error) => return Err(error),
         };
-        match reached[..] {
+        Ok(match reached[..] {
             [local, replicas] if local >= 1 && replicas >= self.replicas => Ok(()),
             [0, _] => Err(missed("it is not on the primary's disk in time".to_owned())),
             [_, replicas] => Err(missed(format!("{replicas} of {} replicas have it in time", self.replicas))),
             _ => Err(missed("the server's answer is not understood".to_owned())),
+        })
+    }
+}
+
+/// A connection for durable revokes alone, because waiting for replicas stalls everything behind it.
+///
+/// One wait is good for all revokes that were done before it began: a hundred at once wait twice at most, not a hundred
+/// times one after the other.
+pub(super) struct Line {
+    connection: MultiplexedConnection,
+    /// The number of the connection beside which it was made: once that one is lost, the primary may be another server.
+    number: u64,
+    /// How many revokes are done.
+    done: AtomicU64,
+    /// How many of them were done before the last wait began, and what came of it.
+    waited: Mutex<(u64, Result<(), StoreError>)>,
+    broken: AtomicBool,
+}
+
+impl Line {
+    pub(super) fn new(connection: MultiplexedConnection, number: u64) -> Line {
+        Line {
+            connection,
+            number,
+            done: AtomicU64::new(0),
+            waited: Mutex::new((0, Ok(()))),
+            broken: AtomicBool::new(false),
         }
     }
+
+    /// Whether it may be used beside the connection of this number.
+    pub(super) fn is_good_beside(&self, number: u64) -> bool {
+        self.number == number && !self.broken.load(Ordering::SeqCst)
+    }
+
+    /// The answer, and whether what was changed is where it should be.
+    pub(super) async fn ask(
+        &self,
+        question: Question<'_>,
+        durability: &Durability,
+    ) -> RedisResult<(Value, Result<(), StoreError>)> {
+        let mut connection = self.connection.clone();
+        let answer = question.ask(&mut connection).await.inspect_err(|error| {
+            if error.code().is_none() {
+                self.broken.store(true, Ordering::SeqCst);
+            }
+        })?;
+        let turn = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut waited = self.waited.lock().await;
+        if waited.0 < turn {
+            let done = self.done.load(Ordering::SeqCst);
+            let waiting = Waiting(self);
+            let reached = durability.wait(&mut connection).await;
+            if reached.is_ok() {
+                std::mem::forget(waiting);
+            }
+            *waited = (done, reached.unwrap_or_else(|error| Err(unanswered(&reason(&error)))));
+        }
+        Ok((answer, waited.1.clone()))
+    }
+
+    /// The same on a connection of which nobody else knows.
+    pub(super) async fn ask_during_migration(
+        mut connection: MultiplexedConnection,
+        question: Question<'_>,
+        durability: &Durability,
+    ) -> RedisResult<(Value, Result<(), StoreError>)> {
+        let answer = question.ask_during_migration(&mut connection).await?;
+        let reached = durability.wait(&mut connection).await;
+        Ok((answer, reached.unwrap_or_else(|error| Err(unanswered(&reason(&error))))))
+    }
+}
+
+/// Whoever drops a wait half-way leaves a line on which the server still waits: the next one shall not stand behind it.
+struct Waiting<'a>(&'a Line);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.broken.store(true, Ordering::SeqCst);
+    }
+}
+
+fn unanswered(why: &str) -> StoreError {
+    missed(format!("waiting for the others failed: {why}"))
 }
 
 fn missed(why: String) -> StoreError {

@@ -176,7 +176,8 @@ impl Redis {
             match ending {
                 Ok(ending) => ended += u64::from(ending == Ending::Ended),
                 // the others have ended all the same; the caller must hear that this one may live on
-                Err(error) => failure = Some(error),
+                Err(error) if failure.as_ref().is_none_or(StoreError::is_not_durable) => failure = Some(error),
+                Err(_) => {}
             }
         }
         failure.map_or(Ok(ended), Err)
@@ -266,7 +267,9 @@ impl Redis {
         let key = self.prefix.session(id);
         let mut script = self.scripts.end.key(&key);
         script.arg(user).arg(u8::from(bound)).arg(notice).arg(text_of(shown));
-        Ok(match self.server.ask_with::<i64>(&key, Question::Script(&script), self.durability.as_ref()).await? {
+        // a sign-in that makes room, which gives notice, does not depend on replicas
+        let durability = self.durability.as_ref().filter(|_| notice == 0);
+        Ok(match self.server.ask_with::<i64>(&key, Question::Script(&script), durability).await? {
             1 => Ending::Ended,
             0 => Ending::Unbound,
             -1 => Ending::Missing,

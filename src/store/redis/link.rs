@@ -12,7 +12,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 
-use super::durable::Durability;
+use super::durable::{Durability, Line};
 use super::question::Question;
 use super::reach::Way;
 use crate::error::StoreError;
@@ -28,8 +28,8 @@ struct Shared {
     timeout: Duration,
     // never held across an await
     state: Mutex<State>,
-    /// A connection that revokes alone use, because waiting for replicas stalls everything behind it.
-    own: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    /// For durable revokes alone.
+    line: tokio::sync::Mutex<Option<Arc<Line>>>,
     /// Who wants to know when the connection is lost.
     lost: Option<Arc<Notify>>,
 }
@@ -70,7 +70,7 @@ impl Link {
         let connection =
             connection.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
         let state = Mutex::new(State::Up { connection, number: 0 });
-        Ok(Link(Arc::new(Shared { way, timeout, state, own: tokio::sync::Mutex::new(None), lost })))
+        Ok(Link(Arc::new(Shared { way, timeout, state, line: tokio::sync::Mutex::new(None), lost })))
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -84,32 +84,42 @@ impl Link {
     }
 
     /// Asks the server of a slot that is on its way to it.
-    pub(super) async fn ask_during_migration(&self, question: Question<'_>) -> Result<Value, Failure> {
+    pub(super) async fn ask_during_migration(
+        &self,
+        question: Question<'_>,
+        durability: Option<&Durability>,
+    ) -> Result<Value, Failure> {
         let (_, number) = self.connection()?;
-        let answer = async { question.ask_during_migration(&mut self.0.way.open(self.0.timeout).await?).await }.await;
-        answer.map_err(|error| self.failure(error, number))
+        let wait = durability.map_or(Duration::ZERO, |durability| durability.timeout);
+        let answer = async {
+            let mut connection = self.0.way.open(self.0.timeout + wait).await?;
+            match durability {
+                None => Ok((question.ask_during_migration(&mut connection).await?, Ok(()))),
+                Some(durability) => Line::ask_during_migration(connection, question, durability).await,
+            }
+        };
+        done(answer.await.map_err(|error| self.failure(error, number))?)
     }
 
     /// Asks, and waits until so many replicas (and disks) have what was changed.
     pub(super) async fn ask_durably(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
+        let (line, number) = self.line(durability).await?;
+        done(line.ask(question, durability).await.map_err(|error| self.failure(error, number))?)
+    }
+
+    /// The line for durable revokes; a new one where the last broke, or may lead to a former primary.
+    async fn line(&self, durability: &Durability) -> Result<(Arc<Line>, u64), Failure> {
+        let mut line = self.0.line.lock().await;
+        // asked only now: whoever had the lock may have found out that the server is away
         let (_, number) = self.connection()?;
-        let mut own = self.0.own.lock().await;
-        let answer = async {
-            // taken out: what is dropped or fails half-way is not used again
-            let mut connection = match own.take() {
-                Some(connection) => connection,
-                None => self.0.way.open_own(self.0.timeout + durability.timeout).await?,
-            };
-            let answer = question.ask(&mut connection).await?;
-            let reached = durability.wait(&mut connection).await;
-            *own = Some(connection);
-            Ok((answer, reached))
-        };
-        let (answer, reached) = answer.await.map_err(|error: RedisError| self.failure(error, number))?;
-        match reached {
-            Ok(()) => Ok(answer),
-            Err(error) => Err(Failure { error, elsewhere: None }),
+        if let Some(line) = line.as_ref().filter(|line| line.is_good_beside(number)) {
+            return Ok((line.clone(), number));
         }
+        let connection = self.0.way.open(self.0.timeout + durability.timeout).await;
+        let connection = connection.map_err(|error| self.failure(error, number))?;
+        let new = Arc::new(Line::new(connection, number));
+        *line = Some(new.clone());
+        Ok((new, number))
     }
 
     fn connection(&self) -> Result<(MultiplexedConnection, u64), Failure> {
@@ -151,6 +161,11 @@ impl Link {
             }
         }
     }
+}
+
+/// An answer, unless too few replicas have what it is about.
+fn done((answer, reached): (Value, Result<(), StoreError>)) -> Result<Value, Failure> {
+    reached.map(|()| answer).map_err(|error| Failure { error, elsewhere: None })
 }
 
 impl Shared {

@@ -45,11 +45,6 @@ impl Way {
             }
         }
     }
-
-    /// The same for a connection that waits longer for its answers.
-    pub(super) async fn open_own(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-        self.open(timeout).await
-    }
 }
 
 impl fmt::Display for Way {

@@ -1,0 +1,132 @@
+//! Redis as it is run in production: cluster, sentinels, TLS, a unix socket, and what goes wrong with them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cluster;
+mod connections;
+mod durable;
+mod faults;
+mod sentinels;
+mod states;
+mod stores;
+
+use std::time::Duration;
+
+use cloakroom::conformance::{mint, new_session, with_new_secret};
+use cloakroom::store::{Applied, Loaded, Redis, RedisBuilder, Store, Target};
+use cloakroom::{Change, Delta, OnLimit, Presented, SignIn, StoreError, Terms, UserId};
+
+/// Long enough for a server that answers on a busy machine.
+const PATIENT: Duration = Duration::from_secs(20);
+/// Short, because what hangs costs as much.
+const SHORT: Duration = Duration::from_millis(700);
+
+/// A store, and how to ask it. Clones are the same store.
+#[derive(Clone)]
+struct Kept {
+    store: Redis,
+    terms: Terms,
+}
+
+impl Kept {
+    async fn on(builder: RedisBuilder) -> Kept {
+        Kept { store: builder.connect().await.expect("the test's servers answer"), terms: Terms::default() }
+    }
+
+    async fn create(&self) -> Result<Presented, StoreError> {
+        let presented = mint();
+        match self.store.create(&new_session(presented, Default::default()), &self.terms).await? {
+            Applied::Done { .. } => Ok(presented),
+            Applied::Refused(refusal) => panic!("a new session was refused: {refusal:?}"),
+        }
+    }
+
+    async fn session(&self) -> Presented {
+        self.create().await.expect("the server answers")
+    }
+
+    async fn sessions(&self, count: usize) -> Vec<Presented> {
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(self.session().await);
+        }
+        all
+    }
+
+    async fn load(&self, presented: &Presented) -> Result<Option<Loaded>, StoreError> {
+        Ok(self.store.load(presented, &self.terms).await?.live())
+    }
+
+    async fn lives(&self, presented: &Presented) -> bool {
+        self.load(presented).await.expect("the server answers").is_some()
+    }
+
+    /// Adds one to its counter: what it is then.
+    async fn count(&self, presented: &Presented) -> Result<u64, StoreError> {
+        let delta = Delta { add: [("n".to_owned(), 1)].into(), ..Delta::default() };
+        match self.store.apply(presented, &Change { delta, ..Change::default() }, &self.terms).await? {
+            Applied::Done { loaded, .. } => Ok(counter_of(&loaded)),
+            Applied::Refused(refusal) => panic!("the session was lost: {refusal:?}"),
+        }
+    }
+
+    async fn counter(&self, presented: &Presented) -> u64 {
+        counter_of(&self.load(presented).await.expect("the server answers").expect("the session is there"))
+    }
+
+    /// Signs a new session in: what its browser presents from then on.
+    async fn sign_in(&self, user: &str, max_sessions: usize) -> Result<Presented, StoreError> {
+        let visitor = self.create().await?;
+        let presented = with_new_secret(&visitor);
+        let new = SignIn {
+            user: user_of(user),
+            idle_timeout: None,
+            absolute_lifetime: None,
+            auth_time: None,
+            device: None,
+            ip: None,
+            discard_fields: false,
+            max_sessions,
+            on_limit: OnLimit::EvictOldest,
+        };
+        let change = Change { rotate_to: presented.secret_hash, sign_in: Some(new), ..Change::default() };
+        match self.store.apply(&visitor, &change, &self.terms).await? {
+            Applied::Done { .. } => Ok(presented),
+            Applied::Refused(refusal) => panic!("a sign-in was refused: {refusal:?}"),
+        }
+    }
+
+    async fn devices(&self, user: &str) -> usize {
+        let page = cloakroom::Page { offset: 0, limit: 1000 };
+        self.store.list(&user_of(user), page, &self.terms).await.expect("the server answers").len()
+    }
+
+    async fn revoke(&self, presented: &Presented) -> Result<u64, StoreError> {
+        self.store.revoke(&Target::Session(presented.id)).await
+    }
+
+    /// Asks for a session until the store answers: how often it failed before.
+    async fn until_it_answers(&self, presented: &Presented) -> usize {
+        for failed in 0..6000 {
+            match self.load(presented).await {
+                Ok(_) => return failed,
+                Err(error) => assert!(!error.is_not_durable(), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the store did not find its servers again");
+    }
+}
+
+fn counter_of(loaded: &Loaded) -> u64 {
+    loaded.record.fields.get("n").map_or(0, |text| text.parse().expect("a number"))
+}
+
+fn user_of(user: &str) -> UserId {
+    UserId::try_from(user).expect("a user id")
+}
+
+fn key_of(presented: &Presented) -> String {
+    format!("session:{}", presented.id.expose())
+}

@@ -1,0 +1,121 @@
+//! A primary that is watched by sentinels, dies or hangs, and comes back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cloakroom::store::{Durability, Redis, RedisBuilder};
+
+use crate::support::Sentinels;
+use crate::{Kept, PATIENT, SHORT};
+
+fn builder(sentinels: &Sentinels) -> RedisBuilder {
+    let [first, second, third] = <[String; 3]>::try_from(sentinels.urls()).unwrap();
+    Redis::builder(first).and(second).and(third)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_primary_that_dies_or_hangs_is_replaced_without_a_restart() {
+    let mut sentinels = Sentinels::start();
+    let kept = Kept::on(builder(&sentinels).timeout(SHORT)).await;
+    let sessions = kept.sessions(20).await;
+    let mut count = 0;
+    // a sentinel that hangs holds nobody up
+    sentinels.pause_first_sentinel();
+    for hangs in [false, true] {
+        count += 1;
+        for presented in &sessions {
+            assert_eq!(kept.count(presented).await.unwrap(), count);
+        }
+        let old = sentinels.primary();
+        sentinels.wait_until_replicated(old);
+        match hangs {
+            true => sentinels.servers[old].pause(),
+            false => sentinels.servers[old].kill(),
+        }
+        let failed = kept.until_it_answers(&sessions[0]).await;
+        eprintln!("{failed} calls failed meanwhile");
+        assert!(failed > 20, "calls fail at once while there is no primary: only {failed} did");
+        let new = sentinels.wait_for_another_primary(old);
+        count += 1;
+        for presented in &sessions {
+            assert_eq!(kept.count(presented).await.unwrap(), count, "what the replicas had is there");
+        }
+        match hangs {
+            true => sentinels.servers[old].resume(),
+            false => sentinels.servers[old].restart(),
+        }
+        sentinels.wait_until_replica(old);
+        count += 1;
+        for presented in &sessions {
+            // the former primary may have told it goodbye; one change may fail, none is lost or made twice
+            kept.until_it_answers(presented).await;
+            assert_eq!(kept.count(presented).await.unwrap(), count);
+        }
+        assert_eq!(sentinels.primary(), new);
+    }
+    assert_eq!(sentinels.servers[sentinels.primary()].immortal_keys(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_durably_revoked_never_comes_back_after_a_failover() {
+    let mut sentinels = Sentinels::start();
+    let durability = Durability { replicas: 2, on_disk: false, timeout: PATIENT };
+    let kept = Kept::on(builder(&sentinels).timeout(SHORT).durable_revokes(durability)).await;
+    let sessions = kept.sessions(600).await;
+    sentinels.wait_until_replicated(0);
+    let revoked = Arc::new(AtomicUsize::new(0));
+    let revoking = tokio::spawn({
+        let (kept, sessions, revoked) = (kept.clone(), sessions.clone(), revoked.clone());
+        async move {
+            let mut durable = BTreeSet::new();
+            for (at, presented) in sessions.iter().enumerate() {
+                match kept.revoke(presented).await {
+                    Ok(ended) => {
+                        assert_eq!(ended, 1);
+                        durable.insert(at);
+                        revoked.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Err(_) => break,
+                }
+            }
+            durable
+        }
+    });
+    while revoked.load(Ordering::SeqCst) < 100 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    sentinels.servers[0].kill();
+    let durable = revoking.await.unwrap();
+    kept.until_it_answers(&sessions[0]).await;
+    sentinels.wait_for_another_primary(0);
+    let mut alive = 0;
+    for (at, presented) in sessions.iter().enumerate() {
+        let lives = kept.lives(presented).await;
+        assert!(!(lives && durable.contains(&at)), "what was durably revoked lives again");
+        alive += usize::from(lives);
+    }
+    eprintln!("{} revoked durably, {alive} live", durable.len());
+    // at most one was on its way
+    assert!(durable.len() + alive == sessions.len() || durable.len() + alive + 1 == sessions.len());
+    assert!(alive > 0, "the primary died while sessions were revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_first_durable_revoke_after_a_failover_is_asked_of_the_new_primary() {
+    let sentinels = Sentinels::start();
+    let durability = Durability { replicas: 1, on_disk: false, timeout: PATIENT };
+    let kept = Kept::on(builder(&sentinels).timeout(SHORT).durable_revokes(durability)).await;
+    let sessions = kept.sessions(2).await;
+    assert_eq!(kept.revoke(&sessions[0]).await.unwrap(), 1);
+    sentinels.wait_until_replicated(0);
+    sentinels.servers[0].pause();
+    kept.until_it_answers(&sessions[1]).await;
+    sentinels.wait_for_another_primary(0);
+    let new = sentinels.primary();
+    sentinels.wait_until_followed(new);
+    assert_eq!(kept.revoke(&sessions[1]).await.unwrap(), 1);
+    assert!(!kept.lives(&sessions[1]).await);
+    sentinels.servers[0].resume();
+}

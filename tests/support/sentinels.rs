@@ -1,0 +1,156 @@
+//! A real primary with two replicas, watched by three sentinels.
+
+use std::process::{Child, Command, Stdio};
+
+use super::RedisServer;
+use super::cluster::until;
+use super::redis_server::free_port;
+
+/// What the sentinels call the primary.
+pub const SERVICE: &str = "cloakroom";
+
+pub struct Sentinels {
+    /// The first is born as the primary.
+    pub servers: Vec<RedisServer>,
+    sentinels: Vec<Sentinel>,
+}
+
+struct Sentinel {
+    child: Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Sentinels {
+    /// Starts all six, and waits until the sentinels know each other and the replicas have what the primary has.
+    pub fn start() -> Sentinels {
+        Sentinels::start_with(&[])
+    }
+
+    /// The same with more settings of the three servers.
+    pub fn start_with(settings: &[&str]) -> Sentinels {
+        let mut all = vec!["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+        all.extend(settings);
+        let mut servers = vec![RedisServer::start_with(&all)];
+        let primary = servers[0].port();
+        all.extend(["--replicaof", "127.0.0.1"]);
+        let port = primary.to_string();
+        all.push(&port);
+        servers.extend((0..2).map(|_| RedisServer::start_with(&all)));
+        until("both replicas have what the primary has", || {
+            servers[1..].iter().all(|server| server.info("replication", "master_link_status") == "up")
+        });
+        let group = Sentinels { servers, sentinels: (0..3).map(|_| Sentinel::start(primary)).collect() };
+        until("the sentinels know each other and both replicas", || {
+            group.sentinels.iter().all(|sentinel| {
+                let known = sentinel.ask("MASTER");
+                let is = |name: &str, value: &str| {
+                    known.chunks(2).any(|pair| pair.len() == 2 && pair[0] == name && pair[1] == value)
+                };
+                is("num-slaves", "2") && is("num-other-sentinels", "2") && is("flags", "master")
+            })
+        });
+        group
+    }
+
+    /// A URL of each sentinel.
+    pub fn urls(&self) -> Vec<String> {
+        let url = |sentinel: &Sentinel| format!("redis+sentinel://127.0.0.1:{}/{SERVICE}", sentinel.port);
+        self.sentinels.iter().map(url).collect()
+    }
+
+    /// The number of the server that most sentinels name as the primary.
+    pub fn primary(&self) -> usize {
+        self.named_by(1)
+    }
+
+    /// Waits until all sentinels that answer name another primary than this; its number.
+    pub fn wait_for_another_primary(&self, than: usize) -> usize {
+        until("the sentinels name another primary", || {
+            (1..3).all(|sentinel| self.named_by(sentinel) != than) && {
+                let new = self.named_by(1);
+                self.servers[new].info("replication", "role") == "master"
+            }
+        });
+        self.primary()
+    }
+
+    /// Waits until all replicas have what this server has.
+    pub fn wait_until_replicated(&self, server: usize) {
+        let info = |name: &str| self.servers[server].info("replication", name);
+        until("the replicas have everything", || {
+            let offset = info("master_repl_offset");
+            let followers: usize = info("connected_slaves").parse().unwrap();
+            let has_all = |line: String| line.split(',').any(|part| part.strip_prefix("offset=") == Some(&offset));
+            followers > 0 && (0..followers).all(|number| has_all(info(&format!("slave{number}"))))
+        });
+    }
+
+    /// Waits until a replica follows this server.
+    pub fn wait_until_followed(&self, server: usize) {
+        until("a replica follows", || self.servers[server].info("replication", "slave0").contains("state=online"));
+    }
+
+    /// Waits until this server follows another one.
+    pub fn wait_until_replica(&self, server: usize) {
+        until("the server is a replica", || {
+            let info = |name: &str| self.servers[server].info("replication", name);
+            info("role") == "slave" && info("master_link_status") == "up"
+        });
+    }
+
+    /// Halts the first sentinel, as a machine that hangs.
+    pub fn pause_first_sentinel(&self) {
+        let done = Command::new("kill").args(["-STOP", &self.sentinels[0].child.id().to_string()]).status();
+        assert!(done.expect("kill runs").success());
+    }
+
+    fn named_by(&self, sentinel: usize) -> usize {
+        let address = self.sentinels[sentinel].ask("GET-MASTER-ADDR-BY-NAME");
+        let position = self.servers.iter().position(|server| server.port().to_string() == address[1]);
+        position.expect("one of ours")
+    }
+}
+
+impl Sentinel {
+    fn start(primary: u16) -> Sentinel {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let port = free_port();
+        let settings = format!(
+            "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 2000\n",
+            dir.path().display()
+        );
+        let file = dir.path().join("sentinel.conf");
+        std::fs::write(&file, settings).unwrap();
+        let child = Command::new("redis-server")
+            .arg(file)
+            .arg("--sentinel")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("these tests need redis-server: `apt-get install redis-server`, or run ./test, which installs it");
+        let sentinel = Sentinel { child, port, _dir: dir };
+        until("a sentinel answers", || sentinel.client().is_ok());
+        sentinel
+    }
+
+    fn client(&self) -> redis::RedisResult<redis::Connection> {
+        redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?.get_connection()
+    }
+
+    fn ask(&self, what: &str) -> Vec<String> {
+        let answer = self
+            .client()
+            .and_then(|mut client| redis::cmd("SENTINEL").arg(what).arg(SERVICE).query::<Vec<String>>(&mut client));
+        answer.unwrap_or_else(|error| panic!("SENTINEL {what}: {error}"))
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
