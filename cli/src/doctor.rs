@@ -88,8 +88,10 @@ async fn look_at_servers(flags: &Flags, opened: &Opened, report: &mut Report) ->
         }
     }
     report.across(&servers, server::version)?;
+    // a sentinel has none of what follows
+    servers.retain(|server| !server.is_sentinel());
     report.across(&servers, server::cluster)?;
-    report.add(access::encryption(&reach))?;
+    report.add(access::encryption(&reach, &opened.redis.servers()))?;
     report.across(&servers, |server| access::acl(server, opened.redis.prefix()))?;
     report.across(&servers, |server| access::commands(server, opened.redis.prefix()))?;
     report.across(&servers, eviction::policy)?;
@@ -112,10 +114,14 @@ async fn look_at_keys(
     let bar = survey::bar(&opened.redis).await;
     let sample = Sample::take(opened, &flags.scan, most, &bar).await;
     bar.finish_and_clear();
-    let sample = match sample? {
-        Ok(sample) => sample,
-        Err(refused) => {
-            report.add(Finding::skipped("keys", &refused))?;
+    let sample = match sample {
+        Ok(Some(sample)) => sample,
+        Ok(None) => {
+            report.add(Finding::skipped("keys", "SCAN"))?;
+            return Ok(None);
+        }
+        Err(failure) => {
+            report.add(Finding::bad("keys", format!("cannot look at them: {failure}")))?;
             return Ok(None);
         }
     };

@@ -5,8 +5,8 @@ use cloakroom::store::Redis;
 use serde_json::Value;
 
 use super::finding::{Finding, Level};
-use super::server::{Server, is_refusal};
-use crate::place::{Reach, is_tls};
+use super::server::{Server, is_forbidden, is_refusal};
+use crate::place::{Reach, is_sentinel, is_tls};
 
 /// A session id and a secret's place that nobody has: 128 bits of zeros.
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -79,12 +79,12 @@ pub(super) async fn try_all(redis: &Redis, server: &str, is_cluster: bool) -> Re
             Err(error) if is_refusal(&error) => error.to_string(),
             Err(error) => return Err(error),
         };
-        let is_unknown = refusal.contains("unknown command");
-        match refusal.contains("NOPERM") || is_unknown {
+        match is_forbidden(&refusal) {
+            // a value that is no number, a slot that is elsewhere: it was let pass
             false => {}
             true if command[0] == "WAIT" => allowed.may_wait = false,
-            true if is_unknown || refusal.contains("run the") => allowed.missing.push(rule_of(command)),
-            true => allowed.not_these_keys = true,
+            true if refusal.contains("key") && !refusal.contains("run the") => allowed.not_these_keys = true,
+            true => allowed.missing.push(rule_of(command)),
         }
     }
     Ok(allowed)
@@ -101,22 +101,30 @@ fn rule_of(command: &[&str]) -> String {
 }
 
 /// Whether anybody between can read along.
-pub(super) fn encryption(reach: &Reach) -> Finding {
+pub(super) fn encryption(reach: &Reach, servers: &[String]) -> Finding {
     const CHECK: &str = "encryption";
-    let is_local = |url: &url::Url| match url.host_str() {
-        None => true,
-        Some(host) => {
-            host == "localhost" || host.starts_with("127.") || host == "[::1]" || host.ends_with(".localhost")
-        }
+    // the nodes of a cluster may be elsewhere than the one that was named
+    let is_local_url = |url: &url::Url| url.host_str().is_none_or(is_local);
+    let is_local_node = |name: &String| match name.rsplit_once(':') {
+        Some((host, _)) if !name.contains("://") => is_local(host),
+        _ => true,
     };
     if reach.urls.iter().all(is_tls) {
         Finding::ok(CHECK, "TLS")
-    } else if reach.urls.iter().all(is_local) {
+    } else if reach.urls.iter().any(is_sentinel) {
+        Finding::warn(CHECK, "plain text to wherever the sentinels say that the primary is")
+            .advice("rediss+sentinel://, or a tunnel")
+    } else if reach.urls.iter().all(is_local_url) && servers.iter().all(is_local_node) {
         Finding::ok(CHECK, "plain text, but it does not leave this machine")
     } else {
         Finding::warn(CHECK, "plain text to another machine: whoever is between reads every session")
             .advice("rediss://, or a tunnel")
     }
+}
+
+fn is_local(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.starts_with("127.") || host == "::1" || host.ends_with(".localhost")
 }
 
 /// Whether this user may do more than sessions need.
@@ -180,13 +188,10 @@ fn wanted_rules(server: &Server, prefix: &str) -> String {
 
 /// Whether nobody on another machine gets an answer.
 fn is_only_local(server: &Server) -> bool {
-    let is_local = |address: &str| {
-        let address = address.trim_start_matches('-');
-        address.starts_with("127.") || address == "::1" || address == "localhost"
-    };
+    let is_bound_here = |address: &str| is_local(address.trim_start_matches('-'));
     let bound = server.setting("bind").is_some_and(|bind| {
         let mut addresses = bind.split_whitespace().peekable();
-        addresses.peek().is_some() && addresses.all(is_local)
+        addresses.peek().is_some() && addresses.all(is_bound_here)
     });
     bound || server.setting("protected-mode") == Some("yes") || server.setting("port") == Some("0")
 }

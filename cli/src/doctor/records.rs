@@ -23,7 +23,14 @@ pub(super) fn looked_at(sample: &Sample) -> Finding {
         Many(sample.sessions, "session"),
         indexes(sample.indexes)
     );
-    Finding::ok(CHECK, text)
+    match sample.strangers {
+        0 => Finding::ok(CHECK, text),
+        strangers => Finding::warn(
+            CHECK,
+            format!("{text}; {} of another type where a session or an index should be", Many(strangers, "key")),
+        )
+        .advice("find who else writes under this prefix: such a key counts as no session"),
+    }
 }
 
 /// Keys that never go away.

@@ -7,7 +7,7 @@ use futures_util::future::{join, join4, try_join_all};
 use indicatif::ProgressBar;
 use serde_json::Value;
 
-use super::server::{asked, unless_refused};
+use super::server::{asked, unless_forbidden};
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::survey::{Pace, ScanFlags};
@@ -28,6 +28,8 @@ pub(super) struct Sample {
     pub(super) indexes: u64,
     /// Keys that begin with the prefix, but are none of ours: another application's longer prefix, the other token format.
     pub(super) others: u64,
+    /// Keys with the name of one of ours, but of another type.
+    pub(super) strangers: u64,
     /// Whether all keys were looked at.
     pub(super) is_whole: bool,
     pub(super) without_expiry: u64,
@@ -68,23 +70,23 @@ impl Sample {
     /// Looks at up to `most` sessions and `most` indexes, at all of them where there is no limit.
     ///
     /// # Errors
-    /// When the store is not available; inside, the command that may not be run.
+    /// When the store is not available. `None` where keys may not be listed.
     pub(super) async fn take(
         opened: &Opened,
         scan: &ScanFlags,
         most: Option<usize>,
         bar: &ProgressBar,
-    ) -> Result<Result<Sample, String>, Failure> {
+    ) -> Result<Option<Sample>, Failure> {
         let mut sample = Sample { is_whole: true, ..Sample::default() };
         let servers = opened.redis.servers();
         let share = most.map(|most| most.div_ceil(servers.len().max(1)));
         let mut pace = Pace::new(scan);
         for server in &servers {
             if !sample.take_of(opened, server, share, &mut pace, bar).await? {
-                return Ok(Err("SCAN".to_owned()));
+                return Ok(None);
             }
         }
-        Ok(Ok(sample))
+        Ok(Some(sample))
     }
 
     /// The part of one server; whether it may be looked at.
@@ -181,7 +183,9 @@ impl Sample {
             self.weighed += 1;
             self.bytes += bytes;
         }
-        let user = self.unless_missing("HMGET", &answers.fields).and_then(|fields| fields[1].as_str());
+        let fields = self.unless_missing("HMGET", &answers.fields);
+        let (is_stranger, user) = (fields.is_some_and(Value::is_null), fields.and_then(|fields| fields[1].as_str()));
+        self.strangers += u64::from(is_stranger);
         match user {
             Some(user) if !opened.plain_tokens => self.add_bound(opened, key, id, user).await,
             _ => Ok(()),
@@ -194,7 +198,7 @@ impl Sample {
             return Ok(());
         }
         self.measured += 1;
-        let fields = unless_refused(opened.redis.command_for(key, &["HGETALL", key]).await)?.unwrap_or_default();
+        let fields = answer_of(opened.redis.command_for(key, &["HGETALL", key]).await)?.unwrap_or_default();
         let fields = fields.as_array().map(Vec::as_slice).unwrap_or_default();
         for pair in fields.chunks_exact(2) {
             let (name, length) = (pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default().len());
@@ -211,7 +215,7 @@ impl Sample {
     async fn add_bound(&mut self, opened: &Opened, key: &str, id: &SessionId, user: &str) -> Result<(), Failure> {
         let index = format!("{}user:{user}", opened.redis.prefix());
         let score = opened.redis.command_for(&index, &["ZSCORE", &index, id.expose()]).await;
-        let Some(score) = unless_refused(score)? else {
+        let Some(score) = answer_of(score)? else {
             self.refused.insert("ZSCORE");
             return Ok(());
         };
@@ -229,7 +233,7 @@ impl Sample {
             opened.redis.command_for(key, &["ZRANGE", key, "0", "-1"]),
         )
         .await;
-        let (remaining, entries) = (unless_refused(remaining)?, unless_refused(entries)?);
+        let (remaining, entries) = (answer_of(remaining)?, answer_of(entries)?);
         let remaining = self.unless_missing("PTTL", &remaining).and_then(Value::as_i64);
         if remaining == Some(-2) {
             return Ok(());
@@ -238,7 +242,11 @@ impl Sample {
         if remaining == Some(-1) {
             self.is_without_expiry(key.to_owned());
         }
-        let Some(entries) = self.unless_missing("ZRANGE", &entries).and_then(Value::as_array) else { return Ok(()) };
+        let Some(entries) = self.unless_missing("ZRANGE", &entries) else { return Ok(()) };
+        let Some(entries) = entries.as_array() else {
+            self.strangers += 1;
+            return Ok(());
+        };
         let ids: Vec<_> = entries.iter().filter_map(|entry| SessionId::parse(entry.as_str()?).ok()).collect();
         self.entries += ids.len() as u64;
         let ghosts = ghosts_among(opened, &ids).await?;
@@ -277,10 +285,10 @@ impl Answers {
         )
         .await;
         Ok(Answers {
-            remaining: unless_refused(remaining)?,
-            encoding: unless_refused(encoding)?,
-            memory: unless_refused(memory)?,
-            fields: unless_refused(fields)?,
+            remaining: answer_of(remaining)?,
+            encoding: answer_of(encoding)?,
+            memory: answer_of(memory)?,
+            fields: answer_of(fields)?,
         })
     }
 }
@@ -308,8 +316,16 @@ pub(super) async fn ghosts_among(opened: &Opened, ids: &[SessionId]) -> Result<O
 
 /// Whether a session stands there. What is left of one that was evicted stands at its key, too, but was never created.
 async fn exists(opened: &Opened, key: &str) -> Result<Option<bool>, Failure> {
-    let answer = unless_refused(opened.redis.command_for(key, &["HEXISTS", key, "created_at"]).await)?;
+    let answer = answer_of(opened.redis.command_for(key, &["HEXISTS", key, "created_at"]).await)?;
     Ok(answer.map(|answer| answer != 0))
+}
+
+/// What a server said of a key; null where the key is of another type, `None` where this user may not ask.
+pub(super) fn answer_of(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
+    match answer {
+        Err(error) if error.to_string().contains("refused: WRONGTYPE") => Ok(Some(Value::Null)),
+        answer => unless_forbidden(answer),
+    }
 }
 
 /// Which key of ours this is.

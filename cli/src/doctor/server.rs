@@ -49,7 +49,7 @@ impl Server {
     /// Asks everything that needs no key. `user` is who this program believes to be.
     ///
     /// # Errors
-    /// When it does not answer. That it refuses is an answer.
+    /// When it does not answer. That it forbids is an answer.
     pub(super) async fn ask(redis: &Redis, name: &str, user: Option<&str>) -> Result<Server, StoreError> {
         let hello: Option<BTreeMap<_, _>> =
             asked(redis, name, &["HELLO"]).await?.map(|hello| pairs_of(&hello).collect());
@@ -70,8 +70,11 @@ impl Server {
         let mut pings = Vec::with_capacity(PINGS);
         for _ in 0..PINGS {
             let begin = Instant::now();
-            // one that is refused has taken as long
-            asked(redis, name, &["PING"]).await?;
+            match redis.command(name, &["PING"]).await {
+                // one that is refused has taken as long
+                Err(error) if !is_refusal(&error) => return Err(error),
+                _ => {}
+            }
             pings.push(begin.elapsed());
         }
         pings.sort();
@@ -86,6 +89,10 @@ impl Server {
 
     pub(super) fn may_config(&self) -> bool {
         self.settings.is_some()
+    }
+
+    pub(super) fn is_sentinel(&self) -> bool {
+        self.hello("mode") == Some("sentinel")
     }
 
     fn hello(&self, name: &str) -> Option<&str> {
@@ -158,17 +165,22 @@ pub(super) fn cluster(server: &Server) -> Finding {
     }
 }
 
-/// What it answers; `None` where it refuses.
+/// What it answers; `None` where this user may not ask.
 pub(super) async fn asked(redis: &Redis, server: &str, command: &[&str]) -> Result<Option<Value>, StoreError> {
-    unless_refused(redis.command(server, command).await)
+    unless_forbidden(redis.command(server, command).await)
 }
 
-pub(super) fn unless_refused(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
+/// `None` where this user may not ask, or an operator has renamed the command.
+pub(super) fn unless_forbidden(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if is_refusal(&error) => Ok(None),
+        Err(error) if is_refusal(&error) && is_forbidden(&error.to_string()) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+pub(super) fn is_forbidden(refusal: &str) -> bool {
+    refusal.contains("refused: NOPERM") || refusal.contains("unknown command")
 }
 
 /// The server did answer: no.
