@@ -10,7 +10,6 @@ mod posted;
 mod routes;
 mod stranger;
 mod timeline;
-mod times;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -26,7 +25,8 @@ pub(crate) use self::flags::Flags;
 use crate::demo::flags::Limits;
 use crate::demo::timeline::Timeline;
 use crate::failure::Failure;
-use crate::store_flags::Place;
+use crate::place::Place;
+use crate::store_flags;
 
 /// How long requests under way may take once the program was asked to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -57,10 +57,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let timeline = Arc::new(Timeline::default());
     let events = Arc::clone(&timeline);
     let config = config.on_event(move |event| events.record(event)).build()?;
-    let place = flags.store.place()?;
+    let place = flags.place()?;
     let sessions = match &place {
         Place::Memory => Sessions::new(Memory::new(), config),
-        Place::Redis(url) => Sessions::new(flags.store.connect(url).await?, config),
+        Place::Redis(reach) => Sessions::new(store_flags::connect(flags.store.builder(reach)?).await?, config),
     };
     let (listener, address) = listen(&flags.host, flags.port).await?;
     let plain_tokens = flags.store.plain_tokens;

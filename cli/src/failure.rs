@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 /// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 used wrongly, 4 the store is not available.
-RUST_LOG sets what is logged to stderr (default: warn).";
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 not found, 4 the store is not available.
+RUST_LOG sets what is logged to stderr (default: warn); NO_COLOR switches colours off.";
 
 /// A verb that did not do what it was asked. Its text holds no token, no secret and no password.
 #[derive(Debug)]
@@ -26,10 +26,34 @@ impl Failure {
         Failure { exit_code: 2, why: why.into() }
     }
 
+    /// What was asked for is not there.
+    pub(crate) fn not_found(why: impl Into<String>) -> Failure {
+        Failure { exit_code: 3, why: why.into() }
+    }
+
+    /// Everything was said already; only the exit code is left.
+    pub(crate) fn silent(exit_code: u8) -> Failure {
+        Failure { exit_code, why: String::new() }
+    }
+
     /// The same in the words of the command line, where the library's text has its own.
     pub(crate) fn reworded(mut self, library: &str, flag: &str) -> Failure {
         self.why = self.why.replace(library, flag);
         self
+    }
+
+    /// The same with what was done before it.
+    pub(crate) fn after(mut self, done: impl fmt::Display) -> Failure {
+        self.why = format!("{done}; then: {}", self.why);
+        self
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.why.is_empty()
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.exit_code == 3
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -40,11 +64,30 @@ impl Failure {
 impl From<cloakroom::Error> for Failure {
     fn from(error: cloakroom::Error) -> Self {
         let exit_code = match () {
+            // it was done, but not as durably as asked
+            () if error.is_not_durable() => 1,
             () if error.is_store() => 4,
             () if error.is_config() => 2,
             () => 1,
         };
         Failure { exit_code, why: error.to_string() }
+    }
+}
+
+/// Of a question about what is there: it has no unknown outcome, whatever the store says.
+impl From<cloakroom::StoreError> for Failure {
+    fn from(error: cloakroom::StoreError) -> Self {
+        Failure::from(cloakroom::Error::from(error)).reworded(" (whether the change was made is unknown)", "")
+    }
+}
+
+/// What could not be written to stdout. Whoever reads no further (`| head`) has got what they wanted.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::silent(0),
+            _ => Failure::failed(format!("cannot write the answer: {error}")),
+        }
     }
 }
 

@@ -1,8 +1,21 @@
 //! The program `cloakroom`: one file per verb.
 
+mod completions;
 mod demo;
+mod doctor;
 mod failure;
+mod list;
+mod man;
+mod opened;
+mod place;
+mod revoke;
+mod show;
+mod stats;
 mod store_flags;
+mod survey;
+mod terminal;
+mod times;
+mod watch;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -24,6 +37,22 @@ struct Cli {
 enum Verb {
     /// Serve a page (and the same as JSON) on which sessions can be watched living and ending.
     Demo(demo::Flags),
+    /// Check what can be wrong with a Redis that keeps sessions, and say what to do.
+    Doctor(doctor::Flags),
+    /// Show one session, without its secret.
+    Show(show::Flags),
+    /// List sessions: all of them, or a user's.
+    List(list::Flags),
+    /// End sessions: some, a user's, or all of them.
+    Revoke(revoke::Flags),
+    /// Count sessions and users, and how long they live.
+    Stats(stats::Flags),
+    /// Watch sessions come and go, until ctrl-c.
+    Watch(watch::Flags),
+    /// Print a script that completes this program's verbs and flags, for a shell.
+    Completions(completions::Flags),
+    /// Print the man page of this program, or of one of its verbs.
+    Man(man::Flags),
 }
 
 #[tokio::main]
@@ -32,6 +61,14 @@ async fn main() -> ExitCode {
     log_to_stderr();
     let done = match cli.verb {
         Verb::Demo(flags) => demo::run(flags).await,
+        Verb::Doctor(flags) => doctor::run(flags).await,
+        Verb::Show(flags) => show::run(flags).await,
+        Verb::List(flags) => list::run(flags).await,
+        Verb::Revoke(flags) => revoke::run(flags).await,
+        Verb::Stats(flags) => stats::run(flags).await,
+        Verb::Watch(flags) => watch::run(flags).await,
+        Verb::Completions(flags) => completions::run(&flags),
+        Verb::Man(flags) => man::run(&flags),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,7 +78,9 @@ async fn main() -> ExitCode {
 
 /// Says on stderr why it did not work, even when nobody reads it, and leaves with the failure's code.
 fn report(failure: &Failure) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "cloakroom: {failure}");
+    if !failure.is_silent() {
+        let _ = writeln!(std::io::stderr(), "cloakroom: {failure}");
+    }
     failure.exit_code()
 }
 

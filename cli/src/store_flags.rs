@@ -1,27 +1,24 @@
-//! The flags that say which store: shared by every verb that needs one.
+//! The flags that say which Redis, and how sessions lie in it: shared by every verb that needs one.
 
-use std::borrow::Cow;
-use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use cloakroom::TokenFormat;
-use cloakroom::store::Redis;
+use cloakroom::store::{Redis, RedisBuilder};
 use url::Url;
 
 use crate::failure::Failure;
+use crate::place::{Place, REDIS_PORT, Reach, has_password, is_tls, user};
 
-const REDIS_PORT: u16 = 6379;
-
-/// Which store, and how sessions lie in it. Not `Debug`: a URL may hold a password.
+/// Which Redis, and how sessions lie in it. Not `Debug`: a URL may hold a password.
 #[derive(Args)]
+#[command(next_help_heading = "Store")]
 pub(crate) struct StoreFlags {
-    /// The store [default: the Redis that is named below or by REDIS_URL, otherwise memory]
-    #[arg(long, value_enum, conflicts_with_all = ["redis_url", "redis_host", "redis_port"])]
-    store: Option<StoreName>,
-
-    /// Redis or Valkey, as redis://user:password@host:port/db; with a password better in REDIS_URL
+    /// Redis or Valkey: redis://, rediss:// (TLS), unix:// or redis+sentinel://host:port/service. Again for each further
+    /// node of a cluster, or sentinel [default: REDIS_URL, which may hold several, separated by spaces]
     #[arg(long, value_name = "URL", conflicts_with_all = ["redis_host", "redis_port"])]
-    redis_url: Option<String>,
+    redis_url: Vec<String>,
 
     /// Redis or Valkey by its host [default: 127.0.0.1, when a port is given]
     #[arg(long, value_name = "HOST")]
@@ -30,6 +27,32 @@ pub(crate) struct StoreFlags {
     /// ... and its port [default: 6379, when a host is given]
     #[arg(long, value_name = "PORT")]
     redis_port: Option<u16>,
+
+    /// The ACL user, instead of the URL's
+    #[arg(long, value_name = "NAME")]
+    redis_username: Option<String>,
+
+    /// A file that holds the password [default: REDIS_PASSWORD, then that of REDIS_URL]. No flag takes the password
+    /// itself: the list of processes would show it
+    #[arg(long, value_name = "FILE")]
+    redis_password_file: Option<PathBuf>,
+
+    /// How long to wait for a connection, and for each answer
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    redis_timeout: u64,
+
+    /// Trust servers whose certificate this authority has signed (PEM) [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+
+    /// The certificate to show to the server (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// ... and its key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// What the store's keys begin with
     #[arg(long, value_name = "PREFIX", default_value = "session:")]
@@ -44,47 +67,113 @@ pub(crate) struct StoreFlags {
     accept_plain_text: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum StoreName {
-    /// In this process; sessions end with it
-    Memory,
-}
-
 impl StoreFlags {
-    /// Where the sessions are. Flags go before the environment's `REDIS_URL`.
+    /// Where the sessions are. Flags go before the environment's `REDIS_URL`; in memory where neither says.
     ///
     /// # Errors
-    /// When what is given is not a URL. Its text is not repeated: it may hold a password.
+    /// When what is given is not a URL, or would show a password. Its text is not repeated.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
-        if self.store.is_some() {
+        let urls = if !self.redis_url.is_empty() {
+            self.redis_url.iter().map(|url| parsed("--redis-url", url)).collect::<Result<Vec<_>, _>>()?
+        } else if self.redis_host.is_some() || self.redis_port.is_some() {
+            vec![self.by_host()?]
+        } else {
+            let urls = std::env::var("REDIS_URL").unwrap_or_default();
+            urls.split_whitespace().map(|url| parsed("REDIS_URL", url)).collect::<Result<Vec<_>, _>>()?
+        };
+        if !self.redis_url.is_empty() && urls.iter().any(has_password) {
+            return Err(Failure::usage(
+                "--redis-url holds a password, which the list of processes shows to everybody on this machine: \
+                 give it in REDIS_URL, REDIS_PASSWORD or --redis-password-file, and change it",
+            ));
+        }
+        let Some(first) = urls.first() else {
             return Ok(Place::Memory);
+        };
+        let user = self.redis_username.clone().or_else(|| user(first).map(|name| name.into_owned()));
+        let has_password =
+            has_password(first) || self.redis_password_file.is_some() || password_of_environment().is_some();
+        Ok(Place::Redis(Reach { user, has_password, certificates: self.certificates(), urls }))
+    }
+
+    /// What redis-cli has to be told of certificates.
+    fn certificates(&self) -> Vec<String> {
+        let files = [("--cacert", &self.tls_ca), ("--cert", &self.tls_cert), ("--key", &self.tls_key)];
+        let given =
+            files.into_iter().filter_map(|(flag, file)| Some([flag.to_owned(), file.as_ref()?.display().to_string()]));
+        given.flatten().collect()
+    }
+
+    fn by_host(&self) -> Result<Url, Failure> {
+        let host = self.redis_host.as_deref().unwrap_or("127.0.0.1");
+        let port = self.redis_port.unwrap_or(REDIS_PORT);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let scheme = if self.wants_tls() { "rediss" } else { "redis" };
+        parsed("--redis-host", &format!("{scheme}://{host}:{port}"))
+    }
+
+    fn wants_tls(&self) -> bool {
+        self.tls_ca.is_some() || self.tls_cert.is_some()
+    }
+
+    /// How to connect.
+    ///
+    /// # Errors
+    /// When what is given contradicts itself, or a file cannot be read.
+    pub(crate) fn builder(&self, reach: &Reach) -> Result<RedisBuilder, Failure> {
+        let urls = &reach.urls;
+        let mut builder = Redis::builder(urls[0].as_str()).prefix(&self.prefix).timeout(self.timeout());
+        for url in &urls[1..] {
+            builder = builder.and(url.as_str());
         }
-        if let Some(url) = &self.redis_url {
-            return Place::redis("--redis-url", url);
+        if self.accept_plain_text {
+            builder = builder.accept_plain_text();
         }
-        if self.redis_host.is_some() || self.redis_port.is_some() {
-            let host = self.redis_host.as_deref().unwrap_or("127.0.0.1");
-            let port = self.redis_port.unwrap_or(REDIS_PORT);
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            return Place::redis("--redis-host", &format!("redis://{host}:{port}"));
+        let password = self.password()?;
+        if let Some(name) = &self.redis_username {
+            if !reach.has_password {
+                // the client logs in with a password only: without one it would be the default user
+                return Err(Failure::usage(
+                    "--redis-username needs a password: --redis-password-file or REDIS_PASSWORD",
+                ));
+            }
+            builder = builder.username(name);
         }
-        match std::env::var("REDIS_URL") {
-            Ok(url) if !url.is_empty() => Place::redis("REDIS_URL", &url),
-            _ => Ok(Place::Memory),
+        if let Some(password) = password {
+            builder = builder.password(password);
+        }
+        self.with_certificates(builder, urls)
+    }
+
+    fn with_certificates(&self, mut builder: RedisBuilder, urls: &[Url]) -> Result<RedisBuilder, Failure> {
+        if self.wants_tls() && !urls.iter().all(is_tls) {
+            return Err(Failure::usage("--tls-ca and --tls-cert need rediss:// instead of redis://"));
+        }
+        if let Some(file) = &self.tls_ca {
+            builder = builder.tls_ca(contents("--tls-ca", file)?);
+        }
+        if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            builder = builder.tls_client_certificate(contents("--tls-cert", certificate)?, contents("--tls-key", key)?);
+        }
+        Ok(builder)
+    }
+
+    /// The password, if it is not the URL's.
+    fn password(&self) -> Result<Option<String>, Failure> {
+        let Some(file) = &self.redis_password_file else {
+            return Ok(password_of_environment());
+        };
+        let refuse = |why| Failure::usage(format!("--redis-password-file {}: {why}", file.display()));
+        let text = String::from_utf8(contents("--redis-password-file", file)?).map_err(|_| refuse("is no text"))?;
+        let password = text.trim_end_matches(['\r', '\n']);
+        match password.is_empty() || password.contains('\n') {
+            true => Err(refuse("must hold one line, the password")),
+            false => Ok(Some(password.to_owned())),
         }
     }
 
-    /// Connects to Redis; the answer is awaited within the library's time-out.
-    ///
-    /// # Errors
-    /// When Redis does not answer, or when the prefix or the URL is refused.
-    pub(crate) async fn connect(&self, url: &Url) -> Result<Redis, Failure> {
-        let builder = Redis::builder(url.as_str()).prefix(&self.prefix);
-        let builder = if self.accept_plain_text { builder.accept_plain_text() } else { builder };
-        builder.connect().await.map_err(|error| {
-            let failure = Failure::from(error);
-            failure.reworded("accept_plain_text()", "--accept-plain-text")
-        })
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.redis_timeout)
     }
 
     pub(crate) fn token_format(&self) -> TokenFormat {
@@ -92,130 +181,41 @@ impl StoreFlags {
     }
 }
 
-/// Where the sessions are. Its `Display` shows no password.
-pub(crate) enum Place {
-    /// In this process.
-    Memory,
-    /// In Redis or Valkey.
-    Redis(Url),
+/// Connects; the answer is awaited within the time-out. What is refused is said in the words of the command line.
+///
+/// # Errors
+/// When Redis does not answer, or when something that is given is refused.
+pub(crate) async fn connect(builder: RedisBuilder) -> Result<Redis, Failure> {
+    let words = [
+        ("accept_plain_text()", "--accept-plain-text"),
+        ("tls_ca", "--tls-ca"),
+        ("tls_client_certificate", "--tls-cert or --tls-key"),
+    ];
+    builder.connect().await.map_err(|error| {
+        words.iter().fold(Failure::from(error), |failure, (library, flag)| failure.reworded(library, flag))
+    })
 }
 
-impl Place {
-    fn redis(source: &str, url: &str) -> Result<Place, Failure> {
-        let parsed = Url::parse(url).map_err(|error| Failure::usage(format!("{source} is not a URL: {error}")))?;
-        Ok(Place::Redis(parsed))
-    }
-
-    /// The `redis-cli` that reaches this place, with only the flags it needs and without a password.
-    pub(crate) fn redis_cli(&self) -> String {
-        let mut line = String::from("redis-cli");
-        let Place::Redis(url) = self else { return line };
-        let mut flag = |text: &str| {
-            line.push(' ');
-            line.push_str(&shell_word(text));
-        };
-        match url.host_str() {
-            None => ["-s", url.path()].into_iter().for_each(&mut flag),
-            Some("127.0.0.1" | "localhost") => {}
-            Some(host) => ["-h", host.trim_matches(['[', ']'])].into_iter().for_each(&mut flag),
-        }
-        if let Some(port) = url.port().filter(|port| *port != REDIS_PORT) {
-            ["-p", &port.to_string()].into_iter().for_each(&mut flag);
-        }
-        if let Some(db) = database(url).filter(|db| db != "0") {
-            ["-n", &db].into_iter().for_each(&mut flag);
-        }
-        if let Some(user) = user(url) {
-            ["--user", &user].into_iter().for_each(&mut flag);
-        }
-        if url.password().is_some() || parameter(url, "pass").is_some() {
-            flag("--askpass");
-        }
-        line
-    }
+/// Empty is none: so a service file can switch it off.
+fn password_of_environment() -> Option<String> {
+    std::env::var("REDIS_PASSWORD").ok().filter(|password| !password.is_empty())
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place::Redis(url) = self else {
-            return f.write_str("memory");
-        };
-        match url.host_str() {
-            None => write!(f, "redis {}", url.path()),
-            Some(host) => {
-                let port = url.port().unwrap_or(REDIS_PORT);
-                write!(f, "redis {host}:{port}/{}", database(url).as_deref().unwrap_or("0"))
-            }
-        }
-    }
+fn parsed(source: &str, url: &str) -> Result<Url, Failure> {
+    Url::parse(url).map_err(|error| Failure::usage(format!("{source} is not a URL: {error}")))
 }
 
-/// The number of the database: in the URL's path, or with a socket, whose path that is, a parameter.
-fn database(url: &Url) -> Option<Cow<'_, str>> {
-    let db = match url.host_str() {
-        Some(_) => Some(Cow::Borrowed(url.path().trim_start_matches('/'))),
-        None => parameter(url, "db"),
-    };
-    db.filter(|db| !db.is_empty())
-}
-
-fn user(url: &Url) -> Option<Cow<'_, str>> {
-    let name = percent_encoding::percent_decode_str(url.username()).decode_utf8_lossy();
-    if name.is_empty() { parameter(url, "user") } else { Some(name) }
-}
-
-fn parameter<'a>(url: &'a Url, name: &str) -> Option<Cow<'a, str>> {
-    url.query_pairs().find(|(given, _)| given == name).map(|(_, value)| value)
-}
-
-/// `text` as one word of a shell: quoted only where it must be.
-pub(crate) fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:@%+,=…".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+fn contents(flag: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| Failure::usage(format!("{flag} {}: {error}", file.display())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn redis(url: &str) -> Place {
-        Place::redis("--redis-url", url).unwrap_or_else(|failure| panic!("{failure}"))
-    }
-
     #[test]
-    fn the_redis_cli_has_only_the_flags_that_are_needed() {
-        let cases = [
-            ("redis://127.0.0.1", "redis-cli"),
-            ("redis://localhost:6379/0", "redis-cli"),
-            ("redis://127.0.0.1:7000/3", "redis-cli -p 7000 -n 3"),
-            ("redis://cache.example", "redis-cli -h cache.example"),
-            ("redis://[::1]:7000", "redis-cli -h ::1 -p 7000"),
-            ("redis://:hunter2@127.0.0.1", "redis-cli --askpass"),
-            ("redis://ann%20a:hunter2@127.0.0.1", "redis-cli --user 'ann a' --askpass"),
-            (
-                "unix:///run/redis.sock?db=2&user=ann&pass=hunter2",
-                "redis-cli -s /run/redis.sock -n 2 --user ann --askpass",
-            ),
-        ];
-        for (url, line) in cases {
-            assert_eq!(redis(url).redis_cli(), line, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_password_is_not_shown() {
-        assert_eq!(redis("redis://ann:hunter2@127.0.0.1:7000/3").to_string(), "redis 127.0.0.1:7000/3");
-        let failure = Place::redis("--redis-url", "redis://:hunter2@[bad").err().map(|failure| failure.to_string());
+    fn what_is_no_url_is_not_repeated_because_it_may_hold_a_password() {
+        let failure = parsed("--redis-url", "redis://:hunter2@[bad").err().map(|failure| failure.to_string());
         assert!(failure.is_some_and(|text| !text.contains("hunter2")));
-    }
-
-    #[test]
-    fn a_key_that_a_shell_would_read_is_quoted() {
-        assert_eq!(shell_word("session:Zk3V0pXq1mB8sT5rYw2uCg"), "session:Zk3V0pXq1mB8sT5rYw2uCg");
-        assert_eq!(shell_word("it's $HOME:"), r"'it'\''s $HOME:'");
     }
 }

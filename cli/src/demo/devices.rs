@@ -11,9 +11,10 @@ use axum::{Json, Router};
 use cloakroom::{Device, Error, Session, SessionId};
 use serde::Serialize;
 
+use crate::demo::Demo;
 use crate::demo::answer::{Code, Problem, Standing};
 use crate::demo::posted::Posted;
-use crate::demo::{Demo, times};
+use crate::times;
 
 /// The routes; with plain tokens they say that there is nothing of the kind.
 pub(crate) fn router(plain_tokens: bool) -> Router<Arc<Demo>> {

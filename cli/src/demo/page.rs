@@ -13,8 +13,9 @@ use crate::demo::answer::{Code, Problem, whole_seconds};
 use crate::demo::form::{DEFAULT_USERNAME, LONGEST_USERNAME, Query};
 use crate::demo::routes::{PAGE_VIEWS, Seen, USERNAME, looked_at};
 use crate::demo::timeline::{Reader, Told, places};
-use crate::demo::{Demo, stranger, times};
-use crate::store_flags::{Place, shell_word};
+use crate::demo::{Demo, stranger};
+use crate::place::{Place, shell_word};
+use crate::times;
 
 /// Short lifetimes to choose from, in seconds: one can wait for each.
 const PRESETS: [u64; 4] = [10, 30, 60, 300];

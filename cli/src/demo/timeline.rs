@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use cloakroom::store::Target;
 use cloakroom::{Event, SessionId, UserId};
 
-use crate::demo::times;
+use crate::times;
 
 /// How many events are kept, of all visitors together.
 const KEPT: usize = 1000;

@@ -9,7 +9,12 @@ use super::redis_server::RedisServer;
 /// The program, told nothing by this machine's environment.
 pub fn cloakroom(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloakroom"));
-    command.args(arguments).env_remove("REDIS_URL").env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_remove("REDIS_URL")
+        .env_remove("REDIS_PASSWORD")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null());
     command
 }
 
@@ -64,6 +69,14 @@ impl Demo {
     /// What it said on stdout until now.
     pub fn stdout(&self) -> String {
         fs::read_to_string(self.said.path().join("stdout")).expect("what it said")
+    }
+
+    /// What everybody on this machine can see of it.
+    pub fn command_line(&self) -> String {
+        let listed = Command::new("ps").args(["-ww", "-o", "args=", "-p", &self.child.id().to_string()]).output();
+        let listed = String::from_utf8(listed.expect("ps runs").stdout).expect("UTF-8");
+        assert!(listed.contains("demo"), "{listed}");
+        listed
     }
 
     /// What it said on stderr until now: its log.

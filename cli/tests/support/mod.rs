@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 pub mod browser;
 pub mod demo;
+pub mod operator;
 pub mod visitor;
 pub mod webdriver;
 

@@ -1,4 +1,4 @@
-//! Times as the JSON and the page have them.
+//! Times as the JSON, the page and the operators' verbs have them.
 
 use std::time::SystemTime;
 
@@ -12,6 +12,11 @@ pub(crate) fn iso(time: SystemTime) -> String {
 /// `12:34:56 UTC`. The page's script shows the visitor's own time instead.
 pub(crate) fn of_day(time: SystemTime) -> String {
     timestamp(time).strftime("%H:%M:%S UTC").to_string()
+}
+
+/// `2026-04-02 12:34:56 UTC`.
+pub(crate) fn to_the_second(time: SystemTime) -> String {
+    timestamp(time).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {
@@ -29,5 +34,6 @@ mod tests {
         let time = UNIX_EPOCH + Duration::from_millis(1_775_133_296_789);
         assert_eq!(iso(time), "2026-04-02T12:34:56.789+00:00");
         assert_eq!(of_day(time), "12:34:56 UTC");
+        assert_eq!(to_the_second(time), "2026-04-02 12:34:56 UTC");
     }
 }

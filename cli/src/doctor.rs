@@ -1,0 +1,183 @@
+//! `cloakroom doctor`: what an operator would get wrong, and what to do about it.
+//!
+//! Run as the application's own user: what that user may not do is half of what is checked. Nothing is changed, except by
+//! `--repair`.
+
+mod access;
+mod eviction;
+mod finding;
+mod indexes;
+mod keeping;
+mod records;
+mod repair;
+mod sample;
+mod server;
+mod timing;
+
+use clap::Args;
+use serde_json::json;
+
+use self::finding::{Finding, Level};
+use self::sample::Sample;
+use self::server::Server;
+use crate::failure::Failure;
+use crate::opened::Opened;
+use crate::place::Place;
+use crate::store_flags::StoreFlags;
+use crate::survey::{self, ScanFlags};
+use crate::terminal::{self, AnswerFlags, BAD, DOUBTFUL, FAINT, GOOD, line, painted, printable};
+
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// How many sessions to look at, and how many indexes of users
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    sample: u32,
+
+    /// Look at all of them
+    #[arg(long, conflicts_with = "sample")]
+    full: bool,
+
+    /// Remove from the users' indexes what no session stands behind any more, and nothing else. Looks at all keys
+    #[arg(long, conflicts_with = "sample")]
+    repair: bool,
+
+    /// Do not ask before repairing
+    #[arg(long)]
+    yes: bool,
+
+    #[command(flatten)]
+    answer: AnswerFlags,
+    #[command(flatten)]
+    scan: ScanFlags,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+/// Checks, and says what it found.
+///
+/// # Errors
+/// Silently when something is bad; with words when the store is not available, or a repair is not confirmed.
+pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
+    let opened = Opened::open(&flags.store).await?;
+    let mut report = Report { json: flags.answer.json, findings: Vec::new() };
+    let servers = look_at_servers(&flags, &opened, &mut report).await?;
+    let sample = look_at_keys(&flags, &opened, &servers, &mut report).await?;
+    let repaired = if flags.repair { repair::confirmed(&opened, sample.as_ref(), flags.yes).await } else { Ok(None) };
+    if let Ok(Some(finding)) = &repaired {
+        report.add(finding.clone())?;
+    }
+    report.end()?;
+    match repaired {
+        Err(failure) => Err(failure),
+        Ok(_) if report.count(Level::Bad) > 0 => Err(Failure::silent(1)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// What each server says of itself.
+async fn look_at_servers(flags: &Flags, opened: &Opened, report: &mut Report) -> Result<Vec<Server>, Failure> {
+    let mut servers = Vec::new();
+    let Place::Redis(reach) = flags.store.place()? else { return Ok(servers) };
+    for name in opened.redis.servers() {
+        match Server::ask(&opened.redis, &name, reach.user.as_deref()).await {
+            Ok(server) => servers.push(server),
+            Err(error) => {
+                let silent = Finding::bad("server", format!("no answer ({error})")).advice("see why it is away");
+                report.add(silent.on(&name))?;
+            }
+        }
+    }
+    report.across(&servers, server::version)?;
+    // a sentinel has none of what follows
+    servers.retain(|server| !server.is_sentinel());
+    report.across(&servers, server::cluster)?;
+    report.add(access::encryption(&reach, &opened.redis.servers()))?;
+    report.across(&servers, |server| access::acl(server, opened.redis.prefix()))?;
+    report.across(&servers, |server| access::commands(server, opened.redis.prefix()))?;
+    report.across(&servers, eviction::policy)?;
+    report.across(&servers, keeping::persistence)?;
+    report.across(&servers, keeping::replication)?;
+    report.across(&servers, |server| timing::latency(server, flags.store.timeout()))?;
+    report.across(&servers, timing::clock)?;
+    report.across(&servers, |server| timing::timeouts(server, flags.store.timeout()))?;
+    Ok(servers)
+}
+
+/// What the keys say. `None` where they may not be listed.
+async fn look_at_keys(
+    flags: &Flags,
+    opened: &Opened,
+    servers: &[Server],
+    report: &mut Report,
+) -> Result<Option<Sample>, Failure> {
+    let most = if flags.full || flags.repair { None } else { Some(flags.sample as usize) };
+    let bar = survey::bar(&opened.redis).await;
+    let sample = Sample::take(opened, &flags.scan, most, &bar).await;
+    bar.finish_and_clear();
+    let sample = match sample {
+        Ok(Some(sample)) => sample,
+        Ok(None) => {
+            report.add(Finding::skipped("keys", "SCAN"))?;
+            return Ok(None);
+        }
+        Err(failure) => {
+            report.add(Finding::bad("keys", format!("cannot look at them: {failure}")))?;
+            return Ok(None);
+        }
+    };
+    report.add(records::looked_at(&sample))?;
+    report.add(records::expiry(&sample))?;
+    report.add(records::encoding(&sample, servers))?;
+    report.add(records::memory(&sample))?;
+    if !opened.plain_tokens {
+        report.add(indexes::ghosts(&sample))?;
+        report.add(indexes::misses(&sample))?;
+    }
+    Ok(Some(sample))
+}
+
+/// Says what is found as soon as it is, or in JSON all of it at the end.
+struct Report {
+    json: bool,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    /// One check on every server. Servers of which the same is found share a line.
+    fn across(&mut self, servers: &[Server], check: impl Fn(&Server) -> Finding) -> Result<(), Failure> {
+        finding::merged(servers.iter().map(|server| (server.name.as_str(), check(server))))
+            .into_iter()
+            .try_for_each(|finding| self.add(finding))
+    }
+
+    fn add(&mut self, finding: Finding) -> Result<(), Failure> {
+        if !self.json {
+            let style = match finding.level {
+                Level::Ok => GOOD,
+                Level::Warn => DOUBTFUL,
+                Level::Bad => BAD,
+                Level::Skip => FAINT,
+            };
+            let level = painted(style, format_args!("{:<4}", finding.level.name()));
+            let servers = finding.servers.iter().map(|name| format!("[{name}] ")).collect::<String>();
+            let advice = finding.advice.as_ref().map(|advice| format!(" → {}", printable(advice))).unwrap_or_default();
+            line(format_args!("{level}  {:<12}  {servers}{}{advice}", finding.check, printable(&finding.text)))?;
+        }
+        self.findings.push(finding);
+        Ok(())
+    }
+
+    fn count(&self, level: Level) -> usize {
+        self.findings.iter().filter(|finding| finding.level == level).count()
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        let [ok, warn, bad, skipped] = [Level::Ok, Level::Warn, Level::Bad, Level::Skip].map(|level| self.count(level));
+        if self.json {
+            let summary = json!({ "ok": ok, "warn": warn, "bad": bad, "skip": skipped });
+            return terminal::json(&json!({ "findings": self.findings, "summary": summary }));
+        }
+        let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+        line(format_args!("\n{bad} bad, {warn} to be thought about, {ok} fine{skipped}"))
+    }
+}

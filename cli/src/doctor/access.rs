@@ -1,0 +1,206 @@
+//! Who may read along, and what this user may do: too much, or too little.
+
+use cloakroom::StoreError;
+use cloakroom::store::Redis;
+use serde_json::Value;
+
+use super::finding::{Finding, Level};
+use super::server::{Server, is_forbidden, is_refusal};
+use crate::place::{Reach, is_sentinel, is_tls};
+
+/// A session id and a secret's place that nobody has: 128 bits of zeros.
+const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
+
+/// Every command that the library sends, and what its scripts call, in a form that changes nothing: the key is not there,
+/// or an argument is one that the command refuses after the ACL has let it pass. `S` stands for a session's key, `U` for
+/// the key of a user's index.
+const NEEDED: [&[&str]; 21] = [
+    &["PING"],
+    &["TIME"],
+    &["HGETALL", "S"],
+    &["HMGET", "S", "created_at"],
+    &["HEXISTS", "S", "created_at"],
+    &["HGET", "S", "created_at"],
+    &["PTTL", "S"],
+    &["HSET", "S", "a", "b", "a value is missing"],
+    &["HDEL", "S", "created_at"],
+    &["HINCRBY", "S", "a", "no number"],
+    &["DEL", "S"],
+    &["PEXPIREAT", "S", "1"],
+    &["ZADD", "U", "no number", "a"],
+    &["ZCOUNT", "U", "0", "+inf"],
+    &["ZRANGE", "U", "0", "0"],
+    &["ZRANGEBYSCORE", "U", "0", "+inf"],
+    &["ZREVRANGEBYSCORE", "U", "+inf", "0"],
+    &["ZREM", "U", "a"],
+    &["ZSCORE", "U", "a"],
+    &["EVALSHA", NO_SCRIPT, "1", "S"],
+    &["SCRIPT", "LOAD", "return 1"],
+];
+
+/// What a cluster needs besides: by INFO the library learns that it is one; EXEC stands for MULTI, too, which would begin something.
+const NEEDED_IN_A_CLUSTER: [&[&str]; 4] = [&["INFO", "cluster"], &["CLUSTER", "SLOTS"], &["ASKING"], &["EXEC"]];
+
+/// What durable revokes need.
+const DURABLE: &[&str] = &["WAIT", "0", "1"];
+
+/// What this user may not do.
+#[derive(Debug, Default)]
+pub(super) struct Allowed {
+    /// As the rules of an ACL name them.
+    missing: Vec<String>,
+    /// Of some command it was said that it may run, but not on our keys.
+    not_these_keys: bool,
+    /// Only durable revokes need it.
+    may_wait: bool,
+}
+
+/// Tries all commands that are needed, without changing anything.
+///
+/// # Errors
+/// When the server does not answer.
+pub(super) async fn try_all(redis: &Redis, server: &str, is_cluster: bool) -> Result<Allowed, StoreError> {
+    let mut allowed = Allowed { may_wait: true, ..Allowed::default() };
+    let session = format!("{}{NOBODY}", redis.prefix());
+    // ids hold 22 characters: that is no user whom an application has
+    let index = format!("{}user:{NOBODY}", redis.prefix());
+    let in_a_cluster = NEEDED_IN_A_CLUSTER.iter().filter(|_| is_cluster);
+    for command in NEEDED.iter().chain(in_a_cluster).chain([&DURABLE]) {
+        let key_of = |word: &&'static str| match *word {
+            "S" => session.clone(),
+            "U" => index.clone(),
+            word => word.to_owned(),
+        };
+        let words: Vec<String> = command.iter().map(key_of).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let refusal = match redis.command(server, &words).await {
+            Ok(_) => continue,
+            Err(error) if is_refusal(&error) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        match is_forbidden(&refusal) {
+            // a value that is no number, a slot that is elsewhere: it was let pass
+            false => {}
+            true if command[0] == "WAIT" => allowed.may_wait = false,
+            true if refusal.contains("key") && !refusal.contains("run the") => allowed.not_these_keys = true,
+            true => allowed.missing.push(rule_of(command)),
+        }
+    }
+    Ok(allowed)
+}
+
+/// How the rules of an ACL name a command.
+fn rule_of(command: &[&str]) -> String {
+    match command {
+        ["EXEC"] => "multi +exec".to_owned(),
+        [container @ ("SCRIPT" | "CLUSTER"), word, ..] => format!("{container}|{word}").to_lowercase(),
+        [name, ..] => name.to_lowercase(),
+        [] => String::new(),
+    }
+}
+
+/// Whether anybody between can read along.
+pub(super) fn encryption(reach: &Reach, servers: &[String]) -> Finding {
+    const CHECK: &str = "encryption";
+    // the nodes of a cluster may be elsewhere than the one that was named
+    let is_local_url = |url: &url::Url| url.host_str().is_none_or(is_local);
+    let is_local_node = |name: &String| match name.rsplit_once(':') {
+        Some((host, _)) if !name.contains("://") => is_local(host),
+        _ => true,
+    };
+    if reach.urls.iter().all(is_tls) {
+        Finding::ok(CHECK, "TLS")
+    } else if reach.urls.iter().any(is_sentinel) {
+        Finding::warn(CHECK, "plain text to wherever the sentinels say that the primary is")
+            .advice("rediss+sentinel://, or a tunnel")
+    } else if reach.urls.iter().all(is_local_url) && servers.iter().all(is_local_node) {
+        Finding::ok(CHECK, "plain text, but it does not leave this machine")
+    } else {
+        Finding::warn(CHECK, "plain text to another machine: whoever is between reads every session")
+            .advice("rediss://, or a tunnel")
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.starts_with("127.") || host == "::1" || host.ends_with(".localhost")
+}
+
+/// Whether this user may do more than sessions need.
+pub(super) fn acl(server: &Server, prefix: &str) -> Finding {
+    const CHECK: &str = "acl";
+    let name = &server.user;
+    let Some(rules) = &server.rules else {
+        return Finding::ok(CHECK, "this user may not even read its own rules");
+    };
+    let words = |name: &str| rules.get(name).map(words_of).unwrap_or_default();
+    let (flags, commands, keys) = (words("flags"), words("commands"), words("keys"));
+    let has = |words: &[String], word: &str| words.iter().any(|other| other == word);
+    let is_narrow = has(&commands, "-@all") || has(&commands, "-@admin") || has(&commands, "-@dangerous");
+    let any_command = !is_narrow && (has(&flags, "allcommands") || has(&commands, "+@all"));
+    let any_key = has(&flags, "allkeys") || has(&keys, "~*") || has(&keys, "*");
+    let advice =
+        format!("give the application a user of its own: ACL SETUSER cloakroom {}", wanted_rules(server, prefix));
+    if has(&flags, "nopass") {
+        let (level, who) = match is_only_local(server) {
+            true => (Level::Warn, "whoever is on this machine"),
+            false => (Level::Bad, "whoever reaches the port"),
+        };
+        let text = format!("user {name} needs no password: {who} can read and end every session");
+        return Finding::new(CHECK, level, text).advice(advice);
+    }
+    match (any_command, any_key) {
+        (true, _) => {
+            Finding::warn(CHECK, format!("user {name} may run every command, FLUSHALL and CONFIG too")).advice(advice)
+        }
+        (false, true) => Finding::warn(CHECK, format!("user {name} may reach every key, not only {prefix}*"))
+            .advice(format!("ACL SETUSER {name} resetkeys ~{prefix}*")),
+        (false, false) => Finding::ok(CHECK, format!("user {name} is limited to some commands and keys")),
+    }
+}
+
+/// Whether this user may do all that sessions need: each command was tried.
+pub(super) fn commands(server: &Server, prefix: &str) -> Finding {
+    const CHECK: &str = "commands";
+    let name = &server.user;
+    let allowed = &server.allowed;
+    if !allowed.missing.is_empty() {
+        let rules = allowed.missing.iter().map(|rule| format!("+{rule}")).collect::<Vec<_>>().join(" ");
+        let text = format!("user {name} may not run what sessions need: {}", allowed.missing.join(", "));
+        return Finding::bad(CHECK, text).advice(format!("ACL SETUSER {name} {rules}"));
+    }
+    if allowed.not_these_keys {
+        let text = format!("user {name} may not touch the keys {prefix}*");
+        return Finding::bad(CHECK, text).advice(format!("ACL SETUSER {name} ~{prefix}*"));
+    }
+    let durable = if allowed.may_wait { "" } else { ", but not WAIT: durable revokes would fail" };
+    Finding::ok(CHECK, format!("user {name} may run all that sessions need{durable}"))
+}
+
+/// The narrowest rules that work.
+fn wanted_rules(server: &Server, prefix: &str) -> String {
+    let in_a_cluster = NEEDED_IN_A_CLUSTER.iter().filter(|_| server.is_of_cluster());
+    let commands = NEEDED.iter().chain(in_a_cluster).map(|command| format!("+{}", rule_of(command)));
+    let commands = commands.chain(["+wait".to_owned()]).collect::<Vec<_>>().join(" ");
+    format!("on >PASSWORD ~{prefix}* -@all {commands}")
+}
+
+/// Whether nobody on another machine gets an answer.
+fn is_only_local(server: &Server) -> bool {
+    let is_bound_here = |address: &str| is_local(address.trim_start_matches('-'));
+    let bound = server.setting("bind").is_some_and(|bind| {
+        let mut addresses = bind.split_whitespace().peekable();
+        addresses.peek().is_some() && addresses.all(is_bound_here)
+    });
+    bound || server.setting("protected-mode") == Some("yes") || server.setting("port") == Some("0")
+}
+
+/// A list, or words in one text: versions differ.
+fn words_of(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(|item| item.as_str()).map(str::to_owned).collect(),
+        Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}

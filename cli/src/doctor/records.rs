@@ -1,0 +1,117 @@
+//! What the keys that were looked at say of sessions.
+
+use super::finding::Finding;
+use super::sample::Sample;
+use super::server::Server;
+use crate::terminal::{Many, count};
+
+/// Above this share of sessions that are not compact, something can be saved.
+const MANY: f64 = 0.1;
+/// The longest value for which raising the limit is cheaper than shortening the value.
+const WORTH_RAISING: usize = 512;
+
+/// What the following is about.
+pub(super) fn looked_at(sample: &Sample) -> Finding {
+    const CHECK: &str = "keys";
+    let whole = if sample.is_whole { "all keys" } else { "a part of all keys: --full looks at all" };
+    let others = match sample.others {
+        0 => String::new(),
+        others => format!("; {} under the same prefix left alone", Many(others, "other key")),
+    };
+    let text = format!(
+        "looked at {} and {} of users ({whole}){others}",
+        Many(sample.sessions, "session"),
+        indexes(sample.indexes)
+    );
+    match sample.strangers {
+        0 => Finding::ok(CHECK, text),
+        strangers => Finding::warn(
+            CHECK,
+            format!("{text}; {} of another type where a session or an index should be", Many(strangers, "key")),
+        )
+        .advice("find who else writes under this prefix: such a key counts as no session"),
+    }
+}
+
+/// Keys that never go away.
+pub(super) fn expiry(sample: &Sample) -> Finding {
+    const CHECK: &str = "expiry";
+    if sample.refused.contains("PTTL") {
+        return Finding::skipped(CHECK, "PTTL");
+    }
+    if sample.without_expiry == 0 {
+        return Finding::ok(CHECK, "every key has one");
+    }
+    let named = sample.named_without_expiry.join(", ");
+    let more = if sample.without_expiry > sample.named_without_expiry.len() as u64 { ", ..." } else { "" };
+    Finding::bad(
+        CHECK,
+        format!("{} without one, written by something else: {named}{more}", Many(sample.without_expiry, "key")),
+    )
+    .advice("find who writes them, then EXPIRE or DEL them: they open no session, but stay for ever")
+}
+
+/// Whether sessions are stored compactly.
+pub(super) fn encoding(sample: &Sample, servers: &[Server]) -> Finding {
+    const CHECK: &str = "encoding";
+    if sample.refused.contains("OBJECT ENCODING") {
+        return Finding::skipped(CHECK, "OBJECT ENCODING");
+    }
+    let setting = |name: &str| {
+        let settings = servers.iter().filter_map(|server| {
+            server
+                .numeric_setting(&format!("hash-max-listpack-{name}"))
+                .or(server.numeric_setting(&format!("hash-max-ziplist-{name}")))
+        });
+        settings.min()
+    };
+    let limit = setting("value");
+    let shown = limit.map_or("not known".to_owned(), |limit| limit.to_string());
+    let limits = format!("hash-max-listpack-value is {shown}");
+    if sample.encoded == 0 {
+        return Finding::ok(CHECK, format!("no session to look at; {limits}"));
+    }
+    let share = sample.hashtables as f64 / sample.encoded as f64;
+    let text =
+        format!("{:.0} % of the sessions are hashtables, which take 400 to 600 bytes more; {limits}", share * 100.0);
+    if share <= MANY {
+        return Finding::ok(CHECK, text);
+    }
+    let is_long = |length: usize| limit.is_none_or(|limit| length as u64 > limit);
+    let long: Vec<_> = sample.long_fields.iter().filter(|(_, (_, longest))| is_long(*longest)).collect();
+    let names =
+        long.iter().map(|(name, (_, longest))| format!("{name} ({longest} bytes)")).collect::<Vec<_>>().join(", ");
+    match long.iter().map(|(_, (_, longest))| *longest).max() {
+        None => {
+            Finding::warn(CHECK, format!("{text}; too many fields, or a limit that was raised since they were written"))
+                .advice("fewer fields, or a higher hash-max-listpack-entries")
+        }
+        Some(longest) if longest <= WORTH_RAISING => Finding::warn(CHECK, format!("{text}; long are {names}"))
+            .advice(format!("CONFIG SET hash-max-listpack-value {}, and CONFIG REWRITE", longest.next_power_of_two())),
+        Some(_) => Finding::warn(CHECK, format!("{text}; long are {names}"))
+            .advice("keep such values elsewhere, and their key in the session"),
+    }
+}
+
+/// What a session costs.
+pub(super) fn memory(sample: &Sample) -> Finding {
+    const CHECK: &str = "memory";
+    const MIB: f64 = 1024.0 * 1024.0;
+    if sample.refused.contains("MEMORY USAGE") {
+        return Finding::skipped(CHECK, "MEMORY USAGE");
+    }
+    match sample.bytes.checked_div(sample.weighed) {
+        None => Finding::ok(CHECK, "no session to weigh"),
+        Some(bytes) => {
+            let million = bytes as f64 * 1e6 / MIB;
+            Finding::ok(
+                CHECK,
+                format!("{} bytes a session: about {} MiB for a million", count(bytes), count(million as u64)),
+            )
+        }
+    }
+}
+
+fn indexes(number: u64) -> String {
+    format!("{} index{}", count(number), if number == 1 { "" } else { "es" })
+}

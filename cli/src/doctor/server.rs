@@ -1,0 +1,215 @@
+//! What one server says of itself: asked once, judged by the checks.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cloakroom::StoreError;
+use cloakroom::store::Redis;
+use serde_json::Value;
+
+use super::access::{self, Allowed};
+use super::finding::Finding;
+
+/// How many round trips are measured.
+const PINGS: usize = 100;
+const SETTINGS: [&str; 11] = [
+    "appendfsync",
+    "bind",
+    "hash-max-*",
+    "maxmemory-policy",
+    "min-replicas-to-write",
+    "min-slaves-to-write",
+    "port",
+    "protected-mode",
+    "save",
+    "tcp-keepalive",
+    "timeout",
+];
+const SLOTS: u64 = 16384;
+
+/// One primary, and what it answered.
+pub(super) struct Server {
+    pub(super) name: String,
+    /// What it says to everybody, whatever the ACL.
+    hello: BTreeMap<String, Value>,
+    info: Option<BTreeMap<String, String>>,
+    settings: Option<BTreeMap<String, String>>,
+    cluster: Option<BTreeMap<String, String>>,
+    /// Who this program is to it, and by which rules.
+    pub(super) user: String,
+    pub(super) rules: Option<BTreeMap<String, Value>>,
+    pub(super) allowed: Allowed,
+    /// Round trips, the shortest first.
+    pub(super) pings: Vec<Duration>,
+    /// Its clock less ours, in seconds.
+    pub(super) ahead: Option<f64>,
+}
+
+impl Server {
+    /// Asks everything that needs no key. `user` is who this program believes to be.
+    ///
+    /// # Errors
+    /// When it does not answer. That it forbids is an answer.
+    pub(super) async fn ask(redis: &Redis, name: &str, user: Option<&str>) -> Result<Server, StoreError> {
+        let hello: Option<BTreeMap<_, _>> =
+            asked(redis, name, &["HELLO"]).await?.map(|hello| pairs_of(&hello).collect());
+        let hello = hello.unwrap_or_default();
+        let info = text(asked(redis, name, &["INFO"]).await?).map(|text| lines_of(&text));
+        let mut settings = None;
+        for setting in SETTINGS {
+            let Some(answer) = asked(redis, name, &["CONFIG", "GET", setting]).await? else { break };
+            let known = settings.get_or_insert_with(BTreeMap::new);
+            known.extend(pairs_of(&answer).map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned())));
+        }
+        let user = text(asked(redis, name, &["ACL", "WHOAMI"]).await?).or(user.map(str::to_owned));
+        let user = user.unwrap_or_else(|| "default".to_owned());
+        let rules = asked(redis, name, &["ACL", "GETUSER", &user]).await?.map(|rules| pairs_of(&rules).collect());
+        let is_cluster = hello.get("mode").is_some_and(|mode| mode == "cluster");
+        let cluster = if is_cluster { text(asked(redis, name, &["CLUSTER", "INFO"]).await?) } else { None };
+        let allowed = access::try_all(redis, name, is_cluster).await?;
+        let mut pings = Vec::with_capacity(PINGS);
+        for _ in 0..PINGS {
+            let begin = Instant::now();
+            match redis.command(name, &["PING"]).await {
+                // one that is refused has taken as long
+                Err(error) if !is_refusal(&error) => return Err(error),
+                _ => {}
+            }
+            pings.push(begin.elapsed());
+        }
+        pings.sort();
+        let ahead = clock(redis, name).await?;
+        let cluster = cluster.map(|text| lines_of(&text));
+        Ok(Server { name: name.to_owned(), hello, info, settings, cluster, user, rules, allowed, pings, ahead })
+    }
+
+    pub(super) fn may_info(&self) -> bool {
+        self.info.is_some()
+    }
+
+    pub(super) fn may_config(&self) -> bool {
+        self.settings.is_some()
+    }
+
+    pub(super) fn is_sentinel(&self) -> bool {
+        self.hello("mode") == Some("sentinel")
+    }
+
+    fn hello(&self, name: &str) -> Option<&str> {
+        self.hello.get(name)?.as_str()
+    }
+
+    pub(super) fn info(&self, name: &str) -> Option<&str> {
+        self.info.as_ref()?.get(name).map(String::as_str)
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.info(name)?.parse().ok()
+    }
+
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.as_ref()?.get(name).map(String::as_str)
+    }
+
+    pub(super) fn numeric_setting(&self, name: &str) -> Option<u64> {
+        self.setting(name)?.parse().ok()
+    }
+
+    pub(super) fn is_of_cluster(&self) -> bool {
+        self.hello("mode") == Some("cluster")
+    }
+}
+
+/// What it is.
+pub(super) fn version(server: &Server) -> Finding {
+    const CHECK: &str = "server";
+    let is_valkey = server.info("valkey_version").is_some() || server.hello("server") == Some("valkey");
+    let flavour = if is_valkey { "Valkey" } else { "Redis" };
+    let version = server.info("valkey_version").or(server.info("redis_version")).or(server.hello("version"));
+    let Some(version) = version else {
+        return Finding::warn(CHECK, "it says of itself neither what it is nor which version");
+    };
+    let mode = server.hello("mode").unwrap_or("standalone");
+    let text = format!("{flavour} {version}, {mode}");
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let since = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    match (mode, server.info("role").or(server.hello("role"))) {
+        ("sentinel", _) => Finding::bad(CHECK, format!("{text}: it keeps no sessions"))
+            .advice("use redis+sentinel://host:26379/service"),
+        (_, Some("slave" | "replica")) => Finding::bad(CHECK, format!("{text}: a replica, which takes no writes"))
+            .advice("name the primary, or the sentinels"),
+        _ if server.info("loading") == Some("1") => Finding::bad(CHECK, format!("{text}: still loading its data")),
+        _ if since < (6, 2) => Finding::bad(CHECK, format!("{text}: older than 6.2")).advice("update it"),
+        _ => Finding::ok(CHECK, text),
+    }
+}
+
+/// Whether all keys have somebody who takes them.
+pub(super) fn cluster(server: &Server) -> Finding {
+    const CHECK: &str = "cluster";
+    if !server.is_of_cluster() {
+        return Finding::ok(CHECK, "not a cluster: one server has all keys");
+    }
+    let Some(cluster) = &server.cluster else {
+        return Finding::skipped(CHECK, "CLUSTER INFO");
+    };
+    let number = |name: &str| cluster.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let (assigned, well) = (number("cluster_slots_assigned"), number("cluster_slots_ok"));
+    let state = cluster.get("cluster_state").map_or("unknown", String::as_str);
+    let text = format!("{well} of {SLOTS} slots are served by {} primaries, state {state}", number("cluster_size"));
+    let advice = "redis-cli --cluster check HOST:PORT, then --cluster fix";
+    match (state, assigned.min(well)) {
+        ("ok", SLOTS) => Finding::ok(CHECK, text),
+        ("ok", _) => Finding::bad(CHECK, format!("{text}: sessions of the others fail")).advice(advice),
+        _ => Finding::bad(CHECK, format!("{text}: all of it may refuse")).advice(advice),
+    }
+}
+
+/// What it answers; `None` where this user may not ask.
+pub(super) async fn asked(redis: &Redis, server: &str, command: &[&str]) -> Result<Option<Value>, StoreError> {
+    unless_forbidden(redis.command(server, command).await)
+}
+
+/// `None` where this user may not ask, or an operator has renamed the command.
+pub(super) fn unless_forbidden(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if is_refusal(&error) && is_forbidden(&error.to_string()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn is_forbidden(refusal: &str) -> bool {
+    refusal.contains("refused: NOPERM") || refusal.contains("unknown command")
+}
+
+/// The server did answer: no.
+pub(super) fn is_refusal(error: &StoreError) -> bool {
+    !error.is_unknown() && error.to_string().contains(" refused: ")
+}
+
+async fn clock(redis: &Redis, name: &str) -> Result<Option<f64>, StoreError> {
+    let seconds_of = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let begin = seconds_of(SystemTime::now());
+    let answer = asked(redis, name, &["TIME"]).await?;
+    let end = seconds_of(SystemTime::now());
+    Ok(answer.and_then(|answer| {
+        let part = |i: usize| answer.get(i)?.as_str()?.parse::<f64>().ok();
+        // it was asked somewhere between
+        Some(part(0)? + part(1)? / 1e6 - (begin + end) / 2.0)
+    }))
+}
+
+fn text(answer: Option<Value>) -> Option<String> {
+    answer.and_then(|answer| answer.as_str().map(str::to_owned))
+}
+
+fn lines_of(text: &str) -> BTreeMap<String, String> {
+    let lines = text.lines().filter_map(|line| line.split_once(':'));
+    lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+}
+
+fn pairs_of(answer: &Value) -> impl Iterator<Item = (String, Value)> {
+    let items = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    items.chunks_exact(2).filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].clone())))
+}

@@ -1,0 +1,118 @@
+//! `cloakroom list`: sessions, all or a user's.
+
+use clap::Args;
+use cloakroom::store::Loaded;
+use cloakroom::{Page, SessionId, UserId};
+
+use crate::failure::Failure;
+use crate::opened::Opened;
+use crate::show::summary;
+use crate::store_flags::StoreFlags;
+use crate::survey::{Found, ScanFlags, Survey};
+use crate::terminal::{self, AnswerFlags, lasting, printable};
+
+/// How many of a user's index are read: far more than the library lets a user have.
+const MOST_OF_A_USER: usize = 100_000;
+
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// Only the sessions of this user, the latest sign-in first
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+
+    /// How many at most; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+
+    #[command(flatten)]
+    answer: AnswerFlags,
+    #[command(flatten)]
+    scan: ScanFlags,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+/// Lists them: in JSON one on each line.
+///
+/// # Errors
+/// When the user has none, or the store is not available.
+pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
+    let user = flags.user.as_deref().map(user_of).transpose()?;
+    let opened = Opened::open(&flags.store).await?;
+    let limit = if flags.limit == 0 { usize::MAX } else { flags.limit };
+    // one more tells whether there are more
+    let wanted = limit.saturating_add(1);
+    let mut sessions = match &user {
+        None => all(&opened, &flags.scan, wanted).await?,
+        Some(user) => of_user(&opened, user, wanted).await?,
+    };
+    let are_more = sessions.len() > limit;
+    sessions.truncate(limit);
+    if flags.answer.json {
+        sessions.iter().try_for_each(|found| terminal::json(&summary(&found.id, &found.loaded)))?;
+    } else if !sessions.is_empty() {
+        let rows: Vec<_> = sessions.iter().map(row).collect();
+        terminal::table(&["SESSION", "USER", "CREATED", "LAST SEEN", "ENDS IN", "DEVICE", "ADDRESS"], &rows)?;
+    }
+    if are_more {
+        terminal::remark(format_args!("there are more than {limit}: --limit says how many to list, 0 all"));
+    }
+    match (&user, sessions.is_empty()) {
+        (Some(user), true) => Err(Failure::not_found(format!("{user} has no session"))),
+        (None, true) => {
+            terminal::remark("there is no session");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn user_of(text: &str) -> Result<UserId, Failure> {
+    UserId::try_from(text).map_err(|error| Failure::usage(error.to_string()))
+}
+
+async fn all(opened: &Opened, scan: &ScanFlags, wanted: usize) -> Result<Vec<Found>, Failure> {
+    let mut survey = Survey::with_bar(opened, scan).await;
+    let mut sessions = Vec::new();
+    while sessions.len() < wanted
+        && let Some(part) = survey.part().await?
+    {
+        sessions.extend(part);
+    }
+    survey.finish();
+    if sessions.is_empty() {
+        survey.remark_on_others();
+    }
+    sessions.truncate(wanted);
+    Ok(sessions)
+}
+
+async fn of_user(opened: &Opened, user: &UserId, wanted: usize) -> Result<Vec<Found>, Failure> {
+    let mut sessions = Vec::new();
+    for id in ids_of(opened, user).await?.into_iter().take(wanted) {
+        let found = opened.find(&id).await?;
+        sessions.extend(found.map(|loaded: Loaded| Found { id, loaded }));
+    }
+    Ok(sessions)
+}
+
+/// The sessions of a user, from the index.
+pub(crate) async fn ids_of(opened: &Opened, user: &UserId) -> Result<Vec<SessionId>, Failure> {
+    let devices = opened.sessions.devices(user, Page { offset: 0, limit: MOST_OF_A_USER }).await?;
+    Ok(devices.into_iter().map(|device| device.id).collect())
+}
+
+fn row(found: &Found) -> Vec<String> {
+    let Found { id, loaded: Loaded { record, now } } = found;
+    let ago = |time| format!("{} ago", lasting(now.duration_since(time).unwrap_or_default()));
+    let text = |text: Option<&str>| text.map_or("-".to_owned(), printable);
+    vec![
+        id.to_string(),
+        text(record.user_id.as_ref().map(|user| user.as_str())),
+        ago(record.created_at),
+        ago(record.last_accessed_at),
+        lasting(found.remaining()),
+        text(record.device.as_deref()),
+        text(record.ip.as_deref()),
+    ]
+}

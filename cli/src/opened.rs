@@ -1,0 +1,126 @@
+//! A store that an operator looks into: its sessions, found by id without their secrets.
+
+use std::time::Duration;
+
+use cloakroom::store::{Durability, Inspect as _, Loaded, Redis};
+use cloakroom::{Config, SessionId, Sessions, Terms};
+
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::store_flags::{self, StoreFlags};
+use crate::survey::{Pace, ScanFlags};
+
+/// The most seconds that the library takes for any lifetime.
+const MOST_SECONDS: u64 = 999_999_999;
+/// How much of a plain token is shown: as much as the library's logs show.
+const SHOWN_OF_PLAIN: usize = 8;
+/// How many of the calls that one verb of the library makes may each take their whole time-out.
+const CALLS_OF_A_VERB: u32 = 5;
+
+pub(crate) struct Opened {
+    pub(crate) redis: Redis,
+    /// For what changes something: all invariants hold then.
+    pub(crate) sessions: Sessions,
+    pub(crate) terms: Terms,
+    pub(crate) plain_tokens: bool,
+}
+
+impl Opened {
+    /// Connects to the Redis that the flags or the environment name.
+    ///
+    /// # Errors
+    /// When they name none, or it is not available.
+    pub(crate) async fn open(flags: &StoreFlags) -> Result<Opened, Failure> {
+        Opened::open_durably(flags, None).await
+    }
+
+    /// The same; a revoke waits until so many replicas have it.
+    pub(crate) async fn open_durably(flags: &StoreFlags, durability: Option<Durability>) -> Result<Opened, Failure> {
+        let Place::Redis(reach) = flags.place()? else {
+            return Err(Failure::usage("which Redis? Say --redis-url, --redis-host or REDIS_URL"));
+        };
+        let mut builder = flags.builder(&reach)?;
+        let mut patience = flags.timeout() * CALLS_OF_A_VERB;
+        if let Some(durability) = durability {
+            builder = builder.durable_revokes(durability);
+            patience += durability.timeout * CALLS_OF_A_VERB;
+        }
+        let redis = store_flags::connect(builder).await?;
+        // Whatever lifetime the application has configured, nothing that it holds for alive may count as ended here.
+        let config = Config::builder()
+            .token_format(flags.token_format())
+            .absolute_lifetime(Duration::from_secs(MOST_SECONDS))
+            .store_timeout(patience.min(Duration::from_secs(3600)))
+            .build()?;
+        let terms = *config.terms();
+        let sessions = Sessions::new(redis.clone(), config);
+        Ok(Opened { redis, sessions, terms, plain_tokens: flags.plain_tokens })
+    }
+
+    /// A session that lives.
+    pub(crate) async fn find(&self, id: &SessionId) -> Result<Option<Loaded>, Failure> {
+        let found = self.redis.find(id, &self.terms).await?;
+        Ok(found.filter(|loaded| loaded.now < loaded.record.ends_at()))
+    }
+
+    /// Whether this is an id of the format that the store was said to hold.
+    pub(crate) fn is_ours(&self, id: &SessionId) -> bool {
+        id.is_plain() == self.plain_tokens
+    }
+
+    /// The session that was named on the command line: by its id, or where that is the secret by what the logs show of it.
+    ///
+    /// # Errors
+    /// What it is instead, without repeating it: it may be a token.
+    pub(crate) async fn named(&self, text: &str, scan: &ScanFlags) -> Result<SessionId, Failure> {
+        if self.plain_tokens {
+            return self.beginning_with(text.trim_end_matches('…'), scan).await;
+        }
+        match SessionId::parse(text) {
+            Ok(id) if self.is_ours(&id) => Ok(id),
+            Ok(_) => Err(Failure::usage(
+                "a plain token on the command line is a secret that the list of processes shows: give --plain-tokens and \
+                 its first eight characters",
+            )),
+            Err(_) if text.contains('.') => Err(Failure::usage(
+                "what stands before the point is the session id; a whole token is a secret, and is known to whoever can \
+                 see this command line: end that session",
+            )),
+            Err(_) => Err(Failure::usage("a session id has 22 characters of base64url")),
+        }
+    }
+
+    async fn beginning_with(&self, start: &str, scan: &ScanFlags) -> Result<SessionId, Failure> {
+        let fits = start.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if !fits || !(SHOWN_OF_PLAIN..43).contains(&start.len()) {
+            return Err(Failure::usage(
+                "with --plain-tokens a session is named by the first eight characters of its id, as the logs show them: \
+                 the whole is a secret, which the list of processes would show",
+            ));
+        }
+        let mut pace = Pace::new(scan);
+        let mut found: Vec<SessionId> = Vec::new();
+        let mut cursor = None;
+        loop {
+            let part = pace.scan(&self.redis, cursor.as_deref()).await?;
+            for id in part.ids.into_iter().filter(|id| self.is_ours(id) && id.expose().starts_with(start)) {
+                if !found.contains(&id) {
+                    found.push(id);
+                }
+            }
+            match part.next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        match found[..] {
+            [id] => Ok(id),
+            [] => Err(Failure::not_found(format!("no session begins with {}", &start[..SHOWN_OF_PLAIN]))),
+            _ => Err(Failure::failed(format!(
+                "{} sessions begin with {}: give one character more",
+                found.len(),
+                &start[..SHOWN_OF_PLAIN]
+            ))),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `cloakroom revoke`: ends sessions, by the library, so that all invariants hold.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use cloakroom::store::Durability;
+use cloakroom::{SessionId, UserId};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::list::{ids_of, user_of};
+use crate::opened::Opened;
+use crate::store_flags::StoreFlags;
+use crate::survey::{Pace, ScanFlags, Survey};
+use crate::terminal::{self, AnswerFlags, Many};
+
+/// How many sessions are ended at once.
+const FLIGHT: usize = 50;
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("whose").required(true))]
+pub(crate) struct Flags {
+    /// The sessions' ids, as logs and lists show them
+    #[arg(group = "whose", value_name = "ID")]
+    ids: Vec<String>,
+
+    /// All sessions of this user: a password has changed, an account is closed
+    #[arg(long, group = "whose", value_name = "USER")]
+    user: Option<String>,
+
+    /// All sessions under the prefix: everybody has to sign in again
+    #[arg(long, group = "whose")]
+    all: bool,
+
+    /// Only count what would end
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask before --all
+    #[arg(long)]
+    yes: bool,
+
+    /// Each revoke waits until so many replicas have it, so that no failover undoes it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    wait_for_replicas: Option<u32>,
+
+    #[command(flatten)]
+    answer: AnswerFlags,
+    #[command(flatten)]
+    scan: ScanFlags,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+/// Ends them, after a count.
+///
+/// # Errors
+/// When one is not found, or the store is not available: what was done until then is said.
+pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
+    let user = flags.user.as_deref().map(user_of).transpose()?;
+    let timeout = flags.store.timeout().max(Duration::from_secs(5));
+    let durability = flags.wait_for_replicas.map(|replicas| Durability { replicas, on_disk: false, timeout });
+    let opened = Opened::open_durably(&flags.store, durability).await?;
+    match &user {
+        Some(user) => of_user(&flags, &opened, user).await,
+        None if flags.all => everyone(&flags, &opened).await,
+        None => named(&flags, &opened).await,
+    }
+}
+
+async fn named(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
+    let mut ids: Vec<SessionId> = Vec::new();
+    let mut missing: Vec<String> = Vec::new();
+    for text in &flags.ids {
+        match opened.named(text, &flags.scan).await {
+            Ok(id) if ids.contains(&id) => {}
+            Ok(id) if opened.find(&id).await?.is_some() => ids.push(id),
+            Ok(id) => missing.push(id.to_string()),
+            Err(failure) if failure.is_not_found() => missing.push(text.clone()),
+            Err(failure) => return Err(failure),
+        }
+    }
+    count(flags, ids.len() as u64);
+    let mut ended = Vec::new();
+    for id in ids.iter().filter(|_| !flags.dry_run) {
+        match opened.sessions.revoke(id).await {
+            Ok(true) => ended.push(id.to_string()),
+            // it ended by itself meanwhile
+            Ok(false) => missing.push(id.to_string()),
+            Err(error) => return Err(Failure::from(error).after(Ended(ended.len() as u64))),
+        }
+    }
+    answer(flags, ids.len() as u64, ended.len() as u64)?;
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::not_found(format!("not found: {}", missing.join(", ")))),
+    }
+}
+
+async fn of_user(flags: &Flags, opened: &Opened, user: &UserId) -> Result<(), Failure> {
+    let found = ids_of(opened, user).await?.len() as u64;
+    count(flags, found);
+    // also where there is none to count: one whose sign-in is on its way ends as well
+    let ended = if flags.dry_run { 0 } else { opened.sessions.revoke_user(user).await? };
+    answer(flags, found, ended)?;
+    match found.max(ended) {
+        0 => Err(Failure::not_found(format!("{user} has no session"))),
+        _ => Ok(()),
+    }
+}
+
+async fn everyone(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
+    let prefix = opened.redis.prefix();
+    let mut survey = Survey::with_bar(opened, &flags.scan).await;
+    let mut found = 0;
+    while let Some(part) = survey.part().await? {
+        found += part.len() as u64;
+    }
+    survey.remark_on_others();
+    count(flags, found);
+    if flags.dry_run {
+        return answer(flags, found, 0);
+    }
+    terminal::confirm(flags.yes, &format!("ending all {} (prefix {prefix})", Many(found, "session")))?;
+    let mut survey = Survey::with_bar(opened, &flags.scan).await;
+    let mut pace = Pace::new(&flags.scan);
+    let mut ended = 0;
+    while let Some(ids) = survey.ids().await.map_err(|failure| failure.after(Ended(ended)))? {
+        for flight in ids.chunks(FLIGHT) {
+            pace.wait(flight.len()).await;
+            let mut failed = None;
+            for answer in join_all(flight.iter().map(|id| opened.sessions.revoke(id))).await {
+                match answer {
+                    Ok(lived) => ended += u64::from(lived),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(Failure::from(error).after(Ended(ended)));
+            }
+        }
+    }
+    answer(flags, found, ended)
+}
+
+/// The count before anything ends, beside the answer.
+fn count(flags: &Flags, found: u64) {
+    let would = if flags.dry_run { "would end" } else { "about to end" };
+    if !flags.answer.json {
+        terminal::remark(format_args!("{would} {}", Many(found, "session")));
+    }
+}
+
+fn answer(flags: &Flags, found: u64, ended: u64) -> Result<(), Failure> {
+    match (flags.answer.json, flags.dry_run) {
+        (true, dry_run) => terminal::json(&json!({ "found": found, "ended": ended, "dry_run": dry_run })),
+        (false, true) => terminal::line(format_args!("nothing was ended: {} found", Many(found, "session"))),
+        (false, false) => terminal::line(Ended(ended)),
+    }
+}
+
+struct Ended(u64);
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ended {}", Many(self.0, "session"))
+    }
+}

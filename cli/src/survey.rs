@@ -1,0 +1,164 @@
+//! Looking at all sessions: in parts, never faster than asked for, with a bar for who waits.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use clap::Args;
+use cloakroom::SessionId;
+use cloakroom::store::{Inspect as _, Loaded, Redis, Scanned};
+use futures_util::future::try_join_all;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::opened::Opened;
+
+/// About how many keys a server looks at in one step. Other clients wait for so long.
+pub(crate) const STEP: usize = 500;
+/// How many sessions are asked for at once.
+const FLIGHT: usize = 100;
+
+/// Shared by every verb that looks at many keys.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct ScanFlags {
+    /// How many keys to look at in a second, at most, so that the applications notice nothing
+    #[arg(long, value_name = "KEYS", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
+    rate: u64,
+}
+
+/// Keeps to the rate.
+pub(crate) struct Pace {
+    per_second: u64,
+    next: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new(flags: &ScanFlags) -> Pace {
+        Pace { per_second: flags.rate, next: Instant::now() }
+    }
+
+    /// How many keys to look at in one step: a slow pace goes in small ones.
+    pub(crate) fn step(&self) -> usize {
+        STEP.min(usize::try_from(self.per_second / 10).unwrap_or(STEP)).max(1)
+    }
+
+    /// Waits until so many keys more may be looked at.
+    pub(crate) async fn wait(&mut self, keys: usize) {
+        tokio::time::sleep_until(self.next).await;
+        self.next = self.next.max(Instant::now()) + Duration::from_secs_f64(keys as f64 / self.per_second as f64);
+    }
+
+    /// The next part of all sessions.
+    pub(crate) async fn scan(&mut self, redis: &Redis, cursor: Option<&str>) -> Result<Scanned, Failure> {
+        self.wait(self.step()).await;
+        Ok(redis.scan(cursor, self.step()).await?)
+    }
+}
+
+/// One look at all sessions that live from its begin to its end; each is met once.
+pub(crate) struct Survey<'a> {
+    opened: &'a Opened,
+    pace: Pace,
+    seen: HashSet<SessionId>,
+    cursor: Option<String>,
+    is_done: bool,
+    /// Sessions of the other token format that were passed over.
+    others: u64,
+    bar: ProgressBar,
+}
+
+/// A session that lives.
+pub(crate) struct Found {
+    pub(crate) id: SessionId,
+    pub(crate) loaded: Loaded,
+}
+
+impl Found {
+    /// How long it lives on if nobody comes.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.loaded.record.ends_at().duration_since(self.loaded.now).unwrap_or_default()
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.loaded.now.duration_since(self.loaded.record.created_at).unwrap_or_default()
+    }
+}
+
+impl<'a> Survey<'a> {
+    /// With a bar on stderr, if that is a terminal.
+    pub(crate) async fn with_bar(opened: &'a Opened, flags: &ScanFlags) -> Survey<'a> {
+        let bar = bar(&opened.redis).await;
+        Survey { bar, ..Survey::quiet(opened, flags) }
+    }
+
+    pub(crate) fn quiet(opened: &'a Opened, flags: &ScanFlags) -> Survey<'a> {
+        let (seen, bar) = (HashSet::new(), ProgressBar::hidden());
+        Survey { opened, pace: Pace::new(flags), seen, cursor: None, is_done: false, others: 0, bar }
+    }
+
+    /// The ids of the next part, which may be none; `None` after the last.
+    pub(crate) async fn ids(&mut self) -> Result<Option<Vec<SessionId>>, Failure> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let part = self.pace.scan(&self.opened.redis, self.cursor.as_deref()).await?;
+        self.is_done = part.next.is_none();
+        self.cursor = part.next;
+        self.bar.inc(self.pace.step() as u64);
+        if self.is_done {
+            self.finish();
+        }
+        let mut ids = part.ids;
+        let all = ids.len();
+        ids.retain(|id| self.opened.is_ours(id));
+        self.others += (all - ids.len()) as u64;
+        ids.retain(|id| self.seen.insert(*id));
+        Ok(Some(ids))
+    }
+
+    /// The sessions of the next part, which may be none; `None` after the last.
+    pub(crate) async fn part(&mut self) -> Result<Option<Vec<Found>>, Failure> {
+        let Some(ids) = self.ids().await? else {
+            return Ok(None);
+        };
+        let mut part = Vec::with_capacity(ids.len());
+        for flight in ids.chunks(FLIGHT) {
+            let loaded = try_join_all(flight.iter().map(|id| self.opened.find(id))).await?;
+            let found = flight.iter().zip(loaded).filter_map(|(id, loaded)| Some(Found { id: *id, loaded: loaded? }));
+            part.extend(found);
+        }
+        Ok(Some(part))
+    }
+
+    /// Takes the bar away: nothing more is looked at.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// What to say where nothing was found because the wrong format was looked for.
+    pub(crate) fn remark_on_others(&self) {
+        if self.others > 0 {
+            let with = if self.opened.plain_tokens { "without" } else { "with" };
+            let others = crate::terminal::Many(self.others, "key");
+            crate::terminal::remark(format_args!(
+                "{others} of the other token format left out: try {with} --plain-tokens"
+            ));
+        }
+    }
+}
+
+/// A bar over all keys of the database, ours and others; hidden where stderr is no terminal.
+pub(crate) async fn bar(redis: &Redis) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if bar.is_hidden() {
+        return bar;
+    }
+    let mut total = 0;
+    for server in redis.servers() {
+        // whoever may not ask sees a bar that does not know its end
+        total += redis.command(&server, &["DBSIZE"]).await.ok().and_then(|size| size.as_u64()).unwrap_or(0);
+    }
+    bar.set_length(total);
+    let style = ProgressStyle::with_template("{spinner} [{bar:40}] {human_pos} of {human_len} keys, {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
+}

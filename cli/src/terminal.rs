@@ -1,0 +1,148 @@
+//! What verbs say: lines for people on stdout, JSON for programs, remarks on stderr. Colours only on a terminal, and not
+//! where `NO_COLOR` is set.
+
+use std::fmt::{self, Display};
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const FAINT: Style = Style::new().dimmed();
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// Shared by every verb that answers.
+#[derive(Args)]
+pub(crate) struct AnswerFlags {
+    /// Answer in JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One line on stdout.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    Ok(writeln!(stdout, "{text}").and_then(|()| stdout.flush())?)
+}
+
+/// One value on one line.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    line(serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?)
+}
+
+/// A remark beside the answer. That nobody reads it is no reason to stop.
+pub(crate) fn remark(text: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+pub(crate) fn painted(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Asks before something that cannot be undone. Where nobody can be asked, `--yes` must have said it.
+///
+/// # Errors
+/// Where nobody can be asked, and where the answer is not yes.
+pub(crate) fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::usage(format!("{what} needs --yes where nobody can be asked")));
+    }
+    let _ = write!(anstream::stderr().lock(), "{what}? [y/N] ");
+    let mut answer = String::new();
+    let _ = std::io::stdin().read_line(&mut answer);
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::failed("nothing was done")),
+    }
+}
+
+/// Somebody else's text, which may hold what steers a terminal or turns the direction of writing.
+pub(crate) fn printable(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Rows under a heading, each column as wide as it must be.
+pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heading[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..heading.len()).map(width).collect();
+    let joined = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    line(painted(STRONG, joined(heading.to_vec())))?;
+    rows.iter().try_for_each(|row| line(joined(row.iter().map(String::as_str).collect())))
+}
+
+/// How long, in the two largest units that say it.
+pub(crate) fn lasting(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match seconds {
+        0..=59 => format!("{seconds} s"),
+        60..=3599 => format!("{minutes} min"),
+        3600..=86399 => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{days} d {:02} h", hours % 24),
+    }
+}
+
+/// A number with its thousands apart.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 session`, `2 sessions`.
+pub(crate) struct Many(pub(crate) u64, pub(crate) &'static str);
+
+impl Display for Many {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", count(self.0), self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_somebody_else_cannot_steer_the_terminal() {
+        assert_eq!(printable("red \u{1b}[31m\r\nÄ \u{202e}"), "red \\u{1b}[31m\\r\\nÄ \\u{202e}");
+        assert_eq!(printable(r#"{"a": "b\n"}"#), r#"{"a": "b\n"}"#);
+    }
+
+    #[test]
+    fn numbers_and_durations_read_as_a_person_says_them() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        let said = [59, 60, 3599, 3660, 90_000].map(|seconds| lasting(Duration::from_secs(seconds)));
+        assert_eq!(said, ["59 s", "1 min", "59 min", "1 h 01 min", "1 d 01 h"]);
+        assert_eq!([Many(1, "session").to_string(), Many(2, "session").to_string()], ["1 session", "2 sessions"]);
+    }
+}

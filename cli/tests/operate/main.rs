@@ -1,0 +1,14 @@
+//! The operators' verbs, as a shell and a script see them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command_line;
+mod doctor;
+mod list;
+mod many;
+mod revoke;
+mod rights;
+mod show;
+mod stats;
+mod watch;

@@ -1,0 +1,217 @@
+//! An operator at a terminal that is none, and a Redis with sessions that an application has made with the library.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cloakroom::store::{Applied, NewSession, Redis, Store as _};
+use cloakroom::{Change, Config, OnLimit, Presented, SecretHash, SessionId, SignIn, UserId};
+use serde_json::Value;
+
+use super::demo::cloakroom;
+use super::redis_server::RedisServer;
+
+/// What a verb answered.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    /// The one JSON value on stdout.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The JSON values on stdout, one a line.
+    pub fn json_lines(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// The level of one of the doctor's checks, and all that was said of it: the text, an arrow, the advice.
+    #[track_caller]
+    pub fn finding(&self, check: &str) -> (String, String) {
+        let report = self.json();
+        let findings = report["findings"].as_array().expect("a list");
+        let found = findings.iter().find(|finding| finding["check"] == check);
+        let found = found.unwrap_or_else(|| panic!("no {check}: {report}"));
+        let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+        (text("level"), format!("{} → {}", text("text"), text("advice")))
+    }
+
+    /// All of it.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs a verb that ends by itself.
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
+    let done = cloakroom(arguments).envs(environment.iter().copied()).output().expect("the program runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Said { code: done.status.code().expect("an exit code"), stdout: text(done.stdout), stderr: text(done.stderr) }
+}
+
+/// A verb that runs on, killed when it is dropped.
+pub struct Running {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Running {
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.lines.read_line(&mut line).expect("it says something") > 0, "it has ended");
+        line
+    }
+
+    /// Presses ctrl-c, and waits for the exit code.
+    pub fn interrupt(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let done = std::process::Command::new("kill").args(["-INT", &pid]).status();
+        assert!(done.expect("kill runs").success());
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Redis of a test's own, with an application's sessions in it.
+pub struct House {
+    pub redis: RedisServer,
+    runtime: tokio::runtime::Runtime,
+    store: Redis,
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+impl House {
+    pub fn open() -> House {
+        House::of(RedisServer::start())
+    }
+
+    /// On a server that runs already.
+    pub fn of(redis: RedisServer) -> House {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let store = runtime.block_on(Redis::builder(redis.url()).connect()).expect("it is there");
+        House { redis, runtime, store }
+    }
+
+    /// Runs a verb on this Redis.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        self.run_in(arguments, &[])
+    }
+
+    pub fn run_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
+        run(&[arguments, &["--redis-port", &self.redis.port().to_string()]].concat(), environment)
+    }
+
+    /// Starts a verb that runs on.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = cloakroom(arguments);
+        command.args(["--redis-port", &self.redis.port().to_string()]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let lines = BufReader::new(child.stdout.take().expect("its stdout"));
+        Running { child, lines }
+    }
+
+    /// A visitor's session, with one field.
+    pub fn visitor(&self) -> SessionId {
+        self.made(&["views", "1"]).id
+    }
+
+    /// A visitor's session that lives so many seconds.
+    pub fn visitor_for(&self, seconds: u64) -> SessionId {
+        self.made_for(seconds, &[]).id
+    }
+
+    /// A session with these fields: name, text, name, text.
+    pub fn visitor_with(&self, fields: &[&str]) -> SessionId {
+        self.made(fields).id
+    }
+
+    /// A session of a user.
+    pub fn signed_in(&self, user: &str) -> SessionId {
+        let visitor = self.made(&["views", "1"]);
+        let sign_in = SignIn {
+            user: UserId::try_from(user).expect("a user id"),
+            idle_timeout: None,
+            absolute_lifetime: None,
+            auth_time: None,
+            device: Some("Firefox on Linux".to_owned()),
+            ip: Some("192.0.2.7".to_owned()),
+            discard_fields: false,
+            max_sessions: 100,
+            on_limit: OnLimit::EvictOldest,
+        };
+        let change = Change { rotate_to: Some(secret_hash()), sign_in: Some(sign_in), ..Change::default() };
+        let done = self.runtime.block_on(self.store.apply(&visitor, &change, Config::default().terms()));
+        assert!(matches!(done, Ok(Applied::Done { .. })), "{done:?}");
+        visitor.id
+    }
+
+    /// A session of an application with plain tokens, and its whole id.
+    pub fn plain(&self) -> SessionId {
+        let id = SessionId::parse(secret_hash().as_str()).expect("43 characters");
+        self.create(Presented { id, secret_hash: None }, 600, &[]);
+        id
+    }
+
+    fn made(&self, fields: &[&str]) -> Presented {
+        self.made_for(600, fields)
+    }
+
+    fn made_for(&self, seconds: u64, fields: &[&str]) -> Presented {
+        let id = SessionId::parse(&URL_SAFE_NO_PAD.encode(scattered())).expect("an id");
+        let presented = Presented { id, secret_hash: Some(secret_hash()) };
+        self.create(presented, seconds, fields);
+        presented
+    }
+
+    fn create(&self, presented: Presented, seconds: u64, fields: &[&str]) {
+        let fields = fields.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+        let new = NewSession { presented, fields, idle_timeout: Some(Duration::from_secs(seconds)) };
+        let done = self.runtime.block_on(self.store.create(&new, Config::default().terms()));
+        assert!(matches!(done, Ok(Applied::Done { .. })), "{done:?}");
+    }
+
+    /// What redis-cli would get for these words.
+    pub fn cli<T: redis::FromRedisValue>(&self, command: &str) -> T {
+        let mut words = command.split_whitespace();
+        let mut query = redis::cmd(words.next().expect("a command"));
+        words.for_each(|word| {
+            query.arg(word);
+        });
+        query.query(&mut self.redis.client()).unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    pub fn exists(&self, id: &SessionId) -> bool {
+        self.cli(&format!("EXISTS session:{}", id.expose()))
+    }
+
+    /// The hash of its secret, which nobody should be shown.
+    pub fn secret_hash_of(&self, id: &SessionId) -> String {
+        self.cli(&format!("HGET session:{} secret_hash", id.expose()))
+    }
+}
+
+/// Different each time, and spread over all ids. Nobody guesses at these sessions: they need not be random.
+fn scattered() -> [u8; 16] {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    (u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)).to_be_bytes()
+}
+
+fn secret_hash() -> SecretHash {
+    let bytes = [scattered(), scattered()].concat();
+    SecretHash::parse(&URL_SAFE_NO_PAD.encode(bytes)).expect("32 bytes")
+}
