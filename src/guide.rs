@@ -19,6 +19,9 @@ pub mod csrf {}
 #[doc = include_str!("../docs/stores.md")]
 pub mod stores {}
 
+#[doc = include_str!("../docs/operating.md")]
+pub mod operating {}
+
 #[doc = include_str!("../docs/sharing.md")]
 pub mod sharing {}
 
