@@ -27,6 +27,9 @@ pub mod redis {}
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("../docs/operating.md")]
+pub mod operating {}
+
 #[doc = include_str!("../docs/sharing.md")]
 pub mod sharing {}
 

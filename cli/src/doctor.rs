@@ -4,6 +4,7 @@
 //! `--repair`.
 
 mod access;
+mod answers;
 mod eviction;
 mod finding;
 mod indexes;

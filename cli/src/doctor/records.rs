@@ -7,6 +7,8 @@ use crate::terminal::{Many, count};
 
 /// Above this share of sessions that are not compact, something can be saved.
 const MANY: f64 = 0.1;
+/// `hash-max-listpack-value` where nobody has set it.
+const DEFAULT_LIMIT: u64 = 64;
 /// The longest value for which raising the limit is cheaper than shortening the value.
 const WORTH_RAISING: usize = 512;
 
@@ -77,11 +79,10 @@ pub(super) fn encoding(sample: &Sample, servers: &[Server]) -> Finding {
     if share <= MANY {
         return Finding::ok(CHECK, text);
     }
-    let is_long = |length: usize| limit.is_none_or(|limit| length as u64 > limit);
-    let long: Vec<_> = sample.long_fields.iter().filter(|(_, (_, longest))| is_long(*longest)).collect();
-    let names =
-        long.iter().map(|(name, (_, longest))| format!("{name} ({longest} bytes)")).collect::<Vec<_>>().join(", ");
-    match long.iter().map(|(_, (_, longest))| *longest).max() {
+    let limit = usize::try_from(limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
+    let long: Vec<_> = sample.longest.iter().filter(|(_, longest)| **longest > limit).collect();
+    let names = long.iter().map(|(name, longest)| format!("{name} ({longest} bytes)")).collect::<Vec<_>>().join(", ");
+    match long.iter().map(|(_, longest)| **longest).max() {
         None => {
             Finding::warn(CHECK, format!("{text}; too many fields, or a limit that was raised since they were written"))
                 .advice("fewer fields, or a higher hash-max-listpack-entries")

@@ -1,7 +1,8 @@
 //! Removing ghosts, and nothing else.
 
+use super::answers::{self, ghosts_among};
 use super::finding::Finding;
-use super::sample::{Sample, answer_of, ghosts_among};
+use super::sample::Sample;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::terminal::{Many, confirm};
@@ -31,7 +32,7 @@ pub(super) async fn confirmed(opened: &Opened, sample: Option<&Sample>, yes: boo
             }
             let command = ["ZREM", index].into_iter().chain(ghosts.iter().map(|id| id.expose()));
             let command: Vec<&str> = command.collect();
-            match answer_of(opened.redis.command_for(index, &command).await)? {
+            match answers::of(opened.redis.command_for(index, &command).await)? {
                 Some(answer) => removed += answer.as_u64().unwrap_or(0),
                 None => return Ok(Some(Finding::skipped(CHECK, "ZREM"))),
             }

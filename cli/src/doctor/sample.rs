@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use cloakroom::{SessionId, StoreError};
-use futures_util::future::{join, join4, try_join_all};
+use cloakroom::SessionId;
+use futures_util::future::{try_join, try_join_all};
 use indicatif::ProgressBar;
 use serde_json::Value;
 
-use super::server::{asked, unless_forbidden};
+use super::answers::{self, Bound, Entries, OfIndex, OfSession};
+use super::server::asked;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::survey::{Pace, ScanFlags};
@@ -38,8 +39,8 @@ pub(super) struct Sample {
     /// Sessions of which the encoding is known, and how many of them are no longer compact.
     pub(super) encoded: u64,
     pub(super) hashtables: u64,
-    /// Fields with a long value, in how many of the sessions that were measured, and how long the longest is.
-    pub(super) long_fields: BTreeMap<String, (u64, usize)>,
+    /// Of these, how long each field gets: its value, or its name.
+    pub(super) longest: BTreeMap<String, usize>,
     measured: u64,
     pub(super) weighed: u64,
     pub(super) bytes: u64,
@@ -56,14 +57,6 @@ pub(super) struct Sample {
 enum Key {
     Session(String, SessionId),
     Index(String),
-}
-
-/// What the server said of a session's key; `None` where it refused.
-struct Answers {
-    remaining: Option<Value>,
-    encoding: Option<Value>,
-    memory: Option<Value>,
-    fields: Option<Value>,
 }
 
 impl Sample {
@@ -142,54 +135,56 @@ impl Sample {
     }
 
     async fn look_at(&mut self, opened: &Opened, keys: &[Key]) -> Result<(), Failure> {
-        let sessions =
-            keys.iter().filter_map(|key| if let Key::Session(key, id) = key { Some((key, id)) } else { None });
-        let sessions: Vec<_> = sessions.collect();
-        let answers = try_join_all(sessions.iter().map(|(key, _)| Answers::of(opened, key))).await?;
-        for ((key, id), answers) in sessions.into_iter().zip(answers) {
-            self.add_session(opened, key, id, &answers).await?;
+        let sessions = keys.iter().filter_map(|key| match key {
+            Key::Session(key, id) => Some(OfSession::ask(opened, key, id)),
+            Key::Index(_) => None,
+        });
+        let indexes = keys.iter().filter_map(|key| match key {
+            Key::Index(key) => Some(OfIndex::ask(opened, key)),
+            Key::Session(..) => None,
+        });
+        let (sessions, indexes) = try_join(try_join_all(sessions), try_join_all(indexes)).await?;
+        for session in &sessions {
+            self.add_session(opened, session).await?;
         }
-        for key in keys {
-            if let Key::Index(key) = key {
-                self.add_index(opened, key).await?;
-            }
-        }
+        indexes.into_iter().for_each(|index| self.add_index(index));
         Ok(())
     }
 
-    async fn add_session(
-        &mut self,
-        opened: &Opened,
-        key: &str,
-        id: &SessionId,
-        answers: &Answers,
-    ) -> Result<(), Failure> {
-        let remaining = self.unless_missing("PTTL", &answers.remaining).and_then(Value::as_i64);
+    async fn add_session(&mut self, opened: &Opened, session: &OfSession<'_>) -> Result<(), Failure> {
+        let remaining = self.unless_forbidden("PTTL", &session.remaining).and_then(Value::as_i64);
         if remaining == Some(-2) {
             return Ok(()); // it has ended since it was found
         }
         self.sessions += 1;
         if remaining == Some(-1) {
-            self.is_without_expiry(format!("{}{id}", opened.redis.prefix()));
+            self.is_without_expiry(format!("{}{}", opened.redis.prefix(), session.id));
         }
-        if let Some(encoding) = self.unless_missing("OBJECT ENCODING", &answers.encoding).and_then(Value::as_str) {
+        if let Some(encoding) = self.unless_forbidden("OBJECT ENCODING", &session.encoding).and_then(Value::as_str) {
             self.encoded += 1;
             if encoding == "hashtable" {
                 self.hashtables += 1;
-                self.measure(opened, key).await?;
+                self.measure(opened, session.key).await?;
             }
         }
-        if let Some(bytes) = self.unless_missing("MEMORY USAGE", &answers.memory).and_then(Value::as_u64) {
+        if let Some(bytes) = self.unless_forbidden("MEMORY USAGE", &session.memory).and_then(Value::as_u64) {
             self.weighed += 1;
             self.bytes += bytes;
         }
-        let fields = self.unless_missing("HMGET", &answers.fields);
-        let (is_stranger, user) = (fields.is_some_and(Value::is_null), fields.and_then(|fields| fields[1].as_str()));
-        self.strangers += u64::from(is_stranger);
-        match user {
-            Some(user) if !opened.plain_tokens => self.add_bound(opened, key, id, user).await,
-            _ => Ok(()),
+        let fields = self.unless_forbidden("HMGET", &session.fields);
+        self.strangers += u64::from(fields.is_some_and(Value::is_null));
+        match session.bound {
+            Bound::ToNobody => {}
+            Bound::Indexed => self.bound += 1,
+            Bound::Missed => {
+                self.bound += 1;
+                self.misses += 1;
+            }
+            Bound::Forbidden => {
+                self.refused.insert("ZSCORE");
+            }
         }
+        Ok(())
     }
 
     /// Which fields make a session large.
@@ -198,65 +193,37 @@ impl Sample {
             return Ok(());
         }
         self.measured += 1;
-        let fields = answer_of(opened.redis.command_for(key, &["HGETALL", key]).await)?.unwrap_or_default();
+        let fields = answers::of(opened.redis.command_for(key, &["HGETALL", key]).await)?.unwrap_or_default();
         let fields = fields.as_array().map(Vec::as_slice).unwrap_or_default();
         for pair in fields.chunks_exact(2) {
-            let (name, length) = (pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default().len());
-            if length > 64 || name.len() > 64 {
-                let (sessions, longest) = self.long_fields.entry(name.to_owned()).or_default();
-                *sessions += 1;
-                *longest = length.max(name.len()).max(*longest);
-            }
+            let (name, text) = (pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default());
+            let longest = self.longest.entry(name.to_owned()).or_default();
+            *longest = text.len().max(name.len()).max(*longest);
         }
         Ok(())
     }
 
-    /// Whether the index of its user knows a session.
-    async fn add_bound(&mut self, opened: &Opened, key: &str, id: &SessionId, user: &str) -> Result<(), Failure> {
-        let index = format!("{}user:{user}", opened.redis.prefix());
-        let score = opened.redis.command_for(&index, &["ZSCORE", &index, id.expose()]).await;
-        let Some(score) = answer_of(score)? else {
-            self.refused.insert("ZSCORE");
-            return Ok(());
-        };
-        self.bound += 1;
-        // the index forgets a session only after it has ended: asked in this order, that is no miss
-        if score.is_null() && exists(opened, key).await? == Some(true) {
-            self.misses += 1;
-        }
-        Ok(())
-    }
-
-    async fn add_index(&mut self, opened: &Opened, key: &str) -> Result<(), Failure> {
-        let (remaining, entries) = join(
-            opened.redis.command_for(key, &["PTTL", key]),
-            opened.redis.command_for(key, &["ZRANGE", key, "0", "-1"]),
-        )
-        .await;
-        let (remaining, entries) = (answer_of(remaining)?, answer_of(entries)?);
-        let remaining = self.unless_missing("PTTL", &remaining).and_then(Value::as_i64);
+    fn add_index(&mut self, index: OfIndex) {
+        let remaining = self.unless_forbidden("PTTL", &index.remaining).and_then(Value::as_i64);
         if remaining == Some(-2) {
-            return Ok(());
+            return;
         }
         self.indexes += 1;
         if remaining == Some(-1) {
-            self.is_without_expiry(key.to_owned());
+            self.is_without_expiry(index.key.clone());
         }
-        let Some(entries) = self.unless_missing("ZRANGE", &entries) else { return Ok(()) };
-        let Some(entries) = entries.as_array() else {
-            self.strangers += 1;
-            return Ok(());
-        };
-        let ids: Vec<_> = entries.iter().filter_map(|entry| SessionId::parse(entry.as_str()?).ok()).collect();
-        self.entries += ids.len() as u64;
-        let ghosts = ghosts_among(opened, &ids).await?;
-        if ghosts.is_none() && !ids.is_empty() {
-            self.refused.insert("HEXISTS");
+        match index.entries {
+            Entries::Forbidden(command) => {
+                self.refused.insert(command);
+            }
+            Entries::OfAnotherType => self.strangers += 1,
+            Entries::Ids { all, ghosts } => {
+                self.entries += all;
+                if !ghosts.is_empty() {
+                    self.ghosts.insert(index.key, ghosts);
+                }
+            }
         }
-        if let Some(ghosts) = ghosts.filter(|ghosts| !ghosts.is_empty()) {
-            self.ghosts.insert(key.to_owned(), ghosts);
-        }
-        Ok(())
     }
 
     fn is_without_expiry(&mut self, shown: String) {
@@ -266,65 +233,11 @@ impl Sample {
         }
     }
 
-    fn unless_missing<'a>(&mut self, command: &'static str, answer: &'a Option<Value>) -> Option<&'a Value> {
+    fn unless_forbidden<'a>(&mut self, command: &'static str, answer: &'a Option<Value>) -> Option<&'a Value> {
         if answer.is_none() {
             self.refused.insert(command);
         }
         answer.as_ref()
-    }
-}
-
-impl Answers {
-    async fn of(opened: &Opened, key: &str) -> Result<Answers, StoreError> {
-        let redis = &opened.redis;
-        let (remaining, encoding, memory, fields) = join4(
-            redis.command_for(key, &["PTTL", key]),
-            redis.command_for(key, &["OBJECT", "ENCODING", key]),
-            redis.command_for(key, &["MEMORY", "USAGE", key]),
-            redis.command_for(key, &["HMGET", key, "created_at", "user_id"]),
-        )
-        .await;
-        Ok(Answers {
-            remaining: answer_of(remaining)?,
-            encoding: answer_of(encoding)?,
-            memory: answer_of(memory)?,
-            fields: answer_of(fields)?,
-        })
-    }
-}
-
-/// The ids behind which no session stands. None of them can ever come to live: a session is made before its id is written
-/// to an index, and ids are never used again.
-///
-/// # Errors
-/// When the store is not available. `None` where it may not be asked.
-pub(super) async fn ghosts_among(opened: &Opened, ids: &[SessionId]) -> Result<Option<Vec<SessionId>>, Failure> {
-    let mut ghosts = Vec::new();
-    for flight in ids.chunks(FLIGHT) {
-        let keys: Vec<_> = flight.iter().map(|id| format!("{}{}", opened.redis.prefix(), id.expose())).collect();
-        let exist = try_join_all(keys.iter().map(|key| exists(opened, key))).await?;
-        for (id, exists) in flight.iter().zip(exist) {
-            match exists {
-                None => return Ok(None),
-                Some(false) => ghosts.push(*id),
-                Some(true) => {}
-            }
-        }
-    }
-    Ok(Some(ghosts))
-}
-
-/// Whether a session stands there. What is left of one that was evicted stands at its key, too, but was never created.
-async fn exists(opened: &Opened, key: &str) -> Result<Option<bool>, Failure> {
-    let answer = answer_of(opened.redis.command_for(key, &["HEXISTS", key, "created_at"]).await)?;
-    Ok(answer.map(|answer| answer != 0))
-}
-
-/// What a server said of a key; null where the key is of another type, `None` where this user may not ask.
-pub(super) fn answer_of(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
-    match answer {
-        Err(error) if error.to_string().contains("refused: WRONGTYPE") => Ok(Some(Value::Null)),
-        answer => unless_forbidden(answer),
     }
 }
 

@@ -8,6 +8,9 @@ use crate::support::visitor::Visitor;
 
 const PASSWORD: &str = "correct-horse-battery";
 
+type Flags<'a> = &'a [&'a str];
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// The exit code, and everything that was said.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
     let done = cloakroom(arguments).envs(environment.iter().copied()).output().expect("the program runs");
@@ -111,7 +114,7 @@ fn a_store_that_is_not_available_is_exit_code_4() {
     let wrong_db = format!("{}/99", redis.url());
     let (port, open_port) = (closed_port(), redis.port().to_string());
     let wrong_password = &[("REDIS_PASSWORD", PASSWORD)][..];
-    let cases: [(&[&str], &[(&str, &str)]); 4] = [
+    let cases: [(Flags, Variables); 4] = [
         (&["--redis-port", &port], &[]),
         (&["--redis-url", &wrong_db], &[]),
         (&["--redis-port", &open_port], wrong_password),
@@ -175,7 +178,7 @@ fn the_password_of_redis_is_shown_nowhere() {
     let file = file.path().to_str().expect("UTF-8");
     let everything = ("RUST_LOG", "trace");
     let by_name = ["--redis-url", &bare_url, "--redis-username", "default"];
-    let cases: [(&[(&str, &str)], &[&str]); 3] = [
+    let cases: [(Variables, Flags); 3] = [
         (&[everything, ("REDIS_URL", &url)], &[]),
         (&[everything, ("REDIS_PASSWORD", PASSWORD)], &by_name),
         (&[everything, ("REDIS_PASSWORD", "another")], &[&by_name[..], &["--redis-password-file", file]].concat()),

@@ -18,8 +18,9 @@ use super::reach::Access;
 use crate::error::StoreError;
 
 const SLOTS: u16 = 16384;
-/// How often a question follows a redirection. A failover needs one, a slot that moves one or two.
-const MOST_HOPS: usize = 5;
+/// How often a question follows a redirection. A failover needs one, a slot that moves one or two; while it is handed over
+/// its two servers may point at each other for a moment, which is waited for.
+const MOST_HOPS: usize = 16;
 /// How long to wait where a server asks for patience.
 const SOON: Duration = Duration::from_millis(10);
 /// How often the map is drawn anew while a primary is away, and when all is well.
@@ -75,7 +76,10 @@ impl Cluster {
         let slot = slot_of(key);
         let mut address = self.primary_of(slot)?;
         let mut migrating = false;
-        for _ in 0..MOST_HOPS {
+        for hop in 0..MOST_HOPS {
+            if hop > 2 {
+                tokio::time::sleep(SOON).await;
+            }
             let link = self.link_to(&address).await?;
             let answer = match durability {
                 _ if migrating => link.ask_during_migration(question, durability).await,
