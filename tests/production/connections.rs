@@ -1,1 +1,243 @@
-//! later
+//! How servers are found, and who may come in.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicUsize;
+
+use cloakroom::Error;
+use cloakroom::conformance::run_all;
+use cloakroom::store::{Durability, Redis, RedisBuilder};
+
+use crate::stores::Shared;
+use crate::support::redis_server::free_port;
+use crate::support::{Certificates, RedisCluster, RedisServer, Sentinels};
+use crate::{Kept, PATIENT, SHORT, key_of};
+
+const PASSWORD: &str = "hunter2-of-redis";
+
+/// All that an application's user needs, as in docs/stores.md.
+const NEEDED: &[&str] = &[
+    "del",
+    "evalsha",
+    "hdel",
+    "hexists",
+    "hget",
+    "hgetall",
+    "hincrby",
+    "hmget",
+    "hset",
+    "info",
+    "pexpireat",
+    "ping",
+    "pttl",
+    "script|load",
+    "time",
+    "zadd",
+    "zcount",
+    "zrange",
+    "zrangebyscore",
+    "zrem",
+    "zrevrangebyscore",
+    "zscore",
+];
+/// And this on a cluster.
+const NEEDED_ON_CLUSTERS: &[&str] = &["asking", "cluster|slots", "exec", "multi"];
+/// This to wait for replicas.
+const NEEDED_TO_WAIT: &[&str] = &["wait"];
+
+/// Lets the user `app` do this and nothing else.
+fn permit(server: &RedisServer, commands: &[&[&str]]) {
+    let commands: Vec<_> = commands.concat().iter().map(|command| format!("+{command}")).collect();
+    let mut rule = vec!["ACL", "SETUSER", "app", "on", ">hunter2-of-redis", "~session:*"];
+    rule.extend(commands.iter().map(String::as_str));
+    let _: () = server.ask(&rule);
+}
+
+async fn refused(builder: RedisBuilder) -> Error {
+    let error = builder.timeout(PATIENT).connect().await.map(|store| panic!("{store:?}")).unwrap_err();
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("hunter2") && !text.contains("PRIVATE KEY"), "{text}");
+    error
+}
+
+/// That a store can be built so, and works.
+async fn works(builder: RedisBuilder) -> Kept {
+    let kept = Kept::on(builder.timeout(PATIENT)).await;
+    let presented = kept.session().await;
+    assert_eq!(kept.count(&presented).await.unwrap(), 1);
+    assert_eq!(kept.revoke(&presented).await.unwrap(), 1);
+    kept
+}
+
+#[tokio::test]
+async fn a_cluster_is_found_from_any_node_and_past_one_that_is_dead() {
+    let cluster = RedisCluster::start();
+    let urls = cluster.urls();
+    for url in &urls {
+        let kept = works(Redis::builder(url)).await;
+        assert_eq!(kept.store.servers().len(), 3, "a replica, too, knows all primaries");
+    }
+    let dead = "redis://127.0.0.1:1";
+    works(Redis::builder(dead).and(&urls[4]).and(&urls[1])).await;
+    let error = refused(Redis::builder(dead).and(dead)).await;
+    assert!(error.is_store() && error.to_string().contains("127.0.0.1:1"), "{error}");
+    for node in &cluster.nodes {
+        permit(node, &[NEEDED, NEEDED_ON_CLUSTERS]);
+        let _: () = node.ask(&["ACL", "SETUSER", "default", "nopass", "+@all"]);
+    }
+    works(Redis::builder(dead).and(&urls[0]).username("app").password(PASSWORD)).await;
+    let error = refused(Redis::builder(&urls[0]).username("app").password("hunter2-guessed")).await;
+    assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
+}
+
+#[test]
+fn a_user_who_may_do_what_is_needed_and_nothing_else_can_do_everything() {
+    let server = RedisServer::start();
+    permit(&server, &[NEEDED]);
+    let builder = Redis::builder(server.url()).username("app").password(PASSWORD).timeout(PATIENT);
+    let stores = AtomicUsize::new(0);
+    run_all(|| Shared { builder: &builder, stores: &stores });
+    let denied: Vec<redis::Value> = server.ask(&["ACL", "LOG"]);
+    // the client library would like to say its name
+    let denied = denied.into_iter().map(|entry| format!("{entry:?}")).find(|entry| !entry.contains("client|setinfo"));
+    assert_eq!(denied, None);
+    let used: String = server.ask(&["INFO", "commandstats"]);
+    let used: BTreeSet<_> = used.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split(':').next()).collect();
+    let unused: Vec<_> = NEEDED.iter().filter(|command| !used.contains(**command)).collect();
+    assert!(unused.is_empty(), "nothing needs {unused:?}");
+}
+
+#[test]
+fn the_guide_names_what_a_user_must_be_allowed() {
+    let guide = include_str!("../../docs/stores.md");
+    let line = |commands: &[&str]| commands.iter().map(|command| format!("+{command}")).collect::<Vec<_>>().join(" ");
+    let flat = guide.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ");
+    for commands in [NEEDED, NEEDED_ON_CLUSTERS, NEEDED_TO_WAIT] {
+        assert!(flat.contains(&line(commands)), "{}", line(commands));
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_wait_is_told_that_a_revoke_is_not_durable() {
+    let server = RedisServer::start();
+    permit(&server, &[NEEDED]);
+    let durability = Durability { replicas: 0, on_disk: false, timeout: SHORT };
+    let builder = Redis::builder(server.url()).username("app").password(PASSWORD).durable_revokes(durability);
+    let kept = Kept::on(builder.timeout(PATIENT)).await;
+    let [first, second] = [kept.session().await, kept.session().await];
+    let error = kept.revoke(&first).await.unwrap_err();
+    assert!(error.is_not_durable() && error.to_string().contains("NOPERM"), "{error}");
+    assert!(!kept.lives(&first).await);
+    permit(&server, &[NEEDED_TO_WAIT]);
+    assert_eq!(kept.revoke(&second).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn user_and_password_come_from_the_url_or_the_builder_which_wins() {
+    let server = RedisServer::start();
+    permit(&server, &[NEEDED]);
+    let port = server.port();
+    let right = format!("redis://app:{PASSWORD}@127.0.0.1:{port}");
+    works(Redis::builder(&right)).await;
+    works(Redis::builder(server.url()).username("app").password(PASSWORD)).await;
+    works(
+        Redis::builder(format!("redis://nobody:hunter2-guessed@127.0.0.1:{port}")).username("app").password(PASSWORD),
+    )
+    .await;
+    let error = refused(Redis::builder(&right).password("hunter2-guessed")).await;
+    assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
+    let _: () = server.ask(&["ACL", "SETUSER", "app", "-hgetall"]);
+    let kept = Kept::on(Redis::builder(&right).timeout(PATIENT)).await;
+    let error = kept.load(&cloakroom::conformance::mint()).await.unwrap_err();
+    assert!(error.to_string().contains("NOPERM") && !error.to_string().contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_is_used_by_its_number() {
+    let server = RedisServer::start();
+    let kept = Kept::on(Redis::builder(format!("{}/3", server.url())).timeout(PATIENT)).await;
+    let presented = kept.session().await;
+    assert!(server.info("keyspace", "db3").starts_with("keys=1,"));
+    assert_eq!(server.ask::<u64>(&["EXISTS", &key_of(&presented)]), 0, "there is none in database 0");
+    kept.revoke(&presented).await.unwrap();
+    assert_eq!(server.info("keyspace", "db3"), "");
+}
+
+#[tokio::test]
+async fn tls_lets_in_who_shows_a_certificate_to_a_server_that_shows_one() {
+    let (certificates, others) = (Certificates::new(), Certificates::new());
+    let (_server, port) = certificates.server();
+    let url = format!("rediss://127.0.0.1:{port}");
+    let builder = || Redis::builder(&url).tls_ca(certificates.authority.as_str());
+    let with =
+        |(certificate, key): &(String, String)| builder().tls_client_certificate(certificate.as_str(), key.as_str());
+    let (certificate, key) = &certificates.client;
+    works(with(&certificates.client)).await;
+    // the authority of somebody else, of the system, and a name for which the certificate is not
+    let own = |builder: RedisBuilder| builder.tls_client_certificate(certificate.as_str(), key.as_str());
+    let error = refused(own(Redis::builder(&url).tls_ca(others.authority.as_str()))).await;
+    assert!(error.is_store() && error.to_string().contains("certificate"), "{error}");
+    let error = refused(own(Redis::builder(&url))).await;
+    assert!(error.is_store() && error.to_string().contains("certificate"), "{error}");
+    let elsewhere = Redis::builder(format!("rediss://127.0.0.2:{port}")).tls_ca(certificates.authority.as_str());
+    refused(own(elsewhere)).await;
+    // none, and one of another authority
+    for builder in [builder(), with(&others.client)] {
+        let error = refused(builder).await;
+        assert!(error.is_store(), "{error}");
+        assert!(error.to_string().contains("received fatal alert"), "{error}");
+    }
+    for builder in [builder().tls_ca("none"), builder().tls_client_certificate("none", key.as_str())] {
+        assert!(refused(builder).await.is_config());
+    }
+    let plain = Redis::builder(format!("redis://127.0.0.1:{port}"));
+    assert!(refused(plain).await.is_store());
+}
+
+#[tokio::test]
+async fn a_cluster_speaks_tls_on_every_connection() {
+    let certificates = Certificates::new();
+    let dir = tempfile::tempdir().unwrap();
+    let mut tls_ports = Vec::new();
+    let cluster = RedisCluster::without_replicas(async |port| {
+        let tls_port = free_port();
+        tls_ports.push(tls_port);
+        let mut settings = certificates.settings(dir.path(), tls_port);
+        settings.extend(["--tls-cluster", "yes", "--cluster-port"].map(str::to_owned));
+        settings.push((port + 10_000).to_string());
+        settings
+    })
+    .await;
+    let (certificate, key) = &certificates.client;
+    let builder = Redis::builder(format!("rediss://127.0.0.1:{}", tls_ports[0]))
+        .tls_ca(certificates.authority.as_str())
+        .tls_client_certificate(certificate.as_str(), key.as_str());
+    let kept = works(builder).await;
+    for presented in kept.sessions(20).await {
+        assert!(kept.lives(&presented).await);
+    }
+    let expected: BTreeSet<_> = tls_ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    assert_eq!(BTreeSet::from_iter(kept.store.servers()), expected);
+    assert_eq!(cluster.immortal_keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn sentinels_name_the_primary_of_a_service_to_whom_they_know() {
+    let sentinels = Sentinels::start();
+    sentinels.servers.iter().for_each(|server| permit(server, &[NEEDED, &["role", "select"]]));
+    let url = sentinels.urls()[1].replace("127.0.0.1", &format!("app:{PASSWORD}@127.0.0.1"));
+    works(Redis::builder(&url)).await;
+    works(Redis::builder("redis+sentinel://127.0.0.1:1/cloakroom").and(&url).username("app").password(PASSWORD)).await;
+    let kept = works(Redis::builder(format!("{url}/2"))).await;
+    kept.session().await;
+    assert!(sentinels.servers[0].info("keyspace", "db2").starts_with("keys=1,"));
+    let error = refused(Redis::builder(url.replace(PASSWORD, "hunter2-guessed"))).await;
+    assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
+    let error = refused(Redis::builder(url.replace("/cloakroom", "/wardrobe"))).await;
+    assert!(error.is_store() && error.to_string().contains("wardrobe"), "{error}");
+    let error = refused(Redis::builder(url.replace("/cloakroom", ""))).await;
+    assert!(error.is_config() && error.to_string().contains("service"), "{error}");
+    sentinels.permit("watcher", PASSWORD);
+    works(Redis::builder(format!("{url}?sentinel_user=watcher&sentinel_password={PASSWORD}"))).await;
+    let error = refused(Redis::builder(format!("{url}?sentinel_user=watcher&sentinel_password=hunter2-guessed"))).await;
+    assert!(error.is_store(), "{error}");
+}

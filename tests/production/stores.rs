@@ -9,9 +9,9 @@ use cloakroom::store::{Redis, RedisBuilder};
 use crate::support::{Certificates, RedisCluster, RedisServer, Sentinels};
 
 /// Stores that share servers, each with a prefix of its own.
-struct Shared<'a> {
-    builder: &'a RedisBuilder,
-    stores: &'a AtomicUsize,
+pub(crate) struct Shared<'a> {
+    pub(crate) builder: &'a RedisBuilder,
+    pub(crate) stores: &'a AtomicUsize,
 }
 
 impl Fixture for Shared<'_> {

@@ -154,7 +154,8 @@ impl RedisCluster {
                 let command = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
                 let _: () = node.ask(&command.collect::<Vec<_>>());
             }
-            let _: () = self.nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string()]);
+            let (port, bus) = (node.port().to_string(), (node.port() + 10_000).to_string());
+            let _: () = self.nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
         }
         until("all nodes know each other", || {
             self.nodes.iter().all(|node| {

@@ -91,8 +91,13 @@ impl RedisServer {
 
     /// Starts it again on the same port, with what it had written to disk.
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, &self.dir, &self.settings);
+        self.launch_again();
         self.wait_until_it_answers();
+    }
+
+    /// The same without waiting until it answers.
+    pub fn launch_again(&mut self) {
+        self.child = spawn(self.port, &self.dir, &self.settings);
     }
 
     /// Halts the process, as a machine that hangs: connections stay open, nothing answers.

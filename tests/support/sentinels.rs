@@ -99,6 +99,15 @@ impl Sentinels {
         });
     }
 
+    /// Lets a user with this password ask the sentinels.
+    pub fn permit(&self, user: &str, password: &str) {
+        for sentinel in &self.sentinels {
+            let mut command = redis::cmd("ACL");
+            command.arg(&["SETUSER", user, "on", &format!(">{password}"), "allchannels", "+@all"]);
+            command.exec(&mut sentinel.client().expect("the sentinel answers")).unwrap();
+        }
+    }
+
     /// Halts the first sentinel, as a machine that hangs.
     pub fn pause_first_sentinel(&self) {
         let done = Command::new("kill").args(["-STOP", &self.sentinels[0].child.id().to_string()]).status();

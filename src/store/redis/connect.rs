@@ -210,9 +210,7 @@ impl RedisBuilder {
             return refuse(format!("has the unknown parameter `{name}`; known are {}", known.join(", ")));
         }
         let is_tls = matches!(url.scheme(), "rediss" | "valkeys" | "rediss+sentinel");
-        if is_tls && cfg!(not(feature = "tls")) {
-            return refuse("asks for TLS, which needs the feature `tls`".to_owned());
-        }
+        need_tls(is_tls, cfg!(feature = "tls"))?;
         if is_tls || url.scheme().ends_with("unix") || self.plain_text || is_this_machine(&url) {
             return Ok(url);
         }
@@ -272,6 +270,14 @@ fn refused(error: RedisError) -> Error {
     Error::config("redis url", format!("is refused: {error}"))
 }
 
+/// Plain text instead would be a surprise.
+fn need_tls(is_asked: bool, is_built_in: bool) -> Result<()> {
+    match is_asked && !is_built_in {
+        true => Err(Error::config("redis url", "asks for TLS, which needs the feature `tls`")),
+        false => Ok(()),
+    }
+}
+
 fn check_wait(setting: &'static str, wait: Duration) -> Result<()> {
     match wait.is_zero() || wait > Duration::from_secs(3600) {
         true => Err(Error::config(setting, "must be above zero and at most an hour")),
@@ -316,4 +322,26 @@ fn without_password(url: &Url) -> String {
     let is_database = url.path().bytes().all(|b| b.is_ascii_digit() || b == b'/');
     let path = if is_database || url.scheme().ends_with("unix") { url.path() } else { "/…" };
     format!("{}://{}{port}{path}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_asks_for_tls_is_refused_where_it_is_not_built_in() {
+        let error = need_tls(true, false).unwrap_err();
+        assert!(error.is_config() && error.to_string().contains("feature `tls`"), "{error}");
+        for (is_asked, is_built_in) in [(true, true), (false, false), (false, true)] {
+            need_tls(is_asked, is_built_in).expect("nothing is missing");
+        }
+    }
+
+    #[test]
+    fn the_schemes_of_tls_ask_for_it() {
+        for scheme in ["rediss", "valkeys", "rediss+sentinel"] {
+            let url = format!("{scheme}://redis.example.com:6379/service");
+            assert_eq!(RedisBuilder::new(url.clone()).checked(&url).is_ok(), cfg!(feature = "tls"), "{scheme}");
+        }
+    }
 }
