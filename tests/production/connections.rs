@@ -196,12 +196,14 @@ async fn tls_lets_in_who_shows_a_certificate_to_a_server_that_shows_one() {
 #[tokio::test]
 async fn a_cluster_speaks_tls_on_every_connection() {
     let certificates = Certificates::new();
-    let dir = tempfile::tempdir().unwrap();
+    let mut dirs = Vec::new();
     let mut tls_ports = Vec::new();
     let cluster = RedisCluster::without_replicas(async |port| {
         let tls_port = free_port();
         tls_ports.push(tls_port);
+        let dir = tempfile::tempdir().unwrap();
         let mut settings = certificates.settings(dir.path(), tls_port);
+        dirs.push(dir);
         settings.extend(["--tls-cluster", "yes", "--cluster-port"].map(str::to_owned));
         settings.push((port + 10_000).to_string());
         settings

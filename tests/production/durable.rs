@@ -53,7 +53,7 @@ async fn a_durable_revoke_is_done_once_the_replica_has_it() {
 async fn a_durable_revoke_without_its_replica_has_ended_the_session_and_says_what_is_missing() {
     let pair = Pair::start(&[]);
     let kept = Kept::on(pair.builder(1, Duration::from_millis(200))).await;
-    let one_too_many = Kept::on(pair.builder(2, Duration::from_millis(200))).await;
+    let one_too_many = Kept::on(pair.builder(2, Duration::from_secs(3))).await;
     let sessions = kept.sessions(3).await;
     let error = one_too_many.revoke(&sessions[0]).await.unwrap_err();
     assert!(error.is_not_durable() && error.to_string().contains("1 of 2 replicas"), "{error}");

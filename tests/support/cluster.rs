@@ -26,6 +26,8 @@ impl RedisCluster {
         let mut all = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
         all.extend(["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]);
         all.extend(settings);
+        // a replica that has heard nothing yet is not shown
+        all.extend(["--repl-ping-replica-period", "1"]);
         let nodes = (0..2 * PRIMARIES).map(|_| RedisServer::launch(free_port(), &all)).collect();
         RedisCluster { nodes }.formed()
     }

@@ -59,7 +59,13 @@ impl Sentinels {
         self.sentinels.iter().map(url).collect()
     }
 
-    /// The number of the server that most sentinels name as the primary.
+    /// Has the sentinels make another server the primary, although the present one is well.
+    pub fn switch(&self) {
+        let mut client = self.sentinels[1].client().expect("the sentinel answers");
+        redis::cmd("SENTINEL").arg("FAILOVER").arg(SERVICE).exec(&mut client).unwrap();
+    }
+
+    /// The number of the server that the sentinels name as the primary.
     pub fn primary(&self) -> usize {
         self.named_by(1)
     }
