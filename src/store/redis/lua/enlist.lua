@@ -11,7 +11,9 @@ local score = time[1] + time[2] / 1000000
 local latest = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
 if latest[2] and tonumber(latest[2]) >= score then score = tonumber(latest[2]) + 0.000001 end
 -- refused sign-ins of more than an hour ago are not on their way any more
-redis.call('ZREMRANGEBYSCORE', index, '(' .. string.format('%.6f', 3600 - score), '(0')
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', index, '(' .. string.format('%.6f', 3600 - score), '(0')) do
+  redis.call('ZREM', index, old)
+end
 local held = redis.call('ZSCORE', index, id)
 local is_new = not held or tonumber(held) < 0
 local others = redis.call('ZCOUNT', index, 0, '+inf') - (is_new and 0 or 1)
