@@ -19,7 +19,6 @@ const NEEDED: &[&str] = &[
     "del",
     "evalsha",
     "hdel",
-    "hexists",
     "hget",
     "hgetall",
     "hincrby",

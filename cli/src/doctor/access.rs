@@ -15,12 +15,11 @@ const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 /// Every command that the library sends, and what its scripts call, in a form that changes nothing: the key is not there,
 /// or an argument is one that the command refuses after the ACL has let it pass. `S` stands for a session's key, `U` for
 /// the key of a user's index.
-const NEEDED: [&[&str]; 21] = [
+const NEEDED: [&[&str]; 20] = [
     &["PING"],
     &["TIME"],
     &["HGETALL", "S"],
     &["HMGET", "S", "created_at"],
-    &["HEXISTS", "S", "created_at"],
     &["HGET", "S", "created_at"],
     &["PTTL", "S"],
     &["HSET", "S", "a", "b", "a value is missing"],

@@ -93,7 +93,7 @@ impl OfIndex {
                 let ids: Vec<_> = entries.iter().filter_map(|entry| SessionId::parse(entry.as_str()?).ok()).collect();
                 match ghosts_among(opened, &ids).await? {
                     Some(ghosts) => Entries::Ids { all: ids.len() as u64, ghosts },
-                    None => Entries::Forbidden("HEXISTS"),
+                    None => Entries::Forbidden("HGET"),
                 }
             }
             Some(_) => Entries::OfAnotherType,
@@ -125,8 +125,8 @@ pub(super) async fn ghosts_among(opened: &Opened, ids: &[SessionId]) -> Result<O
 
 /// Whether a session stands there. What is left of one that was evicted stands at its key, too, but was never created.
 async fn exists(opened: &Opened, key: &str) -> Result<Option<bool>, StoreError> {
-    let answer = of(opened.redis.command_for(key, &["HEXISTS", key, "created_at"]).await)?;
-    Ok(answer.map(|answer| answer != 0))
+    let answer = of(opened.redis.command_for(key, &["HGET", key, "created_at"]).await)?;
+    Ok(answer.map(|answer| !answer.is_null()))
 }
 
 /// What a server said of a key; null where the key is of another type, `None` where this user may not ask.

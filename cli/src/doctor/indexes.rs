@@ -8,7 +8,7 @@ use crate::terminal::{Many, count};
 /// are as it should be.
 pub(super) fn ghosts(sample: &Sample) -> Finding {
     const CHECK: &str = "ghosts";
-    for command in ["ZRANGE", "HEXISTS"] {
+    for command in ["ZRANGE", "HGET"] {
         if sample.refused.contains(command) {
             return Finding::skipped(CHECK, command);
         }
