@@ -28,6 +28,7 @@ mod operate;
 mod question;
 mod reach;
 mod scripts;
+mod sentinels;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cloakroom::store::{Durability, Redis, RedisBuilder};
 
 use crate::support::Sentinels;
-use crate::{Kept, PATIENT, SHORT};
+use crate::{Kept, PATIENT, SHORT, key_of};
 
 fn builder(sentinels: &Sentinels) -> RedisBuilder {
     let [first, second, third] = <[String; 3]>::try_from(sentinels.urls()).unwrap();
@@ -57,6 +57,33 @@ async fn a_primary_that_dies_or_hangs_is_replaced_without_a_restart() {
     }
     assert_eq!(sentinels.primary(), primary);
     assert_eq!(sentinels.servers[primary].immortal_keys(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_switch_that_an_operator_orders_is_followed_before_the_former_primary_learns_of_it() {
+    let sentinels = Sentinels::start();
+    let connect = || Kept::on(builder(&sentinels).timeout(PATIENT));
+    let [busy, idle] = [connect().await, connect().await];
+    let presented = busy.session().await;
+    sentinels.wait_until_replicated(0);
+    sentinels.switch();
+    let new = sentinels.wait_for_another_primary(0);
+    let counter = || sentinels.servers[new].ask::<Option<u64>>(&["HGET", &key_of(&presented), "n"]);
+    let mut last = busy.count(&presented).await;
+    while counter().is_none() {
+        let role = sentinels.servers[0].info("replication", "role");
+        assert_eq!(role, "master", "until then it would have acknowledged what is lost");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        last = busy.count(&presented).await;
+    }
+    assert_eq!(last.ok(), counter());
+    // one that nobody uses follows as well
+    let made_there = busy.session().await;
+    while !idle.load(&made_there).await.is_ok_and(|loaded| loaded.is_some()) {
+        assert_eq!(sentinels.servers[0].info("replication", "role"), "master");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(idle.count(&made_there).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

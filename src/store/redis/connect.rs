@@ -13,8 +13,9 @@ use super::durable::Durability;
 use super::keys::Prefix;
 use super::link::Link;
 use super::question::Question;
-use super::reach::{Access, Way};
+use super::reach::{Access, Way, address_of};
 use super::scripts::Scripts;
+use super::sentinels::Sentinels;
 use super::server::Server;
 use crate::error::{Error, Result};
 
@@ -148,7 +149,8 @@ impl RedisBuilder {
         let addresses = urls.iter().map(|url| Service::of(url)?.sentinel_address());
         let addresses = addresses.collect::<Result<Vec<_>>>()?;
         let shown = format!("{} (by {} sentinels)", service.name, addresses.len());
-        let count = addresses.len();
+        let clients = addresses.iter().map(|address| service.client(&first, address.clone())).collect::<Result<_>>()?;
+        let sentinels = Sentinels::new(service.name.clone(), clients);
         let mut builder =
             SentinelClientBuilder::new(addresses, &service.name, SentinelServerType::Master).map_err(refused)?;
         let settings = first.info.redis_settings();
@@ -169,7 +171,7 @@ impl RedisBuilder {
         {
             builder = self.certificates.for_sentinels(builder, urls[0].scheme().starts_with("rediss"))?;
         }
-        let way = Way::to_primary(builder.build().map_err(refused)?, count, shown);
+        let way = Way::to_primary(builder.build().map_err(refused)?, sentinels, shown);
         Ok(Server::One(Link::connect(way, self.timeout, None).await?))
     }
 
@@ -256,6 +258,19 @@ impl Service {
         })
     }
 
+    /// How one sentinel is reached: with the certificates of all connections, and the sentinels' own user.
+    fn client(&self, access: &Access, address: ConnectionAddr) -> Result<redis::Client> {
+        let mut settings = redis::RedisConnectionInfo::default();
+        if let Some(name) = &self.sentinel_user {
+            settings = settings.set_username(name);
+        }
+        if let Some(password) = &self.sentinel_password {
+            settings = settings.set_password(password);
+        }
+        let info = address.into_connection_info().map_err(refused)?.set_redis_settings(settings);
+        access.client(info).map_err(refused)
+    }
+
     fn sentinel_address(self) -> Result<ConnectionAddr> {
         let (host, port) = self.sentinel;
         Ok(match self.primary.scheme() {
@@ -295,13 +310,6 @@ async fn is_of_cluster(link: &Link) -> bool {
     let answer = link.ask(Question::Command(&query)).await;
     let text = answer.ok().and_then(|answer| redis::from_redis_value::<String>(answer).ok());
     text.is_some_and(|text| text.contains("cluster_enabled:1"))
-}
-
-fn address_of(address: &ConnectionAddr) -> Option<String> {
-    match address {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(format!("{host}:{port}")),
-        _ => None,
-    }
 }
 
 fn is_this_machine(url: &Url) -> bool {

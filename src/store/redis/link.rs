@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::durable::{Durability, Line};
 use super::question::Question;
 use super::reach::Way;
+use super::sentinels::PAUSE;
 use crate::error::StoreError;
 
 const FIRST_DELAY: Duration = Duration::from_millis(20);
@@ -66,11 +67,16 @@ pub(super) enum Elsewhere {
 
 impl Link {
     pub(super) async fn connect(way: Way, timeout: Duration, lost: Option<Arc<Notify>>) -> Result<Link, StoreError> {
-        let connection = way.open(timeout).await;
+        let connection = way.open_for_use(timeout).await;
         let connection =
             connection.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
         let state = Mutex::new(State::Up { connection, number: 0 });
-        Ok(Link(Arc::new(Shared { way, timeout, state, line: tokio::sync::Mutex::new(None), lost })))
+        let watched = way.may_lead_elsewhere();
+        let shared = Arc::new(Shared { way, timeout, state, line: tokio::sync::Mutex::new(None), lost });
+        if watched {
+            tokio::spawn(watch(Arc::downgrade(&shared)));
+        }
+        Ok(Link(shared))
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -200,12 +206,24 @@ async fn reconnect(link: Weak<Shared>) {
         .without_max_times();
     for delay in delays.build() {
         let Some(shared) = link.upgrade() else { return };
-        let connection = shared.way.open(shared.timeout).await;
+        let connection = shared.way.open_for_use(shared.timeout).await;
         if shared.restored(connection) {
             return;
         }
         drop(shared);
         tokio::time::sleep(delay).await;
+    }
+}
+
+/// Gives a connection up whose server is no primary any more, as long as somebody holds the link.
+async fn watch(link: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(link) = link.upgrade().map(Link) else { return };
+        let Ok((_, number)) = link.connection() else { continue };
+        if link.0.way.leads_elsewhere(link.0.timeout).await {
+            link.lost(number, &(ErrorKind::Client, "the sentinels name another primary").into());
+        }
     }
 }
 

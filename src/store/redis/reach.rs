@@ -1,6 +1,7 @@
 //! The ways to a server: straight to its address, or by asking sentinels which one is the primary.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -8,6 +9,7 @@ use redis::sentinel::SentinelClient;
 use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisResult};
 
 use super::link::open;
+use super::sentinels::Sentinels;
 
 /// How one connection is made, again and again.
 pub(super) struct Way {
@@ -18,16 +20,19 @@ pub(super) struct Way {
 
 enum To {
     Server(Client),
-    /// The library asks one sentinel after the other, and checks the role of the server that they name.
+    /// The library asks the sentinels, and checks the role of the server that they name.
     Primary {
-        sentinels: tokio::sync::Mutex<SentinelClient>,
-        count: u32,
+        client: tokio::sync::Mutex<SentinelClient>,
+        sentinels: Sentinels,
+        /// Where the connection leads that is in use.
+        current: Mutex<Option<String>>,
     },
 }
 
 impl Way {
-    pub(super) fn to_primary(sentinels: SentinelClient, count: usize, shown: String) -> Way {
-        Way { client: To::Primary { sentinels: tokio::sync::Mutex::new(sentinels), count: count as u32 }, shown }
+    pub(super) fn to_primary(client: SentinelClient, sentinels: Sentinels, shown: String) -> Way {
+        let client = tokio::sync::Mutex::new(client);
+        Way { client: To::Primary { client, sentinels, current: Mutex::default() }, shown }
     }
 
     /// Whether connecting again may lead to another server.
@@ -35,13 +40,36 @@ impl Way {
         matches!(self.client, To::Primary { .. })
     }
 
+    /// Whether it would: the sentinels name another server than that of the connection in use.
+    pub(super) async fn leads_elsewhere(&self, timeout: Duration) -> bool {
+        let To::Primary { sentinels, current, .. } = &self.client else { return false };
+        let named = sentinels.primary(timeout).await;
+        let current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        named.is_some() && current.is_some() && named != *current
+    }
+
+    /// A connection for the questions of all callers.
+    pub(super) async fn open_for_use(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+        let (connection, address) = self.open_somewhere(timeout).await?;
+        if let To::Primary { current, .. } = &self.client {
+            *current.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        }
+        Ok(connection)
+    }
+
+    /// One more.
     pub(super) async fn open(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+        Ok(self.open_somewhere(timeout).await?.0)
+    }
+
+    async fn open_somewhere(&self, timeout: Duration) -> RedisResult<(MultiplexedConnection, Option<String>)> {
         match &self.client {
-            To::Server(client) => open(client, timeout).await,
-            To::Primary { sentinels, count } => {
-                let find = async { sentinels.lock().await.async_get_client().await };
-                let client = tokio::time::timeout(timeout * (count + 1), find).await;
-                open(&client.map_err(|_| (ErrorKind::Io, "no sentinel has named the primary in time"))??, timeout).await
+            To::Server(client) => Ok((open(client, timeout).await?, None)),
+            To::Primary { client, sentinels, .. } => {
+                let find = async { client.lock().await.async_get_client().await };
+                let client = tokio::time::timeout(timeout * (sentinels.count() + 1), find).await;
+                let client = client.map_err(|_| (ErrorKind::Io, "no sentinel has named the primary in time"))??;
+                Ok((open(&client, timeout).await?, address_of(client.get_connection_info().addr())))
             }
         }
     }
@@ -82,11 +110,19 @@ impl Access {
         Ok(Way { client: To::Server(client), shown: address.to_owned() })
     }
 
-    fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
+    pub(super) fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
         #[cfg(feature = "tls")]
         if let (ConnectionAddr::TcpTls { .. }, Some(certificates)) = (info.addr(), &self.certificates) {
             return Client::build_with_tls(info, certificates.clone());
         }
         Client::open(info)
+    }
+}
+
+/// `host:port`, where it is one.
+pub(super) fn address_of(address: &ConnectionAddr) -> Option<String> {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(format!("{host}:{port}")),
+        _ => None,
     }
 }
