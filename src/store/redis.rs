@@ -15,7 +15,7 @@ use crate::delta::{Change, Delta, SignIn};
 use crate::device::{Device, Page};
 use crate::error::{Result, StoreError};
 use crate::record::{self, Fields, Record, Refusal};
-use crate::token::{Presented, SecretHash};
+use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
 
 mod cluster;
@@ -65,6 +65,14 @@ impl Redis {
         terms: &Terms,
     ) -> Result<Applied, StoreError> {
         applied(self.server.ask(key, Question::Script(script)).await?, plain, terms)
+    }
+
+    /// What stands at a session's key, and what is left of its life in milliseconds: one round trip.
+    async fn read(&self, id: &SessionId) -> Result<(Value, i64), StoreError> {
+        let key = self.prefix.session(id);
+        let mut flight = redis::pipe();
+        flight.hgetall(&key).pttl(&key).ignore_errors();
+        self.server.ask(&key, Question::Flight(&flight)).await
     }
 
     /// A change of one session, which is one round trip.
@@ -117,10 +125,7 @@ impl Store for Redis {
         if is_id_alone(presented) {
             return Ok(Lookup::Gone);
         }
-        let key = self.prefix.session(&presented.id);
-        let mut flight = redis::pipe();
-        flight.hgetall(&key).pttl(&key).ignore_errors();
-        let (hash, remaining): (Value, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
+        let (hash, remaining) = self.read(&presented.id).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
             return Ok(Lookup::Gone);

@@ -14,10 +14,7 @@ use crate::token::SessionId;
 
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
-        let key = self.prefix.session(id);
-        let mut flight = redis::pipe();
-        flight.hgetall(&key).pttl(&key).ignore_errors();
-        let (hash, remaining): (Value, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
+        let (hash, remaining) = self.read(id).await?;
         if let Value::ServerError(_) = hash {
             return Ok(None);
         }
