@@ -1,6 +1,7 @@
 //! What a store holds for one session, and what a change makes of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{from_iso, from_millis, to_iso, to_millis};
@@ -187,7 +188,7 @@ impl Record {
     }
 
     /// What is presented opens at this time. Compares in constant time.
-    pub fn look_up(self, presented: &Presented, now: SystemTime) -> Lookup {
+    pub fn look_up(self: Arc<Record>, presented: &Presented, now: SystemTime) -> Lookup {
         if now >= self.ends_at() {
             return Lookup::Gone;
         }

@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::Terms;
@@ -101,8 +102,8 @@ pub struct NewSession {
 /// A session as the store holds it, and the store's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// What is stored.
-    pub record: Record,
+    /// What is stored. Shared, so that a store that holds it in memory hands it out without copying it.
+    pub record: Arc<Record>,
     /// When it was read, by the store's clock.
     pub now: SystemTime,
 }

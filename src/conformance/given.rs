@@ -63,12 +63,12 @@ impl<S: Store> Given<S> {
     }
 
     /// The record of a session that must be there.
-    pub(super) async fn record(&self, presented: &Presented) -> Record {
+    pub(super) async fn record(&self, presented: &Presented) -> Arc<Record> {
         self.load(presented).await.expect("the session is there").record
     }
 
     pub(super) async fn fields(&self, presented: &Presented) -> Fields {
-        self.record(presented).await.fields
+        self.record(presented).await.fields.clone()
     }
 
     /// What a token opens, or why not.

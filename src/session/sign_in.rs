@@ -276,7 +276,8 @@ impl SigningIn<'_> {
             return Err(Error::invalid("idle timeout", format!("must not exceed the absolute lifetime, {absolute:?}")));
         }
         let user_agent = self.session.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
-        let (kept_device, kept_ip) = before.map(|record| (record.device, record.ip)).unwrap_or_default();
+        let (kept_device, kept_ip) =
+            before.map(|record| (record.device.clone(), record.ip.clone())).unwrap_or_default();
         let device = match self.device {
             Some(label) => Some(device::label(&label)),
             None => kept_device.or_else(|| user_agent.and_then(device::label_of_user_agent)),

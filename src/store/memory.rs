@@ -26,7 +26,7 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Held {
-    records: HashMap<SessionId, Record>,
+    records: HashMap<SessionId, Arc<Record>>,
     /// Each user's sessions in the order of sign-in. May name sessions that have ended, never miss one that lives.
     index: HashMap<UserId, Vec<SessionId>>,
     /// Why a session is not there any more, until when that is told.
@@ -69,6 +69,7 @@ impl Store for Memory {
         }
         Ok(match Record::new(new, terms, now) {
             Ok(record) => {
+                let record = Arc::new(record);
                 held.records.insert(new.presented.id, record.clone());
                 Applied::Done { loaded: Loaded { record, now }, evicted: Vec::new() }
             }
@@ -145,15 +146,16 @@ impl Held {
         change: &Change,
         terms: &Terms,
         now: SystemTime,
-    ) -> Result<(Record, Vec<SessionId>), Refusal> {
+    ) -> Result<(Arc<Record>, Vec<SessionId>), Refusal> {
         let id = presented.id;
-        let mut record = self.records.get(&id).cloned().ok_or(Refusal::Gone)?;
+        let mut record = self.records.get(&id).ok_or(Refusal::Gone)?.as_ref().clone();
         let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
         record.apply(presented, change, terms, now)?;
         let mut evicted = Vec::new();
         if let Some(new) = change.sign_in.as_ref().filter(|_| !is_asked_again) {
             evicted = self.make_room(id, new, now)?;
         }
+        let record = Arc::new(record);
         self.records.insert(id, record.clone());
         Ok((record, evicted))
     }
@@ -185,7 +187,7 @@ impl Held {
     }
 
     /// Ends a session; what it was, if it lived.
-    fn end(&mut self, id: &SessionId, now: SystemTime) -> Option<Record> {
+    fn end(&mut self, id: &SessionId, now: SystemTime) -> Option<Arc<Record>> {
         self.records.remove(id).filter(|record| now < record.ends_at())
     }
 

@@ -3,6 +3,7 @@
 //! A read is two plain commands in one flight; every change is one script, because a bare `HSET` on a session that
 //! was just revoked would bring it back without an expiry.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join;
@@ -47,7 +48,7 @@ use server::Server;
 pub struct Redis {
     server: Server,
     prefix: Prefix,
-    scripts: std::sync::Arc<Scripts>,
+    scripts: Arc<Scripts>,
     durability: Option<Durability>,
 }
 
@@ -145,7 +146,7 @@ impl Store for Redis {
             return Ok(Lookup::Gone);
         };
         let now = now_of(&record, remaining);
-        Ok(record.look_up(presented, now))
+        Ok(Arc::new(record).look_up(presented, now))
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
@@ -261,7 +262,7 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
             let fields = fields_of(next()?)?;
             let record = Record::from_stored(fields, plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            return Ok(Applied::Done { loaded: Loaded { record, now }, evicted: Vec::new() });
+            return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });
         }
         "gone" => Refusal::Gone,
         "conflict" => Refusal::Conflict,

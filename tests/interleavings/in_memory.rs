@@ -163,7 +163,7 @@ impl World {
             let text = |hash: cloakroom::SecretHash| hash.as_str().to_owned();
             let record = loaded.record;
             let seen = Seen {
-                user: record.user_id.map(|user| user.as_str().to_owned()),
+                user: record.user_id.as_ref().map(|user| user.as_str().to_owned()),
                 current: record.secret_hash.map(text).unwrap(),
                 previous: record.previous.map(|held| text(held.secret_hash)),
             };

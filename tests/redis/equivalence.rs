@@ -155,7 +155,8 @@ fn timeless(mut record: Record) -> Record {
 fn answer(applied: Applied) -> Applied {
     match applied {
         Applied::Done { loaded, evicted } => {
-            let loaded = Loaded { record: timeless(loaded.record), now: SystemTime::UNIX_EPOCH };
+            let loaded =
+                Loaded { record: timeless(loaded.record.as_ref().clone()).into(), now: SystemTime::UNIX_EPOCH };
             Applied::Done { loaded, evicted }
         }
         refused => refused,
@@ -173,7 +174,7 @@ async fn run<S: Store>(store: &S, terms: &Terms, secrets: &[Presented], secret: 
         }
         Verb::Load => {
             let loaded = store.load(presented, terms).await.unwrap();
-            format!("{:?}", loaded.live().map(|loaded| timeless(loaded.record)))
+            format!("{:?}", loaded.live().map(|loaded| timeless(loaded.record.as_ref().clone())))
         }
         Verb::Apply(Planned { delta, touch, confirm, rotate_to, drop_previous, sign_in }) => {
             let rotate_to = rotate_to.and_then(|to| secrets[to].secret_hash);

@@ -22,7 +22,7 @@ impl Inspect for Redis {
         let remaining = u64::try_from(remaining).map(Duration::from_millis);
         Ok(record.zip(remaining.ok()).map(|(record, remaining)| {
             let now = now_of(&record, remaining);
-            Loaded { record, now }
+            Loaded { record: record.into(), now }
         }))
     }
 
