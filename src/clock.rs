@@ -3,9 +3,9 @@
 //! Only stores that keep their own time ask a [`Clock`]; with Redis, the time is Redis's.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time to a store that keeps its own. Cheap to clone.
 #[derive(Clone)]
@@ -13,14 +13,17 @@ pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    System,
+    /// The latest that the system's clock has shown, less the monotonic time then, in milliseconds.
+    System(Arc<AtomicU64>),
     Manual(Arc<AtomicU64>),
 }
 
 impl Clock {
-    /// The operating system's clock.
+    /// The operating system's clock, but it never goes back: when the system's is set back, this one goes on at its pace
+    /// from where it was, so that no session lives longer. When the system's jumps ahead (it was set, or the machine was
+    /// suspended), this one follows.
     pub fn system() -> Clock {
-        Clock(Source::System)
+        Clock(Source::System(Arc::default()))
     }
 
     /// A clock that stands still until it is [advanced](Clock::advance), for tests. Clones share the time.
@@ -31,9 +34,20 @@ impl Clock {
     /// The time, to the millisecond.
     pub fn now(&self) -> SystemTime {
         match &self.0 {
-            Source::System => from_millis(to_millis(SystemTime::now())),
+            Source::System(ahead) => {
+                let (shown, running) = (to_millis(SystemTime::now()), running_millis());
+                from_millis(running + at_least(ahead, shown.saturating_sub(running)))
+            }
             Source::Manual(millis) => from_millis(millis.load(Ordering::SeqCst)),
         }
+    }
+
+    /// From now on it shows at least this time: a store knows that it has been.
+    pub(crate) fn not_before(&self, time: SystemTime) {
+        match &self.0 {
+            Source::System(ahead) => at_least(ahead, to_millis(time).saturating_sub(running_millis())),
+            Source::Manual(millis) => at_least(millis, to_millis(time)),
+        };
     }
 
     /// Moves a manual clock forward, to the millisecond. The system's clock is not ours to move: it stays.
@@ -42,6 +56,18 @@ impl Clock {
             millis.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
         }
     }
+}
+
+/// Raises a number if it is lower; what it is then. Mostly it is not, and nothing is written.
+fn at_least(number: &AtomicU64, least: u64) -> u64 {
+    let is = number.load(Ordering::SeqCst);
+    if is >= least { is } else { number.fetch_max(least, Ordering::SeqCst).max(least) }
+}
+
+/// The monotonic clock, since this process first asked.
+fn running_millis() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_millis() as u64
 }
 
 impl Default for Clock {
@@ -53,7 +79,7 @@ impl Default for Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Source::System => "Clock::system",
+            Source::System(_) => "Clock::system",
             Source::Manual(_) => "Clock::manual",
         })
     }
@@ -92,6 +118,20 @@ pub(crate) fn from_iso(text: &str) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
+        let clock = Clock::system();
+        let shown = clock.now();
+        let later = shown + Duration::from_secs(3600);
+        clock.not_before(later); // as if the system's clock had shown it
+        assert!(clock.now() >= later);
+        std::thread::sleep(Duration::from_millis(5));
+        let then = clock.now();
+        assert!(then > later, "it goes on at its pace");
+        clock.not_before(shown);
+        assert!(clock.now() >= then);
+    }
 
     #[test]
     fn times_are_written_in_utc_with_milliseconds_and_read_back() {

@@ -19,6 +19,10 @@ pub mod csrf {}
 #[doc = include_str!("../docs/stores.md")]
 pub mod stores {}
 
+#[cfg(feature = "embedded")]
+#[doc = include_str!("../docs/embedded.md")]
+pub mod embedded {}
+
 #[cfg(feature = "tls")]
 #[doc = include_str!("../docs/redis.md")]
 pub mod redis {}

@@ -18,10 +18,14 @@ use crate::record::{Fields, Record, Refusal};
 use crate::token::{Presented, SessionId};
 use crate::user::UserId;
 
+#[cfg(feature = "embedded")]
+mod embedded;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "embedded")]
+pub use embedded::{Embedded, EmbeddedBuilder, Repaired};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Durability, Redis, RedisBuilder};

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use cloakroom::Clock;
 use cloakroom::conformance::Fixture;
-use cloakroom::store::{Memory, Redis};
+use cloakroom::store::{Embedded, Memory, Redis};
 
 use support::RedisServer;
 
@@ -22,6 +22,36 @@ impl Fixture for InMemory {
 
     async fn advance(&self, by: Duration) {
         self.0.advance(by);
+    }
+}
+
+/// Each store in a directory of its own.
+struct OnDisk {
+    dir: tempfile::TempDir,
+    stores: AtomicUsize,
+    clock: Clock,
+    waits: bool,
+}
+
+impl OnDisk {
+    fn new(waits: bool) -> OnDisk {
+        let dir = tempfile::tempdir().expect("a directory for the test");
+        OnDisk { dir, stores: AtomicUsize::new(0), clock: Clock::manual(SystemTime::now()), waits }
+    }
+}
+
+impl Fixture for OnDisk {
+    type Store = Embedded;
+
+    async fn fresh(&self) -> Embedded {
+        let path = self.dir.path().join(self.stores.fetch_add(1, Ordering::SeqCst).to_string());
+        let builder = Embedded::builder(path).clock(self.clock.clone());
+        let builder = if self.waits { builder.wait_for_disk() } else { builder };
+        builder.open().expect("a store in an empty directory")
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
     }
 }
 
@@ -70,6 +100,18 @@ mod memory {
     use super::*;
 
     cloakroom::conformance!(InMemory(Clock::manual(SystemTime::now())));
+}
+
+mod embedded {
+    use super::*;
+
+    cloakroom::conformance!(OnDisk::new(false));
+}
+
+mod embedded_that_waits_for_the_disk {
+    use super::*;
+
+    cloakroom::conformance!(OnDisk::new(true));
 }
 
 mod redis_standalone {

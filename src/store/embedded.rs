@@ -1,0 +1,300 @@
+//! One machine, no server: sessions in memory, and a journal of them in one directory.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use self::books::{Books, Entry, Sessions};
+use self::format::State;
+use self::keeper::Keeper;
+use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, Store, Target};
+use crate::clock::Clock;
+use crate::config::Terms;
+use crate::delta::Change;
+use crate::device::{Device, Page};
+use crate::error::StoreError;
+use crate::record::{EVICTION_NOTICE, Record, Refusal};
+use crate::token::{Presented, SessionId};
+use crate::user::UserId;
+
+mod books;
+mod format;
+mod journal;
+mod keeper;
+mod open;
+mod recovery;
+mod seal;
+
+pub use self::open::{EmbeddedBuilder, Repaired};
+
+/// Keeps sessions in memory, and every change in a journal on disk: for one machine and one process, without a server.
+///
+/// A change that was answered is there after the process was killed. What a power cut may take is the last second, or
+/// nothing with [`wait_for_disk`](EmbeddedBuilder::wait_for_disk). Reading never waits for anything. The guide page
+/// [One machine, no server](crate::guide::embedded) says what is promised.
+///
+/// Cheap to clone; clones share the sessions. When the last one is dropped, the journal is synced and closed.
+#[derive(Clone)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+    keeper: Arc<Keeper>,
+}
+
+/// What the verbs and the keeper share.
+struct Shared {
+    dir: PathBuf,
+    /// Locked for as long as this is open.
+    _lock: File,
+    clock: Clock,
+    wait_for_disk: bool,
+    sessions: Sessions,
+    books: Mutex<Books>,
+    synced: watch::Sender<Synced>,
+}
+
+/// How far the disk is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Synced {
+    /// The last change that it has.
+    commit: u64,
+    /// The last change of which it was asked in vain.
+    failed: u64,
+}
+
+impl Embedded {
+    /// Opens the store in this directory, or makes it. Reads everything into memory: some two seconds for a million
+    /// sessions, in which the calling thread is busy.
+    ///
+    /// # Errors
+    /// When another process uses the directory, when it holds something else or is of an unknown version, when it is
+    /// damaged (the message says what is missing), or cannot be read or written.
+    pub fn open(path: impl AsRef<Path>) -> Result<Embedded, StoreError> {
+        Embedded::builder(path).open()
+    }
+
+    /// Opens a store with options.
+    pub fn builder(path: impl AsRef<Path>) -> EmbeddedBuilder {
+        EmbeddedBuilder::new(path.as_ref())
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Returns when the disk has a change, where that was asked for.
+    async fn settle(&self, commit: u64) -> Result<(), StoreError> {
+        if !self.shared.wait_for_disk || commit == NOTHING {
+            return Ok(());
+        }
+        self.keeper.ask_to_sync();
+        let mut synced = self.shared.synced.subscribe();
+        let synced = synced.wait_for(|synced| synced.commit.max(synced.failed) >= commit).await;
+        match synced {
+            Ok(synced) if synced.commit >= commit => Ok(()),
+            _ => Err(self.shared.not_durable("the disk did not take it: if the machine fails now it may be undone")),
+        }
+    }
+}
+
+impl Store for Embedded {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+        let (applied, commit) = self.shared.create(new, terms)?;
+        self.settle(commit).await?;
+        Ok(applied)
+    }
+
+    async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
+        let now = self.shared.clock.now();
+        let sessions = self.shared.sessions.pin();
+        Ok(match sessions.get(&presented.id).map(|entry| &entry.state) {
+            Some(State::Live(record, _)) => record.clone().look_up(presented, now),
+            Some(State::Evicted(secret, until)) if *secret == presented.secret_hash && now < *until => Lookup::Evicted,
+            Some(State::Evicted(..)) | None => Lookup::Gone,
+        })
+    }
+
+    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+        let (applied, commit) = self.shared.apply(presented, change, terms)?;
+        self.settle(commit).await?;
+        Ok(applied)
+    }
+
+    async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
+        let (ended, commit) = self.shared.revoke(target)?;
+        self.settle(commit).await?;
+        Ok(ended)
+    }
+
+    async fn list(&self, user: &UserId, page: Page, _terms: &Terms) -> Result<Vec<Device>, StoreError> {
+        let now = self.shared.clock.now();
+        let ids = self.shared.books().index.sessions_of(&self.shared.sessions, user, now);
+        let sessions = self.shared.sessions.pin();
+        let device = |id: &SessionId| Some(Device::of(*id, sessions.get(id)?.live(now)?.0));
+        Ok(ids.iter().rev().skip(page.offset).take(page.limit).filter_map(device).collect())
+    }
+}
+
+impl Inspect for Embedded {
+    async fn find(&self, id: &SessionId, _terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let now = self.shared.clock.now();
+        let sessions = self.shared.sessions.pin();
+        let found = sessions.get(id).and_then(|entry| entry.live(now));
+        Ok(found.map(|(record, _)| Loaded { record: record.clone(), now }))
+    }
+
+    async fn scan(&self, _cursor: Option<&str>, _about: usize) -> Result<Scanned, StoreError> {
+        let now = self.shared.clock.now();
+        let sessions = self.shared.sessions.pin();
+        let live = sessions.iter().filter(|(_, entry)| entry.live(now).is_some());
+        Ok(Scanned { ids: live.map(|(id, _)| *id).collect(), next: None })
+    }
+}
+
+/// An answer, and the change that must be on the disk for it.
+type Answered<T> = Result<(T, u64), StoreError>;
+/// Nothing was changed: there is nothing to wait for.
+const NOTHING: u64 = 0;
+
+impl Shared {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // no verb panics half-way, so what a poisoned lock guards is whole
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn create(&self, new: &NewSession, terms: &Terms) -> Answered<Applied> {
+        let mut books = self.books();
+        let now = self.clock.now();
+        let id = new.presented.id;
+        let held = self.sessions.pin().get(&id).map(|entry| entry.live(now).map(|(record, _)| record.clone()));
+        match held {
+            // the answer to the first time may have been lost before the disk had it
+            Some(Some(record)) if record.secret_hash == new.presented.secret_hash => {
+                return Ok((done(record, now, Vec::new()), books.journal.commit));
+            }
+            // it was made once, and is not made again
+            Some(_) => return Ok((Applied::Refused(Refusal::Conflict), NOTHING)),
+            None => {}
+        }
+        let record = match Record::new(new, terms, now) {
+            Ok(record) => Arc::new(record),
+            Err(refusal) => return Ok((Applied::Refused(refusal), NOTHING)),
+        };
+        let changes = vec![(id, Some(State::Live(record.clone(), 0)))];
+        let commit = books.make(&self.sessions, changes, now).map_err(|error| self.not_done(&error))?;
+        Ok((done(record, now, Vec::new()), commit))
+    }
+
+    fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Answered<Applied> {
+        let mut books = self.books();
+        let now = self.clock.now();
+        let id = presented.id;
+        let held = self.sessions.pin().get(&id).and_then(Entry::cloned);
+        let Some((before, mut order)) = held else {
+            return Ok((Applied::Refused(Refusal::Gone), NOTHING));
+        };
+        let mut record = before.as_ref().clone();
+        let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
+        if let Err(refusal) = record.apply(presented, change, terms, now) {
+            return Ok((Applied::Refused(refusal), NOTHING));
+        }
+        if record == *before {
+            return Ok((done(before, now, Vec::new()), books.journal.commit));
+        }
+        let mut changes = Vec::new();
+        let mut evicted = Vec::new();
+        if let Some(new) = change.sign_in.as_ref().filter(|_| !is_asked_again) {
+            let is_latest;
+            (evicted, is_latest) = match books.index.make_room(&self.sessions, id, new, now) {
+                Ok(room) => room,
+                Err(refusal) => return Ok((Applied::Refused(refusal), NOTHING)),
+            };
+            let sessions = self.sessions.pin();
+            for other in &evicted {
+                let secret_hash = sessions.get(other).and_then(Entry::cloned).and_then(|(other, _)| other.secret_hash);
+                changes.push((*other, Some(State::Evicted(secret_hash, now + EVICTION_NOTICE))));
+            }
+            if is_latest {
+                order = books.journal.commit + 1;
+            }
+        }
+        let record = Arc::new(record);
+        let state = State::Live(record.clone(), order);
+        changes.push((id, Some(state.clone())));
+        match books.make(&self.sessions, changes, now) {
+            Ok(commit) => Ok((done(record, now, evicted), if is_touch(change) { NOTHING } else { commit })),
+            // a reader is not sent away because the disk is full: after a restart the session ends the earlier
+            Err(_) if is_touch(change) => {
+                books.index.hold_only(&self.sessions, id, state);
+                Ok((done(record, now, evicted), NOTHING))
+            }
+            Err(error) => Err(self.not_done(&error)),
+        }
+    }
+
+    fn revoke(&self, target: &Target) -> Answered<u64> {
+        let mut books = self.books();
+        let now = self.clock.now();
+        let ids = match target {
+            Target::Session(id) | Target::SessionOf(_, id) => vec![*id],
+            Target::Own(presented) => vec![presented.id],
+            Target::OthersOf(user, _) | Target::AllOf(user) => books.index.sessions_of(&self.sessions, user, now),
+        };
+        let is_meant = |id: &SessionId, record: &Record| match target {
+            Target::Session(_) => true,
+            Target::Own(presented) => record.is_opened_by(presented),
+            Target::SessionOf(user, _) | Target::AllOf(user) => record.user_id.as_ref() == Some(user),
+            Target::OthersOf(user, kept) => record.user_id.as_ref() == Some(user) && id != kept,
+        };
+        let ids: Vec<_> = {
+            let sessions = self.sessions.pin();
+            let lives = |id: &SessionId| sessions.get(id)?.live(now).map(|(record, _)| is_meant(id, record));
+            ids.into_iter().filter(|id| lives(id) == Some(true)).collect()
+        };
+        // what ended before, and the journal does not know it yet, is asked for again
+        let told = match ids.is_empty() {
+            true => books.pay(&self.sessions, now).map(|()| books.journal.commit),
+            false => books.end(&self.sessions, &ids, now),
+        };
+        told.map(|commit| (ids.len() as u64, commit)).map_err(|error| {
+            self.not_durable(format!(
+                "ended, but the journal could not be told ({error}): a restart now brings it back"
+            ))
+        })
+    }
+
+    fn not_done(&self, error: &std::io::Error) -> StoreError {
+        StoreError::new(format!("the journal in {} could not be written: {error}", self.dir.display()))
+    }
+
+    fn not_durable(&self, what: impl std::fmt::Display) -> StoreError {
+        StoreError::not_durable(format!("the store in {}: {what}", self.dir.display()))
+    }
+}
+
+impl Entry {
+    fn cloned(&self) -> Option<(Arc<Record>, u64)> {
+        match &self.state {
+            State::Live(record, order) => Some((record.clone(), *order)),
+            State::Evicted(..) => None,
+        }
+    }
+}
+
+fn done(record: Arc<Record>, now: SystemTime, evicted: Vec<SessionId>) -> Applied {
+    Applied::Done { loaded: Loaded { record, now }, evicted }
+}
+
+/// Whether it extends the session and does nothing else. That may be lost: the session ends the earlier.
+fn is_touch(change: &Change) -> bool {
+    change.delta.is_empty() && change.rotate_to.is_none() && change.sign_in.is_none()
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("path", &self.shared.dir).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+//! How a session lies on disk: bytes that say their own length, and are read with care.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::clock::{from_millis, to_millis};
+use crate::record::{Fields, Previous, Record};
+use crate::token::{SecretHash, SessionId};
+use crate::user::UserId;
+
+/// What is known of a session id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// A session, and when its user signed in: the number of that change, which says who came before whom.
+    Live(Arc<Record>, u64),
+    /// A session that was evicted, told to whoever shows this secret until then.
+    Evicted(Option<SecretHash>, SystemTime),
+}
+
+const REMOVED: u8 = 0;
+const LIVE: u8 = 1;
+const EVICTED: u8 = 2;
+
+/// Appends one session and what has become of it: `None` where it is gone.
+pub(super) fn write(out: &mut Vec<u8>, id: &SessionId, state: Option<&State>) {
+    put_text(out, id.expose());
+    match state {
+        None => out.push(REMOVED),
+        Some(State::Live(record, order)) => {
+            out.push(LIVE);
+            out.extend(order.to_le_bytes());
+            write_record(out, record);
+        }
+        Some(State::Evicted(secret_hash, until)) => {
+            out.push(EVICTED);
+            put_option(out, secret_hash.as_ref(), |out, hash| out.extend(hash.as_str().as_bytes()));
+            put_time(out, *until);
+        }
+    }
+}
+
+fn write_record(out: &mut Vec<u8>, record: &Record) {
+    put_time(out, record.created_at);
+    put_time(out, record.last_accessed_at);
+    out.extend((record.idle_timeout.as_millis() as u64).to_le_bytes());
+    put_time(out, record.expires_at);
+    let put_hash = |out: &mut Vec<u8>, hash: &SecretHash| out.extend(hash.as_str().as_bytes());
+    put_option(out, record.secret_hash.as_ref(), put_hash);
+    put_option(out, record.previous.as_ref(), |out, held| {
+        put_hash(out, &held.secret_hash);
+        put_option(out, held.until, put_time);
+    });
+    put_option(out, record.rotated_at, put_time);
+    put_option(out, record.user_id.as_ref(), |out, user| put_text(out, user.as_str()));
+    put_option(out, record.auth_time, put_time);
+    put_option(out, record.device.as_deref(), put_text);
+    put_option(out, record.ip.as_deref(), put_text);
+    out.extend((record.fields.len() as u32).to_le_bytes());
+    for (name, text) in &record.fields {
+        put_text(out, name);
+        put_text(out, text);
+    }
+}
+
+fn put_time(out: &mut Vec<u8>, time: SystemTime) {
+    out.extend(to_millis(time).to_le_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u32).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>, T)) {
+    out.push(value.is_some().into());
+    if let Some(value) = value {
+        put(out, value);
+    }
+}
+
+/// Bytes that are read from the front. `None` is: they are not what was written.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The next session and what has become of it.
+    pub(super) fn change(&mut self) -> Option<(SessionId, Option<State>)> {
+        let id = SessionId::parse(self.text()?).ok()?;
+        let state = match self.byte()? {
+            REMOVED => None,
+            LIVE => {
+                let order = self.number()?;
+                Some(State::Live(Arc::new(self.record()?), order))
+            }
+            EVICTED => Some(State::Evicted(self.option(Self::hash)?, self.time()?)),
+            _ => return None,
+        };
+        Some((id, state))
+    }
+
+    // the parts are read in the order in which they stand here, which is the order in which they were written
+    fn record(&mut self) -> Option<Record> {
+        Some(Record {
+            created_at: self.time()?,
+            last_accessed_at: self.time()?,
+            idle_timeout: Duration::from_millis(self.number()?),
+            expires_at: self.time()?,
+            secret_hash: self.option(Self::hash)?,
+            previous: self
+                .option(|from| Some(Previous { secret_hash: from.hash()?, until: from.option(Self::time)? }))?,
+            rotated_at: self.option(Self::time)?,
+            user_id: self.option(|from| UserId::try_from(from.text()?).ok())?,
+            auth_time: self.option(Self::time)?,
+            device: self.option(|from| from.text().map(str::to_owned))?,
+            ip: self.option(|from| from.text().map(str::to_owned))?,
+            fields: self.fields()?,
+        })
+    }
+
+    fn fields(&mut self) -> Option<Fields> {
+        let count = u32::from_le_bytes(self.array()?);
+        (0..count).map(|_| Some((self.text()?.to_owned(), self.text()?.to_owned()))).collect()
+    }
+
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn time(&mut self) -> Option<SystemTime> {
+        // a time beyond this cannot have been written, and adding to it must not overflow
+        self.number().filter(|millis| *millis < 1 << 53).map(from_millis)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let len = u32::from_le_bytes(self.array()?);
+        std::str::from_utf8(self.take(len as usize)?).ok()
+    }
+
+    fn hash(&mut self) -> Option<SecretHash> {
+        let text = std::str::from_utf8(self.take(43)?).ok()?;
+        SecretHash::parse(text)
+    }
+
+    fn option<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        match self.byte()? {
+            0 => Some(None),
+            1 => read(self).map(Some),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Token, TokenFormat};
+
+    fn record() -> Record {
+        let at = |secs: u64| from_millis(1_775_133_296_007 + 1000 * secs);
+        let hash = |_| Token::mint(TokenFormat::Secret).unwrap().presented().secret_hash;
+        Record {
+            fields: [("name".into(), "andrew".into()), ("leer".into(), String::new())].into(),
+            created_at: at(0),
+            last_accessed_at: at(1),
+            idle_timeout: Duration::from_secs(1800),
+            expires_at: at(43_200),
+            secret_hash: hash(1),
+            previous: Some(Previous { secret_hash: hash(2).unwrap(), until: Some(at(30)) }),
+            rotated_at: Some(at(2)),
+            user_id: Some(UserId::from(42)),
+            auth_time: Some(at(3)),
+            device: Some("Firefox on Linux".into()),
+            ip: Some("192.0.2.7".into()),
+        }
+    }
+
+    fn states() -> Vec<Option<State>> {
+        let full = record();
+        let mut bare = Record { previous: None, rotated_at: None, user_id: None, auth_time: None, ..record() };
+        (bare.device, bare.ip, bare.secret_hash, bare.fields) = (None, None, None, Fields::new());
+        let until = full.expires_at;
+        let secret_hash = full.secret_hash;
+        vec![
+            None,
+            Some(State::Live(full.into(), 7)),
+            Some(State::Live(bare.into(), 0)),
+            Some(State::Evicted(secret_hash, until)),
+            Some(State::Evicted(None, until)),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_in_every_part() {
+        for format in [TokenFormat::Secret, TokenFormat::Plain] {
+            let id = Token::mint(format).unwrap().presented().id;
+            for state in states() {
+                let mut bytes = Vec::new();
+                write(&mut bytes, &id, state.as_ref());
+                let mut from = Reader(&bytes);
+                assert_eq!(from.change(), Some((id, state)));
+                assert!(from.0.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_anywhere_is_not_read() {
+        let id = Token::mint(TokenFormat::Secret).unwrap().presented().id;
+        for state in states() {
+            let mut bytes = Vec::new();
+            write(&mut bytes, &id, state.as_ref());
+            for len in 0..bytes.len() {
+                assert_eq!(Reader(&bytes[..len]).change(), None);
+            }
+        }
+    }
+}

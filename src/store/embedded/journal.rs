@@ -1,0 +1,205 @@
+//! The journal: every change is appended to the current part before it is answered.
+//!
+//! ```text
+//! journal-0000000001       a line that says what it is, then frames
+//!   frame                  marker · length · checksum · payload
+//!   payload                number of the change · time · sessions, each with what has become of it
+//! ```
+//!
+//! A change is one frame, so it is there entirely or not at all. Changes are numbered without gaps, over all parts: what
+//! is missing is noticed and can be named.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::clock::to_millis;
+
+/// How a part begins. Its number follows, and the format's version is in it.
+pub(super) const TITLE: &str = "cloakroom journal 1, part ";
+pub(super) const NUMBER_LEN: usize = 10;
+/// The title, the number and the end of the line.
+pub(super) const TITLE_LEN: usize = TITLE.len() + NUMBER_LEN + 1;
+/// How a frame begins: by it the next one is found after one that is damaged.
+pub(super) const MARKER: [u8; 4] = *b"\xC1oak";
+/// Marker, length, checksum.
+pub(super) const HEAD_LEN: usize = 4 + 4 + 8;
+/// A part that has grown so large is followed by the next.
+const PART_BYTES: u64 = 32 << 20;
+
+pub(super) fn part_path(dir: &Path, part: u64) -> PathBuf {
+    dir.join(format!("journal-{part:0width$}", width = NUMBER_LEN))
+}
+
+pub(super) fn title(part: u64) -> String {
+    format!("{TITLE}{part:0width$}\n", width = NUMBER_LEN)
+}
+
+/// Over the payload, different in each part: a frame that was copied elsewhere is none.
+pub(super) fn checksum(part: u64, payload: &[u8]) -> u64 {
+    xxh3_64_with_seed(payload, part ^ (payload.len() as u64) << 40)
+}
+
+/// The end of the journal, where changes are appended.
+pub(super) struct Journal {
+    dir: PathBuf,
+    file: Arc<File>,
+    part: u64,
+    /// The length of the current part up to which it is whole.
+    len: u64,
+    /// Behind that stands what a failed write has left.
+    torn: bool,
+    /// The last change.
+    pub(super) commit: u64,
+    /// The parts before the current one, and their lengths.
+    closed: VecDeque<(u64, u64)>,
+    /// Parts with changes that the disk may not have.
+    unsynced: Vec<Arc<File>>,
+    /// Names that the disk may not have.
+    new_names: bool,
+    frame: Vec<u8>,
+}
+
+impl Journal {
+    /// Goes on behind the last change, in the last of these parts (there is always one), or in a new one.
+    pub(super) fn after(dir: &Path, commit: u64, mut parts: VecDeque<(u64, u64)>, anew: bool) -> io::Result<Journal> {
+        let unsynced = parts.iter().map(|(part, _)| open(dir, *part)).collect::<io::Result<Vec<_>>>()?;
+        let (part, len) = parts.pop_back().unwrap_or_default();
+        let file = unsynced.last().cloned().ok_or_else(|| io::Error::other("a journal has at least one part"))?;
+        (&*file).seek(SeekFrom::Start(len))?;
+        let (closed, frame) = (parts, Vec::new());
+        let dir = dir.to_owned();
+        let mut journal =
+            Journal { dir, file, part, len, torn: false, commit, closed, unsynced, new_names: true, frame };
+        if anew || len < TITLE_LEN as u64 {
+            journal.turn_over()?;
+        }
+        Ok(journal)
+    }
+
+    /// Appends a change: what `write` puts into its payload. When this returns, the operating system has it.
+    pub(super) fn append(&mut self, now: SystemTime, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<u64> {
+        self.mend()?;
+        if self.len >= PART_BYTES {
+            self.turn_over()?;
+        }
+        let commit = self.commit + 1;
+        let frame = &mut self.frame;
+        frame.clear();
+        frame.extend(MARKER);
+        frame.extend([0; HEAD_LEN - 4]);
+        frame.extend(commit.to_le_bytes());
+        frame.extend(to_millis(now).to_le_bytes());
+        write(frame);
+        let payload = &frame[HEAD_LEN..];
+        let (len, check) = (payload.len() as u32, checksum(self.part, payload));
+        frame[4..8].copy_from_slice(&len.to_le_bytes());
+        frame[8..HEAD_LEN].copy_from_slice(&check.to_le_bytes());
+        if let Err(error) = (&*self.file).write_all(frame) {
+            self.torn = true;
+            let _ = self.mend(); // if not now, then before the next change
+            return Err(error);
+        }
+        self.len += self.frame.len() as u64;
+        self.commit = commit;
+        Ok(commit)
+    }
+
+    /// Cuts off what a failed write has left.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.len)?;
+            (&*self.file).seek(SeekFrom::Start(self.len))?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    /// Begins the next part.
+    pub(super) fn turn_over(&mut self) -> io::Result<()> {
+        self.mend()?;
+        let file = Arc::new(create(&self.dir, self.part + 1)?);
+        self.closed.push_back((self.part, self.len));
+        self.unsynced.push(file.clone());
+        (self.file, self.part, self.len, self.new_names) = (file, self.part + 1, TITLE_LEN as u64, true);
+        Ok(())
+    }
+
+    /// The number of the part that is written to.
+    pub(super) fn part(&self) -> u64 {
+        self.part
+    }
+
+    /// The number of the oldest part.
+    pub(super) fn first_part(&self) -> u64 {
+        self.closed.front().map_or(self.part, |(part, _)| *part)
+    }
+
+    /// All parts together.
+    pub(super) fn bytes(&self) -> u64 {
+        self.len + self.closed.iter().map(|(_, len)| len).sum::<u64>()
+    }
+
+    /// What must be synced for the disk to have everything up to the last change.
+    pub(super) fn take_unsynced(&mut self) -> Unsynced {
+        let files = std::mem::replace(&mut self.unsynced, vec![self.file.clone()]);
+        let dir = std::mem::take(&mut self.new_names).then(|| self.dir.clone());
+        Unsynced { files, dir, commit: self.commit }
+    }
+
+    /// Forgets the oldest part, and says which file may go now. There is always one behind it.
+    pub(super) fn forget_first(&mut self) -> Option<PathBuf> {
+        self.closed.pop_front().map(|(part, _)| part_path(&self.dir, part))
+    }
+}
+
+fn open(dir: &Path, part: u64) -> io::Result<Arc<File>> {
+    OpenOptions::new().read(true).write(true).open(part_path(dir, part)).map(Arc::new)
+}
+
+/// A part without changes.
+pub(super) fn create(dir: &Path, part: u64) -> io::Result<File> {
+    let path = part_path(dir, part);
+    let mut file = for_this_user().read(true).create_new(true).open(&path)?;
+    if let Err(error) = file.write_all(title(part).as_bytes()) {
+        let _ = std::fs::remove_file(&path);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// Opens files for writing; those that are made, nobody else may read.
+pub(super) fn for_this_user() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// What the disk may not have.
+pub(super) struct Unsynced {
+    files: Vec<Arc<File>>,
+    dir: Option<PathBuf>,
+    /// The last change that they hold.
+    pub(super) commit: u64,
+}
+
+impl Unsynced {
+    /// Waits for the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(|file| file.sync_data())?;
+        self.dir.as_deref().map_or(Ok(()), sync_dir)
+    }
+}
+
+/// Makes the disk have the names of a directory.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    // elsewhere a directory cannot be opened as a file, and needs no syncing
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}

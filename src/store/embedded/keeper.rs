@@ -1,0 +1,242 @@
+//! The thread behind a store: it brings the journal to the disk, lets expired sessions go, and keeps the journal short.
+//! It holds the books for a slice at a time, so that nobody waits for it.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::format::State;
+use super::seal::Seal;
+use crate::token::SessionId;
+
+/// How often the journal is brought to the disk where nobody waits for it.
+const TICK: Duration = Duration::from_secs(1);
+/// How many sessions one slice handles.
+const SLICE: usize = 64;
+/// Looking for expired sessions takes at most one part in so many of the time.
+const SWEEP_SHARE: u32 = 100;
+/// How often the seal is written although nothing has changed: it tells the time.
+const SEAL_EVERY: Duration = Duration::from_secs(60);
+/// How much longer than twice what is needed the journal may be.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// The thread, from outside. Dropping it brings everything to the disk.
+pub(super) struct Keeper {
+    wishes: Arc<Wishes>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Wishes {
+    sync: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Keeper {
+    pub(super) fn start(shared: Arc<Shared>) -> io::Result<Keeper> {
+        let wishes = Arc::new(Wishes::default());
+        let keeping = Keeping { shared, wishes: wishes.clone(), sealed: None };
+        let thread = std::thread::Builder::new().name("cloakroom".into()).spawn(|| keeping.run())?;
+        Ok(Keeper { wishes, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// As soon as possible, for somebody who waits. Those who ask meanwhile share the next time.
+    pub(super) fn ask_to_sync(&self) {
+        self.wishes.sync.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.wishes.stop.store(true, Ordering::SeqCst);
+        self.wake();
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Keeping {
+    shared: Arc<Shared>,
+    wishes: Arc<Wishes>,
+    /// What the last seal says, and when it was written.
+    sealed: Option<(Seal, Instant)>,
+}
+
+impl Keeping {
+    fn run(mut self) {
+        let (mut next_tick, mut next_sweep) = (Instant::now(), Instant::now());
+        while !self.wishes.stop.load(Ordering::SeqCst) {
+            self.sync_if_asked();
+            if next_tick <= Instant::now() {
+                next_tick = Instant::now() + TICK;
+                self.tick();
+            }
+            if next_sweep <= Instant::now() {
+                let begun = Instant::now();
+                self.sweep();
+                next_sweep = Instant::now() + TICK.max(begun.elapsed() * SWEEP_SHARE);
+            }
+            if !self.wishes.sync.load(Ordering::SeqCst) {
+                std::thread::park_timeout(next_tick.saturating_duration_since(Instant::now()));
+            }
+        }
+        self.tick();
+    }
+
+    fn tick(&mut self) {
+        self.pay();
+        if let Err(error) = self.shorten() {
+            tracing::warn!(target: "cloakroom", %error, "the journal could not be shortened: it is tried again");
+        }
+        self.sync();
+        self.seal();
+    }
+
+    fn pay(&self) {
+        let shared = &self.shared;
+        if let Err(error) = shared.books().pay(&shared.sessions, shared.clock.now()) {
+            tracing::error!(target: "cloakroom", %error, path = %shared.dir.display(),
+                "sessions have ended, and the journal cannot be told: until it can, a restart brings them back");
+        }
+    }
+
+    fn sync_if_asked(&mut self) {
+        if self.wishes.sync.swap(false, Ordering::SeqCst) {
+            self.sync();
+        }
+    }
+
+    /// Brings every change so far to the disk.
+    fn sync(&mut self) {
+        let shared = &self.shared;
+        let (unsynced, is_trusted) = {
+            let mut books = shared.books();
+            if books.journal.commit == shared.synced.borrow().commit {
+                return;
+            }
+            (books.journal.take_unsynced(), books.distrusted.is_none())
+        };
+        if let Err(error) = unsynced.sync() {
+            return self.distrust(unsynced.commit, &error);
+        }
+        if is_trusted {
+            shared.synced.send_modify(|synced| synced.commit = synced.commit.max(unsynced.commit));
+        }
+    }
+
+    /// After a sync that failed nobody knows what the disk has, and asking it again proves nothing. So all is written again.
+    fn distrust(&self, commit: u64, error: &io::Error) {
+        let shared = &self.shared;
+        tracing::error!(target: "cloakroom", %error, path = %shared.dir.display(),
+            "the disk did not take the journal: it is written again");
+        let mut books = shared.books();
+        books.distrusted = Some(books.journal.part());
+        if let Err(error) = books.journal.turn_over() {
+            tracing::error!(target: "cloakroom", %error, "and no new part can be begun");
+        }
+        shared.synced.send_modify(|synced| synced.failed = synced.failed.max(commit));
+    }
+
+    fn seal(&mut self) {
+        let first_part = self.shared.books().journal.first_part();
+        self.seal_with(first_part).unwrap_or_else(|error| {
+            tracing::warn!(target: "cloakroom", %error, "the seal could not be written: it is tried again");
+        });
+    }
+
+    fn seal_with(&mut self, first_part: u64) -> io::Result<()> {
+        let seal = Seal { first_part, synced: self.shared.synced.borrow().commit, time: self.shared.clock.now() };
+        let says_it = |(last, at): &(Seal, Instant)| {
+            (last.first_part, last.synced) == (seal.first_part, seal.synced) && at.elapsed() < SEAL_EVERY
+        };
+        if !self.sealed.as_ref().is_some_and(says_it) || self.wishes.stop.load(Ordering::SeqCst) {
+            seal.write(&self.shared.dir)?;
+            self.sealed = Some((seal, Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// Lets expired sessions go. The journal need not be told: it knows when they end.
+    fn sweep(&mut self) {
+        let shared = self.shared.clone();
+        let now = shared.clock.now();
+        let sessions = shared.sessions.pin();
+        let mut ended = sessions.iter().filter(|(_, entry)| entry.has_ended(now)).map(|(id, _)| *id);
+        loop {
+            let slice: Vec<SessionId> = ended.by_ref().take(SLICE).collect();
+            if slice.is_empty() || self.wishes.stop.load(Ordering::SeqCst) {
+                return;
+            }
+            let mut books = shared.books();
+            // one that was touched meanwhile has not ended
+            for id in slice.into_iter().filter(|id| sessions.get(id).is_some_and(|entry| entry.has_ended(now))) {
+                books.index.hold(&shared.sessions, id, None, 0, 0);
+            }
+            drop(books);
+            self.sync_if_asked();
+        }
+    }
+
+    /// While the journal is too long: writes what is needed of its oldest part again, and removes that part.
+    ///
+    /// The oldest first: a part that says that a session is gone is removed only after all parts that say that it is there.
+    fn shorten(&mut self) -> io::Result<()> {
+        let shared = self.shared.clone();
+        loop {
+            let oldest = {
+                let mut books = shared.books();
+                let oldest = books.journal.first_part();
+                if books.distrusted.is_some_and(|last| oldest > last) {
+                    books.distrusted = None;
+                }
+                let is_short = books.journal.bytes() <= 2 * books.index.needed + SPARE_BYTES;
+                if books.distrusted.is_none() && (is_short || self.wishes.stop.load(Ordering::SeqCst)) {
+                    return Ok(());
+                }
+                if oldest == books.journal.part() {
+                    books.journal.turn_over()?;
+                }
+                oldest
+            };
+            self.write_again(oldest)?;
+            let unsynced = shared.books().journal.take_unsynced();
+            if let Err(error) = unsynced.sync() {
+                self.distrust(unsynced.commit, &error);
+                return Err(error);
+            }
+            self.seal_with(oldest + 1)?;
+            let file = shared.books().journal.forget_first();
+            file.map_or(Ok(()), std::fs::remove_file)?;
+        }
+    }
+
+    fn write_again(&mut self, part: u64) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let sessions = shared.sessions.pin();
+        let ids: Vec<SessionId> = sessions.iter().filter(|(_, entry)| entry.part <= part).map(|(id, _)| *id).collect();
+        for slice in ids.chunks(SLICE) {
+            let mut books = shared.books();
+            let now = shared.clock.now();
+            let still_there = |id: &SessionId| -> Option<(SessionId, Option<State>)> {
+                let entry = sessions.get(id).filter(|entry| entry.part <= part)?;
+                Some((*id, Some(entry.state.clone())))
+            };
+            let changes = slice.iter().filter_map(still_there).collect();
+            books.make(&shared.sessions, changes, now)?;
+            drop(books);
+            self.sync_if_asked();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Reads the journal back, and finds out what is missing.
+
+use std::collections::VecDeque;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::format::{Reader, State};
+use super::journal::{HEAD_LEN, MARKER, NUMBER_LEN, TITLE_LEN, checksum, part_path, title};
+use super::seal::Seal;
+use crate::token::SessionId;
+
+/// Parts are numbered from 1. Without a seal the oldest part that is there counts as the first.
+pub(super) const ANY_PART: u64 = 0;
+
+/// What has been read.
+pub(super) struct Recovered {
+    /// The last change.
+    pub(super) commit: u64,
+    /// The latest time that the store has seen.
+    pub(super) time: SystemTime,
+    /// The parts of the journal, and how long they are.
+    pub(super) parts: VecDeque<(u64, u64)>,
+    /// What should be there and is not, a sentence each.
+    pub(super) damage: Vec<String>,
+    /// What is missing of the time after the seal, in which a power cut takes what it likes, a sentence each.
+    pub(super) unsealed: Vec<String>,
+    /// Where an unfinished change stands at the end of the last part.
+    torn: Option<(u64, u64)>,
+    /// The part whose first line was not even finished.
+    unfinished: Option<u64>,
+}
+
+/// One session, what has become of it, in which part that stands, and in how many bytes.
+pub(super) type Change = (SessionId, Option<State>, u64, u64);
+
+struct Frame<'a> {
+    commit: u64,
+    time: SystemTime,
+    changes: &'a [u8],
+    end: usize,
+}
+
+/// Reads everything that can be read, in the order in which it was written. Leaves what it reads as it is.
+pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(Change)) -> io::Result<Recovered> {
+    let mut read = Recovered {
+        commit: 0,
+        time: seal.time,
+        parts: VecDeque::new(),
+        damage: Vec::new(),
+        unsealed: Vec::new(),
+        torn: None,
+        unfinished: None,
+    };
+    let parts = parts_of(dir, seal.first_part)?;
+    let first = if seal.first_part == ANY_PART { parts.first() } else { Some(&seal.first_part) };
+    let mut expected = first.copied().unwrap_or_default();
+    for (i, part) in parts.iter().enumerate() {
+        if *part != expected {
+            read.damage.push(format!("{} is missing", names(expected, part - 1)));
+        }
+        expected = part + 1;
+        read.part(dir, *part, i + 1 == parts.len(), seal, &mut each)?;
+    }
+    if read.commit < seal.synced {
+        let lost = changes(read.commit + 1, seal.synced);
+        let are = are(read.commit + 1, seal.synced);
+        read.damage.push(format!("{lost} {are} missing at the end, although the disk had been written"));
+        read.commit = seal.synced; // a number is never used again
+    }
+    Ok(read)
+}
+
+impl Recovered {
+    fn part(
+        &mut self,
+        dir: &Path,
+        part: u64,
+        is_last: bool,
+        seal: &Seal,
+        each: &mut impl FnMut(Change),
+    ) -> io::Result<()> {
+        let bytes = fs::read(part_path(dir, part))?;
+        let name = names(part, part);
+        self.parts.push_back((part, bytes.len() as u64));
+        if bytes.get(..TITLE_LEN) != Some(title(part).as_bytes()) {
+            if is_last && title(part).as_bytes().starts_with(&bytes) {
+                self.unfinished = Some(part);
+                return Ok(());
+            }
+            self.damage.push(format!("the first line of {name} is damaged"));
+        }
+        let mut at = TITLE_LEN.min(bytes.len());
+        while at < bytes.len() {
+            if let Some(frame) = frame(&bytes, at, part) {
+                self.frame(&frame, part, seal, each);
+                at = frame.end;
+                continue;
+            }
+            let unreadable = |end: usize| format!("{name} cannot be read from byte {at} to {}", end - 1);
+            match (at + 1..bytes.len()).find(|next| frame(&bytes, *next, part).is_some()) {
+                Some(next) => {
+                    self.note(self.commit + 1, seal, unreadable(next));
+                    at = next;
+                }
+                None if is_last => {
+                    self.torn = Some((part, at as u64));
+                    break;
+                }
+                None => {
+                    self.note(self.commit + 1, seal, unreadable(bytes.len()));
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, part: u64, seal: &Seal, each: &mut impl FnMut(Change)) {
+        let (first, before) = (self.commit + 1, frame.commit.saturating_sub(1));
+        // the oldest part begins with any number: what stood before it is not needed any more
+        if self.commit != 0 && first <= before {
+            self.note(first, seal, format!("{} {} missing", changes(first, before), are(first, before)));
+        }
+        self.commit = self.commit.max(frame.commit);
+        self.time = self.time.max(frame.time);
+        let mut from = Reader(frame.changes);
+        while !from.0.is_empty() {
+            let before = from.0.len();
+            let Some((id, state)) = from.change() else {
+                self.damage.push(format!("change {} is written in a way that is not known here", frame.commit));
+                return;
+            };
+            each((id, state, part, (before - from.0.len()) as u64));
+        }
+    }
+
+    /// What is missing is damage, if the disk had it; otherwise it is what a power cut takes.
+    fn note(&mut self, first_missing: u64, seal: &Seal, what: String) {
+        let notes = if first_missing <= seal.synced { &mut self.damage } else { &mut self.unsealed };
+        notes.push(what);
+    }
+
+    /// Cuts off an unfinished change at the end.
+    pub(super) fn cut(&mut self, dir: &Path) -> io::Result<()> {
+        if let Some(part) = self.unfinished.take() {
+            fs::remove_file(part_path(dir, part))?;
+            self.parts.pop_back();
+        }
+        if let Some((part, len)) = self.torn.take() {
+            let file = OpenOptions::new().write(true).open(part_path(dir, part))?;
+            file.set_len(len)?;
+            file.sync_all()?;
+            if let Some(last) = self.parts.back_mut() {
+                last.1 = len;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The frame that stands there, if it is whole.
+fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame<'_>> {
+    let rest = bytes.get(at..)?.strip_prefix(&MARKER)?;
+    let mut head = Reader(rest);
+    let (len, check) = (u32::from_le_bytes(head.array()?) as usize, head.number()?);
+    let payload = head.0.get(..len)?;
+    if checksum(part, payload) != check {
+        return None;
+    }
+    let mut from = Reader(payload);
+    let (commit, time) = (from.number()?, from.time()?);
+    Some(Frame { commit, time, changes: from.0, end: at + HEAD_LEN + len })
+}
+
+/// The numbers of the parts that are there, the oldest first. Older ones, whose removal did not reach the disk, go now.
+fn parts_of(dir: &Path, first: u64) -> io::Result<Vec<u64>> {
+    let mut parts = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("journal-")).filter(|n| n.len() == NUMBER_LEN);
+        let Some(part) = number.and_then(|number| number.parse().ok()) else { continue };
+        if part >= first {
+            parts.push(part);
+        } else {
+            fs::remove_file(part_path(dir, part))?;
+        }
+    }
+    parts.sort_unstable();
+    Ok(parts)
+}
+
+fn names(first: u64, last: u64) -> String {
+    let name = |part| format!("journal-{part:0width$}", width = NUMBER_LEN);
+    if first == last { name(first) } else { format!("{} to {}", name(first), name(last)) }
+}
+
+fn changes(first: u64, last: u64) -> String {
+    if first == last { format!("change {first}") } else { format!("changes {first} to {last}") }
+}
+
+fn are(first: u64, last: u64) -> &'static str {
+    if first == last { "is" } else { "are" }
+}

@@ -1,0 +1,97 @@
+//! What the disk is known to have: it shows when a part of the journal is missing, even the end, even all of it.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::journal::{for_this_user, sync_dir};
+use crate::clock::{from_millis, to_millis};
+
+const NAME: &str = "seal";
+const TITLE: &str = "cloakroom sessions 1";
+
+/// Written after each sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seal {
+    /// The oldest part of the journal.
+    pub(super) first_part: u64,
+    /// The last change that is on the disk for certain.
+    pub(super) synced: u64,
+    /// The store's time then.
+    pub(super) time: SystemTime,
+}
+
+/// Why there is no seal.
+#[derive(Debug)]
+pub(super) enum Unsealed {
+    Missing,
+    Unreadable,
+    /// Of a version that this one does not know.
+    Unknown(String),
+    Io(io::Error),
+}
+
+impl Seal {
+    pub(super) fn read(dir: &Path) -> Result<Seal, Unsealed> {
+        let text = match fs::read_to_string(dir.join(NAME)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unsealed::Missing),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(Unsealed::Unreadable),
+            Err(error) => return Err(Unsealed::Io(error)),
+        };
+        Seal::parse(&text).ok_or_else(|| match text.lines().next() {
+            Some(title) if title != TITLE && title.starts_with("cloakroom sessions ") => {
+                Unsealed::Unknown(title.to_owned())
+            }
+            _ => Unsealed::Unreadable,
+        })
+    }
+
+    fn parse(text: &str) -> Option<Seal> {
+        let (body, check) = text.split_once("checksum ")?;
+        if check != format!("{:016x}\n", xxh3_64(body.as_bytes())) {
+            return None;
+        }
+        let mut lines = body.strip_prefix(TITLE)?.strip_prefix('\n')?.lines();
+        let mut number = |name: &str| lines.next()?.strip_prefix(name)?.parse().ok();
+        let (first_part, synced, millis) = (number("first part ")?, number("synced ")?, number("time ")?);
+        Some(Seal { first_part, synced, time: from_millis(millis) })
+    }
+
+    fn text(&self) -> String {
+        let Seal { first_part, synced, time } = self;
+        let body = format!("{TITLE}\nfirst part {first_part}\nsynced {synced}\ntime {}\n", to_millis(*time));
+        format!("{body}checksum {:016x}\n", xxh3_64(body.as_bytes()))
+    }
+
+    /// Takes the place of the one before, entirely or not at all.
+    pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
+        let (new, name) = (dir.join("seal.new"), dir.join(NAME));
+        let mut file = for_this_user().create(true).truncate(true).open(&new)?;
+        file.write_all(self.text().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(new, name)?;
+        sync_dir(dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_with_any_byte_changed_is_none() {
+        let seal = Seal { first_part: 3, synced: 12_345, time: from_millis(1_775_133_296_007) };
+        let text = seal.text();
+        assert_eq!(Seal::parse(&text), Some(seal));
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert_eq!(Seal::parse(&String::from_utf8(bytes).unwrap()), None, "byte {at}");
+            assert_eq!(Seal::parse(&text[..at]), None, "cut at {at}");
+        }
+    }
+}
