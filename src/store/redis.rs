@@ -182,7 +182,7 @@ impl Store for Redis {
 
 fn add_sign_in(script: &mut ScriptInvocation<'_>, new: Option<&SignIn>, terms: &Terms) {
     let Some(new) = new else {
-        script.arg(["", "", "", "", "", "", "0"].as_slice());
+        script.arg("");
         return;
     };
     let auth_time = new.auth_time.map(|time| (to_millis(time) / 1000).to_string()).unwrap_or_default();

@@ -4,7 +4,7 @@
 --          4 whether the browser presented it, 1 or 0 · 5 new idle timeout, s ('' = unchanged)
 --          6 configured idle timeout, s · 7 absolute lifetime, s · 8 grace, s · 9 most fields · 10 most bytes
 --          11 whether the presented secret dies with the rotation, 1 or 0
---          and for a sign-in: 12 user ('' = none) · 13 idle timeout, s · 14 absolute lifetime, s · 15 auth time, s
+--          12 user ('' = no sign-in), and only for a sign-in · 13 idle timeout, s · 14 absolute lifetime, s · 15 auth time, s
 --          ('' = now) · 16 device ('' = none) · 17 address ('' = none) · 18 whether the fields are dropped, 1 or 0;
 --          then four lists, each its length first:
 --          expected (name, 1 or 0 for there or not, text) · set (name, text) · removed (name) · added (name, by)
@@ -16,7 +16,7 @@ local drop_previous, user = ARGV[11] == '1', ARGV[12] ~= '' and ARGV[12] or nil
 local plain = secret == ''
 local now = now_ms()
 
-local position = 18
+local position = user and 18 or 12
 local function list_of(width)
   position = position + 1
   local items = {}
@@ -30,9 +30,14 @@ local expected, set, removed, added = list_of(3), list_of(2), list_of(1), list_o
 
 -- 1. Whose session is it, and does it still live?
 local record = read(key)
-local created_at = record and from_iso(record.created_at)
-if not created_at or (not plain and (not record.secret_hash or record.ended)) then return { 'gone' } end
-local expires_at = not plain and whole_number(record.expires_at, 11) or math.floor(created_at / 1000) + absolute
+if not record or not record.created_at or (not plain and (not record.secret_hash or record.ended)) then
+  return { 'gone' }
+end
+-- Times are dear to read. Where the deadline is written down it is enough that created_at looks as we write it.
+local expires_at = not plain and string.match(record.created_at, OUR_ISO) and whole_number(record.expires_at, 11)
+local created_at = not expires_at and from_iso(record.created_at)
+if not expires_at and not created_at then return { 'gone' } end
+expires_at = expires_at or (not plain and whole_number(record.expires_at, 11)) or math.floor(created_at / 1000) + absolute
 local remaining = redis.call('PTTL', key)
 if remaining < 0 then return { 'gone' } end
 if now >= expires_at * 1000 then
@@ -49,10 +54,14 @@ end
 if user and record.user_id and record.user_id ~= user then return { 'conflict' } end
 
 -- 2. Is everything as expected?
-local is_reserved = {}
-for i = 1, plain and PLAIN_RESERVED or #RESERVED do is_reserved[RESERVED[i]] = true end
+local function reserved()
+  local is_reserved = {}
+  for i = 1, plain and PLAIN_RESERVED or #RESERVED do is_reserved[RESERVED[i]] = true end
+  return is_reserved
+end
 local dropped = {}
 if user and ARGV[18] == '1' then
+  local is_reserved = reserved()
   for name, text in pairs(record) do
     if not is_reserved[name] then dropped[name] = text end
   end
@@ -86,21 +95,19 @@ for _, item in ipairs(added) do
     return answer
   end
   undo[name] = record[name] or dropped[name] or false
-  sums[name] = redis.call('HGET', key, name)
+  -- the answer is exact as long as a number of Lua is
+  local is_exact = answer > -MOST_EXACT and answer < MOST_EXACT
+  sums[name] = is_exact and string.format('%.0f', answer) or redis.call('HGET', key, name)
 end
 
 -- 4. Does it fit? A session that is too large already may be changed, but not grow.
-local function size()
-  local fields, bytes = 0, 0
-  for name, text in pairs(record) do
-    if not is_reserved[name] then
-      fields = fields + 1
-      bytes = bytes + #name + #text
-    end
-  end
-  return fields, bytes
+local more_fields, more_bytes = 0, 0
+local function becomes(name, text)
+  local was = record[name]
+  more_fields = more_fields + (text and 1 or 0) - (was and 1 or 0)
+  more_bytes = more_bytes + (text and #name + #text or 0) - (was and #name + #was or 0)
+  record[name] = text
 end
-local fields_before, bytes_before = size()
 local writes, deletes = {}, {}
 local function write(name, text)
   record[name] = text
@@ -114,11 +121,23 @@ end
 for name in pairs(dropped) do
   if not sums[name] then delete(name) end
 end
-for _, item in ipairs(set) do write(item[1], item[2]) end
-for _, item in ipairs(removed) do delete(item[1]) end
-for name, text in pairs(sums) do record[name] = text end
-local fields, bytes = size()
-if fields > fields_before or bytes > bytes_before then
+for _, item in ipairs(set) do
+  becomes(item[1], item[2])
+  write(item[1], item[2])
+end
+for _, item in ipairs(removed) do
+  becomes(item[1], nil)
+  delete(item[1])
+end
+for name, text in pairs(sums) do becomes(name, text) end
+if more_fields > 0 or more_bytes > 0 then
+  local fields, bytes, is_reserved = 0, 0, reserved()
+  for name, text in pairs(record) do
+    if not is_reserved[name] then
+      fields = fields + 1
+      bytes = bytes + #name + #text
+    end
+  end
   if fields > max_fields then return refuse('session', 'fields') end
   if bytes > max_bytes then return refuse('session', 'bytes') end
 end
@@ -155,15 +174,13 @@ local function in_parts(command, items)
   -- Lua unpacks at most 8000 at once
   for i = 1, #items, 1000 do redis.call(command, key, unpack(items, i, math.min(i + 999, #items))) end
 end
-local idle = whole_number(record.session_ttl, 9)
-if not idle or idle == 0 then idle = configured_idle end
 local ends = now + remaining
--- TIME and PTTL may be a millisecond apart: an expiry of ours must not creep
-local ours = math.min((from_iso(record.last_accessed_at) or created_at) + idle * 1000, expires_at * 1000)
-if math.abs(ours - ends) <= 2 then ends = ours end
 if touch or new_idle then
+  local idle = whole_number(record.session_ttl, 9)
+  if not idle or idle == 0 then idle = configured_idle end
   -- the absolute lifetime: the configured one, or more where a sign-in granted more
-  local since = not plain and whole_number(record.auth_time, 11) or created_at / 1000
+  local since = not plain and whole_number(record.auth_time, 11)
+  since = since or (created_at or from_iso(record.created_at) or now) / 1000
   idle = math.min(new_idle or idle, math.max(absolute, math.floor(expires_at - since)))
   write('last_accessed_at', to_iso(now))
   write('session_ttl', string.format('%d', idle))
@@ -171,5 +188,9 @@ if touch or new_idle then
 end
 in_parts('HDEL', deletes)
 in_parts('HSET', writes)
-redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
+-- Whatever is written, the key and its expiry stay: no field of ours is ever the last to be removed. TIME and PTTL may be
+-- a millisecond apart.
+if touch or new_idle or ends > expires_at * 1000 + 2 then
+  redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
+end
 return done(record, now)

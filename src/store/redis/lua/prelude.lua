@@ -4,6 +4,8 @@
 local RESERVED = { 'created_at', 'last_accessed_at', 'session_ttl', 'expires_at', 'secret_hash',
   'previous_secret_hash', 'previous_until', 'rotated_at', 'user_id', 'auth_time', 'device', 'ip', 'ended' }
 local PLAIN_RESERVED = 3
+-- Up to here a number of Lua is exact.
+local MOST_EXACT = 2 ^ 53
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -32,6 +34,8 @@ local function date_of(days)
   local month = shifted_month < 10 and shifted_month + 3 or shifted_month - 9
   return year_of_era + era * 400 + (month <= 2 and 1 or 0), month, day
 end
+
+local OUR_ISO = '^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d%+00:00$'
 
 -- Milliseconds as 2026-04-02T12:34:56.789+00:00.
 local function to_iso(ms)
@@ -87,10 +91,10 @@ end
 
 -- The answer: what was done, the server's time, and the record as it is now.
 local function done(record, now)
-  local flat = {}
+  local flat, n = {}, 0
   for name, text in pairs(record) do
-    flat[#flat + 1] = name
-    flat[#flat + 1] = text
+    flat[n + 1], flat[n + 2] = name, text
+    n = n + 2
   end
   return { 'done', now, flat }
 end
