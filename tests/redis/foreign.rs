@@ -48,7 +48,7 @@ async fn a_session_of_another_program_is_read_incremented_and_extended() {
     assert_eq!((hash["theme"].as_str(), hash["session_ttl"].as_str()), ("dark", "1800"));
     let accessed: jiff::Timestamp = hash["last_accessed_at"].parse().expect("ISO 8601");
     assert!((before..=after).contains(&(accessed.as_millisecond() as u64)));
-    let expiry: u64 = stand.ask("PEXPIRETIME", key(&presented));
+    let expiry = stand.expiry(&presented) as u64;
     assert_eq!(expiry, accessed.as_millisecond() as u64 + 1_800_000);
     // it counts on, and we read it
     let _: i64 = stand.ask("HINCRBY", (key(&presented), "page_views", 1));
@@ -68,7 +68,7 @@ async fn a_session_that_another_program_keeps_alive_ends_at_its_absolute_deadlin
     assert!(stand.load(&nearly).await.is_some());
     let record = stand.made(&nearly, &touch()).await.record;
     assert_eq!(record.ends_at(), record.expires_at);
-    assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&nearly)), millis(record.expires_at));
+    assert_eq!(stand.expiry(&nearly) as u64, millis(record.expires_at));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_session_ttl_that_is_no_number_counts_as_the_configured_one() {
             assert_eq!(read.idle_timeout, stand.terms.idle_timeout, "{text:?}");
             let record = stand.made(&presented, &touch()).await.record;
             assert_eq!(stand.hash(&presented)["session_ttl"], "1800");
-            assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), millis(record.ends_at()));
+            assert_eq!(stand.expiry(&presented) as u64, millis(record.ends_at()));
         }
     }
 }
@@ -111,7 +111,7 @@ async fn a_session_ttl_beyond_the_absolute_lifetime_is_cut() {
     assert_eq!(stand.load(&presented).await.unwrap().record.idle_timeout, stand.terms.absolute_lifetime);
     let record = stand.made(&presented, &touch()).await.record;
     assert_eq!(stand.hash(&presented)["session_ttl"], "43200");
-    assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), millis(record.expires_at));
+    assert_eq!(stand.expiry(&presented) as u64, millis(record.expires_at));
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn a_session_is_a_hash_of_readable_text() {
     let created = created.as_millisecond() as u64;
     assert!((before..=after).contains(&created), "the server's time, {before} to {after}, not {created}");
     assert_eq!(hash["expires_at"], (created / 1000 + 12 * 60 * 60).to_string());
-    assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), created + 1_800_000);
+    assert_eq!(stand.expiry(&presented) as u64, created + 1_800_000);
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn every_script_leaves_the_expiry_that_the_record_says() {
             presented = new;
         }
         let record = stand.load(&presented).await.unwrap().record;
-        assert_eq!(stand.ask::<u64>("PEXPIRETIME", key(&presented)), millis(record.ends_at()), "{change:?}");
+        assert_eq!(stand.expiry(&presented) as u64, millis(record.ends_at()), "{change:?}");
     }
 }
 
