@@ -4,6 +4,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/verbs.rs"]
+mod verbs;
 
 mod connection;
 mod equivalence;

@@ -1,0 +1,6 @@
+//! The embedded store: what it keeps through restarts, kills and damage.
+
+#[path = "../support/verbs.rs"]
+mod verbs;
+
+mod model;

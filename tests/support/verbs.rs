@@ -1,0 +1,214 @@
+//! Random verbs on a few sessions, for whatever is compared with the reference model.
+
+#![allow(unreachable_pub)]
+
+use std::time::{Duration, SystemTime};
+
+use cloakroom::conformance::{mint, new_session, with_new_secret};
+use cloakroom::store::{Applied, Loaded, NewSession, Store, Target};
+use cloakroom::{Change, Delta, Fields, OnLimit, Presented, Record, SignIn, Terms, UserId};
+use proptest::collection::btree_map;
+use proptest::option;
+use proptest::prelude::*;
+
+pub const SECRETS: usize = 3;
+const NAMES: [&str; 5] = ["a", "b", "n", "m", "ключ"];
+const TEXTS: [&str; 9] =
+    ["", "0", "7", "-1", "9223372036854775807", "-9223372036854775808", "007", "andrew", "quite a long text"];
+
+/// A verb on a session by one of its secrets.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // a few of them, in a test
+pub enum Verb {
+    Create { fields: Fields, idle: Option<u64> },
+    Load,
+    Apply(Planned),
+    Revoke,
+}
+
+/// A change, the secret that it rotates to still without its session.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    delta: Delta,
+    touch: bool,
+    confirm: bool,
+    rotate_to: Option<usize>,
+    drop_previous: bool,
+    sign_in: Option<SignIn>,
+}
+
+#[derive(Debug, Clone)]
+enum FieldChange {
+    Set(String),
+    Remove,
+    Add(i64),
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop::sample::select(&NAMES).prop_map(str::to_owned)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop::sample::select(&TEXTS).prop_map(str::to_owned)
+}
+
+fn field_change() -> impl Strategy<Value = FieldChange> {
+    prop_oneof![
+        text().prop_map(FieldChange::Set),
+        Just(FieldChange::Remove),
+        prop_oneof![Just(1), Just(-1), Just(0), Just(i64::MAX), Just(i64::MIN), any::<i64>()]
+            .prop_map(FieldChange::Add),
+    ]
+}
+
+fn idle() -> impl Strategy<Value = Option<u64>> {
+    option::weighted(0.2, prop_oneof![600_u64..3600, Just(999_999)])
+}
+
+prop_compose! {
+    fn delta()(
+        changes in btree_map(name(), field_change(), 0..4),
+        expect in btree_map(name(), option::of(text()), 0..2),
+        expects in prop::bool::weighted(0.2),
+        idle in idle(),
+    ) -> Delta {
+        let mut delta = Delta { idle_timeout: idle.map(Duration::from_secs), ..Delta::default() };
+        if expects {
+            delta.expect = expect;
+        }
+        for (name, change) in changes {
+            match change {
+                FieldChange::Set(text) => drop(delta.set.insert(name, text)),
+                FieldChange::Remove => drop(delta.remove.insert(name)),
+                FieldChange::Add(by) => drop(delta.add.insert(name, by)),
+            }
+        }
+        delta
+    }
+}
+
+prop_compose! {
+    fn sign_in(most: usize)(
+        user in prop::sample::select(&["andrew", "beth"]),
+        idle in idle(),
+        absolute in option::of(4000_u64..99_999),
+        device in option::of(text()),
+        ip in option::of(text()),
+        discard_fields in prop::bool::weighted(0.3),
+        on_limit in prop_oneof![Just(OnLimit::EvictOldest), Just(OnLimit::RefuseNew)],
+    ) -> SignIn {
+        SignIn {
+            user: UserId::try_from(user).unwrap(),
+            // what a configuration and a sign-in check: idle within absolute
+            idle_timeout: idle.map(|secs| Duration::from_secs(secs.min(4000))),
+            absolute_lifetime: absolute.map(Duration::from_secs),
+            auth_time: None,
+            device: device.filter(|text| !text.is_empty()),
+            ip: ip.filter(|text| !text.is_empty()),
+            discard_fields,
+            max_sessions: most,
+            on_limit,
+        }
+    }
+}
+
+prop_compose! {
+    fn planned(most: usize)(
+        delta in delta(),
+        touch in any::<bool>(),
+        confirm in any::<bool>(),
+        rotate_to in option::weighted(0.25, 0..SECRETS),
+        drop_previous in prop::bool::weighted(0.2),
+        sign_in in option::weighted(0.4, sign_in(most)),
+    ) -> Planned {
+        // a user is bound only together with a new secret
+        Planned { delta, touch, confirm, rotate_to, drop_previous, sign_in: sign_in.filter(|_| rotate_to.is_some()) }
+    }
+}
+
+/// A verb, the session, and the secret that is presented. `most` is the limit of a user's sessions.
+pub fn step(sessions: usize, most: usize) -> impl Strategy<Value = (usize, usize, Verb)> {
+    let verb = prop_oneof![
+        2 => (btree_map(name(), text(), 0..3), idle()).prop_map(|(fields, idle)| Verb::Create { fields, idle }),
+        1 => Just(Verb::Load),
+        8 => planned(most).prop_map(Verb::Apply),
+        1 => Just(Verb::Revoke),
+    ];
+    // mostly the first secret, or nearly everything would be gone
+    (0..sessions, prop_oneof![3 => Just(0), 1 => 0..SECRETS], verb)
+}
+
+/// Whether the stores that are compared have one clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    Same,
+    Each,
+}
+
+/// What a test may compare: everything but the two stores' times.
+fn timeless(mut record: Record) -> Record {
+    let same = SystemTime::UNIX_EPOCH;
+    (record.created_at, record.last_accessed_at, record.expires_at) = (same, same, same);
+    record.rotated_at = record.rotated_at.map(|_| same);
+    record.auth_time = record.auth_time.map(|_| same);
+    if let Some(previous) = &mut record.previous {
+        previous.until = previous.until.map(|_| same);
+    }
+    record
+}
+
+fn answer(applied: Applied) -> Applied {
+    match applied {
+        Applied::Done { loaded, evicted } => {
+            let loaded =
+                Loaded { record: timeless(loaded.record.as_ref().clone()).into(), now: SystemTime::UNIX_EPOCH };
+            Applied::Done { loaded, evicted }
+        }
+        refused => refused,
+    }
+}
+
+/// The answer of one store to one verb, as text.
+pub async fn run<S: Store>(
+    store: &S,
+    terms: &Terms,
+    secrets: &[Presented],
+    secret: usize,
+    verb: &Verb,
+    times: Times,
+) -> String {
+    let timeless = |record: &Record| if times == Times::Same { record.clone() } else { timeless(record.clone()) };
+    let answer = |applied| if times == Times::Same { applied } else { answer(applied) };
+    let presented = &secrets[secret];
+    match verb {
+        Verb::Create { fields, idle } => {
+            let idle_timeout = idle.map(Duration::from_secs);
+            let new = NewSession { idle_timeout, ..new_session(*presented, fields.clone()) };
+            format!("{:?}", answer(store.create(&new, terms).await.unwrap()))
+        }
+        Verb::Load => {
+            let loaded = store.load(presented, terms).await.unwrap();
+            format!("{:?}", loaded.live().map(|loaded| timeless(&loaded.record)))
+        }
+        Verb::Apply(Planned { delta, touch, confirm, rotate_to, drop_previous, sign_in }) => {
+            let rotate_to = rotate_to.and_then(|to| secrets[to].secret_hash);
+            let change = Change {
+                delta: delta.clone(),
+                touch: *touch,
+                confirm: *confirm,
+                rotate_to,
+                drop_previous: *drop_previous,
+                listed: None,
+                sign_in: sign_in.clone(),
+            };
+            format!("{:?}", answer(store.apply(presented, &change, terms).await.unwrap()))
+        }
+        Verb::Revoke => format!("{}", store.revoke(&Target::Session(presented.id)).await.unwrap()),
+    }
+}
+
+/// The tokens of one session, the first of which it begins with.
+pub fn secrets() -> [Presented; SECRETS] {
+    let first = mint();
+    [first, with_new_secret(&first), with_new_secret(&first)]
+}
