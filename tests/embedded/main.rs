@@ -3,4 +3,5 @@
 #[path = "../support/verbs.rs"]
 mod verbs;
 
+mod crashes;
 mod model;

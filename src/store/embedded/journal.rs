@@ -30,7 +30,7 @@ pub(super) const MARKER: [u8; 4] = *b"\xC1oak";
 /// Marker, length, checksum.
 pub(super) const HEAD_LEN: usize = 4 + 4 + 8;
 /// A part that has grown so large is followed by the next.
-const PART_BYTES: u64 = 32 << 20;
+pub(super) const PART_BYTES: u64 = 32 << 20;
 
 pub(super) fn part_path(dir: &Path, part: u64) -> PathBuf {
     dir.join(format!("journal-{part:0width$}", width = NUMBER_LEN))
@@ -62,12 +62,19 @@ pub(super) struct Journal {
     unsynced: Vec<Arc<File>>,
     /// Names that the disk may not have.
     new_names: bool,
+    part_bytes: u64,
     frame: Vec<u8>,
 }
 
 impl Journal {
     /// Goes on behind the last change, in the last of these parts (there is always one), or in a new one.
-    pub(super) fn after(dir: &Path, commit: u64, mut parts: VecDeque<(u64, u64)>, anew: bool) -> io::Result<Journal> {
+    pub(super) fn after(
+        dir: &Path,
+        commit: u64,
+        mut parts: VecDeque<(u64, u64)>,
+        part_bytes: u64,
+        anew: bool,
+    ) -> io::Result<Journal> {
         let unsynced = parts.iter().map(|(part, _)| open(dir, *part)).collect::<io::Result<Vec<_>>>()?;
         let (part, len) = parts.pop_back().unwrap_or_default();
         let file = unsynced.last().cloned().ok_or_else(|| io::Error::other("a journal has at least one part"))?;
@@ -75,7 +82,7 @@ impl Journal {
         let (closed, frame) = (parts, Vec::new());
         let dir = dir.to_owned();
         let mut journal =
-            Journal { dir, file, part, len, torn: false, commit, closed, unsynced, new_names: true, frame };
+            Journal { dir, file, part, len, torn: false, commit, closed, unsynced, new_names: true, part_bytes, frame };
         if anew || len < TITLE_LEN as u64 {
             journal.turn_over()?;
         }
@@ -85,7 +92,7 @@ impl Journal {
     /// Appends a change: what `write` puts into its payload. When this returns, the operating system has it.
     pub(super) fn append(&mut self, now: SystemTime, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<u64> {
         self.mend()?;
-        if self.len >= PART_BYTES {
+        if self.len >= self.part_bytes {
             self.turn_over()?;
         }
         let commit = self.commit + 1;
@@ -140,9 +147,9 @@ impl Journal {
         self.closed.front().map_or(self.part, |(part, _)| *part)
     }
 
-    /// All parts together.
-    pub(super) fn bytes(&self) -> u64 {
-        self.len + self.closed.iter().map(|(_, len)| len).sum::<u64>()
+    /// Whether it is much longer than what is needed of it.
+    pub(super) fn is_long(&self, needed: u64) -> bool {
+        self.len + self.closed.iter().map(|(_, len)| len).sum::<u64>() > 2 * needed + 2 * self.part_bytes
     }
 
     /// What must be synced for the disk to have everything up to the last change.

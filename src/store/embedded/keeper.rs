@@ -20,8 +20,6 @@ const SLICE: usize = 64;
 const SWEEP_SHARE: u32 = 100;
 /// How often the seal is written although nothing has changed: it tells the time.
 const SEAL_EVERY: Duration = Duration::from_secs(60);
-/// How much longer than twice what is needed the journal may be.
-const SPARE_BYTES: u64 = 64 << 20;
 
 /// The thread, from outside. Dropping it brings everything to the disk.
 pub(super) struct Keeper {
@@ -200,8 +198,8 @@ impl Keeping {
                 if books.distrusted.is_some_and(|last| oldest > last) {
                     books.distrusted = None;
                 }
-                let is_short = books.journal.bytes() <= 2 * books.index.needed + SPARE_BYTES;
-                if books.distrusted.is_none() && (is_short || self.wishes.stop.load(Ordering::SeqCst)) {
+                let is_long = books.journal.is_long(books.index.needed);
+                if books.distrusted.is_none() && (!is_long || self.wishes.stop.load(Ordering::SeqCst)) {
                     return Ok(());
                 }
                 if oldest == books.journal.part() {

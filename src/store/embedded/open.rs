@@ -23,6 +23,7 @@ pub struct EmbeddedBuilder {
     path: PathBuf,
     clock: Clock,
     wait_for_disk: bool,
+    part_bytes: u64,
 }
 
 /// What [`EmbeddedBuilder::repair`] has found and done.
@@ -39,13 +40,25 @@ pub struct Repaired {
 
 impl EmbeddedBuilder {
     pub(super) fn new(path: &Path) -> EmbeddedBuilder {
-        EmbeddedBuilder { path: path.to_owned(), clock: Clock::system(), wait_for_disk: false }
+        EmbeddedBuilder {
+            path: path.to_owned(),
+            clock: Clock::system(),
+            wait_for_disk: false,
+            part_bytes: journal::PART_BYTES,
+        }
     }
 
     /// Answers a change only when the disk has it, so that a power cut takes nothing that was answered. Changes that wait
     /// at the same time share one sync. A touch does not wait.
     pub fn wait_for_disk(mut self) -> Self {
         self.wait_for_disk = true;
+        self
+    }
+
+    /// The size of the journal's parts, for tests that want many of them.
+    #[doc(hidden)]
+    pub fn part_bytes(mut self, bytes: u64) -> Self {
+        self.part_bytes = bytes;
         self
     }
 
@@ -126,8 +139,7 @@ impl EmbeddedBuilder {
         let recovered = recovered.map_err(|error| failed(&dir, "it cannot be read", &error))?;
         self.clock.not_before(recovered.time);
         index.settle(&sessions, self.clock.now());
-        let (clock, wait_for_disk) = (self.clock.clone(), self.wait_for_disk);
-        Ok(Opening { dir, lock, clock, wait_for_disk, seal, sessions, index, recovered })
+        Ok(Opening { dir, lock, options: self.clone(), seal, sessions, index, recovered })
     }
 }
 
@@ -135,8 +147,7 @@ impl EmbeddedBuilder {
 struct Opening {
     dir: PathBuf,
     lock: File,
-    clock: Clock,
-    wait_for_disk: bool,
+    options: EmbeddedBuilder,
     seal: Seal,
     sessions: Sessions,
     index: Index,
@@ -156,8 +167,8 @@ impl Opening {
         let shared = Arc::new(Shared {
             dir: self.dir,
             _lock: self.lock,
-            clock: self.clock,
-            wait_for_disk: self.wait_for_disk,
+            clock: self.options.clock,
+            wait_for_disk: self.options.wait_for_disk,
             sessions: self.sessions,
             books: Mutex::new(Books::new(journal, self.index, distrusted)),
             synced: watch::Sender::new(Synced { commit: self.seal.synced, failed: 0 }),
@@ -175,12 +186,12 @@ impl Opening {
             journal::create(&self.dir, first)?;
             parts = VecDeque::from([(first, TITLE_LEN as u64)]);
         }
-        Journal::after(&self.dir, self.recovered.commit, parts, anew)
+        Journal::after(&self.dir, self.recovered.commit, parts, self.options.part_bytes, anew)
     }
 
     /// Copies the journal and its seal as they are.
     fn put_aside(&self) -> io::Result<PathBuf> {
-        let aside = self.dir.join(format!("damaged-{}", to_millis(self.clock.now())));
+        let aside = self.dir.join(format!("damaged-{}", to_millis(self.options.clock.now())));
         make_dir(&aside)?;
         let mut files: Vec<_> = self.recovered.parts.iter().map(|(part, _)| part_path(&self.dir, *part)).collect();
         files.push(self.dir.join("seal"));
