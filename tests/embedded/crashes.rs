@@ -126,11 +126,12 @@ async fn run(store: &impl Store, operation: Operation) {
     }
 }
 
-/// Everything of one thread that can be seen, without times.
-async fn seen(store: &impl Store, script: &Script) -> Vec<String> {
+/// What can be seen of a thread's latest sessions, so many, without times.
+async fn seen(store: &impl Store, script: &Script, latest: usize) -> Vec<String> {
     let terms = Terms::default();
     let mut seen = Vec::new();
-    for (session, secret) in script.secrets.iter().enumerate() {
+    let before = script.secrets.len().saturating_sub(latest);
+    for (session, secret) in script.secrets.iter().enumerate().skip(before) {
         // the current secret, and the one before, which may be held, or have been the last that was acknowledged
         for secret in secret.saturating_sub(2)..=*secret {
             let lookup = store.load(&presented(script.thread, session as u64, secret), &terms).await.unwrap();
@@ -220,6 +221,8 @@ fn kill_again_and_again(kills: u64) {
     for kill in 0..kills {
         let waits = kill % 4 == 3;
         let after = Duration::from_millis(scrambled(kill) % 80);
+        // of all that ever was, now and then
+        let latest = if kill % 20 == 19 { usize::MAX } else { 300 };
         let acknowledged = killed(dir.path(), &scripts, waits, after);
         let store = builder(dir.path()).open().unwrap_or_else(|error| panic!("after kill {kill}: {error:?}"));
         for ((script, model), acknowledged) in scripts.iter_mut().zip(&models).zip(acknowledged) {
@@ -230,12 +233,12 @@ fn kill_again_and_again(kills: u64) {
             // what was not acknowledged may be there, too
             let mut after = script.clone();
             let in_flight = after.next();
-            let found = runtime.block_on(seen(&store, &after));
-            if found != runtime.block_on(seen(model, &after)) {
+            let found = runtime.block_on(seen(&store, &after, latest));
+            if found != runtime.block_on(seen(model, &after, latest)) {
                 unacknowledged += 1;
                 runtime.block_on(run(model, in_flight));
                 *script = after;
-                let expected = runtime.block_on(seen(model, script));
+                let expected = runtime.block_on(seen(model, script, latest));
                 let different = found.iter().zip(&expected).find(|(found, expected)| found != expected);
                 assert_eq!(different, None, "after kill {kill}, thread {}", script.thread);
             }
