@@ -4,4 +4,5 @@
 mod verbs;
 
 mod crashes;
+mod damage;
 mod model;

@@ -1,0 +1,270 @@
+//! Files that are cut, flipped, zeroed, swapped or missing: a store that is opened on them is exactly right, or says what
+//! is missing. What it shows after a repair was so once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cloakroom::conformance::{mint, new_session};
+use cloakroom::store::{Embedded, Inspect as _, Store, Target};
+use cloakroom::{Change, Fields, Presented, Record, SessionId, StoreError, Terms};
+
+const SESSIONS: usize = 120;
+
+/// A store that was filled, and everything that each of its sessions ever was.
+struct Filled {
+    dir: tempfile::TempDir,
+    now: BTreeMap<String, Record>,
+    ever: BTreeMap<String, Vec<Record>>,
+    revoked: BTreeSet<String>,
+}
+
+impl Filled {
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn open(path: &Path) -> Result<Embedded, StoreError> {
+    Embedded::builder(path).part_bytes(8_000).open()
+}
+
+/// Closed when `store` is dropped; until then it is as a killed process would leave it.
+async fn filled() -> (Filled, Embedded) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("store")).unwrap();
+    let terms = Terms::default();
+    let (mut now, mut ever, mut revoked) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new(), BTreeSet::new());
+    let all: Vec<Presented> = (0..SESSIONS).map(|_| mint()).collect();
+    for presented in &all {
+        let fields = [("cart".to_owned(), "x".repeat(100)), ("views".to_owned(), "0".to_owned())].into();
+        store.create(&new_session(*presented, fields), &terms).await.unwrap();
+    }
+    for round in 0..6 {
+        for (i, presented) in all.iter().enumerate().filter(|(i, _)| i % 7 != round % 7) {
+            let id = presented.id.expose().to_owned();
+            if i % 10 == round {
+                store.revoke(&Target::Session(presented.id)).await.unwrap();
+                revoked.insert(id.clone());
+                now.remove(&id);
+            }
+            let mut change = Change::default();
+            change.delta.add.insert("views".to_owned(), 1);
+            let before = store.find(&presented.id, &terms).await.unwrap();
+            ever.entry(id.clone()).or_default().extend(before.map(|loaded| loaded.record.as_ref().clone()));
+            store.apply(presented, &change, &terms).await.unwrap();
+            if let Some(loaded) = store.find(&presented.id, &terms).await.unwrap() {
+                now.insert(id.clone(), loaded.record.as_ref().clone());
+                ever.entry(id).or_default().push(loaded.record.as_ref().clone());
+            }
+        }
+    }
+    // the seal is written each second: once it stays, it knows everything
+    let sealed = || fs::read_to_string(dir.path().join("store/seal")).unwrap();
+    let mut last = String::new();
+    while sealed() != last {
+        last = sealed();
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+    }
+    (Filled { dir, now, ever, revoked }, store)
+}
+
+async fn found(store: &Embedded) -> BTreeMap<String, Record> {
+    let terms = Terms::default();
+    let mut found = BTreeMap::new();
+    for id in store.scan(None, 1000).await.unwrap().ids {
+        let loaded = store.find(&id, &terms).await.unwrap().expect("it was found");
+        found.insert(id.expose().to_owned(), loaded.record.as_ref().clone());
+    }
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        // a new seal that is just being put in place may have gone
+        match fs::copy(entry.path(), to.join(entry.file_name())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+    }
+}
+
+fn scrambled(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Damages one file in some way, and says how.
+fn damage(dir: &Path, number: u64) -> String {
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.retain(|name| name != "lock");
+    names.sort();
+    let name = &names[scrambled(number) as usize % names.len()];
+    let path = dir.join(name);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = scrambled(number ^ 1 << 32) as usize % bytes.len();
+    let what = match scrambled(number ^ 1 << 33) % 8 {
+        0..3 => {
+            bytes[at] ^= 1 << (number % 8);
+            "bit flipped"
+        }
+        3..5 => {
+            bytes.truncate(at);
+            "cut"
+        }
+        5 => {
+            let end = bytes.len().min(at + 512);
+            bytes[at..end].fill(0);
+            "zeroed for 512 bytes"
+        }
+        6 => {
+            let copied = bytes[at / 2..at].to_vec();
+            bytes.extend(copied);
+            "half of what is before it again at the end"
+        }
+        _ => {
+            fs::remove_file(&path).unwrap();
+            return format!("{name:?} removed");
+        }
+    };
+    fs::write(&path, bytes).unwrap();
+    format!("{name:?}, byte {at}: {what}")
+}
+
+/// Everything that is there was so once.
+fn assert_was_so(filled: &Filled, found: &BTreeMap<String, Record>, what: &str) {
+    for (id, record) in found {
+        assert!(filled.ever[id].contains(record), "{what}: {id} was never {record:?}");
+    }
+}
+
+#[test]
+fn a_damaged_store_is_exactly_right_or_says_what_is_missing() {
+    let runtime = runtime();
+    let (filled, store) = runtime.block_on(filled());
+    // as a killed process leaves it, and as one that ended does
+    let killed = filled.dir.path().join("killed");
+    copy(&filled.path(), &killed);
+    drop(store);
+    let closed = filled.path();
+    let (mut refused, mut right, mut kept) = (0, 0, Vec::new());
+    for number in 0..160 {
+        let dir = filled.dir.path().join("damaged");
+        copy(if number % 2 == 0 { &killed } else { &closed }, &dir);
+        let what = damage(&dir, number);
+        match open(&dir) {
+            Ok(store) => {
+                right += 1;
+                assert_eq!(runtime.block_on(found(&store)), filled.now, "{what}");
+            }
+            Err(error) => {
+                refused += 1;
+                let error = format!("{error:?}");
+                assert!(error.contains("is damaged: ") && error.contains("cloakroom repair"), "{what}: {error}");
+                kept.push(runtime.block_on(repaired(&filled, &dir, &what)));
+            }
+        }
+    }
+    println!("{refused} refused and repaired, {right} exactly right");
+    assert!(refused > 100 && right > 0, "{refused} refused, {right} right");
+    kept.sort_unstable();
+    assert!(kept[kept.len() / 4] >= filled.now.len() * 9 / 10, "most damage costs few sessions: {kept:?}");
+}
+
+/// Repairs it, and uses it again. How many sessions are there that should be.
+async fn repaired(filled: &Filled, dir: &Path, what: &str) -> usize {
+    let repaired =
+        Embedded::builder(dir).part_bytes(8_000).repair().unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    assert!(!repaired.damage.is_empty(), "{what}");
+    assert!(repaired.aside.unwrap().join("seal").exists() || what.contains("seal"), "{what}");
+    let store = open(dir).unwrap_or_else(|error| panic!("{what}, repaired: {error:?}"));
+    let kept = found(&store).await;
+    assert_was_so(filled, &kept, what);
+    assert_eq!(kept.len(), repaired.sessions, "{what}");
+    let presented = mint();
+    store.create(&new_session(presented, Fields::new()), &Terms::default()).await.unwrap();
+    drop(store);
+    let store = open(dir).unwrap_or_else(|error| panic!("{what}, repaired and used: {error:?}"));
+    assert!(store.find(&presented.id, &Terms::default()).await.unwrap().is_some(), "{what}");
+    kept.keys().filter(|id| !filled.revoked.contains(*id)).count()
+}
+
+#[test]
+fn after_a_power_cut_at_most_what_was_not_synced_is_missing() {
+    let runtime = runtime();
+    let (filled, store) = runtime.block_on(filled());
+    let last = || {
+        let parts = fs::read_dir(filled.path()).unwrap().map(|entry| entry.unwrap().path());
+        parts.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("journal")).max().unwrap()
+    };
+    let synced = fs::metadata(last()).unwrap().len();
+    let sealed_part = last();
+    // changes that only the operating system has
+    let ids: Vec<SessionId> = runtime.block_on(store.scan(None, 0)).unwrap().ids;
+    for id in ids.iter().take(10) {
+        runtime.block_on(store.revoke(&Target::Session(*id))).unwrap();
+    }
+    let cut_off = filled.dir.path().join("cut off");
+    copy(&filled.path(), &cut_off);
+    for number in 0..40 {
+        let dir = filled.dir.path().join("cut");
+        copy(&cut_off, &dir);
+        let path = dir.join(sealed_part.file_name().unwrap());
+        let mut bytes = fs::read(&path).unwrap();
+        let unsynced = bytes.len() - synced as usize;
+        let at = synced as usize + scrambled(number) as usize % unsynced;
+        if number % 2 == 0 {
+            bytes.truncate(at);
+        } else {
+            let end = bytes.len().min(at + 100);
+            bytes[at..end].fill(0);
+        }
+        fs::write(&path, bytes).unwrap();
+        for time in ["at once", "and again"] {
+            let store = open(&dir).unwrap_or_else(|error| panic!("{number}, {time}: {error:?}"));
+            let found = runtime.block_on(found(&store));
+            assert_was_so(&filled, &found, "a power cut");
+            assert!(filled.now.keys().filter(|id| !found.contains_key(*id)).count() <= 10);
+            assert!(found.keys().all(|id| !filled.revoked.contains(id)));
+        }
+    }
+}
+
+#[test]
+fn a_store_of_an_unknown_version_is_refused_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let seal = fs::read_to_string(dir.path().join("seal")).unwrap();
+    fs::write(dir.path().join("seal"), seal.replacen("cloakroom sessions 1", "cloakroom sessions 2", 1)).unwrap();
+    let error = format!("{:?}", open(dir.path()).unwrap_err());
+    assert!(error.contains("another version") && error.contains("cloakroom export"), "{error}");
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("photo.jpg"), "a photo").unwrap();
+    let error = format!("{:?}", open(dir.path()).unwrap_err());
+    assert!(error.contains("photo.jpg"), "{error}");
+    assert!(!dir.path().join("seal").exists());
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let error = format!("{:?}", open(dir.path()).unwrap_err());
+    let path = dir.path().canonicalize().unwrap().display().to_string();
+    assert!(error.contains(&path) && error.contains(&format!("process {}", std::process::id())), "{error}");
+    drop(store);
+    open(dir.path()).unwrap();
+}
