@@ -2,9 +2,9 @@
 
 use std::process::{Child, Command, Stdio};
 
-use super::RedisServer;
 use super::cluster::until;
 use super::redis_server::free_port;
+use super::{Network, RedisServer};
 
 /// What the sentinels call the primary.
 pub const SERVICE: &str = "cloakroom";
@@ -12,6 +12,8 @@ pub const SERVICE: &str = "cloakroom";
 pub struct Sentinels {
     /// The first is born as the primary.
     pub servers: Vec<RedisServer>,
+    /// The ports by which the servers are known.
+    announced: Vec<u16>,
     sentinels: Vec<Sentinel>,
 }
 
@@ -29,18 +31,35 @@ impl Sentinels {
 
     /// The same with more settings of the three servers.
     pub fn start_with(settings: &[&str]) -> Sentinels {
-        let mut all = vec!["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
-        all.extend(settings);
-        let mut servers = vec![RedisServer::start_with(&all)];
-        let primary = servers[0].port();
-        all.extend(["--replicaof", "127.0.0.1"]);
-        let port = primary.to_string();
-        all.push(&port);
-        servers.extend((0..2).map(|_| RedisServer::start_with(&all)));
+        Sentinels::start_announced(settings, |port| port)
+    }
+
+    /// The same with a network around the three servers.
+    pub fn start_in(network: &Network) -> Sentinels {
+        Sentinels::start_announced(&[], |port| network.before(port))
+    }
+
+    fn start_announced(settings: &[&str], announce: impl Fn(u16) -> u16) -> Sentinels {
+        let (mut servers, mut announced) = (Vec::new(), Vec::new());
+        for number in 0..3 {
+            let port = free_port();
+            announced.push(announce(port));
+            let (known, primary) = (announced[number].to_string(), announced[0].to_string());
+            let mut all = vec!["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+            all.extend(settings);
+            all.extend(["--replica-announce-port", &known]);
+            if number > 0 {
+                all.extend(["--replicaof", "127.0.0.1", &primary]);
+            }
+            let server = RedisServer::launch(port, &all);
+            server.wait_until_it_answers();
+            servers.push(server);
+        }
         until("both replicas have what the primary has", || {
             servers[1..].iter().all(|server| server.info("replication", "master_link_status") == "up")
         });
-        let group = Sentinels { servers, sentinels: (0..3).map(|_| Sentinel::start(primary)).collect() };
+        let sentinels = (0..3).map(|_| Sentinel::start(announced[0])).collect();
+        let group = Sentinels { servers, announced, sentinels };
         until("the sentinels know each other and both replicas", || {
             group.sentinels.iter().all(|sentinel| {
                 let known = sentinel.ask("MASTER");
@@ -122,7 +141,7 @@ impl Sentinels {
 
     fn named_by(&self, sentinel: usize) -> usize {
         let address = self.sentinels[sentinel].ask("GET-MASTER-ADDR-BY-NAME");
-        let position = self.servers.iter().position(|server| server.port().to_string() == address[1]);
+        let position = self.announced.iter().position(|port| port.to_string() == address[1]);
         position.expect("one of ours")
     }
 }
