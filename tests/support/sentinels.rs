@@ -94,7 +94,7 @@ impl Sentinels {
         until("the sentinels name another primary", || {
             (1..3).all(|sentinel| self.named_by(sentinel) != than) && {
                 let new = self.named_by(1);
-                self.servers[new].info("replication", "role") == "master"
+                self.servers[new].try_info("replication", "role").is_ok_and(|role| role == "master")
             }
         });
         self.primary()
@@ -119,8 +119,10 @@ impl Sentinels {
     /// Waits until this server follows another one.
     pub fn wait_until_replica(&self, server: usize) {
         until("the server is a replica", || {
-            let info = |name: &str| self.servers[server].info("replication", name);
-            info("role") == "slave" && info("master_link_status") == "up"
+            let is = |name: &str, value: &str| {
+                self.servers[server].try_info("replication", name).is_ok_and(|said| said == value)
+            };
+            is("role", "slave") && is("master_link_status", "up")
         });
     }
 

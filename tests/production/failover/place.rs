@@ -1,6 +1,7 @@
 //! Servers with replicas in a network, the first of which can be made to fail and to come back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use cloakroom::store::{Durability, Redis, RedisBuilder};
@@ -18,6 +19,16 @@ pub(super) enum Fault {
     Stopped,
     /// Neither its peers nor the application reach it, until the network heals.
     CutOff,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Killed => "killed",
+            Fault::Stopped => "stopped",
+            Fault::CutOff => "cut off",
+        })
+    }
 }
 
 pub(super) enum Servers {
