@@ -85,6 +85,7 @@ fn fail_over(name: &str, mut place: Place, fault: Fault) {
 
     let figures = runtime.block_on(checker::check(&place, &workers));
     report(name, fault, &workers, &figures);
+    assert_told(&figures);
     assert_kept(&figures);
 }
 
@@ -108,6 +109,15 @@ fn assert_unscathed(figures: &Figures) {
     assert_eq!(figures.misses, 0, "the index misses sessions without a failover");
     for (what, count) in figures.all() {
         assert_eq!(count.undone(), 0, "{what}: {count} without a failover");
+    }
+}
+
+/// A checker that finds nothing would find nothing wrong.
+fn assert_told(figures: &Figures) {
+    let undone: u64 = figures.all().iter().map(|(_, count)| count.undone()).sum();
+    assert!(undone > 0, "the replicas were left behind, and nothing was lost");
+    for (what, count) in figures.all().into_iter().filter(|(what, _)| *what != "not durable revokes") {
+        assert!(count.acknowledged > 0, "no {what} were acknowledged");
     }
 }
 

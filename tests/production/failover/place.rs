@@ -40,7 +40,6 @@ pub(super) enum Servers {
 
 pub(super) struct Place {
     servers: Servers,
-    // dropped last: a line that ends makes servers busy
     network: Network,
 }
 
