@@ -74,7 +74,7 @@ fn fail_over(name: &str, mut place: Place, fault: Fault) {
     place.leave_replicas_behind();
     progress.wait_for(300);
     place.strike(fault);
-    place.wait_for_failover();
+    let new = place.wait_for_failover();
     progress.set(When::Returning);
     progress.wait_for(200);
     place.bring_back(fault);
@@ -82,6 +82,7 @@ fn fail_over(name: &str, mut place: Place, fault: Fault) {
     progress.wait_for(200);
     progress.stop();
     workers = end(working);
+    assert_eq!(place.primary(), new, "there was a second failover");
 
     let figures = runtime.block_on(checker::check(&place, &workers));
     report(name, fault, &workers, &figures);

@@ -25,16 +25,18 @@ impl RedisCluster {
 
     /// The same with more settings of every node.
     pub fn start_with(settings: &[&str]) -> RedisCluster {
-        RedisCluster::start_announced(settings, |port| (port, port + 10_000))
+        let settings = [&["--cluster-node-timeout", "1500"], settings].concat();
+        RedisCluster::start_announced(&settings, |port| (port, port + 10_000))
     }
 
-    /// The same with a network around the nodes.
+    /// The same with a network around the nodes, and more patient with nodes that are busy.
     pub fn start_in(network: &Network) -> RedisCluster {
-        RedisCluster::start_announced(&[], |port| (network.before(port), network.before_bus(port)))
+        let settings = ["--cluster-node-timeout", "3000"];
+        RedisCluster::start_announced(&settings, |port| (network.before(port), network.before_bus(port)))
     }
 
     fn start_announced(settings: &[&str], announce: impl Fn(u16) -> (u16, u16)) -> RedisCluster {
-        let mut all = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
+        let mut all = vec!["--cluster-enabled", "yes"];
         all.extend(["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]);
         all.extend(settings);
         // a replica that has heard nothing yet is not shown

@@ -31,15 +31,16 @@ impl Sentinels {
 
     /// The same with more settings of the three servers.
     pub fn start_with(settings: &[&str]) -> Sentinels {
-        Sentinels::start_announced(settings, |port| port)
+        Sentinels::start_announced(settings, 1000, |port| port)
     }
 
-    /// The same with a network around the three servers.
+    /// The same with a network around the three servers, and more patient: sentinels need up to a second to connect to a
+    /// new primary, and may take it for dead meanwhile.
     pub fn start_in(network: &Network) -> Sentinels {
-        Sentinels::start_announced(&[], |port| network.before(port))
+        Sentinels::start_announced(&[], 3000, |port| network.before(port))
     }
 
-    fn start_announced(settings: &[&str], announce: impl Fn(u16) -> u16) -> Sentinels {
+    fn start_announced(settings: &[&str], down_after: u32, announce: impl Fn(u16) -> u16) -> Sentinels {
         let (mut servers, mut announced) = (Vec::new(), Vec::new());
         for number in 0..3 {
             let port = free_port();
@@ -58,7 +59,7 @@ impl Sentinels {
         until("both replicas have what the primary has", || {
             servers[1..].iter().all(|server| server.info("replication", "master_link_status") == "up")
         });
-        let sentinels = (0..3).map(|_| Sentinel::start(announced[0])).collect();
+        let sentinels = (0..3).map(|_| Sentinel::start(announced[0], down_after)).collect();
         let group = Sentinels { servers, announced, sentinels };
         until("the sentinels know each other and both replicas", || {
             group.sentinels.iter().all(|sentinel| {
@@ -149,12 +150,12 @@ impl Sentinels {
 }
 
 impl Sentinel {
-    fn start(primary: u16) -> Sentinel {
+    fn start(primary: u16, down_after: u32) -> Sentinel {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let settings = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
-             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 2000\n",
+             sentinel down-after-milliseconds {SERVICE} {down_after}\nsentinel failover-timeout {SERVICE} 2000\n",
             dir.path().display()
         );
         let file = dir.path().join("sentinel.conf");

@@ -112,16 +112,26 @@ impl Place {
         }
     }
 
-    pub(super) fn wait_for_failover(&self) {
+    /// Waits until another server has taken over; its number.
+    pub(super) fn wait_for_failover(&self) -> usize {
         match &self.servers {
-            Servers::Sentinels(sentinels) => drop(sentinels.wait_for_another_primary(FIRST)),
+            Servers::Sentinels(sentinels) => sentinels.wait_for_another_primary(FIRST),
             Servers::Cluster(cluster) => {
                 let others = [1, 2, 3, 4, 5];
                 until("another node has its slots", || {
                     others.iter().all(|asked| cluster.primary_of_slot(0, *asked) != FIRST)
                 });
                 cluster.wait_until_well(&others);
+                self.primary()
             }
+        }
+    }
+
+    /// The number of the server that has taken over last.
+    pub(super) fn primary(&self) -> usize {
+        match &self.servers {
+            Servers::Sentinels(sentinels) => sentinels.primary(),
+            Servers::Cluster(cluster) => cluster.primary_of_slot(0, 1),
         }
     }
 
