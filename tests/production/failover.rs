@@ -77,17 +77,22 @@ fn fail_over(name: &str, mut place: Place, fault: Fault) {
     let new = place.wait_for_failover();
     progress.set(When::Returning);
     progress.wait_for(200);
-    place.bring_back(fault);
-    progress.set(When::After);
-    progress.wait_for(200);
-    progress.stop();
+    progress.stop(true);
     workers = end(working);
-    assert_eq!(place.primary(), new, "there was a second failover");
-
     let figures = runtime.block_on(checker::check(&place, &workers));
     report(name, fault, &workers, &figures);
     assert_told(&figures);
     assert_kept(&figures);
+
+    progress.stop(false);
+    let working = run(workers, usize::MAX);
+    place.bring_back(fault);
+    progress.set(When::After);
+    progress.wait_for(200);
+    progress.stop(true);
+    workers = end(working);
+    assert_eq!(place.primary(), new, "there was a second failover");
+    assert_kept(&runtime.block_on(checker::check(&place, &workers)));
 }
 
 async fn recruit(place: &Place, progress: &Arc<Progress>) -> Vec<Worker> {

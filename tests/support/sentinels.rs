@@ -37,7 +37,15 @@ impl Sentinels {
     /// The same with a network around the three servers, and more patient: sentinels need up to a second to connect to a
     /// new primary, and may take it for dead meanwhile.
     pub fn start_in(network: &Network) -> Sentinels {
-        Sentinels::start_announced(&[], 3000, |port| network.before(port))
+        let group = Sentinels::start_announced(&[], 3000, |port| network.before(port));
+        for sentinel in &group.sentinels {
+            // so that they see within a few seconds that a former primary must be made a replica; old ones take longer
+            let mut client = sentinel.client().expect("the sentinel answers");
+            let _ = redis::cmd("SENTINEL")
+                .arg(&["DEBUG", "publish-period", "500", "info-period", "1000"])
+                .exec(&mut client);
+        }
+        group
     }
 
     fn start_announced(settings: &[&str], down_after: u32, announce: impl Fn(u16) -> u16) -> Sentinels {

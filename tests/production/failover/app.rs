@@ -37,6 +37,10 @@ async fn answer(session: Session, Path((verb, what)): Path<(String, String)>) ->
     let Some(id) = session.id() else {
         return Ok(StatusCode::GONE.into_response());
     };
+    if verb.starts_with("sign-out") {
+        // an answer is about the revoke, not about a touch that comes afterwards
+        session.peek();
+    }
     let former = session.user();
     let told = match verb.as_str() {
         "hello" | "me" => String::new(),

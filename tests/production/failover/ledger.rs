@@ -10,7 +10,7 @@ pub(super) enum When {
     Before,
     /// While the replicas were left behind and the primary failed, until another one had taken over.
     Failing,
-    /// While the former primary came back.
+    /// Since another one had taken over, and while the former came back.
     Returning,
     /// When all was well again.
     After,

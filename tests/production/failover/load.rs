@@ -30,8 +30,8 @@ impl Progress {
         When::ALL[usize::from(self.when.load(Ordering::SeqCst))]
     }
 
-    pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::SeqCst);
+    pub(super) fn stop(&self, stop: bool) {
+        self.stop.store(stop, Ordering::SeqCst);
     }
 
     /// Waits until so much more was acknowledged.
@@ -60,8 +60,8 @@ const ROUND: [Verb; 16] = [
     Verb::SignOut,
     Verb::Set,
 ];
-/// Every so many rounds a user signs out everywhere.
-const ROUNDS: usize = 12;
+/// Every so many rounds a user signs out everywhere, each in turn.
+const ROUNDS: usize = 13;
 /// Between two requests, so that the load is the same on every machine.
 const PAUSE: Duration = Duration::from_millis(8);
 const MOST_FIELDS: usize = 100;
@@ -97,12 +97,14 @@ pub(super) struct Worker {
     /// Sessions that may have been made, of which nobody knows the id.
     pub(super) unknown_sessions: u64,
     step: usize,
+    /// Whether the last request was acknowledged.
+    is_answered: bool,
 }
 
 impl Worker {
     pub(super) fn new(app: Router, progress: Arc<Progress>, is_durable: bool, users: Vec<String>) -> Worker {
         let (entries, tally) = (Vec::new(), Tally::default());
-        Worker { app, progress, is_durable, users, entries, tally, unknown_sessions: 0, step: 0 }
+        Worker { app, progress, is_durable, users, entries, tally, unknown_sessions: 0, step: 0, is_answered: true }
     }
 
     /// Goes on until so many rounds are done, or until told to stop.
@@ -112,7 +114,8 @@ impl Worker {
             let round = self.step / ROUND.len();
             let user = self.users[round % self.users.len()].clone();
             self.act(ROUND[self.step % ROUND.len()], &user).await;
-            if self.step % (ROUNDS * ROUND.len()) == ROUNDS * ROUND.len() - 1 {
+            // while the store is away nothing could be said of any of the sessions
+            if self.is_answered && self.step % (ROUNDS * ROUND.len()) == ROUNDS * ROUND.len() - 1 {
                 self.sign_out_everywhere(&user).await;
             }
             self.step += 1;
@@ -155,10 +158,9 @@ impl Worker {
             }
             Verb::SignOutDevice => {
                 let (told, answer) = ask(entry, &format!("/sign-out-device/{}", other.id)).await;
-                // what fails may be the touch that comes afterwards
                 let of_other = match told {
                     Told::Done if answer.body.ends_with("false") => Told::Gone,
-                    Told::NotDone | Told::Gone => Told::Unknown,
+                    Told::Gone => Told::NotDone,
                     told => told,
                 };
                 other.is_gone |= of_other == Told::Gone;
@@ -226,6 +228,7 @@ impl Worker {
             Told::NotDurable => *not_durable += 1,
             Told::Gone => *gone += 1,
         }
+        self.is_answered = told == Told::Done;
         if told == Told::Done && !self.is_durable {
             self.progress.acknowledged.fetch_add(1, Ordering::SeqCst);
         }

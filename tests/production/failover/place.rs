@@ -41,6 +41,8 @@ pub(super) enum Servers {
 pub(super) struct Place {
     servers: Servers,
     network: Network,
+    /// The first server has failed, whatever it takes itself for.
+    is_away: bool,
 }
 
 /// What the servers hold.
@@ -59,18 +61,19 @@ const FIRST: usize = 0;
 impl Place {
     pub(super) fn with_sentinels() -> Place {
         let network = Network::new();
-        Place { servers: Servers::Sentinels(Sentinels::start_in(&network)), network }
+        Place { servers: Servers::Sentinels(Sentinels::start_in(&network)), network, is_away: false }
     }
 
     pub(super) fn with_cluster() -> Place {
         let network = Network::new();
-        Place { servers: Servers::Cluster(RedisCluster::start_in(&network)), network }
+        Place { servers: Servers::Cluster(RedisCluster::start_in(&network)), network, is_away: false }
     }
 
     pub(super) fn builder(&self) -> RedisBuilder {
         let urls = match &self.servers {
             Servers::Sentinels(sentinels) => sentinels.urls(),
-            Servers::Cluster(cluster) => cluster.urls(),
+            // whoever connects while the first is away would have to wait for it
+            Servers::Cluster(cluster) => cluster.urls().split_off(FIRST + 1),
         };
         let builder = Redis::builder(&urls[0]);
         urls[1..].iter().fold(builder, |builder, url| builder.and(url))
@@ -98,6 +101,7 @@ impl Place {
     }
 
     pub(super) fn strike(&mut self, fault: Fault) {
+        self.is_away = true;
         match fault {
             Fault::Killed => self.data_mut()[FIRST].kill(),
             Fault::Stopped => self.data()[FIRST].pause(),
@@ -150,12 +154,14 @@ impl Place {
                 cluster.wait_until_well(&[0, 1, 2, 3, 4, 5]);
             }
         }
+        self.is_away = false;
     }
 
     /// All that the primaries hold.
     pub(super) fn look(&self) -> Held {
         let mut held = Held::default();
-        let primaries = self.data().iter().filter(|server| server.info("replication", "role") == "master");
+        let present = self.data().iter().skip(usize::from(self.is_away));
+        let primaries = present.filter(|server| server.info("replication", "role") == "master");
         for mut client in primaries.map(RedisServer::client) {
             let scene = Scene::of_redis(&mut client);
             let mut flight = redis::pipe();
