@@ -6,6 +6,7 @@ mod support;
 mod cluster;
 mod connections;
 mod durable;
+mod failover;
 mod faults;
 mod sentinels;
 mod states;

@@ -5,14 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cloakroom::Presented;
 use cloakroom::store::{Durability, Redis, RedisBuilder};
 
-use crate::support::Sentinels;
+use crate::support::{Network, Sentinels};
 use crate::{Kept, PATIENT, SHORT, key_of};
 
 fn builder(sentinels: &Sentinels) -> RedisBuilder {
-    let [first, second, third] = <[String; 3]>::try_from(sentinels.urls()).unwrap();
-    Redis::builder(first).and(second).and(third)
+    builder_from(sentinels, 0)
+}
+
+/// That asks this sentinel first.
+fn builder_from(sentinels: &Sentinels, first: usize) -> RedisBuilder {
+    let url = |number: usize| sentinels.urls().swap_remove(number % 3);
+    Redis::builder(url(first)).and(url(first + 1)).and(url(first + 2))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -84,6 +90,37 @@ async fn a_switch_that_an_operator_orders_is_followed_before_the_former_primary_
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(idle.count(&made_there).await.unwrap(), 1);
+}
+
+#[test]
+fn nobody_who_waits_for_a_primary_that_is_cut_off_is_led_to_it_once_another_has_taken_over() {
+    let network = Network::new();
+    let sentinels = Sentinels::start_in(&network);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // so many that some are just waiting for its answer when the network heals, told by the sentinel that learns last
+    let connect = |number| runtime.block_on(Kept::on(builder_from(&sentinels, number).timeout(SHORT)));
+    let stores: Vec<_> = (0..30).map(connect).collect();
+    network.cut_off(sentinels.servers[0].port(), String::new());
+    let working: Vec<_> = stores.into_iter().map(|kept| runtime.spawn(create_when_it_answers(kept))).collect();
+    let new = sentinels.wait_for_another_primary(0);
+    network.heal();
+    for made in working {
+        let key = key_of(&runtime.block_on(made).unwrap());
+        assert_eq!(
+            sentinels.servers[new].ask::<u64>(&["EXISTS", &key]),
+            1,
+            "it was acknowledged by the former primary"
+        );
+    }
+}
+
+async fn create_when_it_answers(kept: Kept) -> Presented {
+    loop {
+        match kept.create().await {
+            Ok(presented) => return presented,
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,11 +5,13 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use super::RedisServer;
+use super::{Network, RedisServer};
 
 /// The first three are born as primaries; the replica of node `n` is node `n + 3`.
 pub struct RedisCluster {
     pub nodes: Vec<RedisServer>,
+    /// The ports by which the nodes are known, to clients and on the cluster's bus.
+    announced: Vec<(u16, u16)>,
 }
 
 const PRIMARIES: usize = 3;
@@ -23,13 +25,32 @@ impl RedisCluster {
 
     /// The same with more settings of every node.
     pub fn start_with(settings: &[&str]) -> RedisCluster {
-        let mut all = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
+        let settings = [&["--cluster-node-timeout", "1500"], settings].concat();
+        RedisCluster::start_announced(&settings, |port| (port, port + 10_000))
+    }
+
+    /// The same with a network around the nodes, and more patient with nodes that are busy.
+    pub fn start_in(network: &Network) -> RedisCluster {
+        let settings = ["--cluster-node-timeout", "3000"];
+        RedisCluster::start_announced(&settings, |port| (network.before(port), network.before_bus(port)))
+    }
+
+    fn start_announced(settings: &[&str], announce: impl Fn(u16) -> (u16, u16)) -> RedisCluster {
+        let mut all = vec!["--cluster-enabled", "yes"];
         all.extend(["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]);
         all.extend(settings);
         // a replica that has heard nothing yet is not shown
         all.extend(["--repl-ping-replica-period", "1"]);
-        let nodes = (0..2 * PRIMARIES).map(|_| RedisServer::launch(free_port(), &all)).collect();
-        RedisCluster { nodes }.formed()
+        let (mut nodes, mut announced) = (Vec::new(), Vec::new());
+        for _ in 0..2 * PRIMARIES {
+            let port = free_port();
+            let known = announce(port);
+            let (clients, bus) = (known.0.to_string(), known.1.to_string());
+            let own = ["--cluster-announce-port", &clients, "--cluster-announce-bus-port", &bus];
+            nodes.push(RedisServer::launch(port, &[&all[..], &own].concat()));
+            announced.push(known);
+        }
+        RedisCluster { nodes, announced }.formed()
     }
 
     /// Three primaries alone, the others of which serve on when one is away. More settings of each by its port.
@@ -42,7 +63,8 @@ impl RedisCluster {
             all.extend(own.iter().map(String::as_str));
             nodes.push(RedisServer::launch(port, &all));
         }
-        RedisCluster { nodes }.formed()
+        let announced = nodes.iter().map(|node| (node.port(), node.port() + 10_000)).collect();
+        RedisCluster { nodes, announced }.formed()
     }
 
     fn formed(self) -> RedisCluster {
@@ -53,7 +75,7 @@ impl RedisCluster {
 
     /// A URL of each node.
     pub fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(RedisServer::url).collect()
+        self.announced.iter().map(|(port, _)| format!("redis://127.0.0.1:{port}")).collect()
     }
 
     /// The node that has the slot of a key, as node `asked` sees it.
@@ -69,7 +91,7 @@ impl RedisCluster {
             if (bound(0)..=bound(1)).contains(&slot) {
                 let primary: Vec<redis::Value> = redis::from_redis_value(range[2].clone()).unwrap();
                 let port: u16 = redis::from_redis_value(primary[1].clone()).unwrap();
-                return self.nodes.iter().position(|node| node.port() == port).expect("one of ours");
+                return self.announced.iter().position(|known| known.0 == port).expect("one of ours");
             }
         }
         panic!("nobody has slot {slot}");
@@ -156,7 +178,7 @@ impl RedisCluster {
                 let command = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
                 let _: () = node.ask(&command.collect::<Vec<_>>());
             }
-            let (port, bus) = (node.port().to_string(), (node.port() + 10_000).to_string());
+            let (port, bus) = (self.announced[number].0.to_string(), self.announced[number].1.to_string());
             let _: () = self.nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
         }
         until("all nodes know each other", || {

@@ -2,9 +2,9 @@
 
 use std::process::{Child, Command, Stdio};
 
-use super::RedisServer;
 use super::cluster::until;
 use super::redis_server::free_port;
+use super::{Network, RedisServer};
 
 /// What the sentinels call the primary.
 pub const SERVICE: &str = "cloakroom";
@@ -12,6 +12,8 @@ pub const SERVICE: &str = "cloakroom";
 pub struct Sentinels {
     /// The first is born as the primary.
     pub servers: Vec<RedisServer>,
+    /// The ports by which the servers are known.
+    announced: Vec<u16>,
     sentinels: Vec<Sentinel>,
 }
 
@@ -29,18 +31,44 @@ impl Sentinels {
 
     /// The same with more settings of the three servers.
     pub fn start_with(settings: &[&str]) -> Sentinels {
-        let mut all = vec!["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
-        all.extend(settings);
-        let mut servers = vec![RedisServer::start_with(&all)];
-        let primary = servers[0].port();
-        all.extend(["--replicaof", "127.0.0.1"]);
-        let port = primary.to_string();
-        all.push(&port);
-        servers.extend((0..2).map(|_| RedisServer::start_with(&all)));
+        Sentinels::start_announced(settings, 1000, |port| port)
+    }
+
+    /// The same with a network around the three servers, and more patient: sentinels need up to a second to connect to a
+    /// new primary, and may take it for dead meanwhile.
+    pub fn start_in(network: &Network) -> Sentinels {
+        let group = Sentinels::start_announced(&[], 3000, |port| network.before(port));
+        for sentinel in &group.sentinels {
+            // so that they see within a few seconds that a former primary must be made a replica; old ones take longer
+            let mut client = sentinel.client().expect("the sentinel answers");
+            let _ = redis::cmd("SENTINEL")
+                .arg(&["DEBUG", "publish-period", "500", "info-period", "1000"])
+                .exec(&mut client);
+        }
+        group
+    }
+
+    fn start_announced(settings: &[&str], down_after: u32, announce: impl Fn(u16) -> u16) -> Sentinels {
+        let (mut servers, mut announced) = (Vec::new(), Vec::new());
+        for number in 0..3 {
+            let port = free_port();
+            announced.push(announce(port));
+            let (known, primary) = (announced[number].to_string(), announced[0].to_string());
+            let mut all = vec!["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+            all.extend(settings);
+            all.extend(["--replica-announce-port", &known]);
+            if number > 0 {
+                all.extend(["--replicaof", "127.0.0.1", &primary]);
+            }
+            let server = RedisServer::launch(port, &all);
+            server.wait_until_it_answers();
+            servers.push(server);
+        }
         until("both replicas have what the primary has", || {
             servers[1..].iter().all(|server| server.info("replication", "master_link_status") == "up")
         });
-        let group = Sentinels { servers, sentinels: (0..3).map(|_| Sentinel::start(primary)).collect() };
+        let sentinels = (0..3).map(|_| Sentinel::start(announced[0], down_after)).collect();
+        let group = Sentinels { servers, announced, sentinels };
         until("the sentinels know each other and both replicas", || {
             group.sentinels.iter().all(|sentinel| {
                 let known = sentinel.ask("MASTER");
@@ -75,7 +103,7 @@ impl Sentinels {
         until("the sentinels name another primary", || {
             (1..3).all(|sentinel| self.named_by(sentinel) != than) && {
                 let new = self.named_by(1);
-                self.servers[new].info("replication", "role") == "master"
+                self.servers[new].try_info("replication", "role").is_ok_and(|role| role == "master")
             }
         });
         self.primary()
@@ -100,8 +128,10 @@ impl Sentinels {
     /// Waits until this server follows another one.
     pub fn wait_until_replica(&self, server: usize) {
         until("the server is a replica", || {
-            let info = |name: &str| self.servers[server].info("replication", name);
-            info("role") == "slave" && info("master_link_status") == "up"
+            let is = |name: &str, value: &str| {
+                self.servers[server].try_info("replication", name).is_ok_and(|said| said == value)
+            };
+            is("role", "slave") && is("master_link_status", "up")
         });
     }
 
@@ -122,18 +152,18 @@ impl Sentinels {
 
     fn named_by(&self, sentinel: usize) -> usize {
         let address = self.sentinels[sentinel].ask("GET-MASTER-ADDR-BY-NAME");
-        let position = self.servers.iter().position(|server| server.port().to_string() == address[1]);
+        let position = self.announced.iter().position(|port| port.to_string() == address[1]);
         position.expect("one of ours")
     }
 }
 
 impl Sentinel {
-    fn start(primary: u16) -> Sentinel {
+    fn start(primary: u16, down_after: u32) -> Sentinel {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let settings = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
-             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 2000\n",
+             sentinel down-after-milliseconds {SERVICE} {down_after}\nsentinel failover-timeout {SERVICE} 2000\n",
             dir.path().display()
         );
         let file = dir.path().join("sentinel.conf");

@@ -11,6 +11,9 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisResult};
 use super::link::open;
 use super::sentinels::Sentinels;
 
+/// How often the primary is looked for when one is made while it is being replaced.
+const ATTEMPTS: usize = 3;
+
 /// How one connection is made, again and again.
 pub(super) struct Way {
     client: To,
@@ -66,10 +69,20 @@ impl Way {
         match &self.client {
             To::Server(client) => Ok((open(client, timeout).await?, None)),
             To::Primary { client, sentinels, .. } => {
-                let find = async { client.lock().await.async_get_client().await };
-                let client = tokio::time::timeout(timeout * (sentinels.count() + 1), find).await;
-                let client = client.map_err(|_| (ErrorKind::Io, "no sentinel has named the primary in time"))??;
-                Ok((open(&client, timeout).await?, address_of(client.get_connection_info().addr())))
+                for _ in 0..ATTEMPTS {
+                    let find = async { client.lock().await.async_get_client().await };
+                    let found = tokio::time::timeout(timeout * (sentinels.count() + 1), find).await;
+                    let found = found.map_err(|_| (ErrorKind::Io, "no sentinel has named the primary in time"))??;
+                    let connection = open(&found, timeout).await?;
+                    let address = address_of(found.get_connection_info().addr());
+                    // A server that is cut off answers once it is reached again, as the primary that it was. Whoever
+                    // has waited for it must ask again whether it still is.
+                    let named = sentinels.primary(timeout).await;
+                    if named.is_none() || named == address {
+                        return Ok((connection, address));
+                    }
+                }
+                Err((ErrorKind::Client, "the sentinels name another primary than the one that was reached").into())
             }
         }
     }

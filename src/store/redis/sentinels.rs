@@ -3,9 +3,10 @@
 //! Whether an operator has ordered it or the network is in two parts: the former primary goes on as one until a sentinel
 //! gets hold of it, ten seconds later in the best case. All that it acknowledges meanwhile is lost.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, RedisResult};
 use tokio::sync::Mutex;
@@ -35,12 +36,20 @@ impl Sentinels {
         self.all.len() as u32
     }
 
-    /// The address that more than half of them name as the primary's.
+    /// The address that more than half of them name as the primary's. One that hangs is not waited for once that many agree.
     pub(super) async fn primary(&self, timeout: Duration) -> Option<String> {
-        let named = join_all(self.all.iter().map(|sentinel| sentinel.ask(&self.service, timeout))).await;
-        let named: Vec<_> = named.into_iter().flatten().collect();
-        let votes = |address: &String| named.iter().filter(|other| *other == address).count();
-        named.iter().find(|address| votes(address) > self.all.len() / 2).cloned()
+        let mut asked: FuturesUnordered<_> =
+            self.all.iter().map(|sentinel| sentinel.ask(&self.service, timeout)).collect();
+        let mut votes: HashMap<String, usize> = HashMap::new();
+        while let Some(answer) = asked.next().await {
+            let Some(address) = answer else { continue };
+            let count = votes.entry(address.clone()).or_default();
+            *count += 1;
+            if *count > self.all.len() / 2 {
+                return Some(address);
+            }
+        }
+        None
     }
 }
 
