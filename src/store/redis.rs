@@ -58,6 +58,17 @@ impl Redis {
         RedisBuilder::new(url.into())
     }
 
+    /// The same store, by the same connections, with another durability of its revokes; `None` for none. For the few that
+    /// must outlive a failover, or the many that need not.
+    ///
+    /// # Errors
+    /// A configuration error when the time-out is zero, or absurd.
+    pub fn with_durable_revokes(&self, durability: impl Into<Option<Durability>>) -> crate::Result<Redis> {
+        let durability = durability.into();
+        connect::check_durability(durability.as_ref())?;
+        Ok(Redis { durability, ..self.clone() })
+    }
+
     async fn run(
         &self,
         key: &str,

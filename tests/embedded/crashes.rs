@@ -67,7 +67,7 @@ impl Script {
         let number = scrambled(self.thread << 40 | self.taken);
         self.taken += 1;
         let sessions = self.secrets.len() as u64;
-        if sessions == 0 || number % 8 == 0 {
+        if sessions == 0 || number.is_multiple_of(8) {
             self.secrets.push(0);
             let fields = [("views".to_owned(), "0".to_owned()), ("cart".to_owned(), "x".repeat(180))].into();
             let presented = presented(self.thread, sessions, 0);

@@ -18,7 +18,7 @@ const MOST: usize = 2;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Verb(usize, usize, Verb),
+    Verb(usize, usize, Box<Verb>),
     Revoke(Whom, usize, usize),
     List(usize),
     Wait(u64),
@@ -36,7 +36,7 @@ enum Whom {
 fn any_step() -> impl Strategy<Value = Step> {
     let whom = prop::sample::select(&[Whom::Own, Whom::SessionOf, Whom::OthersOf, Whom::AllOf]);
     prop_oneof![
-        30 => step(SESSIONS, MOST).prop_map(|(session, secret, verb)| Step::Verb(session, secret, verb)),
+        30 => step(SESSIONS, MOST).prop_map(|(session, secret, verb)| Step::Verb(session, secret, Box::new(verb))),
         2 => (whom, 0..SESSIONS, 0..USERS.len()).prop_map(|(whom, session, user)| Step::Revoke(whom, session, user)),
         2 => (0..USERS.len()).prop_map(Step::List),
         // the grace of a secret, the news of an eviction, an idle timeout, an absolute lifetime
@@ -102,13 +102,13 @@ fn random_programs_do_the_same_on_disk_and_in_memory() {
                     Step::Verb(session, secret, verb) => {
                         let tokens = &mut sessions[*session];
                         // an id is never used again: how long a store remembers one that has ended is its own affair
-                        if matches!(verb, Verb::Create { .. })
+                        if matches!(**verb, Verb::Create { .. })
                             && made[*session]
                             && !lives(&memory, &terms, tokens).await
                         {
                             *tokens = secrets();
                         }
-                        made[*session] |= matches!(verb, Verb::Create { .. });
+                        made[*session] |= matches!(**verb, Verb::Create { .. });
                         let expected = run(&memory, &terms, tokens, *secret, verb, Times::Same).await;
                         let answer = run(store, &terms, tokens, *secret, verb, Times::Same).await;
                         prop_assert_eq!(answer, expected, "{:?}", verb);

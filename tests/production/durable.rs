@@ -50,6 +50,37 @@ async fn a_durable_revoke_is_done_once_the_replica_has_it() {
 }
 
 #[tokio::test]
+async fn one_store_revokes_durably_or_not_as_each_revoke_wants_it() {
+    let pair = Pair::start(&[]);
+    let durability = |replicas, timeout| Durability { replicas, on_disk: false, timeout };
+    let plain = Redis::builder(pair.primary.url()).timeout(PATIENT).connect().await.unwrap();
+    let kept = Kept::on(pair.builder(1, PATIENT)).await;
+    let sessions = kept.sessions(4).await;
+    let connections = || pair.primary.info("clients", "connected_clients").parse::<u32>().unwrap();
+    let before = connections();
+    let revoke = async |store: &Redis, number: usize| store.revoke(&Target::Session(sessions[number].id)).await;
+
+    let one = plain.with_durable_revokes(durability(1, PATIENT)).unwrap();
+    assert_eq!(revoke(&one, 0).await.unwrap(), 1);
+    assert_eq!(pair.replica.ask::<u64>(&["EXISTS", &key_of(&sessions[0])]), 0);
+    let two = one.with_durable_revokes(durability(2, Duration::from_millis(50))).unwrap();
+    let error = revoke(&two, 1).await.unwrap_err();
+    assert!(error.is_not_durable() && error.to_string().contains("1 of 2 replicas"), "{error}");
+    assert_eq!(revoke(&two.with_durable_revokes(None).unwrap(), 2).await.unwrap(), 1);
+    assert_eq!(revoke(&one, 3).await.unwrap(), 1);
+    assert_eq!(connections() - before, 2, "one for each durability, and none for each revoke");
+
+    // however many are made up, they do not add up
+    for millis in 1..20 {
+        let some = plain.with_durable_revokes(durability(1, PATIENT + Duration::from_millis(millis))).unwrap();
+        assert_eq!(revoke(&some, 0).await.unwrap(), 0);
+    }
+    until("the connections are closed", || connections() - before <= 4);
+    let refused = plain.with_durable_revokes(durability(1, Duration::ZERO)).unwrap_err();
+    assert!(refused.to_string().contains("durable_revokes"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_durable_revoke_without_its_replica_has_ended_the_session_and_says_what_is_missing() {
     let pair = Pair::start(&[]);
     let kept = Kept::on(pair.builder(1, Duration::from_millis(200))).await;

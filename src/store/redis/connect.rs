@@ -118,9 +118,7 @@ impl RedisBuilder {
     pub async fn connect(self) -> Result<Redis> {
         let prefix = Prefix::parse(&self.prefix)?;
         check_wait("timeout", self.timeout)?;
-        if let Some(durability) = &self.durability {
-            check_wait("durable_revokes", durability.timeout)?;
-        }
+        check_durability(self.durability.as_ref())?;
         let urls = self.urls.iter().map(|url| self.checked(url)).collect::<Result<Vec<_>>>()?;
         let server = if is_sentinel(&urls[0]) { self.by_sentinels(&urls).await } else { self.directly(urls).await }?;
         Ok(Redis { server, prefix, scripts: Arc::new(Scripts::new()), durability: self.durability })
@@ -291,6 +289,10 @@ fn need_tls(is_asked: bool, is_built_in: bool) -> Result<()> {
         true => Err(Error::config("redis url", "asks for TLS, which needs the feature `tls`")),
         false => Ok(()),
     }
+}
+
+pub(super) fn check_durability(durability: Option<&Durability>) -> Result<()> {
+    durability.map_or(Ok(()), |durability| check_wait("durable_revokes", durability.timeout))
 }
 
 fn check_wait(setting: &'static str, wait: Duration) -> Result<()> {

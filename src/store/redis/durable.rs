@@ -61,6 +61,8 @@ pub(super) struct Line {
     connection: MultiplexedConnection,
     /// The number of the connection beside which it was made: once that one is lost, the primary may be another server.
     number: u64,
+    /// What it waits for.
+    durability: Durability,
     /// How many revokes are done.
     done: AtomicU64,
     /// How many of them were done before the last wait began, and what came of it.
@@ -69,10 +71,11 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(connection: MultiplexedConnection, number: u64) -> Line {
+    pub(super) fn new(connection: MultiplexedConnection, number: u64, durability: Durability) -> Line {
         Line {
             connection,
             number,
+            durability,
             done: AtomicU64::new(0),
             waited: Mutex::new((0, Ok(()))),
             broken: AtomicBool::new(false),
@@ -84,12 +87,13 @@ impl Line {
         self.number == number && !self.broken.load(Ordering::SeqCst)
     }
 
+    /// Whether its waits are waits for this.
+    pub(super) fn is_for(&self, durability: &Durability) -> bool {
+        self.durability == *durability
+    }
+
     /// The answer, and whether what was changed is where it should be.
-    pub(super) async fn ask(
-        &self,
-        question: Question<'_>,
-        durability: &Durability,
-    ) -> RedisResult<(Value, Result<(), StoreError>)> {
+    pub(super) async fn ask(&self, question: Question<'_>) -> RedisResult<(Value, Result<(), StoreError>)> {
         let mut connection = self.connection.clone();
         let answer = question.ask(&mut connection).await.inspect_err(|error| {
             if error.code().is_none() {
@@ -101,7 +105,7 @@ impl Line {
         if waited.0 < turn {
             let done = self.done.load(Ordering::SeqCst);
             let waiting = Waiting(self);
-            let reached = durability.wait(&mut connection).await;
+            let reached = self.durability.wait(&mut connection).await;
             if reached.is_ok() {
                 std::mem::forget(waiting);
             }

@@ -20,6 +20,9 @@ use crate::error::StoreError;
 
 const FIRST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
+/// An application has one durability or two; one that makes up a new one for each revoke shall not keep a connection for
+/// each.
+const MOST_LINES: usize = 4;
 
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
@@ -29,8 +32,9 @@ struct Shared {
     timeout: Duration,
     // never held across an await
     state: Mutex<State>,
-    /// For durable revokes alone.
-    line: tokio::sync::Mutex<Option<Arc<Line>>>,
+    /// For durable revokes alone: one for each durability that was asked for, because a wait is shared by all who wait for the
+    /// same.
+    lines: tokio::sync::Mutex<Vec<Arc<Line>>>,
     /// Who wants to know when the connection is lost.
     lost: Option<Arc<Notify>>,
 }
@@ -72,7 +76,7 @@ impl Link {
             connection.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
         let state = Mutex::new(State::Up { connection, number: 0 });
         let watched = way.may_lead_elsewhere();
-        let shared = Arc::new(Shared { way, timeout, state, line: tokio::sync::Mutex::new(None), lost });
+        let shared = Arc::new(Shared { way, timeout, state, lines: tokio::sync::Mutex::default(), lost });
         if watched {
             tokio::spawn(watch(Arc::downgrade(&shared)));
         }
@@ -110,21 +114,25 @@ impl Link {
     /// Asks, and waits until so many replicas (and disks) have what was changed.
     pub(super) async fn ask_durably(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
         let (line, number) = self.line(durability).await?;
-        done(line.ask(question, durability).await.map_err(|error| self.failure(error, number))?)
+        done(line.ask(question).await.map_err(|error| self.failure(error, number))?)
     }
 
     /// The line for durable revokes; a new one where the last broke, or may lead to a former primary.
     async fn line(&self, durability: &Durability) -> Result<(Arc<Line>, u64), Failure> {
-        let mut line = self.0.line.lock().await;
+        let mut lines = self.0.lines.lock().await;
         // asked only now: whoever had the lock may have found out that the server is away
         let (_, number) = self.connection()?;
-        if let Some(line) = line.as_ref().filter(|line| line.is_good_beside(number)) {
+        lines.retain(|line| line.is_good_beside(number));
+        if let Some(line) = lines.iter().find(|line| line.is_for(durability)) {
             return Ok((line.clone(), number));
         }
         let connection = self.0.way.open(self.0.timeout + durability.timeout).await;
         let connection = connection.map_err(|error| self.failure(error, number))?;
-        let new = Arc::new(Line::new(connection, number));
-        *line = Some(new.clone());
+        let new = Arc::new(Line::new(connection, number, *durability));
+        if lines.len() == MOST_LINES {
+            lines.remove(0);
+        }
+        lines.push(new.clone());
         Ok((new, number))
     }
 
