@@ -7,6 +7,7 @@ mod command_line;
 mod doctor;
 mod list;
 mod many;
+mod places;
 mod revoke;
 mod rights;
 mod show;

@@ -9,8 +9,19 @@ pub mod operator;
 pub mod visitor;
 pub mod webdriver;
 
+#[path = "../../../tests/support/cluster.rs"]
+pub mod cluster;
+#[path = "../../../tests/support/network.rs"]
+pub mod network;
 #[path = "../../../tests/support/redis_server.rs"]
 pub mod redis_server;
+#[path = "../../../tests/support/sentinels.rs"]
+pub mod sentinels;
+#[path = "../../../tests/support/tls.rs"]
+pub mod tls;
+
+pub use network::Network;
+pub use redis_server::RedisServer;
 
 /// Mounts the scenarios once for each store. A scenario gets the running demo.
 #[macro_export]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::store::{Applied, NewSession, Redis, Store as _};
+use cloakroom::store::{Applied, NewSession, Redis, RedisBuilder, Store as _};
 use cloakroom::{Change, Config, OnLimit, Presented, SecretHash, SessionId, SignIn, UserId};
 use serde_json::Value;
 
@@ -102,8 +102,13 @@ impl House {
 
     /// On a server that runs already.
     pub fn of(redis: RedisServer) -> House {
+        House::with(Redis::builder(redis.url()), redis)
+    }
+
+    /// An application that connects in its own way, to a server that runs already or to others beside it.
+    pub fn with(application: RedisBuilder, redis: RedisServer) -> House {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let store = runtime.block_on(Redis::builder(redis.url()).connect()).expect("it is there");
+        let store = runtime.block_on(application.connect()).expect("it is there");
         House { redis, runtime, store }
     }
 

@@ -1,0 +1,135 @@
+//! The verbs wherever an application's sessions can be: a cluster, behind sentinels, with TLS, at a socket, as a user of few
+//! rights.
+
+use std::time::Duration;
+
+use cloakroom::store::{Redis, RedisBuilder};
+
+use crate::support::RedisServer;
+use crate::support::cluster::RedisCluster;
+use crate::support::operator::{House, Said, run};
+use crate::support::sentinels::Sentinels;
+use crate::support::tls::Certificates;
+
+const PASSWORD: &str = "correct-horse-battery";
+/// What a busy machine may take.
+const PATIENT: Duration = Duration::from_secs(20);
+
+/// Every verb, with an application's sessions of two users and a visitor.
+fn every_verb_works(application: RedisBuilder, flags: &[&str], environment: &[(&str, &str)]) {
+    let house = House::with(application.timeout(PATIENT), RedisServer::start());
+    let verb = |arguments: &[&str]| -> Said {
+        let said = run(&[arguments, flags, &["--redis-timeout", "20000"]].concat(), environment);
+        assert!(!said.all().contains(PASSWORD), "{said:?}");
+        said
+    };
+    let mut ids: Vec<_> = (0..12).map(|_| house.signed_in("andrew").expose().to_owned()).collect();
+    ids.extend([house.signed_in("beth").expose().to_owned(), house.visitor().expose().to_owned()]);
+
+    let listed = verb(&["list", "--json"]);
+    let mut found: Vec<_> = listed.json_lines().iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect();
+    found.sort();
+    ids.sort();
+    assert_eq!(found, ids, "{listed:?}");
+    assert_eq!(verb(&["list", "--json", "--user", "beth"]).json()["user"], "beth");
+    assert_eq!(verb(&["show", "--json", &ids[3]]).json()["id"], ids[3]);
+    let stats = verb(&["stats", "--json"]).json();
+    assert_eq!((&stats["sessions"], &stats["users"]), (&14.into(), &2.into()), "{stats}");
+    let watched = verb(&["watch", "--count", "1", "--json"]).json();
+    assert_eq!(watched["sessions"], 14, "{watched}");
+
+    let ended = verb(&["revoke", "--json", "--user", "andrew"]);
+    assert_eq!(ended.json()["ended"], 12, "{ended:?}");
+    let left = verb(&["list", "--json"]).json_lines();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(verb(&["revoke", "--json", left[0]["id"].as_str().unwrap()]).json()["ended"], 1);
+    assert_eq!(verb(&["revoke", "--all", "--yes", "--json"]).json()["ended"], 1);
+    assert_eq!(verb(&["stats", "--json"]).json()["sessions"], 0);
+}
+
+fn doctor(flags: &[&str], environment: &[(&str, &str)]) -> Said {
+    run(&[&["doctor", "--json"], flags].concat(), environment)
+}
+
+#[test]
+fn the_verbs_reach_every_node_of_a_cluster_from_any() {
+    let cluster = RedisCluster::start();
+    let urls = cluster.urls();
+    let application = || Redis::builder(&urls[0]).and(&urls[1]);
+    every_verb_works(application(), &["--redis-url", &urls[2], "--redis-url", &urls[0]], &[]);
+    every_verb_works(application(), &["--redis-url", &urls[1]], &[]);
+    every_verb_works(application(), &[], &[("REDIS_URL", &urls.join(" "))]);
+    let said = doctor(&["--redis-url", &urls[0]], &[]);
+    let (level, text) = said.finding("cluster");
+    assert!(level == "ok" && text.contains("16384"), "{said:?}");
+}
+
+#[test]
+fn the_verbs_ask_sentinels_for_the_primary() {
+    let sentinels = Sentinels::start();
+    let urls = sentinels.urls();
+    let flags = ["--redis-url", &urls[1], "--redis-url", &urls[2]];
+    every_verb_works(Redis::builder(&urls[0]), &flags, &[]);
+    let (level, text) = doctor(&flags, &[]).finding("replicas");
+    assert!(level == "warn" && text.starts_with("2 online"), "{text}");
+    let elsewhere = urls[1].replace("/cloakroom", "/wardrobe");
+    let said = run(&["stats", "--redis-url", &elsewhere], &[]);
+    assert!(said.code == 4 && said.stderr.contains("wardrobe"), "{said:?}");
+}
+
+#[test]
+fn the_verbs_show_a_certificate_and_want_to_see_one() {
+    let certificates = Certificates::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("it is written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (_server, port) = certificates.server();
+    let url = format!("rediss://127.0.0.1:{port}");
+    let (ca, certificate, key) = (
+        file("ca.pem", &certificates.authority),
+        file("client.pem", &certificates.client.0),
+        file("client.key", &certificates.client.1),
+    );
+    let application = Redis::builder(&url)
+        .tls_ca(certificates.authority.as_str())
+        .tls_client_certificate(certificates.client.0.as_str(), certificates.client.1.as_str());
+    let flags = ["--redis-url", &url, "--tls-ca", &ca, "--tls-cert", &certificate, "--tls-key", &key];
+    every_verb_works(application, &flags, &[]);
+    assert_eq!(doctor(&flags, &[]).finding("encryption").0, "ok");
+    for too_little in [&flags[..2], &flags[..4]] {
+        let said = run(&[&["stats"], too_little].concat(), &[]);
+        assert_eq!(said.code, 4, "{said:?}");
+    }
+}
+
+#[test]
+fn the_verbs_reach_a_socket() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("redis.sock").to_str().expect("UTF-8").to_owned();
+    let _server = RedisServer::start_with(&["--unixsocket", &socket]);
+    let url = format!("unix://{socket}");
+    every_verb_works(Redis::builder(&url), &["--redis-url", &url], &[]);
+}
+
+#[test]
+fn the_verbs_work_as_a_user_whose_password_is_in_a_file() {
+    let server = RedisServer::start();
+    let advice = doctor(&["--redis-url", &server.url()], &[]).finding("acl").1;
+    let rules = advice.split_once("ACL SETUSER cloakroom ").expect("it says which rules").1;
+    let rules = rules.replace("PASSWORD", PASSWORD);
+    // the application needs no SCAN, an operator does
+    let rules: Vec<_> = ["ACL", "SETUSER", "cloakroom"].into_iter().chain(rules.split_whitespace()).collect();
+    server.ask::<()>(&[&rules[..], &["+scan"]].concat());
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), format!("{PASSWORD}\n")).expect("it is written");
+    let (url, file) = (server.url(), file.path().to_str().expect("UTF-8"));
+    let flags = ["--redis-url", &url, "--redis-username", "cloakroom", "--redis-password-file", file];
+    every_verb_works(Redis::builder(&url), &flags, &[]);
+    let by_environment = &flags[..4];
+    every_verb_works(Redis::builder(&url), by_environment, &[("REDIS_PASSWORD", PASSWORD)]);
+    let wrong = run(&[&["stats"], by_environment].concat(), &[("REDIS_PASSWORD", "not-it-at-all")]);
+    assert!(wrong.code == 4 && !wrong.all().contains("not-it-at-all"), "{wrong:?}");
+}
