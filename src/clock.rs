@@ -43,6 +43,7 @@ impl Clock {
     }
 
     /// From now on it shows at least this time: a store knows that it has been.
+    #[cfg(feature = "embedded")]
     pub(crate) fn not_before(&self, time: SystemTime) {
         match &self.0 {
             Source::System(ahead) => at_least(ahead, to_millis(time).saturating_sub(running_millis())),
