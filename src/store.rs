@@ -25,6 +25,9 @@ mod memory;
 mod redis;
 
 #[cfg(feature = "embedded")]
+#[cfg(unix)]
+pub use embedded::Attached;
+#[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, Repaired};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
@@ -74,7 +77,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// What operators ask of a store: any session, without its secret.
-pub trait Inspect: Store {
+pub trait Inspect: Send + Sync + 'static {
     /// A session by its id; `None` where there is none.
     fn find(&self, id: &SessionId, terms: &Terms) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
 

@@ -20,7 +20,11 @@ use crate::record::{EVICTION_NOTICE, Record, Refusal};
 use crate::token::{Presented, SessionId};
 use crate::user::UserId;
 
+#[cfg(unix)]
+mod attached;
 mod books;
+#[cfg(unix)]
+mod control;
 mod format;
 mod journal;
 mod keeper;
@@ -28,6 +32,8 @@ mod open;
 mod recovery;
 mod seal;
 
+#[cfg(unix)]
+pub use self::attached::Attached;
 pub use self::open::{EmbeddedBuilder, Repaired};
 
 /// Keeps sessions in memory, and every change in a journal on disk: for one machine and one process, without a server.
@@ -39,8 +45,11 @@ pub use self::open::{EmbeddedBuilder, Repaired};
 /// Cheap to clone; clones share the sessions. When the last one is dropped, the journal is synced and closed.
 #[derive(Clone)]
 pub struct Embedded {
-    shared: Arc<Shared>,
+    // dropped in this order: who still listens, who still writes, then the lock
+    #[cfg(unix)]
+    _control: Option<Arc<control::Control>>,
     keeper: Arc<Keeper>,
+    shared: Arc<Shared>,
 }
 
 /// What the verbs and the keeper share.

@@ -103,7 +103,7 @@ impl Script {
     }
 }
 
-fn sign_in(user: UserId) -> SignIn {
+pub(crate) fn sign_in(user: UserId) -> SignIn {
     SignIn {
         user,
         idle_timeout: None,

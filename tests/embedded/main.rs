@@ -3,6 +3,7 @@
 #[path = "../support/verbs.rs"]
 mod verbs;
 
+mod attached;
 mod crashes;
 mod damage;
 mod model;

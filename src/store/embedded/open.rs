@@ -12,7 +12,7 @@ use super::books::{Books, Index, Sessions};
 use super::journal::{self, Journal, TITLE_LEN, part_path};
 use super::keeper::Keeper;
 use super::recovery::{self, ANY_PART, Recovered};
-use super::seal::{Seal, Unsealed};
+use super::seal::{self, Seal, Unsealed};
 use super::{Embedded, Shared, Synced};
 use crate::clock::{Clock, to_millis};
 use crate::error::StoreError;
@@ -23,6 +23,8 @@ pub struct EmbeddedBuilder {
     path: PathBuf,
     clock: Clock,
     wait_for_disk: bool,
+    is_new_allowed: bool,
+    is_listening: bool,
     part_bytes: u64,
 }
 
@@ -44,6 +46,8 @@ impl EmbeddedBuilder {
             path: path.to_owned(),
             clock: Clock::system(),
             wait_for_disk: false,
+            is_new_allowed: true,
+            is_listening: true,
             part_bytes: journal::PART_BYTES,
         }
     }
@@ -52,6 +56,19 @@ impl EmbeddedBuilder {
     /// at the same time share one sync. A touch does not wait.
     pub fn wait_for_disk(mut self) -> Self {
         self.wait_for_disk = true;
+        self
+    }
+
+    /// Opens what is there, and makes no store where there is none.
+    pub fn existing_only(mut self) -> Self {
+        self.is_new_allowed = false;
+        self
+    }
+
+    /// Does not listen for operators: without the socket in the directory, `cloakroom list`, `show` and `revoke` reach the
+    /// sessions only while no process has it open.
+    pub fn without_control_socket(mut self) -> Self {
+        self.is_listening = false;
         self
     }
 
@@ -109,6 +126,9 @@ impl EmbeddedBuilder {
     }
 
     fn take_directory(&self) -> Result<(PathBuf, File), StoreError> {
+        if !self.is_new_allowed && !is_store(&self.path) {
+            return Err(StoreError::new(format!("there is no session store in {}", self.path.display())));
+        }
         let made = make_dir(&self.path).and_then(|()| self.path.canonicalize());
         let dir = made.map_err(|error| failed(&self.path, "the directory cannot be made", &error))?;
         let cannot = |error: &io::Error| failed(&dir, "its lock cannot be taken", error);
@@ -140,6 +160,18 @@ impl EmbeddedBuilder {
         self.clock.not_before(recovered.time);
         index.settle(&sessions, self.clock.now());
         Ok(Opening { dir, lock, options: self.clone(), seal, sessions, index, recovered })
+    }
+}
+
+#[cfg(unix)]
+impl Embedded {
+    /// With the socket for operators. Sessions do not depend on it: without it, it is only said.
+    fn listening(self) -> Embedded {
+        let control = super::control::Control::start(self.clone()).inspect_err(|error| {
+            tracing::warn!(target: "cloakroom", %error, path = %self.path().display(),
+                "there is no control socket: operators reach the sessions only while no process has the store open");
+        });
+        Embedded { _control: control.ok().map(Arc::new), ..self }
     }
 }
 
@@ -175,7 +207,17 @@ impl Opening {
         });
         let keeper =
             Keeper::start(shared.clone()).map_err(|error| failed(&shared.dir, "no thread can be begun", &error))?;
-        Ok(Embedded { shared, keeper: Arc::new(keeper) })
+        let store = Embedded {
+            #[cfg(unix)]
+            _control: None,
+            keeper: Arc::new(keeper),
+            shared,
+        };
+        #[cfg(unix)]
+        if self.options.is_listening {
+            return Ok(store.listening());
+        }
+        Ok(store)
     }
 
     fn journal(&mut self, anew: bool) -> io::Result<Journal> {
@@ -224,7 +266,7 @@ fn read_seal(dir: &Path, clock: &Clock) -> Result<Result<Seal, String>, StoreErr
             if names.iter().any(|name| name.starts_with("journal-")) {
                 return Ok(Err("the seal is missing".to_owned()));
             }
-            if let Some(other) = names.iter().find(|name| !["lock", "seal.new"].contains(&name.as_str())) {
+            if let Some(other) = names.iter().find(|name| !["lock", "seal.new", "control"].contains(&name.as_str())) {
                 let dir = dir.display();
                 return Err(StoreError::new(format!("{dir} holds something else than a session store: {other}")));
             }
@@ -233,6 +275,12 @@ fn read_seal(dir: &Path, clock: &Clock) -> Result<Result<Seal, String>, StoreErr
             Ok(Ok(seal))
         }
     }
+}
+
+/// Also a damaged one.
+fn is_store(dir: &Path) -> bool {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.into_iter().any(|name| name == seal::NAME || name.to_string_lossy().starts_with("journal-"))
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {

@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::journal::{for_this_user, sync_dir};
 use crate::clock::{from_millis, to_millis};
 
-const NAME: &str = "seal";
+/// The file in the store's directory.
+pub(super) const NAME: &str = "seal";
 const TITLE: &str = "cloakroom sessions 1";
 
 /// Written after each sync.

@@ -1,0 +1,137 @@
+//! The other end of the control socket: an operator who looks into the store of a running process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+
+use super::control::{Question, path_in};
+use crate::clock::from_millis;
+use crate::config::Terms;
+use crate::device::Page;
+use crate::error::StoreError;
+use crate::record::{Fields, Record};
+use crate::store::{Inspect, Loaded, Scanned, Target};
+use crate::token::SessionId;
+use crate::user::UserId;
+
+/// How long a running process may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An [`Embedded`](super::Embedded) store that another process of the same user has open, as its operators reach it: through
+/// a socket in its directory. That process does what is asked, so that everything it promises holds.
+///
+/// Questions go one after the other. It makes and changes no session; it finds, lists and ends them.
+#[derive(Debug)]
+pub struct Attached {
+    path: PathBuf,
+    /// None while a question is out, and when one was given up half-way: its answer may still come.
+    line: Mutex<Option<BufReader<UnixStream>>>,
+}
+
+impl Attached {
+    /// Reaches the process that has this directory open; `None` where there is none. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When this user may not, or the socket cannot be reached for another reason.
+    pub async fn to(path: impl AsRef<Path>) -> Result<Option<Attached>, StoreError> {
+        let path = path.as_ref().to_owned();
+        match UnixStream::connect(path_in(&path)).await {
+            Ok(stream) => Ok(Some(Attached { path, line: Mutex::new(Some(BufReader::new(stream))) })),
+            // a socket without a listener is left from a process that was killed
+            Err(error)
+                if [std::io::ErrorKind::NotFound, std::io::ErrorKind::ConnectionRefused].contains(&error.kind()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(StoreError::new(format!(
+                "the process that uses the session store in {} cannot be reached: {error}",
+                path.display()
+            ))),
+        }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The ids of a user's sessions, the latest sign-in first.
+    ///
+    /// # Errors
+    /// When the process does not answer.
+    pub async fn sessions_of(&self, user: &UserId, page: Page) -> Result<Vec<SessionId>, StoreError> {
+        self.ids(Question::List(user.clone(), page)).await
+    }
+
+    /// Ends sessions now, and says how many lived.
+    ///
+    /// # Errors
+    /// When the process does not answer: then it is unknown whether they ended. And what the store itself says.
+    pub async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
+        let answer = self.ask(Question::Revoke(target.clone())).await?;
+        answer["ended"].as_u64().ok_or_else(|| self.not_understood())
+    }
+
+    async fn ids(&self, question: Question) -> Result<Vec<SessionId>, StoreError> {
+        let answer = self.ask(question).await?;
+        let ids = answer["ids"].as_array().ok_or_else(|| self.not_understood())?;
+        ids.iter()
+            .map(|id| SessionId::parse(id.as_str()?).ok())
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.not_understood())
+    }
+
+    async fn ask(&self, question: Question) -> Result<Value, StoreError> {
+        let mut line = self.line.lock().await;
+        let mut stream = line.take().ok_or_else(|| self.silent("a question before was given up"))?;
+        let mut text = String::new();
+        let asked = async {
+            stream.write_all(format!("{}\n", question.as_json()).as_bytes()).await?;
+            stream.read_line(&mut text).await
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(read)) if read > 0 => {}
+            Ok(Ok(_)) => return Err(self.silent("it has closed the connection")),
+            Ok(Err(error)) => return Err(self.silent(&error.to_string())),
+            Err(_) => return Err(self.silent("it took too long")),
+        }
+        *line = Some(stream);
+        let answer: Value = serde_json::from_str(&text).map_err(|_| self.not_understood())?;
+        match answer["error"].as_str().map(str::to_owned) {
+            None => Ok(answer),
+            Some(error) if answer["is_not_durable"] == true => Err(StoreError::not_durable(error)),
+            Some(error) if answer["is_unknown"] == true => Err(StoreError::unknown(error)),
+            Some(error) => Err(StoreError::new(error)),
+        }
+    }
+
+    fn silent(&self, why: &str) -> StoreError {
+        let path = self.path.display();
+        StoreError::unknown(format!("the process that uses the session store in {path} gave no answer: {why}"))
+    }
+
+    fn not_understood(&self) -> StoreError {
+        self.silent("what it said is not understood")
+    }
+}
+
+impl Inspect for Attached {
+    async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let answer = self.ask(Question::Find(*id)).await?;
+        let Some(found) = answer["found"].as_object() else { return Ok(None) };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let fields: Option<Fields> = found.iter().map(|(name, value)| Some((name.clone(), text(value)?))).collect();
+        let record = fields.and_then(|fields| Record::from_stored(fields, id.is_plain(), terms));
+        let loaded = record.zip(answer["now"].as_u64());
+        let (record, now) = loaded.ok_or_else(|| self.not_understood())?;
+        Ok(Some(Loaded { record: record.into(), now: from_millis(now) }))
+    }
+
+    async fn scan(&self, _cursor: Option<&str>, _about: usize) -> Result<Scanned, StoreError> {
+        Ok(Scanned { ids: self.ids(Question::Scan).await?, next: None })
+    }
+}

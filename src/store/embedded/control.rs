@@ -1,0 +1,227 @@
+//! A socket in the store's directory, by which operators reach the sessions of a running process. One line of JSON asks, one
+//! answers. The verbs are those of the store, so all that it promises holds.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Notify, Semaphore};
+
+use super::Embedded;
+use crate::clock::to_millis;
+use crate::config::Config;
+use crate::device::Page;
+use crate::error::StoreError;
+use crate::store::{Inspect as _, Store as _, Target};
+use crate::token::SessionId;
+use crate::user::UserId;
+
+/// How many operators are listened to at once; others wait.
+const MOST_CLIENTS: usize = 16;
+/// The longest question, in bytes.
+const LONGEST_LINE: u64 = 16 * 1024;
+/// Who says nothing for so long is not listened to any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The file in the store's directory.
+pub(super) fn path_in(dir: &Path) -> PathBuf {
+    dir.join("control")
+}
+
+/// The listening thread, from outside. Dropping it ends it.
+pub(super) struct Control {
+    path: PathBuf,
+    stop: Arc<Notify>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Control {
+    /// Listens for whoever runs as the user of this process, or as root.
+    pub(super) fn start(store: Embedded) -> io::Result<Control> {
+        let path = path_in(store.path());
+        // whoever holds the directory's lock owns this name: what stands there is left from a process that was killed
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = std::os::unix::net::UnixListener::bind(&path)?;
+        listener.set_nonblocking(true)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        let user = fs::metadata(&path)?.uid();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = Arc::new(Notify::new());
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("cloakroom-control".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::spawn(listen(listener, store, user));
+                stopped.notified().await;
+            });
+        })?;
+        Ok(Control { path, stop, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn listen(listener: std::os::unix::net::UnixListener, store: Embedded, user: u32) {
+    let Ok(listener) = UnixListener::from_std(listener) else { return };
+    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((client, _)) = listener.accept().await else {
+            // no more files: those that are open will be closed
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let is_allowed = client.peer_cred().is_ok_and(|peer| [user, 0].contains(&peer.uid()));
+        if is_allowed {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let _ = serve(client, &store).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+/// Answers until the operator leaves, or says what is no question.
+async fn serve(client: UnixStream, store: &Embedded) -> io::Result<()> {
+    let (reading, mut writing) = client.into_split();
+    let mut reading = BufReader::new(reading);
+    loop {
+        let mut line = Vec::new();
+        let mut limited = (&mut reading).take(LONGEST_LINE);
+        let read = tokio::time::timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await;
+        let read = read.map_err(|_| io::ErrorKind::TimedOut)??;
+        if read == 0 {
+            return Ok(());
+        }
+        let question = serde_json::from_slice(&line).ok().and_then(|question| Question::of(&question));
+        let is_understood = question.is_some();
+        let answer = match question {
+            Some(question) => question.answered_by(store).await.unwrap_or_else(|error| in_words(&error)),
+            None => json!({ "error": "the question is not understood: it is from another version" }),
+        };
+        writing.write_all(format!("{answer}\n").as_bytes()).await?;
+        if !is_understood {
+            return Ok(());
+        }
+    }
+}
+
+fn in_words(error: &StoreError) -> Value {
+    json!({ "error": error.to_string(), "is_not_durable": error.is_not_durable(), "is_unknown": error.is_unknown() })
+}
+
+/// What operators ask.
+pub(super) enum Question {
+    Find(SessionId),
+    Scan,
+    List(UserId, Page),
+    Revoke(Target),
+}
+
+impl Question {
+    /// As it is sent.
+    pub(super) fn as_json(&self) -> Value {
+        match self {
+            Question::Find(id) => json!({ "find": id.expose() }),
+            Question::Scan => json!({ "scan": true }),
+            Question::List(user, page) => json!({ "list": user.as_str(), "offset": page.offset, "limit": page.limit }),
+            Question::Revoke(target) => match target {
+                Target::Session(id) => json!({ "revoke": id.expose() }),
+                Target::SessionOf(user, id) => json!({ "revoke": id.expose(), "of": user.as_str() }),
+                Target::OthersOf(user, kept) => json!({ "revoke_but": kept.expose(), "of": user.as_str() }),
+                Target::AllOf(user) => json!({ "revoke_all_of": user.as_str() }),
+                // who has a secret is no operator
+                Target::Own(presented) => json!({ "revoke": presented.id.expose() }),
+            },
+        }
+    }
+
+    fn of(question: &Value) -> Option<Question> {
+        let id = |name: &str| SessionId::parse(question[name].as_str()?).ok();
+        let user = |name: &str| UserId::try_from(question[name].as_str()?).ok();
+        let number = |name: &str| usize::try_from(question[name].as_u64()?).ok();
+        match question.as_object()?.keys().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["find"] => Some(Question::Find(id("find")?)),
+            ["scan"] => Some(Question::Scan),
+            ["limit", "list", "offset"] => {
+                Some(Question::List(user("list")?, Page { offset: number("offset")?, limit: number("limit")? }))
+            }
+            ["revoke"] => Some(Question::Revoke(Target::Session(id("revoke")?))),
+            ["of", "revoke"] => Some(Question::Revoke(Target::SessionOf(user("of")?, id("revoke")?))),
+            ["of", "revoke_but"] => Some(Question::Revoke(Target::OthersOf(user("of")?, id("revoke_but")?))),
+            ["revoke_all_of"] => Some(Question::Revoke(Target::AllOf(user("revoke_all_of")?))),
+            _ => None,
+        }
+    }
+
+    async fn answered_by(&self, store: &Embedded) -> Result<Value, StoreError> {
+        // nothing that an embedded store answers here depends on what the application has configured
+        let terms = *Config::default().terms();
+        Ok(match self {
+            Question::Find(id) => match store.find(id, &terms).await? {
+                None => json!({ "found": null }),
+                Some(found) => {
+                    let fields: serde_json::Map<_, _> =
+                        found.record.to_stored().into_iter().map(|(name, text)| (name, text.into())).collect();
+                    json!({ "found": fields, "now": to_millis(found.now) })
+                }
+            },
+            Question::Scan => {
+                let ids = store.scan(None, usize::MAX).await?.ids;
+                json!({ "ids": ids.iter().map(SessionId::expose).collect::<Vec<_>>() })
+            }
+            Question::List(user, page) => {
+                let devices = store.list(user, *page, &terms).await?;
+                json!({ "ids": devices.iter().map(|device| device.id.expose()).collect::<Vec<_>>() })
+            }
+            Question::Revoke(target) => json!({ "ended": store.revoke(target).await? }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_is_understood_as_it_was_sent() {
+        let id = || SessionId::parse("Zk3V0pXq1mB8sT5rYw2uCg").unwrap();
+        let user = || UserId::try_from("andrew").unwrap();
+        let questions = [
+            Question::Find(id()),
+            Question::Scan,
+            Question::List(user(), Page { offset: 3, limit: 100 }),
+            Question::Revoke(Target::Session(id())),
+            Question::Revoke(Target::SessionOf(user(), id())),
+            Question::Revoke(Target::OthersOf(user(), id())),
+            Question::Revoke(Target::AllOf(user())),
+        ];
+        for question in questions {
+            let sent = question.as_json();
+            let understood = Question::of(&sent).unwrap_or_else(|| panic!("{sent}"));
+            assert_eq!(understood.as_json(), sent);
+        }
+        for rubbish in [json!(null), json!([]), json!({}), json!({ "find": "x" }), json!({ "scan": true, "find": "x" })]
+        {
+            assert!(Question::of(&rubbish).is_none(), "{rubbish}");
+        }
+    }
+}
