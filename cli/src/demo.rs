@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use axum::Router;
 use cloakroom::Sessions;
-use cloakroom::store::Memory;
+use cloakroom::store::{Embedded, Memory};
 use tokio::net::TcpListener;
 
 pub(crate) use self::flags::Flags;
@@ -57,9 +57,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let timeline = Arc::new(Timeline::default());
     let events = Arc::clone(&timeline);
     let config = config.on_event(move |event| events.record(event)).build()?;
-    let place = flags.place()?;
+    let place = flags.store.place()?;
     let sessions = match &place {
         Place::Memory => Sessions::new(Memory::new(), config),
+        Place::Embedded(path) => Sessions::new(Embedded::open(path)?, config),
         Place::Redis(reach) => Sessions::new(store_flags::connect(flags.store.builder(reach)?).await?, config),
     };
     let (listener, address) = listen(&flags.host, flags.port).await?;

@@ -27,6 +27,7 @@ use crate::place::Place;
 use crate::store_flags::StoreFlags;
 use crate::survey::{self, ScanFlags};
 use crate::terminal::{self, AnswerFlags, BAD, DOUBTFUL, FAINT, GOOD, line, painted, printable};
+use cloakroom::store::Redis;
 
 #[derive(Args)]
 pub(crate) struct Flags {
@@ -59,7 +60,7 @@ pub(crate) struct Flags {
 /// # Errors
 /// Silently when something is bad; with words when the store is not available, or a repair is not confirmed.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let opened = Opened::open(&flags.store).await?;
+    let opened = Opened::redis(&flags.store).await?;
     let mut report = Report { json: flags.answer.json, findings: Vec::new() };
     let servers = look_at_servers(&flags, &opened, &mut report).await?;
     let sample = look_at_keys(&flags, &opened, &servers, &mut report).await?;
@@ -76,11 +77,11 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
 }
 
 /// What each server says of itself.
-async fn look_at_servers(flags: &Flags, opened: &Opened, report: &mut Report) -> Result<Vec<Server>, Failure> {
+async fn look_at_servers(flags: &Flags, opened: &Opened<Redis>, report: &mut Report) -> Result<Vec<Server>, Failure> {
     let mut servers = Vec::new();
     let Place::Redis(reach) = flags.store.place()? else { return Ok(servers) };
-    for name in opened.redis.servers() {
-        match Server::ask(&opened.redis, &name, reach.user.as_deref()).await {
+    for name in opened.store.servers() {
+        match Server::ask(&opened.store, &name, reach.user.as_deref()).await {
             Ok(server) => servers.push(server),
             Err(error) => {
                 let silent = Finding::bad("server", format!("no answer ({error})")).advice("see why it is away");
@@ -92,9 +93,9 @@ async fn look_at_servers(flags: &Flags, opened: &Opened, report: &mut Report) ->
     // a sentinel has none of what follows
     servers.retain(|server| !server.is_sentinel());
     report.across(&servers, server::cluster)?;
-    report.add(access::encryption(&reach, &opened.redis.servers()))?;
-    report.across(&servers, |server| access::acl(server, opened.redis.prefix()))?;
-    report.across(&servers, |server| access::commands(server, opened.redis.prefix()))?;
+    report.add(access::encryption(&reach, &opened.store.servers()))?;
+    report.across(&servers, |server| access::acl(server, opened.store.prefix()))?;
+    report.across(&servers, |server| access::commands(server, opened.store.prefix()))?;
     report.across(&servers, eviction::policy)?;
     report.across(&servers, keeping::persistence)?;
     report.across(&servers, keeping::replication)?;
@@ -107,12 +108,12 @@ async fn look_at_servers(flags: &Flags, opened: &Opened, report: &mut Report) ->
 /// What the keys say. `None` where they may not be listed.
 async fn look_at_keys(
     flags: &Flags,
-    opened: &Opened,
+    opened: &Opened<Redis>,
     servers: &[Server],
     report: &mut Report,
 ) -> Result<Option<Sample>, Failure> {
     let most = if flags.full || flags.repair { None } else { Some(flags.sample as usize) };
-    let bar = survey::bar(&opened.redis).await;
+    let bar = survey::bar(&opened.store).await;
     let sample = Sample::take(opened, &flags.scan, most, &bar).await;
     bar.finish_and_clear();
     let sample = match sample {

@@ -98,8 +98,7 @@ async fn of_user(opened: &Opened, user: &UserId, wanted: usize) -> Result<Vec<Fo
 
 /// The sessions of a user, from the index.
 pub(crate) async fn ids_of(opened: &Opened, user: &UserId) -> Result<Vec<SessionId>, Failure> {
-    let devices = opened.sessions.devices(user, Page { offset: 0, limit: MOST_OF_A_USER }).await?;
-    Ok(devices.into_iter().map(|device| device.id).collect())
+    opened.sessions_of(user, Page { offset: 0, limit: MOST_OF_A_USER }).await
 }
 
 fn row(found: &Found) -> Vec<String> {

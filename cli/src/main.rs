@@ -4,10 +4,12 @@ mod completions;
 mod demo;
 mod doctor;
 mod failure;
+mod kept;
 mod list;
 mod man;
 mod opened;
 mod place;
+mod repair;
 mod revoke;
 mod show;
 mod stats;
@@ -49,6 +51,8 @@ enum Verb {
     Stats(stats::Flags),
     /// Watch sessions come and go, until ctrl-c.
     Watch(watch::Flags),
+    /// Keep what can be read of a damaged store in a directory, and say what is lost.
+    Repair(repair::Flags),
     /// Print a script that completes this program's verbs and flags, for a shell.
     Completions(completions::Flags),
     /// Print the man page of this program, or of one of its verbs.
@@ -67,6 +71,7 @@ async fn main() -> ExitCode {
         Verb::Revoke(flags) => revoke::run(flags).await,
         Verb::Stats(flags) => stats::run(flags).await,
         Verb::Watch(flags) => watch::run(flags).await,
+        Verb::Repair(flags) => repair::run(&flags),
         Verb::Completions(flags) => completions::run(&flags),
         Verb::Man(flags) => man::run(&flags),
     };

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use cloakroom::store::{Durability, Inspect as _, Loaded, Redis};
-use cloakroom::{Config, SessionId, Sessions, Terms};
+use cloakroom::store::{Durability, Inspect, Loaded, Redis};
+use cloakroom::{Config, Page, SessionId, Terms, UserId};
 
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::kept::Kept;
+use crate::place::{Place, Reach};
 use crate::store_flags::{self, StoreFlags};
 use crate::survey::{Pace, ScanFlags};
 
@@ -14,52 +15,89 @@ use crate::survey::{Pace, ScanFlags};
 const MOST_SECONDS: u64 = 999_999_999;
 /// How much of a plain token is shown: as much as the library's logs show.
 const SHOWN_OF_PLAIN: usize = 8;
-/// How many of the calls that one verb of the library makes may each take their whole time-out.
-const CALLS_OF_A_VERB: u32 = 5;
 
-pub(crate) struct Opened {
-    pub(crate) redis: Redis,
-    /// For what changes something: all invariants hold then.
-    pub(crate) sessions: Sessions,
+pub(crate) struct Opened<S = Kept> {
+    pub(crate) store: S,
     pub(crate) terms: Terms,
     pub(crate) plain_tokens: bool,
 }
 
-impl Opened {
+impl Opened<Redis> {
     /// Connects to the Redis that the flags or the environment name.
     ///
     /// # Errors
     /// When they name none, or it is not available.
+    pub(crate) async fn redis(flags: &StoreFlags) -> Result<Opened<Redis>, Failure> {
+        match flags.place()? {
+            Place::Redis(reach) => Opened::of(flags, connected(flags, &reach, None).await?),
+            Place::Memory | Place::Embedded(_) => {
+                Err(Failure::usage("this is about Redis. Which? Say --redis-url, --redis-host or REDIS_URL"))
+            }
+        }
+    }
+}
+
+impl Opened {
+    /// Opens the store that the flags or the environment name.
+    ///
+    /// # Errors
+    /// When there is none, or it is not available.
     pub(crate) async fn open(flags: &StoreFlags) -> Result<Opened, Failure> {
         Opened::open_durably(flags, None).await
     }
 
     /// The same; a revoke waits until so many replicas have it.
     pub(crate) async fn open_durably(flags: &StoreFlags, durability: Option<Durability>) -> Result<Opened, Failure> {
-        let Place::Redis(reach) = flags.place()? else {
-            return Err(Failure::usage("which Redis? Say --redis-url, --redis-host or REDIS_URL"));
+        let store = match flags.place()? {
+            Place::Redis(reach) => Kept::Redis(connected(flags, &reach, durability).await?),
+            Place::Embedded(_) if durability.is_some() => {
+                return Err(Failure::usage(
+                    "--wait-for-replicas is about Redis: a store in a directory has no replicas",
+                ));
+            }
+            Place::Embedded(path) => Kept::in_directory(&path).await?,
+            Place::Memory => {
+                return Err(Failure::usage(
+                    "nobody reaches sessions in the memory of another process: say another --store",
+                ));
+            }
         };
-        let mut builder = flags.builder(&reach)?;
-        let mut patience = flags.timeout() * CALLS_OF_A_VERB;
-        if let Some(durability) = durability {
-            builder = builder.durable_revokes(durability);
-            patience += durability.timeout * CALLS_OF_A_VERB;
+        Opened::of(flags, store)
+    }
+
+    /// A user's sessions, the latest sign-in first.
+    ///
+    /// # Errors
+    /// Where there are no users, or the store is not available.
+    pub(crate) async fn sessions_of(&self, user: &UserId, page: Page) -> Result<Vec<SessionId>, Failure> {
+        if self.plain_tokens {
+            return Err(Failure::usage("with --plain-tokens nobody is signed in: there are no users"));
         }
-        let redis = store_flags::connect(builder).await?;
+        Ok(self.store.sessions_of(user, page, &self.terms).await?)
+    }
+}
+
+async fn connected(flags: &StoreFlags, reach: &Reach, durability: Option<Durability>) -> Result<Redis, Failure> {
+    let mut builder = flags.builder(reach)?;
+    if let Some(durability) = durability {
+        builder = builder.durable_revokes(durability);
+    }
+    store_flags::connect(builder).await
+}
+
+impl<S: Inspect> Opened<S> {
+    fn of(flags: &StoreFlags, store: S) -> Result<Opened<S>, Failure> {
         // Whatever lifetime the application has configured, nothing that it holds for alive may count as ended here.
         let config = Config::builder()
             .token_format(flags.token_format())
             .absolute_lifetime(Duration::from_secs(MOST_SECONDS))
-            .store_timeout(patience.min(Duration::from_secs(3600)))
             .build()?;
-        let terms = *config.terms();
-        let sessions = Sessions::new(redis.clone(), config);
-        Ok(Opened { redis, sessions, terms, plain_tokens: flags.plain_tokens })
+        Ok(Opened { store, terms: *config.terms(), plain_tokens: flags.plain_tokens })
     }
 
     /// A session that lives.
     pub(crate) async fn find(&self, id: &SessionId) -> Result<Option<Loaded>, Failure> {
-        let found = self.redis.find(id, &self.terms).await?;
+        let found = self.store.find(id, &self.terms).await?;
         Ok(found.filter(|loaded| loaded.now < loaded.record.ends_at()))
     }
 
@@ -67,7 +105,9 @@ impl Opened {
     pub(crate) fn is_ours(&self, id: &SessionId) -> bool {
         id.is_plain() == self.plain_tokens
     }
+}
 
+impl Opened {
     /// The session that was named on the command line: by its id, or where that is the secret by what the logs show of it.
     ///
     /// # Errors
@@ -102,7 +142,7 @@ impl Opened {
         let mut found: Vec<SessionId> = Vec::new();
         let mut cursor = None;
         loop {
-            let part = pace.scan(&self.redis, cursor.as_deref()).await?;
+            let part = pace.scan(&self.store, cursor.as_deref()).await?;
             for id in part.ids.into_iter().filter(|id| self.is_ours(id) && id.expose().starts_with(start)) {
                 if !found.contains(&id) {
                     found.push(id);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 
 use url::Url;
 
@@ -11,6 +12,8 @@ pub(crate) const REDIS_PORT: u16 = 6379;
 pub(crate) enum Place {
     /// In this process.
     Memory,
+    /// In a directory of this machine.
+    Embedded(PathBuf),
     /// In Redis or Valkey.
     Redis(Reach),
 }
@@ -28,11 +31,28 @@ pub(crate) struct Reach {
 }
 
 impl Place {
-    /// The `redis-cli` that reaches this place, with only the flags it needs and without a password.
-    pub(crate) fn redis_cli(&self) -> String {
+    /// The lines that show the session with this id and key to whoever types them, without a password: of redis-cli, or of
+    /// this program.
+    pub(crate) fn lines(&self, id: &str, key: &str, plain_tokens: bool) -> Vec<String> {
+        let word = shell_word(key);
+        let redis_cli = |cli: &str| vec![format!("{cli} HGETALL {word}"), format!("{cli} TTL {word}")];
+        match self {
+            Place::Memory => redis_cli("redis-cli"),
+            Place::Redis(reach) => redis_cli(&reach.redis_cli()),
+            Place::Embedded(path) => {
+                let plain = if plain_tokens { " --plain-tokens" } else { "" };
+                let path = shell_word(&path.display().to_string());
+                vec![format!("cloakroom show --store {path}{plain} {}", shell_word(id))]
+            }
+        }
+    }
+}
+
+impl Reach {
+    /// The `redis-cli` that reaches it, with only the flags it needs.
+    fn redis_cli(&self) -> String {
         let mut line = String::from("redis-cli");
-        let Place::Redis(reach) = self else { return line };
-        let url = &reach.urls[0];
+        let url = &self.urls[0];
         let mut flag = |text: &str| {
             line.push(' ');
             line.push_str(&shell_word(text));
@@ -50,20 +70,20 @@ impl Place {
                 ["-p", &port.to_string()].into_iter().for_each(&mut flag);
             }
         }
-        if reach.urls.len() > 1 && !is_sentinel(url) {
+        if self.urls.len() > 1 && !is_sentinel(url) {
             flag("-c");
         }
         if is_tls(url) {
             flag("--tls");
-            reach.certificates.iter().map(String::as_str).for_each(&mut flag);
+            self.certificates.iter().map(String::as_str).for_each(&mut flag);
         }
         if let Some(db) = database(url).filter(|db| db != "0") {
             ["-n", &db].into_iter().for_each(&mut flag);
         }
-        if let Some(user) = &reach.user {
+        if let Some(user) = &self.user {
             ["--user", user].into_iter().for_each(&mut flag);
         }
-        if reach.has_password {
+        if self.has_password {
             flag("--askpass");
         }
         line
@@ -72,8 +92,10 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place::Redis(Reach { urls, .. }) = self else {
-            return f.write_str("memory");
+        let urls = match self {
+            Place::Memory => return f.write_str("memory"),
+            Place::Embedded(path) => return write!(f, "{}", path.display()),
+            Place::Redis(Reach { urls, .. }) => urls,
         };
         let url = &urls[0];
         match url.host_str() {
@@ -162,9 +184,23 @@ mod tests {
             ),
         ];
         for (url, line) in cases {
-            assert_eq!(place(&[url]).redis_cli(), line, "{url}");
+            assert_eq!(
+                place(&[url]).lines("", "key", false),
+                [format!("{line} HGETALL key"), format!("{line} TTL key")]
+            );
         }
-        assert_eq!(place(&["redis://127.0.0.1:7000", "redis://127.0.0.1:7001"]).redis_cli(), "redis-cli -p 7000 -c");
+        let two = place(&["redis://127.0.0.1:7000", "redis://127.0.0.1:7001"]).lines("", "key", false);
+        assert_eq!(two[1], "redis-cli -p 7000 -c TTL key");
+    }
+
+    #[test]
+    fn a_session_in_a_directory_is_shown_by_this_program() {
+        let place = Place::Embedded("/var/lib/my app".into());
+        assert_eq!(place.lines("Zk3V", "session:Zk3V", false), ["cloakroom show --store '/var/lib/my app' Zk3V"]);
+        assert_eq!(
+            place.lines("Zk3V…", "session:Zk3V…", true),
+            ["cloakroom show --store '/var/lib/my app' --plain-tokens Zk3V…"]
+        );
     }
 
     #[test]

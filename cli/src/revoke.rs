@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use cloakroom::store::Durability;
+use cloakroom::store::{Durability, Target};
 use cloakroom::{SessionId, UserId};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -29,7 +29,7 @@ pub(crate) struct Flags {
     #[arg(long, group = "whose", value_name = "USER")]
     user: Option<String>,
 
-    /// All sessions under the prefix: everybody has to sign in again
+    /// All sessions of the store: everybody has to sign in again
     #[arg(long, group = "whose")]
     all: bool,
 
@@ -84,11 +84,11 @@ async fn named(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
     count(flags, ids.len() as u64);
     let mut ended = Vec::new();
     for id in ids.iter().filter(|_| !flags.dry_run) {
-        match opened.sessions.revoke(id).await {
-            Ok(true) => ended.push(id.to_string()),
+        match end(opened, id).await {
             // it ended by itself meanwhile
-            Ok(false) => missing.push(id.to_string()),
-            Err(error) => return Err(Failure::from(error).after(Ended(ended.len() as u64))),
+            Ok(0) => missing.push(id.to_string()),
+            Ok(_) => ended.push(id.to_string()),
+            Err(failure) => return Err(failure.after(Ended(ended.len() as u64))),
         }
     }
     answer(flags, ids.len() as u64, ended.len() as u64)?;
@@ -102,7 +102,7 @@ async fn of_user(flags: &Flags, opened: &Opened, user: &UserId) -> Result<(), Fa
     let found = ids_of(opened, user).await?.len() as u64;
     count(flags, found);
     // also where there is none to count: one whose sign-in is on its way ends as well
-    let ended = if flags.dry_run { 0 } else { opened.sessions.revoke_user(user).await? };
+    let ended = if flags.dry_run { 0 } else { opened.store.revoke(&Target::AllOf(user.clone())).await? };
     answer(flags, found, ended)?;
     match found.max(ended) {
         0 => Err(Failure::not_found(format!("{user} has no session"))),
@@ -111,7 +111,6 @@ async fn of_user(flags: &Flags, opened: &Opened, user: &UserId) -> Result<(), Fa
 }
 
 async fn everyone(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
-    let prefix = opened.redis.prefix();
     let mut survey = Survey::with_bar(opened, &flags.scan).await;
     let mut found = 0;
     while let Some(part) = survey.part().await? {
@@ -122,7 +121,7 @@ async fn everyone(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
     if flags.dry_run {
         return answer(flags, found, 0);
     }
-    terminal::confirm(flags.yes, &format!("ending all {} (prefix {prefix})", Many(found, "session")))?;
+    terminal::confirm(flags.yes, &format!("ending all {} ({})", Many(found, "session"), opened.store.all()))?;
     let mut survey = Survey::with_bar(opened, &flags.scan).await;
     let mut pace = Pace::new(&flags.scan);
     let mut ended = 0;
@@ -130,18 +129,22 @@ async fn everyone(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
         for flight in ids.chunks(FLIGHT) {
             pace.wait(flight.len()).await;
             let mut failed = None;
-            for answer in join_all(flight.iter().map(|id| opened.sessions.revoke(id))).await {
+            for answer in join_all(flight.iter().map(|id| end(opened, id))).await {
                 match answer {
-                    Ok(lived) => ended += u64::from(lived),
-                    Err(error) => failed = Some(error),
+                    Ok(lived) => ended += lived,
+                    Err(failure) => failed = Some(failure),
                 }
             }
-            if let Some(error) = failed {
-                return Err(Failure::from(error).after(Ended(ended)));
+            if let Some(failure) = failed {
+                return Err(failure.after(Ended(ended)));
             }
         }
     }
     answer(flags, found, ended)
+}
+
+async fn end(opened: &Opened, id: &SessionId) -> Result<u64, Failure> {
+    opened.store.revoke(&Target::Session(*id)).await
 }
 
 /// The count before anything ends, beside the answer.

@@ -1,4 +1,4 @@
-//! The flags that say which Redis, and how sessions lie in it: shared by every verb that needs one.
+//! The flags that say which store, and how sessions lie in it: shared by every verb that needs one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,15 +6,21 @@ use std::time::Duration;
 use clap::Args;
 use cloakroom::TokenFormat;
 use cloakroom::store::{Redis, RedisBuilder};
+use etcetera::BaseStrategy as _;
 use url::Url;
 
 use crate::failure::Failure;
 use crate::place::{Place, REDIS_PORT, Reach, has_password, is_tls, user};
 
-/// Which Redis, and how sessions lie in it. Not `Debug`: a URL may hold a password.
+/// Which store, and how sessions lie in it. Not `Debug`: a URL may hold a password.
 #[derive(Args)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreFlags {
+    /// The directory in which the sessions are, or the word memory [default: the Redis that is named below or by REDIS_URL,
+    /// otherwise a directory of the user's state: ~/.local/state/cloakroom/sessions on Linux]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["redis_url", "redis_host", "redis_port"])]
+    store: Option<PathBuf>,
+
     /// Redis or Valkey: redis://, rediss:// (TLS), unix:// or redis+sentinel://host:port/service. Again for each further
     /// node of a cluster, or sentinel [default: REDIS_URL, which may hold several, separated by spaces]
     #[arg(long, value_name = "URL", conflicts_with_all = ["redis_host", "redis_port"])]
@@ -68,11 +74,19 @@ pub(crate) struct StoreFlags {
 }
 
 impl StoreFlags {
-    /// Where the sessions are. Flags go before the environment's `REDIS_URL`; in memory where neither says.
+    /// Where the sessions are. Flags go before the environment's `REDIS_URL`; in a directory where neither says.
     ///
     /// # Errors
     /// When what is given is not a URL, or would show a password. Its text is not repeated.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
+        match &self.store {
+            Some(word) if word.as_os_str() == "memory" => return Ok(Place::Memory),
+            Some(path) if path.as_os_str().is_empty() => {
+                return Err(Failure::usage("--store is empty: name a directory"));
+            }
+            Some(path) => return Ok(Place::Embedded(path.clone())),
+            None => {}
+        }
         let urls = if !self.redis_url.is_empty() {
             self.redis_url.iter().map(|url| parsed("--redis-url", url)).collect::<Result<Vec<_>, _>>()?
         } else if self.redis_host.is_some() || self.redis_port.is_some() {
@@ -88,7 +102,7 @@ impl StoreFlags {
             ));
         }
         let Some(first) = urls.first() else {
-            return Ok(Place::Memory);
+            return state_directory().map(Place::Embedded);
         };
         let user = self.redis_username.clone().or_else(|| user(first).map(|name| name.into_owned()));
         let has_password =
@@ -194,6 +208,13 @@ pub(crate) async fn connect(builder: RedisBuilder) -> Result<Redis, Failure> {
     builder.connect().await.map_err(|error| {
         words.iter().fold(Failure::from(error), |failure, (library, flag)| failure.reworded(library, flag))
     })
+}
+
+/// Where this platform wants a program to keep what should survive a restart and is nobody's document.
+pub(crate) fn state_directory() -> Result<PathBuf, Failure> {
+    let strategy = etcetera::base_strategy::choose_native_strategy();
+    let strategy = strategy.map_err(|_| Failure::usage("which store? There is no home directory: say --store"))?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("cloakroom").join("sessions"))
 }
 
 /// Empty is none: so a service file can switch it off.

@@ -1,16 +1,17 @@
 //! Looking at all sessions: in parts, never faster than asked for, with a bar for who waits.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use clap::Args;
 use cloakroom::SessionId;
-use cloakroom::store::{Inspect as _, Loaded, Redis, Scanned};
+use cloakroom::store::{Inspect, Loaded, Redis, Scanned};
 use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::kept::Kept;
 use crate::opened::Opened;
 
 /// About how many keys a server looks at in one step. Other clients wait for so long.
@@ -49,9 +50,9 @@ impl Pace {
     }
 
     /// The next part of all sessions.
-    pub(crate) async fn scan(&mut self, redis: &Redis, cursor: Option<&str>) -> Result<Scanned, Failure> {
+    pub(crate) async fn scan(&mut self, store: &impl Inspect, cursor: Option<&str>) -> Result<Scanned, Failure> {
         self.wait(self.step()).await;
-        Ok(redis.scan(cursor, self.step()).await?)
+        Ok(store.scan(cursor, self.step()).await?)
     }
 }
 
@@ -60,8 +61,11 @@ pub(crate) struct Survey<'a> {
     opened: &'a Opened,
     pace: Pace,
     seen: HashSet<SessionId>,
+    /// Where the store goes on, as long as it has not named all.
     cursor: Option<String>,
-    is_done: bool,
+    is_named: bool,
+    /// Named, and not looked at yet.
+    ahead: VecDeque<SessionId>,
     /// Sessions of the other token format that were passed over.
     others: u64,
     bar: ProgressBar,
@@ -87,33 +91,59 @@ impl Found {
 impl<'a> Survey<'a> {
     /// With a bar on stderr, if that is a terminal.
     pub(crate) async fn with_bar(opened: &'a Opened, flags: &ScanFlags) -> Survey<'a> {
-        let bar = bar(&opened.redis).await;
+        let bar = match &opened.store {
+            Kept::Redis(redis) => bar(redis).await,
+            // it names all sessions at once, and then they are counted
+            Kept::Embedded(_) | Kept::Running(_) => styled(ProgressBar::new(0), "sessions"),
+        };
         Survey { bar, ..Survey::quiet(opened, flags) }
     }
 
     pub(crate) fn quiet(opened: &'a Opened, flags: &ScanFlags) -> Survey<'a> {
-        let (seen, bar) = (HashSet::new(), ProgressBar::hidden());
-        Survey { opened, pace: Pace::new(flags), seen, cursor: None, is_done: false, others: 0, bar }
+        Survey {
+            opened,
+            pace: Pace::new(flags),
+            seen: HashSet::new(),
+            cursor: None,
+            is_named: false,
+            ahead: VecDeque::new(),
+            others: 0,
+            bar: ProgressBar::hidden(),
+        }
     }
 
     /// The ids of the next part, which may be none; `None` after the last.
     pub(crate) async fn ids(&mut self) -> Result<Option<Vec<SessionId>>, Failure> {
-        if self.is_done {
-            return Ok(None);
+        if self.ahead.is_empty() {
+            if self.is_named {
+                self.finish();
+                return Ok(None);
+            }
+            self.look_ahead().await?;
+        } else {
+            self.pace.wait(self.pace.step()).await;
         }
-        let part = self.pace.scan(&self.opened.redis, self.cursor.as_deref()).await?;
-        self.is_done = part.next.is_none();
+        let part = self.ahead.len().min(STEP);
+        if !matches!(self.opened.store, Kept::Redis(_)) {
+            self.bar.inc(part as u64);
+        }
+        Ok(Some(self.ahead.drain(..part).collect()))
+    }
+
+    async fn look_ahead(&mut self) -> Result<(), Failure> {
+        let part = self.pace.scan(&self.opened.store, self.cursor.as_deref()).await?;
+        self.is_named = part.next.is_none();
         self.cursor = part.next;
-        self.bar.inc(self.pace.step() as u64);
-        if self.is_done {
-            self.finish();
+        match self.opened.store {
+            Kept::Redis(_) => self.bar.inc(self.pace.step() as u64),
+            Kept::Embedded(_) | Kept::Running(_) => self.bar.set_length(part.ids.len() as u64),
         }
+        let all = part.ids.len();
         let mut ids = part.ids;
-        let all = ids.len();
         ids.retain(|id| self.opened.is_ours(id));
         self.others += (all - ids.len()) as u64;
-        ids.retain(|id| self.seen.insert(*id));
-        Ok(Some(ids))
+        self.ahead.extend(ids.into_iter().filter(|id| self.seen.insert(*id)));
+        Ok(())
     }
 
     /// The sessions of the next part, which may be none; `None` after the last.
@@ -159,6 +189,11 @@ pub(crate) async fn bar(redis: &Redis) -> ProgressBar {
         total += redis.command(&server, &["DBSIZE"]).await.ok().and_then(|size| size.as_u64()).unwrap_or(0);
     }
     bar.set_length(total);
-    let style = ProgressStyle::with_template("{spinner} [{bar:40}] {human_pos} of {human_len} keys, {eta} left");
+    styled(bar, "keys")
+}
+
+fn styled(bar: ProgressBar, what: &str) -> ProgressBar {
+    let template = format!("{{spinner}} [{{bar:40}}] {{human_pos}} of {{human_len}} {what}, {{eta}} left");
+    let style = ProgressStyle::with_template(&template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use cloakroom::{Config, ConfigBuilder};
 
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::store_flags::StoreFlags;
 
 /// How long a session lives without a request, in seconds, where nobody says otherwise: one can wait for it.
@@ -42,18 +41,8 @@ pub(crate) struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     max_sessions_per_user: u64,
 
-    /// The store [default: the Redis that is named below or by REDIS_URL, otherwise memory]
-    #[arg(long = "store", value_enum, conflicts_with_all = ["redis_url", "redis_host", "redis_port"])]
-    named_store: Option<StoreName>,
-
     #[command(flatten)]
     pub(crate) store: StoreFlags,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum StoreName {
-    /// In this process; sessions end with it
-    Memory,
 }
 
 fn seconds() -> clap::builder::RangedU64ValueParser {
@@ -72,17 +61,6 @@ pub(crate) struct Limits {
 }
 
 impl Flags {
-    /// Where the sessions are.
-    ///
-    /// # Errors
-    /// When the flags or `REDIS_URL` do not say it right.
-    pub(crate) fn place(&self) -> Result<Place, Failure> {
-        match self.named_store {
-            Some(StoreName::Memory) => Ok(Place::Memory),
-            None => self.store.place(),
-        }
-    }
-
     /// The numbers, and a configuration with them.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::demo::form::{DEFAULT_USERNAME, LONGEST_USERNAME, Query};
 use crate::demo::routes::{PAGE_VIEWS, Seen, USERNAME, looked_at};
 use crate::demo::timeline::{Reader, Told, places};
 use crate::demo::{Demo, stranger};
-use crate::place::{Place, shell_word};
+use crate::place::Place;
 use crate::times;
 
 /// Short lifetimes to choose from, in seconds: one can wait for each.
@@ -125,7 +125,8 @@ struct Live {
     remaining: Duration,
     key: String,
     fields: Vec<Stored>,
-    redis_cli: [String; 2],
+    /// What shows the same in a terminal.
+    lines: Vec<String>,
     /// What every form of the page carries.
     csrf: String,
     /// Where the user is signed in; `None` where nobody is.
@@ -165,8 +166,6 @@ impl Live {
         let id = session.id()?;
         let remaining = session.remaining()?;
         let key = key(demo, &id);
-        let cli = demo.place.redis_cli();
-        let word = shell_word(&key);
         Some(Live {
             id: id.to_string(),
             username: session.get(USERNAME).ok().flatten().unwrap_or_else(|| DEFAULT_USERNAME.to_owned()),
@@ -175,7 +174,7 @@ impl Live {
             ttl: whole_seconds(remaining.as_millis()),
             remaining,
             fields: session.stored().into_iter().map(Stored::of).collect(),
-            redis_cli: [format!("{cli} HGETALL {word}"), format!("{cli} TTL {word}")],
+            lines: demo.place.lines(&id.to_string(), &key, demo.plain_tokens),
             key,
             csrf: session.csrf_token(),
             places: Places::of(session, devices, demo),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::server::unless_forbidden;
 use crate::opened::Opened;
+use cloakroom::store::Redis;
 
 /// How many sessions are asked for at once.
 const FLIGHT: usize = 50;
@@ -48,8 +49,12 @@ pub(super) enum Entries {
 }
 
 impl OfSession<'_> {
-    pub(super) async fn ask<'a>(opened: &Opened, key: &'a str, id: &'a SessionId) -> Result<OfSession<'a>, StoreError> {
-        let redis = &opened.redis;
+    pub(super) async fn ask<'a>(
+        opened: &Opened<Redis>,
+        key: &'a str,
+        id: &'a SessionId,
+    ) -> Result<OfSession<'a>, StoreError> {
+        let redis = &opened.store;
         let (remaining, encoding, memory, fields) = join4(
             redis.command_for(key, &["PTTL", key]),
             redis.command_for(key, &["OBJECT", "ENCODING", key]),
@@ -68,9 +73,9 @@ impl OfSession<'_> {
 }
 
 impl Bound {
-    async fn of(opened: &Opened, key: &str, id: &SessionId, user: &str) -> Result<Bound, StoreError> {
-        let index = format!("{}user:{user}", opened.redis.prefix());
-        let score = of(opened.redis.command_for(&index, &["ZSCORE", &index, id.expose()]).await)?;
+    async fn of(opened: &Opened<Redis>, key: &str, id: &SessionId, user: &str) -> Result<Bound, StoreError> {
+        let index = format!("{}user:{user}", opened.store.prefix());
+        let score = of(opened.store.command_for(&index, &["ZSCORE", &index, id.expose()]).await)?;
         Ok(match score {
             None => Bound::Forbidden,
             // the index forgets a session only after it has ended: asked in this order, that is no miss
@@ -81,10 +86,10 @@ impl Bound {
 }
 
 impl OfIndex {
-    pub(super) async fn ask(opened: &Opened, key: &str) -> Result<OfIndex, StoreError> {
+    pub(super) async fn ask(opened: &Opened<Redis>, key: &str) -> Result<OfIndex, StoreError> {
         let (remaining, entries) = join(
-            opened.redis.command_for(key, &["PTTL", key]),
-            opened.redis.command_for(key, &["ZRANGE", key, "0", "-1"]),
+            opened.store.command_for(key, &["PTTL", key]),
+            opened.store.command_for(key, &["ZRANGE", key, "0", "-1"]),
         )
         .await;
         let entries = match of(entries)? {
@@ -107,10 +112,13 @@ impl OfIndex {
 ///
 /// # Errors
 /// When the store is not available. `None` where it may not be asked.
-pub(super) async fn ghosts_among(opened: &Opened, ids: &[SessionId]) -> Result<Option<Vec<SessionId>>, StoreError> {
+pub(super) async fn ghosts_among(
+    opened: &Opened<Redis>,
+    ids: &[SessionId],
+) -> Result<Option<Vec<SessionId>>, StoreError> {
     let mut ghosts = Vec::new();
     for flight in ids.chunks(FLIGHT) {
-        let keys: Vec<_> = flight.iter().map(|id| format!("{}{}", opened.redis.prefix(), id.expose())).collect();
+        let keys: Vec<_> = flight.iter().map(|id| format!("{}{}", opened.store.prefix(), id.expose())).collect();
         let exist = try_join_all(keys.iter().map(|key| exists(opened, key))).await?;
         for (id, exists) in flight.iter().zip(exist) {
             match exists {
@@ -124,8 +132,8 @@ pub(super) async fn ghosts_among(opened: &Opened, ids: &[SessionId]) -> Result<O
 }
 
 /// Whether a session stands there. What is left of one that was evicted stands at its key, too, but was never created.
-async fn exists(opened: &Opened, key: &str) -> Result<Option<bool>, StoreError> {
-    let answer = of(opened.redis.command_for(key, &["HGET", key, "created_at"]).await)?;
+async fn exists(opened: &Opened<Redis>, key: &str) -> Result<Option<bool>, StoreError> {
+    let answer = of(opened.store.command_for(key, &["HGET", key, "created_at"]).await)?;
     Ok(answer.map(|answer| !answer.is_null()))
 }
 

@@ -6,6 +6,7 @@ use super::sample::Sample;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::terminal::{Many, confirm};
+use cloakroom::store::Redis;
 
 /// How many ids are removed at once.
 const AT_ONCE: usize = 100;
@@ -14,7 +15,11 @@ const AT_ONCE: usize = 100;
 ///
 /// # Errors
 /// When it is not confirmed, or the store is not available.
-pub(super) async fn confirmed(opened: &Opened, sample: Option<&Sample>, yes: bool) -> Result<Option<Finding>, Failure> {
+pub(super) async fn confirmed(
+    opened: &Opened<Redis>,
+    sample: Option<&Sample>,
+    yes: bool,
+) -> Result<Option<Finding>, Failure> {
     const CHECK: &str = "repair";
     let Some(sample) = sample else { return Ok(None) };
     let ghosts: u64 = sample.ghosts.values().map(|ids| ids.len() as u64).sum();
@@ -32,7 +37,7 @@ pub(super) async fn confirmed(opened: &Opened, sample: Option<&Sample>, yes: boo
             }
             let command = ["ZREM", index].into_iter().chain(ghosts.iter().map(|id| id.expose()));
             let command: Vec<&str> = command.collect();
-            match answers::of(opened.redis.command_for(index, &command).await)? {
+            match answers::of(opened.store.command_for(index, &command).await)? {
                 Some(answer) => removed += answer.as_u64().unwrap_or(0),
                 None => return Ok(Some(Finding::skipped(CHECK, "ZREM"))),
             }

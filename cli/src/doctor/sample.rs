@@ -12,6 +12,7 @@ use super::server::asked;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::survey::{Pace, ScanFlags};
+use cloakroom::store::Redis;
 
 /// For each session that is wanted so many keys are looked at, before it is given up: the others are somebody else's.
 const KEYS_FOR_A_SESSION: usize = 100;
@@ -65,13 +66,13 @@ impl Sample {
     /// # Errors
     /// When the store is not available. `None` where keys may not be listed.
     pub(super) async fn take(
-        opened: &Opened,
+        opened: &Opened<Redis>,
         scan: &ScanFlags,
         most: Option<usize>,
         bar: &ProgressBar,
     ) -> Result<Option<Sample>, Failure> {
         let mut sample = Sample { is_whole: true, ..Sample::default() };
-        let servers = opened.redis.servers();
+        let servers = opened.store.servers();
         let share = most.map(|most| most.div_ceil(servers.len().max(1)));
         let mut pace = Pace::new(scan);
         for server in &servers {
@@ -85,20 +86,20 @@ impl Sample {
     /// The part of one server; whether it may be looked at.
     async fn take_of(
         &mut self,
-        opened: &Opened,
+        opened: &Opened<Redis>,
         server: &str,
         share: Option<usize>,
         pace: &mut Pace,
         bar: &ProgressBar,
     ) -> Result<bool, Failure> {
-        let (pattern, step) = (format!("{}*", opened.redis.prefix()), pace.step());
+        let (pattern, step) = (format!("{}*", opened.store.prefix()), pace.step());
         let mut seen = HashSet::new();
         let (mut sessions, mut indexes, mut looked_at) = (0, 0, 0);
         let mut cursor = "0".to_owned();
         loop {
             pace.wait(step).await;
             let command = ["SCAN", &cursor, "MATCH", &pattern, "COUNT", &step.to_string()];
-            let Some(answer) = asked(&opened.redis, server, &command).await? else { return Ok(false) };
+            let Some(answer) = asked(&opened.store, server, &command).await? else { return Ok(false) };
             cursor = answer[0].as_str().unwrap_or("0").to_owned();
             looked_at += step;
             bar.inc(step as u64);
@@ -134,7 +135,7 @@ impl Sample {
         }
     }
 
-    async fn look_at(&mut self, opened: &Opened, keys: &[Key]) -> Result<(), Failure> {
+    async fn look_at(&mut self, opened: &Opened<Redis>, keys: &[Key]) -> Result<(), Failure> {
         let sessions = keys.iter().filter_map(|key| match key {
             Key::Session(key, id) => Some(OfSession::ask(opened, key, id)),
             Key::Index(_) => None,
@@ -151,14 +152,14 @@ impl Sample {
         Ok(())
     }
 
-    async fn add_session(&mut self, opened: &Opened, session: &OfSession<'_>) -> Result<(), Failure> {
+    async fn add_session(&mut self, opened: &Opened<Redis>, session: &OfSession<'_>) -> Result<(), Failure> {
         let remaining = self.unless_forbidden("PTTL", &session.remaining).and_then(Value::as_i64);
         if remaining == Some(-2) {
             return Ok(()); // it has ended since it was found
         }
         self.sessions += 1;
         if remaining == Some(-1) {
-            self.is_without_expiry(format!("{}{}", opened.redis.prefix(), session.id));
+            self.is_without_expiry(format!("{}{}", opened.store.prefix(), session.id));
         }
         if let Some(encoding) = self.unless_forbidden("OBJECT ENCODING", &session.encoding).and_then(Value::as_str) {
             self.encoded += 1;
@@ -188,12 +189,12 @@ impl Sample {
     }
 
     /// Which fields make a session large.
-    async fn measure(&mut self, opened: &Opened, key: &str) -> Result<(), Failure> {
+    async fn measure(&mut self, opened: &Opened<Redis>, key: &str) -> Result<(), Failure> {
         if self.measured >= MEASURED {
             return Ok(());
         }
         self.measured += 1;
-        let fields = answers::of(opened.redis.command_for(key, &["HGETALL", key]).await)?.unwrap_or_default();
+        let fields = answers::of(opened.store.command_for(key, &["HGETALL", key]).await)?.unwrap_or_default();
         let fields = fields.as_array().map(Vec::as_slice).unwrap_or_default();
         for pair in fields.chunks_exact(2) {
             let (name, text) = (pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default());
@@ -242,8 +243,8 @@ impl Sample {
 }
 
 /// Which key of ours this is.
-fn key_of(opened: &Opened, name: &str) -> Option<Key> {
-    let rest = name.strip_prefix(opened.redis.prefix())?;
+fn key_of(opened: &Opened<Redis>, name: &str) -> Option<Key> {
+    let rest = name.strip_prefix(opened.store.prefix())?;
     if rest.starts_with("user:") {
         return Some(Key::Index(name.to_owned()));
     }

@@ -40,10 +40,13 @@ fn the_store_is_chosen_by_flags_before_the_environment() {
     let (url, port) = (redis.url(), redis.port().to_string());
     let shown = format!("(store: redis 127.0.0.1:{port}/");
     let nowhere = format!("redis://127.0.0.1:{}", closed_port());
-    let cases: [(&str, &[&str], &str); 6] = [
-        ("", &[], "(store: memory)"),
+    let dir = tempfile::tempdir().expect("a directory");
+    let here = dir.path().to_str().expect("UTF-8");
+    let cases: [(&str, &[&str], &str); 7] = [
+        ("", &[], "/cloakroom/sessions)"),
         (&url, &[], &shown),
         (&nowhere, &["--store", "memory"], "(store: memory)"),
+        (&nowhere, &["--store", here], &format!("(store: {here})")),
         (&nowhere, &["--redis-url", &format!("{url}/3")], &format!("{shown}3)")),
         (&nowhere, &["--redis-port", &port], &shown),
         (&nowhere, &["--redis-host", "127.0.0.1", "--redis-port", &port], &shown),
@@ -64,7 +67,7 @@ fn what_cannot_work_is_exit_code_2_and_says_why() {
         (&["demo", "--ttl", "5"], "--ttl"),
         (&["demo", "--port", "65536"], "65536"),
         (&["demo", "--port", "http"], "--port"),
-        (&["demo", "--store", "disk"], "memory"),
+        (&["demo", "--store", ""], "a value is required"),
         (&["demo", "--store", "memory", "--redis-port", "6379"], "cannot be used with"),
         (&["demo", "--redis-url", "redis://127.0.0.1", "--redis-host", "127.0.0.1"], "cannot be used with"),
         (&[&redis[..], &["127.0.0.1:6379"]].concat(), "URL"),
@@ -134,7 +137,7 @@ fn a_store_that_is_not_available_is_exit_code_4() {
 fn a_port_that_is_taken_is_exit_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    let (code, said) = run(&["demo", "--port", &port], &[]);
+    let (code, said) = run(&["demo", "--port", &port, "--store", "memory"], &[]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains(&format!("cannot listen on 127.0.0.1, port {port}")), "{said}");
 }

@@ -32,8 +32,11 @@ fn the_page_of_a_session_shows_what_is_stored(demo: &Demo) {
     let page = visitor.get("/").body;
     assert!(page.contains(r#"data-state="live""#));
     let id = login["session_id"].as_str().unwrap();
-    for text in [id, "andrew", "HttpOnly", "redis-cli", &format!("HGETALL session:{id}"), &format!("TTL session:{id}")]
-    {
+    let lines = match demo.stdout().contains("/cloakroom/sessions") {
+        true => vec![format!("cloakroom show --store {} {id}", demo.default_directory().display())],
+        false => vec!["redis-cli".to_owned(), format!("HGETALL session:{id}"), format!("TTL session:{id}")],
+    };
+    for text in ["andrew", "HttpOnly"].into_iter().chain([id]).chain(lines.iter().map(String::as_str)) {
         assert!(page.contains(text), "{text}");
     }
     for (name, value) in login["session"].as_object().unwrap() {

@@ -19,11 +19,19 @@ fn a_store_that_is_not_available_is_exit_code_4() {
 }
 
 #[test]
-fn a_redis_must_be_named_and_none_is_guessed() {
-    for verb in VERBS {
-        let said = run(verb, &[]);
-        assert!(said.code == 2 && said.stderr.contains("--redis-url"), "{said:?}");
+fn a_store_that_is_not_there_is_named_and_none_is_made() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = dir.path().to_str().expect("UTF-8");
+    for verb in &VERBS[1..] {
+        let said = run(verb, &[("XDG_STATE_HOME", state)]);
+        let wanted = format!("there is no session store in {state}/cloakroom/sessions");
+        assert!(said.code == 4 && said.stderr.contains(&wanted), "{said:?}");
+        let said = run(&[verb, &["--store", "memory"][..]].concat(), &[]);
+        assert!(said.code == 2 && said.stderr.contains("memory of another process"), "{said:?}");
     }
+    let said = run(&["doctor"], &[]);
+    assert!(said.code == 2 && said.stderr.contains("--redis-url"), "{said:?}");
+    assert_eq!(std::fs::read_dir(state).expect("it is there").count(), 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod support;
 
 mod command_line;
+mod directory;
 mod doctor;
 mod list;
 mod many;

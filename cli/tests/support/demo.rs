@@ -1,6 +1,7 @@
 //! The real program, serving its demo on a free port; killed when it is dropped.
 
 use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::eventually;
@@ -14,6 +15,8 @@ pub fn cloakroom(arguments: &[&str]) -> Command {
         .env_remove("REDIS_URL")
         .env_remove("REDIS_PASSWORD")
         .env_remove("RUST_LOG")
+        // a directory in which no test makes anything
+        .env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/nobody"))
         .stdin(Stdio::null());
     command
 }
@@ -28,7 +31,12 @@ pub struct Demo {
 impl Demo {
     /// On the store in memory.
     pub fn in_memory() -> Demo {
-        Demo::start(&[])
+        Demo::start(&["--store", "memory"])
+    }
+
+    /// On its own store, in this directory.
+    pub fn in_directory(path: &Path) -> Demo {
+        Demo::start(&["--store", path.to_str().expect("UTF-8")])
     }
 
     pub fn on(redis: &RedisServer) -> Demo {
@@ -53,13 +61,19 @@ impl Demo {
         if !flags.contains(&"--port") {
             command.args(["--port", "0"]);
         }
-        command.args(flags).envs(environment.iter().copied());
+        // where nothing names a store, it is in a directory of this demo's own
+        command.args(flags).env("XDG_STATE_HOME", said.path()).envs(environment.iter().copied());
         let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().expect("the program starts");
         let mut demo = Demo { child, url: String::new(), said };
         let first_line = demo.first_line();
         let address = first_line.split_whitespace().find(|word| word.starts_with("http://"));
         demo.url = address.expect("the first line names the address").trim_end_matches('/').to_owned();
         demo
+    }
+
+    /// Where its sessions are if it was not told.
+    pub fn default_directory(&self) -> PathBuf {
+        self.said.path().join("cloakroom").join("sessions")
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -82,6 +96,12 @@ impl Demo {
     /// What it said on stderr until now: its log.
     pub fn stderr(&self) -> String {
         fs::read_to_string(self.said.path().join("stderr")).expect("what it said")
+    }
+
+    /// Kills it, as nobody should.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// Asks it to stop, as a service manager does.

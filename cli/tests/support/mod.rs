@@ -34,6 +34,13 @@ macro_rules! on_each_store {
             })*
         }
 
+        mod in_a_directory {
+            $(#[test]
+            fn $scenario() {
+                super::$scenario(&$crate::support::demo::Demo::start(&[]));
+            })*
+        }
+
         mod in_redis {
             $(#[test]
             fn $scenario() {

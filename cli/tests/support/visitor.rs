@@ -32,6 +32,11 @@ impl Visitor {
         Visitor { token: Some(token.to_owned()), ..Visitor::of(demo) }
     }
 
+    /// The same visitor, at another demo.
+    pub fn to(&self, demo: &Demo) -> Visitor {
+        Visitor { token: self.token.clone(), ..Visitor::of(demo) }
+    }
+
     /// The cookie's value.
     pub fn token(&self) -> &str {
         self.token.as_deref().expect("a cookie was set")

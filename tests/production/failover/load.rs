@@ -161,6 +161,8 @@ impl Worker {
                 let of_other = match told {
                     Told::Done if answer.body.ends_with("false") => Told::Gone,
                     Told::Gone => Told::NotDone,
+                    // nor is it said that it was theirs: a failover may have undone its sign-in, and then it lives on
+                    Told::NotDurable => Told::Unknown,
                     told => told,
                 };
                 other.is_gone |= of_other == Told::Gone;

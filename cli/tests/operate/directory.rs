@@ -1,0 +1,153 @@
+//! The verbs on a store in a directory: through the demo that uses it, and on the directory when none does.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::demo::Demo;
+use crate::support::operator::{Said, run};
+use crate::support::visitor::Visitor;
+
+fn verb(path: &Path, arguments: &[&str]) -> Said {
+    run(&[arguments, &["--store", path.to_str().expect("UTF-8")]].concat(), &[])
+}
+
+fn ids(said: &Said) -> Vec<String> {
+    let mut ids: Vec<_> = said.json_lines().iter().map(|line| line["id"].as_str().expect("an id").to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+/// Who is signed in, as their browsers would see it.
+fn is_signed_in(visitor: &mut Visitor) -> bool {
+    visitor.get("/session").json()["authenticated"] == true
+}
+
+#[test]
+fn every_verb_works_while_the_demo_runs_and_after_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("sessions");
+    let mut demo = Demo::in_directory(&path);
+    let mut visitors: Vec<_> = (0..3).map(|_| Visitor::of(&demo)).collect();
+    let mut all = Vec::new();
+    for (visitor, name) in visitors.iter_mut().zip(["andrew", "andrew", "beth"]) {
+        all.push(visitor.login(name, 600)["session_id"].as_str().expect("an id").to_owned());
+    }
+    let sorted = |ids: &[String]| {
+        let mut ids = ids.to_vec();
+        ids.sort();
+        ids
+    };
+    let check = |left: &[String]| {
+        assert_eq!(ids(&verb(&path, &["list", "--json"])), sorted(left));
+        assert_eq!(verb(&path, &["stats", "--json"]).json()["sessions"], left.len());
+        assert_eq!(verb(&path, &["watch", "--count", "1", "--json"]).json()["sessions"], left.len());
+        let shown = verb(&path, &["show", "--json", &left[0]]).json();
+        assert_eq!((&shown["id"], &shown["secret_hash"]), (&left[0].as_str().into(), &"(hidden)".into()));
+    };
+    check(&all);
+    assert_eq!(ids(&verb(&path, &["list", "--json", "--user", "andrew"])), sorted(&all[..2]));
+    // the demo itself ends it, so its visitor sees it at once
+    assert_eq!(verb(&path, &["revoke", "--json", &all[0]]).json()["ended"], 1);
+    assert!(!is_signed_in(&mut visitors[0]) && is_signed_in(&mut visitors[1]));
+    let dry = verb(&path, &["revoke", "--all", "--dry-run", "--json"]).json();
+    assert_eq!((&dry["found"], &dry["ended"]), (&2.into(), &0.into()));
+
+    assert_eq!(demo.stop().code(), Some(0));
+    check(&all[1..]);
+    assert_eq!(verb(&path, &["revoke", "--json", "--user", "andrew"]).json()["ended"], 1);
+    check(&all[2..]);
+    let said = verb(&path, &["revoke", "--user", "andrew"]);
+    assert_eq!(said.code, 3, "{said:?}");
+
+    let demo = Demo::in_directory(&path);
+    assert!(!is_signed_in(&mut visitors[1].to(&demo)) && is_signed_in(&mut visitors[2].to(&demo)));
+    let said = verb(&path, &["revoke", "--all", "--yes"]);
+    assert!(said.code == 0 && said.stdout == "ended 1 session\n", "{said:?}");
+    assert!(!is_signed_in(&mut visitors[2].to(&demo)));
+    assert_eq!(verb(&path, &["list", "--json"]).stdout, "");
+}
+
+#[test]
+fn a_demo_that_is_killed_signs_nobody_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut demo = Demo::in_directory(dir.path());
+    let mut visitor = Visitor::of(&demo);
+    visitor.login("andrew", 600);
+    let views = |visitor: &mut Visitor| visitor.get("/session").json()["session"]["page_views"].clone();
+    let before = views(&mut visitor);
+    demo.kill();
+    // what is left of it is no hindrance, neither for an operator nor for the next one
+    assert_eq!(verb(dir.path(), &["stats", "--json"]).json()["signed_in"], 1);
+    let demo = Demo::in_directory(dir.path());
+    let mut visitor = visitor.to(&demo);
+    assert!(is_signed_in(&mut visitor));
+    assert_eq!(views(&mut visitor), before);
+}
+
+#[test]
+fn a_second_process_is_refused_and_told_whose_the_directory_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let demo = Demo::in_directory(dir.path());
+    let path = dir.path().to_str().expect("UTF-8");
+    let said = verb(dir.path(), &["demo", "--port", "0"]);
+    assert_eq!(said.code, 4, "{said:?}");
+    assert!(said.stderr.contains(path) && said.stderr.contains("in use by another process, process "), "{said:?}");
+    let said = verb(dir.path(), &["repair"]);
+    assert!(said.code == 4 && said.stderr.contains("in use"), "{said:?}");
+    assert!(Visitor::of(&demo).login("andrew", 60)["authenticated"] == true);
+}
+
+#[test]
+fn a_damaged_store_is_named_and_repaired_by_its_own_verb_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut demo = Demo::in_directory(dir.path());
+    let mut visitors: Vec<_> = (0..5).map(|_| Visitor::of(&demo)).collect();
+    for (number, visitor) in visitors.iter_mut().enumerate() {
+        visitor.login(&format!("user-{number}"), 600);
+    }
+    assert_eq!(demo.stop().code(), Some(0));
+    let said = verb(dir.path(), &["repair"]);
+    assert!(said.code == 0 && said.stdout == "nothing is damaged: 5 sessions\n", "{said:?}");
+
+    let journal = dir.path().join("journal-0000000001");
+    let mut bytes = fs::read(&journal).expect("the journal");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&journal, &bytes).expect("it is written");
+    for arguments in [&["list"][..], &["stats"], &["demo", "--port", "0"]] {
+        let said = verb(dir.path(), arguments);
+        assert!(
+            said.code == 4 && said.stderr.contains("is damaged") && said.stderr.contains("cloakroom repair"),
+            "{said:?}"
+        );
+    }
+    assert_eq!(fs::read(&journal).expect("the journal"), bytes, "nothing was changed");
+    let said = verb(dir.path(), &["repair", "--json"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let report = said.json();
+    assert!(report["damage"][0].as_str().is_some_and(|damage| damage.starts_with("journal-0000000001")), "{report}");
+    let aside = Path::new(report["aside"].as_str().expect("a path")).join("journal-0000000001");
+    assert_eq!(fs::read(aside).expect("the damaged file"), bytes);
+    let left = report["sessions"].as_u64().expect("a number");
+    assert!(left > 0, "{report}");
+    let demo = Demo::in_directory(dir.path());
+    let lives = visitors.into_iter().filter(|visitor| is_signed_in(&mut visitor.to(&demo))).count();
+    assert_eq!(lives as u64, left);
+}
+
+#[test]
+fn what_is_no_store_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("thesis.txt"), "mine").expect("it is written");
+    for arguments in [&["list"][..], &["repair"], &["demo", "--port", "0"]] {
+        let said = verb(dir.path(), arguments);
+        assert!(said.code == 4 && said.stderr.contains(dir.path().to_str().expect("UTF-8")), "{said:?}");
+    }
+    let others = fs::read_dir(dir.path()).expect("it is there").filter(|file| {
+        file.as_ref().is_ok_and(|file| !["thesis.txt", "lock"].contains(&file.file_name().to_str().expect("UTF-8")))
+    });
+    assert_eq!(others.count(), 0);
+    fs::write(dir.path().join("seal"), "cloakroom sessions 99\n").expect("it is written");
+    let said = verb(dir.path(), &["stats"]);
+    assert!(said.code == 4 && said.stderr.contains("another version, `cloakroom sessions 99`"), "{said:?}");
+}
