@@ -129,10 +129,10 @@ fn a_damaged_store_is_named_and_repaired_by_its_own_verb_alone() {
     let aside = Path::new(report["aside"].as_str().expect("a path")).join("journal-0000000001");
     assert_eq!(fs::read(aside).expect("the damaged file"), bytes);
     let left = report["sessions"].as_u64().expect("a number");
-    assert!(left > 0, "{report}");
     let demo = Demo::in_directory(dir.path());
     let lives = visitors.into_iter().filter(|visitor| is_signed_in(&mut visitor.to(&demo))).count();
-    assert_eq!(lives as u64, left);
+    // what is lost may be a sign-in, with the secret that it gave to the browser
+    assert!(0 < lives && lives as u64 <= left, "{lives} of {left}");
 }
 
 #[test]
