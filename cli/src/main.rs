@@ -1,5 +1,6 @@
 //! The program `cloakroom`: one file per verb.
 
+mod arguments;
 mod completions;
 mod demo;
 mod doctor;
@@ -61,7 +62,7 @@ enum Verb {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(arguments::arguments(std::env::args_os()));
     log_to_stderr();
     let done = match cli.verb {
         Verb::Demo(flags) => demo::run(flags).await,

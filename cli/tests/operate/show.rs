@@ -21,6 +21,17 @@ fn a_session_is_shown_with_everything_but_its_secret() {
 }
 
 #[test]
+fn an_id_that_begins_with_a_hyphen_is_no_flag() {
+    let house = House::open();
+    for id in ["-OAAAAAAAAAAAAAAAAAAAA", "-hAAAAAAAAAAAAAAAAAAAA", "--AAAAAAAAAAAAAAAAAAAA"] {
+        for verb in ["show", "revoke"] {
+            let said = house.run(&[verb, id, "--json"]);
+            assert!(said.code == 3 && said.stderr.contains(id), "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_there_is_exit_code_3() {
     let house = House::open();
     let said = house.run(&["show", "AAAAAAAAAAAAAAAAAAAAAA"]);
