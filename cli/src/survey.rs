@@ -119,11 +119,12 @@ impl<'a> Survey<'a> {
                 self.finish();
                 return Ok(None);
             }
+            // which keeps to the rate by itself
             self.look_ahead().await?;
         } else {
-            self.pace.wait(self.pace.step()).await;
+            self.pace.wait(self.ahead.len().min(self.pace.step())).await;
         }
-        let part = self.ahead.len().min(STEP);
+        let part = self.ahead.len().min(self.pace.step());
         if !matches!(self.opened.store, Kept::Redis(_)) {
             self.bar.inc(part as u64);
         }

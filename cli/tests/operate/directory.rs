@@ -151,3 +151,15 @@ fn what_is_no_store_is_left_alone() {
     let said = verb(dir.path(), &["stats"]);
     assert!(said.code == 4 && said.stderr.contains("another version, `cloakroom sessions 99`"), "{said:?}");
 }
+
+#[test]
+fn the_rate_is_kept_although_all_sessions_are_named_at_once() {
+    let demo = Demo::start(&[]);
+    for number in 0..40 {
+        Visitor::of(&demo).login(&format!("user-{number}"), 600);
+    }
+    let begin = std::time::Instant::now();
+    let said = verb(&demo.default_directory(), &["stats", "--rate", "50", "--json"]);
+    assert_eq!(said.json()["sessions"], 40, "{said:?}");
+    assert!(begin.elapsed() > std::time::Duration::from_millis(600), "{:?}", begin.elapsed());
+}
