@@ -30,7 +30,8 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn open(path: &Path) -> Result<Embedded, StoreError> {
-    Embedded::builder(path).part_bytes(8_000).open()
+    // its files are copied while it is open, and a socket is none
+    Embedded::builder(path).part_bytes(8_000).without_control_socket().open()
 }
 
 /// Closed when `store` is dropped; until then it is as a killed process would leave it.
