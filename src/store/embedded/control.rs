@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::Embedded;
 use crate::clock::to_millis;
-use crate::config::Config;
+use crate::config::Terms;
 use crate::device::Page;
 use crate::error::StoreError;
 use crate::store::{Inspect as _, Store as _, Target};
@@ -174,7 +174,7 @@ impl Question {
 
     async fn answered_by(&self, store: &Embedded) -> Result<Value, StoreError> {
         // nothing that an embedded store answers here depends on what the application has configured
-        let terms = *Config::default().terms();
+        let terms = Terms::default();
         Ok(match self {
             Question::Find(id) => match store.find(id, &terms).await? {
                 None => json!({ "found": null }),

@@ -106,7 +106,9 @@ impl EmbeddedBuilder {
     ///
     /// # Errors
     /// As [`Embedded::open`], but not for damage.
-    pub fn repair(self) -> Result<Repaired, StoreError> {
+    pub fn repair(mut self) -> Result<Repaired, StoreError> {
+        // it is open for a moment only: there is nothing to ask
+        self.is_listening = false;
         let (dir, lock) = self.take_directory()?;
         let mut damage = Vec::new();
         let seal = read_seal(&dir, &self.clock)?.unwrap_or_else(|why| {
@@ -260,10 +262,8 @@ fn read_seal(dir: &Path, clock: &Clock) -> Result<Result<Seal, String>, StoreErr
         ))),
         Err(Unsealed::Io(error)) => Err(cannot(&error)),
         Err(Unsealed::Missing) => {
-            let others = fs::read_dir(dir).map_err(|error| cannot(&error))?;
-            let names: Vec<_> =
-                others.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-            if names.iter().any(|name| name.starts_with("journal-")) {
+            let names = names_in(dir).map_err(|error| cannot(&error))?;
+            if names.iter().any(|name| is_of_journal(name)) {
                 return Ok(Err("the seal is missing".to_owned()));
             }
             if let Some(other) = names.iter().find(|name| !["lock", "seal.new", "control"].contains(&name.as_str())) {
@@ -279,8 +279,15 @@ fn read_seal(dir: &Path, clock: &Clock) -> Result<Result<Seal, String>, StoreErr
 
 /// Also a damaged one.
 fn is_store(dir: &Path) -> bool {
-    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    names.into_iter().any(|name| name == seal::NAME || name.to_string_lossy().starts_with("journal-"))
+    names_in(dir).is_ok_and(|names| names.iter().any(|name| name == seal::NAME || is_of_journal(name)))
+}
+
+fn names_in(dir: &Path) -> io::Result<Vec<String>> {
+    Ok(fs::read_dir(dir)?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+fn is_of_journal(name: &str) -> bool {
+    name.starts_with("journal-")
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {
