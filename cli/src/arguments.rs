@@ -21,10 +21,12 @@ pub(crate) fn arguments(typed: impl Iterator<Item = OsString>) -> Vec<OsString> 
 fn is_id_like_a_flag(word: &str) -> bool {
     let id = word.trim_end_matches('…');
     let is_id = id.len() == 22 || id.len() < word.len();
-    word.starts_with('-')
-        && is_id
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        && id.bytes().any(|b| !b.is_ascii_lowercase() && b != b'-')
+    word.starts_with('-') && is_id && is_base64url(id) && id.bytes().any(|b| !b.is_ascii_lowercase() && b != b'-')
+}
+
+/// Whether a text has only the characters of ids.
+pub(crate) fn is_base64url(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod server;
 mod timing;
 
 use clap::Args;
+use cloakroom::store::Redis;
 use serde_json::json;
 
 use self::finding::{Finding, Level};
@@ -27,7 +28,6 @@ use crate::place::Place;
 use crate::store_flags::StoreFlags;
 use crate::survey::{self, ScanFlags};
 use crate::terminal::{self, AnswerFlags, BAD, DOUBTFUL, FAINT, GOOD, line, painted, printable};
-use cloakroom::store::Redis;
 
 #[derive(Args)]
 pub(crate) struct Flags {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cloakroom::store::{Durability, Inspect, Loaded, Redis};
-use cloakroom::{Config, Page, SessionId, Terms, UserId};
+use cloakroom::{Page, SessionId, Terms, UserId};
 
+use crate::arguments::is_base64url;
 use crate::failure::Failure;
 use crate::kept::Kept;
 use crate::place::{Place, Reach};
@@ -29,7 +30,7 @@ impl Opened<Redis> {
     /// When they name none, or it is not available.
     pub(crate) async fn redis(flags: &StoreFlags) -> Result<Opened<Redis>, Failure> {
         match flags.place()? {
-            Place::Redis(reach) => Opened::of(flags, connected(flags, &reach, None).await?),
+            Place::Redis(reach) => Ok(Opened::of(flags, connected(flags, &reach, None).await?)),
             Place::Memory | Place::Embedded(_) => {
                 Err(Failure::usage("this is about Redis. Which? Say --redis-url, --redis-host or REDIS_URL"))
             }
@@ -62,7 +63,7 @@ impl Opened {
                 ));
             }
         };
-        Opened::of(flags, store)
+        Ok(Opened::of(flags, store))
     }
 
     /// A user's sessions, the latest sign-in first.
@@ -86,13 +87,10 @@ async fn connected(flags: &StoreFlags, reach: &Reach, durability: Option<Durabil
 }
 
 impl<S: Inspect> Opened<S> {
-    fn of(flags: &StoreFlags, store: S) -> Result<Opened<S>, Failure> {
+    fn of(flags: &StoreFlags, store: S) -> Opened<S> {
         // Whatever lifetime the application has configured, nothing that it holds for alive may count as ended here.
-        let config = Config::builder()
-            .token_format(flags.token_format())
-            .absolute_lifetime(Duration::from_secs(MOST_SECONDS))
-            .build()?;
-        Ok(Opened { store, terms: *config.terms(), plain_tokens: flags.plain_tokens })
+        let terms = Terms { absolute_lifetime: Duration::from_secs(MOST_SECONDS), ..Terms::default() };
+        Opened { store, terms, plain_tokens: flags.plain_tokens }
     }
 
     /// A session that lives.
@@ -131,8 +129,7 @@ impl Opened {
     }
 
     async fn beginning_with(&self, start: &str, scan: &ScanFlags) -> Result<SessionId, Failure> {
-        let fits = start.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        if !fits || !(SHOWN_OF_PLAIN..43).contains(&start.len()) {
+        if !is_base64url(start) || !(SHOWN_OF_PLAIN..43).contains(&start.len()) {
             return Err(Failure::usage(
                 "with --plain-tokens a session is named by the first eight characters of its id, as the logs show them: \
                  the whole is a secret, which the list of processes would show",

@@ -81,9 +81,6 @@ impl StoreFlags {
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         match &self.store {
             Some(word) if word.as_os_str() == "memory" => return Ok(Place::Memory),
-            Some(path) if path.as_os_str().is_empty() => {
-                return Err(Failure::usage("--store is empty: name a directory"));
-            }
             Some(path) => return Ok(Place::Embedded(path.clone())),
             None => {}
         }

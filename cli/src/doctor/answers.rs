@@ -1,12 +1,12 @@
 //! What a server says of one session, and of one index.
 
+use cloakroom::store::Redis;
 use cloakroom::{SessionId, StoreError};
 use futures_util::future::{join, join4, try_join_all};
 use serde_json::Value;
 
 use super::server::unless_forbidden;
 use crate::opened::Opened;
-use cloakroom::store::Redis;
 
 /// How many sessions are asked for at once.
 const FLIGHT: usize = 50;

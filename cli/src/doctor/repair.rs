@@ -1,12 +1,13 @@
 //! Removing ghosts, and nothing else.
 
+use cloakroom::store::Redis;
+
 use super::answers::{self, ghosts_among};
 use super::finding::Finding;
 use super::sample::Sample;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::terminal::{Many, confirm};
-use cloakroom::store::Redis;
 
 /// How many ids are removed at once.
 const AT_ONCE: usize = 100;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use cloakroom::SessionId;
+use cloakroom::store::Redis;
 use futures_util::future::{try_join, try_join_all};
 use indicatif::ProgressBar;
 use serde_json::Value;
@@ -12,7 +13,6 @@ use super::server::asked;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::survey::{Pace, ScanFlags};
-use cloakroom::store::Redis;
 
 /// For each session that is wanted so many keys are looked at, before it is given up: the others are somebody else's.
 const KEYS_FOR_A_SESSION: usize = 100;
