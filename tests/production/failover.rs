@@ -141,7 +141,7 @@ fn assert_kept(figures: &Figures) {
 /// A line of the table in docs/guarantees.md.
 fn report(name: &str, fault: Fault, workers: &[Worker], figures: &Figures) {
     let told = workers.iter().fold(Tally::default(), |all, worker| all + worker.tally);
-    let Tally { acknowledged, not_done, unknown, .. } = told;
+    let Tally { acknowledged, not_done, unknown } = told;
     let counts = figures.all().map(|(_, count)| count.to_string()).join(" | ");
     eprintln!("| {name} | {fault} | {acknowledged} / {not_done} / {unknown} | {counts} | {} |", figures.misses);
 }

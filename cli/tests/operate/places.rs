@@ -1,13 +1,14 @@
 //! The verbs wherever an application's sessions can be: a cluster, behind sentinels, with TLS, at a socket, as a user of few
 //! rights.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cloakroom::store::{Redis, RedisBuilder};
 
 use crate::support::RedisServer;
 use crate::support::cluster::RedisCluster;
-use crate::support::operator::{House, Said, run};
+use crate::support::operator::{Application, Said, run};
 use crate::support::sentinels::Sentinels;
 use crate::support::tls::Certificates;
 
@@ -17,22 +18,20 @@ const PATIENT: Duration = Duration::from_secs(20);
 
 /// Every verb, with an application's sessions of two users and a visitor.
 fn every_verb_works(application: RedisBuilder, flags: &[&str], environment: &[(&str, &str)]) {
-    let house = House::with(application.timeout(PATIENT), RedisServer::start());
+    let application = Application::of(application.timeout(PATIENT));
     let verb = |arguments: &[&str]| -> Said {
         let said = run(&[arguments, flags, &["--redis-timeout", "20000"]].concat(), environment);
         assert!(!said.all().contains(PASSWORD), "{said:?}");
         said
     };
-    let mut ids: Vec<_> = (0..12).map(|_| house.signed_in("andrew").expose().to_owned()).collect();
-    ids.extend([house.signed_in("beth").expose().to_owned(), house.visitor().expose().to_owned()]);
+    let mut made: Vec<_> = (0..12).map(|_| application.signed_in("andrew")).collect();
+    made.extend([application.signed_in("beth"), application.visitor()]);
+    let ids: BTreeSet<_> = made.iter().map(|id| id.expose().to_owned()).collect();
 
     let listed = verb(&["list", "--json"]);
-    let mut found: Vec<_> = listed.json_lines().iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect();
-    found.sort();
-    ids.sort();
-    assert_eq!(found, ids, "{listed:?}");
+    assert_eq!(listed.ids(), ids, "{listed:?}");
     assert_eq!(verb(&["list", "--json", "--user", "beth"]).json()["user"], "beth");
-    assert_eq!(verb(&["show", "--json", &ids[3]]).json()["id"], ids[3]);
+    assert_eq!(verb(&["show", "--json", made[3].expose()]).json()["id"], made[3].expose());
     let stats = verb(&["stats", "--json"]).json();
     assert_eq!((&stats["sessions"], &stats["users"]), (&14.into(), &2.into()), "{stats}");
     let watched = verb(&["watch", "--count", "1", "--json"]).json();

@@ -1,6 +1,8 @@
 //! An operator at a terminal that is none, and a Redis with sessions that an application has made with the library.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
+use std::ops::Deref;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +33,16 @@ impl Said {
     /// The JSON values on stdout, one a line.
     pub fn json_lines(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// The ids of the sessions that were listed as JSON.
+    pub fn ids(&self) -> BTreeSet<String> {
+        let id = |line: Value| line["id"].as_str().expect("an id").to_owned();
+        let ids: Vec<_> = self.json_lines().into_iter().map(id).collect();
+        let count = ids.len();
+        let ids = BTreeSet::from_iter(ids);
+        assert_eq!(ids.len(), count, "one is there twice: {self:?}");
+        ids
     }
 
     /// The level of one of the doctor's checks, and all that was said of it: the text, an arrow, the advice.
@@ -89,8 +101,22 @@ impl Drop for Running {
 /// A Redis of a test's own, with an application's sessions in it.
 pub struct House {
     pub redis: RedisServer,
+    application: Application,
+}
+
+/// An application that makes sessions, wherever its store is.
+pub struct Application {
     runtime: tokio::runtime::Runtime,
     store: Redis,
+}
+
+/// Whose house it is.
+impl Deref for House {
+    type Target = Application;
+
+    fn deref(&self) -> &Application {
+        &self.application
+    }
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -102,14 +128,7 @@ impl House {
 
     /// On a server that runs already.
     pub fn of(redis: RedisServer) -> House {
-        House::with(Redis::builder(redis.url()), redis)
-    }
-
-    /// An application that connects in its own way, to a server that runs already or to others beside it.
-    pub fn with(application: RedisBuilder, redis: RedisServer) -> House {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let store = runtime.block_on(application.connect()).expect("it is there");
-        House { redis, runtime, store }
+        House { application: Application::of(Redis::builder(redis.url())), redis }
     }
 
     /// Runs a verb on this Redis.
@@ -128,6 +147,34 @@ impl House {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stdout.take().expect("its stdout"));
         Running { child, lines }
+    }
+
+    /// What redis-cli would get for these words.
+    pub fn cli<T: redis::FromRedisValue>(&self, command: &str) -> T {
+        let mut words = command.split_whitespace();
+        let mut query = redis::cmd(words.next().expect("a command"));
+        words.for_each(|word| {
+            query.arg(word);
+        });
+        query.query(&mut self.redis.client()).unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    pub fn exists(&self, id: &SessionId) -> bool {
+        self.cli(&format!("EXISTS session:{}", id.expose()))
+    }
+
+    /// The hash of its secret, which nobody should be shown.
+    pub fn secret_hash_of(&self, id: &SessionId) -> String {
+        self.cli(&format!("HGET session:{} secret_hash", id.expose()))
+    }
+}
+
+impl Application {
+    /// Connects in its own way.
+    pub fn of(store: RedisBuilder) -> Application {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let store = runtime.block_on(store.connect()).expect("it is there");
+        Application { runtime, store }
     }
 
     /// A visitor's session, with one field.
@@ -188,25 +235,6 @@ impl House {
         let new = NewSession { presented, fields, idle_timeout: Some(Duration::from_secs(seconds)) };
         let done = self.runtime.block_on(self.store.create(&new, Config::default().terms()));
         assert!(matches!(done, Ok(Applied::Done { .. })), "{done:?}");
-    }
-
-    /// What redis-cli would get for these words.
-    pub fn cli<T: redis::FromRedisValue>(&self, command: &str) -> T {
-        let mut words = command.split_whitespace();
-        let mut query = redis::cmd(words.next().expect("a command"));
-        words.for_each(|word| {
-            query.arg(word);
-        });
-        query.query(&mut self.redis.client()).unwrap_or_else(|error| panic!("{command}: {error}"))
-    }
-
-    pub fn exists(&self, id: &SessionId) -> bool {
-        self.cli(&format!("EXISTS session:{}", id.expose()))
-    }
-
-    /// The hash of its secret, which nobody should be shown.
-    pub fn secret_hash_of(&self, id: &SessionId) -> String {
-        self.cli(&format!("HGET session:{} secret_hash", id.expose()))
     }
 }
 

@@ -76,14 +76,12 @@ enum Verb {
     SignOutDevice,
 }
 
-/// How often each outcome was told.
+/// How often each outcome was told that the docs' table has.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     pub(super) acknowledged: u64,
     pub(super) not_done: u64,
     pub(super) unknown: u64,
-    pub(super) not_durable: u64,
-    pub(super) gone: u64,
 }
 
 pub(super) struct Worker {
@@ -222,13 +220,12 @@ impl Worker {
 
     /// Counts an outcome; who was told that the store is away does not come back at once.
     async fn note(&mut self, told: Told) {
-        let Tally { acknowledged, not_done, unknown, not_durable, gone } = &mut self.tally;
+        let Tally { acknowledged, not_done, unknown } = &mut self.tally;
         match told {
             Told::Done => *acknowledged += 1,
             Told::NotDone => *not_done += 1,
             Told::Unknown => *unknown += 1,
-            Told::NotDurable => *not_durable += 1,
-            Told::Gone => *gone += 1,
+            Told::NotDurable | Told::Gone => {}
         }
         self.is_answered = told == Told::Done;
         if told == Told::Done && !self.is_durable {
@@ -277,8 +274,6 @@ impl Add for Tally {
             acknowledged: self.acknowledged + other.acknowledged,
             not_done: self.not_done + other.not_done,
             unknown: self.unknown + other.unknown,
-            not_durable: self.not_durable + other.not_durable,
-            gone: self.gone + other.gone,
         }
     }
 }
