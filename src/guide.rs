@@ -31,6 +31,10 @@ pub mod redis {}
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
+#[cfg(feature = "redis")]
+#[doc = include_str!("../docs/near-cache.md")]
+pub mod near_cache {}
+
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 

@@ -43,6 +43,6 @@ pub use crate::token::{Presented, SecretHash, SessionId, TokenFormat};
 pub use crate::user::{MAX_USER_ID_BYTES, UserId};
 pub use crate::web::{Finish, Visit};
 #[cfg(feature = "axum")]
-pub use crate::web::{RecentSignIn, SignedIn};
+pub use crate::web::{Fresh, RecentSignIn, SignedIn};
 #[cfg(feature = "tower")]
 pub use crate::web::{SessionFuture, SessionLayer, SessionService};

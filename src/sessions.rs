@@ -23,6 +23,15 @@ use crate::user::UserId;
 #[derive(Clone)]
 pub struct Sessions(Arc<Shared>);
 
+/// Where a session is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadFrom {
+    /// Wherever it is to be had first: a near cache, if there is one.
+    Nearest,
+    /// Where sessions are kept.
+    Store,
+}
+
 struct Shared {
     store: Box<dyn AnyStore>,
     config: Config,
@@ -92,8 +101,13 @@ impl Sessions {
         Ok(self.within(self.0.store.create(new, self.terms())).await?)
     }
 
-    pub(crate) async fn load(&self, presented: &Presented) -> Result<Lookup> {
-        let lookup = self.look_up(presented).await?;
+    /// Whether a session that was loaded may be what it was a moment ago.
+    pub(crate) fn may_be_near(&self) -> bool {
+        self.0.store.may_be_near()
+    }
+
+    pub(crate) async fn load(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
+        let lookup = self.look_up(presented, from).await?;
         if let Lookup::Replayed(loaded) = &lookup {
             self.tell(Event::Replayed { session: presented.id, user: loaded.record.user_id.clone() });
             if self.config().on_replay == OnReplay::Revoke {
@@ -106,15 +120,18 @@ impl Sessions {
     /// The same for a request that was let in before. The grace of a held secret was judged then: that it has ended
     /// meanwhile is no theft.
     pub(crate) async fn load_again(&self, presented: &Presented) -> Result<Option<Loaded>> {
-        Ok(match self.look_up(presented).await? {
+        Ok(match self.look_up(presented, ReadFrom::Store).await? {
             Lookup::Live(loaded) | Lookup::Replayed(loaded) => Some(loaded),
             Lookup::Gone | Lookup::Evicted => None,
         })
     }
 
-    async fn look_up(&self, presented: &Presented) -> Result<Lookup> {
-        let lookup = self.within(self.0.store.load(presented, self.terms())).await;
-        Ok(lookup.map_err(StoreError::of_read)?)
+    async fn look_up(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
+        let answer = match from {
+            ReadFrom::Nearest => self.0.store.load(presented, self.terms()),
+            ReadFrom::Store => self.0.store.load_fresh(presented, self.terms()),
+        };
+        Ok(self.within(answer).await.map_err(StoreError::of_read)?)
     }
 
     pub(crate) async fn apply(&self, presented: &Presented, change: &Change) -> Result<Applied> {

@@ -71,7 +71,7 @@ async fn done(verb: &str, session: &Session, manager: &Sessions) -> Result<(), E
         "elevate" => session.elevate().await,
         "sign_in" => session.sign_in("andrew").device("Anna's phone").ip("192.0.2.7").await,
         "devices" => session.devices().await.map(drop),
-        "recent" => session.require_recent_sign_in(Duration::ZERO),
+        "recent" => session.require_recent_sign_in(Duration::ZERO).await,
         "sign_in_again" => session.sign_in("andrew").await,
         "switch" => session.sign_in("betty").await,
         "others" => session.sign_out_others().await.map(drop),

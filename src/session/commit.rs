@@ -44,7 +44,7 @@ impl Session {
         }
         state.presented = Some(token.presented());
         state.cookie = CookieChange::Set(token);
-        state.loaded = Some(loaded);
+        state.see(loaded);
         state.minted = true;
         (state.stale, state.ended) = (false, None);
         Ok(())

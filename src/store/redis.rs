@@ -25,6 +25,7 @@ mod durable;
 mod index;
 mod keys;
 mod link;
+mod near;
 mod operate;
 mod question;
 mod reach;
@@ -37,6 +38,8 @@ mod tls;
 pub use connect::RedisBuilder;
 pub use durable::Durability;
 use keys::Prefix;
+pub use near::NearCache;
+use near::{Near, Seen, Writing};
 use question::Question;
 use scripts::Scripts;
 use server::Server;
@@ -50,6 +53,7 @@ pub struct Redis {
     prefix: Prefix,
     scripts: Arc<Scripts>,
     durability: Option<Durability>,
+    near: Option<Arc<Near>>,
 }
 
 impl Redis {
@@ -69,22 +73,19 @@ impl Redis {
         Ok(Redis { durability, ..self.clone() })
     }
 
-    async fn run(
-        &self,
-        key: &str,
-        script: &ScriptInvocation<'_>,
-        plain: bool,
-        terms: &Terms,
-    ) -> Result<Applied, StoreError> {
-        applied(self.server.ask(key, Question::Script(script)).await?, plain, terms)
+    /// To be called before a session is changed or ended, and kept until it is answered.
+    fn writing(&self, id: &SessionId) -> Option<Writing<'_>> {
+        self.near.as_ref().map(|near| near.writing(*id))
     }
 
-    /// What stands at a session's key, and what is left of its life in milliseconds: one round trip.
-    async fn read(&self, id: &SessionId) -> Result<(Value, i64), StoreError> {
+    /// What stands at a session's key, what is left of its life in milliseconds, and what would be seen if that were to
+    /// change: one round trip.
+    async fn read(&self, id: &SessionId) -> Result<(Value, i64, Option<Seen>), StoreError> {
         let key = self.prefix.session(id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
-        self.server.ask(&key, Question::Flight(&flight)).await
+        let ((hash, remaining), seen) = self.server.ask_seen(&key, Question::Flight(&flight)).await?;
+        Ok((hash, remaining, seen))
     }
 
     /// A change of one session, which is one round trip.
@@ -102,10 +103,21 @@ impl Redis {
             .arg(terms.rotation_grace.as_secs())
             .arg(terms.max_fields)
             .arg(terms.max_bytes)
-            .arg(u8::from(change.drop_previous));
+            .arg(u8::from(change.drop_previous))
+            .arg(u8::from(self.near.is_some()));
         add_sign_in(&mut script, change.sign_in.as_ref(), terms);
         add_delta(&mut script, &change.delta);
-        self.run(&key, &script, presented.secret_hash.is_none(), terms).await
+        let writing = self.writing(&presented.id);
+        let (answer, seen) = self.server.ask_seen(&key, Question::Script(&script)).await?;
+        let (applied, remaining) = applied(answer, presented.secret_hash.is_none(), terms)?;
+        match (writing, remaining, &applied) {
+            (Some(writing), Some(remaining), Applied::Done { loaded, .. }) => {
+                writing.answered_with(loaded, remaining, terms, seen);
+            }
+            (Some(writing), _, _) => writing.answered(),
+            (None, _, _) => {}
+        }
+        Ok(applied)
     }
 }
 
@@ -130,14 +142,29 @@ impl Store for Redis {
         for (name, text) in &new.fields {
             script.arg(name).arg(text);
         }
-        self.run(&key, &script, new.presented.secret_hash.is_none(), terms).await
+        let writing = self.writing(&new.presented.id);
+        let answer = self.server.ask(&key, Question::Script(&script)).await?;
+        writing.into_iter().for_each(Writing::answered);
+        Ok(applied(answer, new.presented.secret_hash.is_none(), terms)?.0)
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+        match self.near.as_ref().and_then(|near| near.look_up(presented, terms)) {
+            Some(lookup) => Ok(lookup),
+            None => self.load_fresh(presented, terms).await,
+        }
+    }
+
+    fn may_be_near(&self) -> bool {
+        self.near.is_some()
+    }
+
+    async fn load_fresh(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
         if is_id_alone(presented) {
             return Ok(Lookup::Gone);
         }
-        let (hash, remaining) = self.read(&presented.id).await?;
+        let reading = self.near.as_ref().map(|near| near.reading(presented.id));
+        let (hash, remaining, seen) = self.read(&presented.id).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
             return Ok(Lookup::Gone);
@@ -157,7 +184,11 @@ impl Store for Redis {
             return Ok(Lookup::Gone);
         };
         let now = now_of(&record, remaining);
-        Ok(Arc::new(record).look_up(presented, now))
+        let loaded = Loaded { record: Arc::new(record), now };
+        if let (Some(near), Some(reading)) = (&self.near, reading) {
+            near.keep(reading, &loaded, remaining, terms, seen);
+        }
+        Ok(loaded.record.look_up(presented, now))
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
@@ -264,7 +295,8 @@ fn fields_of(hash: Value) -> Result<Fields, StoreError> {
     Ok(fields)
 }
 
-fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
+/// A script's answer, and how long the session has left, where that was asked.
+fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<(Applied, Option<Duration>), StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
     let refused = match String::from_redis_value(next()?)?.as_str() {
@@ -273,7 +305,9 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
             let fields = fields_of(next()?)?;
             let record = Record::from_stored(fields, plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });
+            let remaining = answer.next().and_then(|left| u64::from_redis_value(left).ok()).map(Duration::from_millis);
+            let loaded = Loaded { record: record.into(), now };
+            return Ok((Applied::Done { loaded, evicted: Vec::new() }, remaining));
         }
         "gone" => Refusal::Gone,
         "conflict" => Refusal::Conflict,
@@ -289,5 +323,5 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
         }
         _ => return Err(StoreError::unknown("a script answered something unknown")),
     };
-    Ok(Applied::Refused(refused))
+    Ok((Applied::Refused(refused), None))
 }

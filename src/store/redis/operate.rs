@@ -14,7 +14,7 @@ use crate::token::SessionId;
 
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
-        let (hash, remaining) = self.read(id).await?;
+        let (hash, remaining, _) = self.read(id).await?;
         if let Value::ServerError(_) = hash {
             return Ok(None);
         }
