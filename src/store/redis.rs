@@ -39,7 +39,7 @@ pub use connect::RedisBuilder;
 pub use durable::Durability;
 use keys::Prefix;
 pub use near::NearCache;
-use near::{Near, Seen, Writing};
+use near::{Near, Seen};
 use question::Question;
 use scripts::Scripts;
 use server::Server;
@@ -73,9 +73,18 @@ impl Redis {
         Ok(Redis { durability, ..self.clone() })
     }
 
-    /// To be called before a session is changed or ended, and kept until it is answered.
-    fn writing(&self, id: &SessionId) -> Option<Writing<'_>> {
-        self.near.as_ref().map(|near| near.writing(*id))
+    /// A script that changes or ends a session: one round trip. It is not in the near cache afterwards.
+    async fn run<T: FromRedisValue>(
+        &self,
+        id: &SessionId,
+        script: &ScriptInvocation<'_>,
+        durability: Option<&Durability>,
+    ) -> Result<T, StoreError> {
+        let answer = self.server.ask_with(&self.prefix.session(id), Question::Script(script), durability).await;
+        if let Some(near) = &self.near {
+            near.changed(id);
+        }
+        answer
     }
 
     /// What stands at a session's key, what is left of its life in milliseconds, and what would be seen if that were to
@@ -103,21 +112,10 @@ impl Redis {
             .arg(terms.rotation_grace.as_secs())
             .arg(terms.max_fields)
             .arg(terms.max_bytes)
-            .arg(u8::from(change.drop_previous))
-            .arg(u8::from(self.near.is_some()));
+            .arg(u8::from(change.drop_previous));
         add_sign_in(&mut script, change.sign_in.as_ref(), terms);
         add_delta(&mut script, &change.delta);
-        let writing = self.writing(&presented.id);
-        let (answer, seen) = self.server.ask_seen(&key, Question::Script(&script)).await?;
-        let (applied, remaining) = applied(answer, presented.secret_hash.is_none(), terms)?;
-        match (writing, remaining, &applied) {
-            (Some(writing), Some(remaining), Applied::Done { loaded, .. }) => {
-                writing.answered_with(loaded, remaining, terms, seen);
-            }
-            (Some(writing), _, _) => writing.answered(),
-            (None, _, _) => {}
-        }
-        Ok(applied)
+        applied(self.run(&presented.id, &script, None).await?, presented.secret_hash.is_none(), terms)
     }
 }
 
@@ -142,10 +140,7 @@ impl Store for Redis {
         for (name, text) in &new.fields {
             script.arg(name).arg(text);
         }
-        let writing = self.writing(&new.presented.id);
-        let answer = self.server.ask(&key, Question::Script(&script)).await?;
-        writing.into_iter().for_each(Writing::answered);
-        Ok(applied(answer, new.presented.secret_hash.is_none(), terms)?.0)
+        applied(self.run(&new.presented.id, &script, None).await?, new.presented.secret_hash.is_none(), terms)
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
@@ -295,8 +290,7 @@ fn fields_of(hash: Value) -> Result<Fields, StoreError> {
     Ok(fields)
 }
 
-/// A script's answer, and how long the session has left, where that was asked.
-fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<(Applied, Option<Duration>), StoreError> {
+fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
     let refused = match String::from_redis_value(next()?)?.as_str() {
@@ -305,9 +299,7 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<(Applied, O
             let fields = fields_of(next()?)?;
             let record = Record::from_stored(fields, plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            let remaining = answer.next().and_then(|left| u64::from_redis_value(left).ok()).map(Duration::from_millis);
-            let loaded = Loaded { record: record.into(), now };
-            return Ok((Applied::Done { loaded, evicted: Vec::new() }, remaining));
+            return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });
         }
         "gone" => Refusal::Gone,
         "conflict" => Refusal::Conflict,
@@ -323,5 +315,5 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<(Applied, O
         }
         _ => return Err(StoreError::unknown("a script answered something unknown")),
     };
-    Ok((Applied::Refused(refused), None))
+    Ok(Applied::Refused(refused))
 }

@@ -5,7 +5,6 @@
 //! - It is taken out only when its record is missing. Ids are never used again, so that is for good.
 //! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
 
-use super::near::Writing;
 use super::question::Question;
 use super::{Redis, text_of};
 use crate::clock::to_millis;
@@ -270,10 +269,7 @@ impl Redis {
         script.arg(user).arg(u8::from(bound)).arg(notice).arg(text_of(shown));
         // a sign-in that makes room, which gives notice, does not depend on replicas
         let durability = self.durability.as_ref().filter(|_| notice == 0);
-        let writing = self.writing(id);
-        let answer = self.server.ask_with::<i64>(&key, Question::Script(&script), durability).await?;
-        writing.into_iter().for_each(Writing::answered);
-        Ok(match answer {
+        Ok(match self.run(id, &script, durability).await? {
             1 => Ending::Ended,
             0 => Ending::Unbound,
             -1 => Ending::Missing,

@@ -257,8 +257,11 @@ async fn reconnect(link: Weak<Shared>) {
 
 /// Gives a connection up whose server is no primary any more, as long as somebody holds the link.
 async fn watch(link: Weak<Shared>) {
+    // what a near cache serves is as old as the last answer may be
+    let limit = link.upgrade().and_then(|link| link.way.silence_limit());
+    let pause = limit.map_or(PAUSE, |limit| PAUSE.min(limit / 4));
     loop {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         let Some(link) = link.upgrade().map(Link) else { return };
         let Ok((_, number)) = link.connection() else { continue };
         if link.0.way.leads_elsewhere(link.0.timeout).await {

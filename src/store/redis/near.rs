@@ -4,11 +4,11 @@
 //! good as what a connection sees ([`Sight`]): when it is lost, or silent for too long, nothing is served that was read by
 //! it.
 //!
-//! Two orders must never be confused, and a turn for each group of sessions keeps them apart:
+//! A push that overtakes the reply which it belongs to must win: a turn for each group of sessions counts what has changed,
+//! and a reply is kept only in the turn in which it was asked for.
 //!
-//! - A push that overtakes the reply which it belongs to wins: the reply is not kept.
-//! - Of this process's own changes the server tells it nothing (`NOLOOP`), so they take sessions out themselves: before they
-//!   leave, and once more if another change was on its way meanwhile. What the last one has answered is kept.
+//! The server tells a process of its own changes, too. It could be asked not to (`NOLOOP`), and would then also be silent
+//! about keys that it stops tracking because its table is full, if the question of this very process made it do so.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -101,7 +101,8 @@ pub(super) struct Near {
     prefix: Prefix,
     pub(super) silence_limit: Duration,
     sessions: Cache<SessionId, Arc<Entry>, Weight>,
-    turns: [Mutex<Turn>; TURNS],
+    /// How many changes of each group of sessions this process has heard of.
+    turns: [Mutex<u64>; TURNS],
     hasher: RandomState,
 }
 
@@ -115,14 +116,6 @@ struct Entry {
     /// When it ends, by this machine's clock.
     ends: Moment,
     seen: Seen,
-}
-
-/// Every change of a session counts, and everything that was asked before it is not kept.
-#[derive(Default)]
-struct Turn {
-    number: u64,
-    /// A change was given up half-way. Until it has surely happened, or its connection is known to be lost, nothing is kept.
-    shut_until: Moment,
 }
 
 #[derive(Clone)]
@@ -142,7 +135,7 @@ impl Weighter<SessionId, Arc<Entry>> for Weight {
 /// A read that is on its way.
 pub(super) struct Reading {
     id: SessionId,
-    number: u64,
+    turn: u64,
     asked: Moment,
 }
 
@@ -175,8 +168,8 @@ impl Near {
 
     /// To be called before the question leaves.
     pub(super) fn reading(&self, id: SessionId) -> Reading {
-        let number = self.turn(&id).number;
-        Reading { id, number, asked: Moment::now() }
+        let turn = *self.turn(&id);
+        Reading { id, turn, asked: Moment::now() }
     }
 
     /// Keeps what was read, unless it has changed since it was asked for.
@@ -188,20 +181,20 @@ impl Near {
         terms: &Terms,
         seen: Option<Seen>,
     ) {
-        let Some(seen) = seen else { return };
-        let turn = self.turn(&reading.id);
-        if turn.is_still(&reading) {
-            self.sessions.insert(reading.id, entry(&reading, loaded, remaining, terms, seen));
+        let (Some(seen), Loaded { record, now }) = (seen, loaded) else { return };
+        let Reading { id, turn, asked } = reading;
+        let entry = Entry { record: record.clone(), terms: *terms, asked, now: *now, ends: asked + remaining, seen };
+        let is_now = self.turn(&id);
+        if *is_now == turn {
+            self.sessions.insert(id, Arc::new(entry));
         }
     }
 
-    /// To be called before a change leaves. Dropped unanswered it counts as on its way.
-    pub(super) fn writing(&self, id: SessionId) -> Writing<'_> {
-        let mut turn = self.turn(&id);
-        turn.number += 1;
-        self.sessions.remove(&id);
-        let reading = Reading { id, number: turn.number, asked: Moment::now() };
-        Writing { near: self, reading, is_answered: false }
+    /// This process has changed it: whoever asks from now on shall see that, also before the push comes.
+    pub(super) fn changed(&self, id: &SessionId) {
+        let mut turn = self.turn(id);
+        *turn += 1;
+        self.sessions.remove(id);
     }
 
     /// What the server says unasked.
@@ -219,71 +212,13 @@ impl Near {
         let Value::BulkString(key) = key else { return };
         // others, such as the users' indexes, are read by the same connection
         if let Some(id) = std::str::from_utf8(key).ok().and_then(|key| self.prefix.session_of(key)) {
-            let mut turn = self.turn(&id);
-            turn.number += 1;
-            self.sessions.remove(&id);
+            self.changed(&id);
         }
     }
 
-    fn turn(&self, id: &SessionId) -> MutexGuard<'_, Turn> {
-        let place = self.hasher.hash_one(id) as usize % TURNS;
-        self.turns[place].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Turn {
-    fn is_still(&self, reading: &Reading) -> bool {
-        self.number == reading.number && reading.asked >= self.shut_until
-    }
-}
-
-fn entry(reading: &Reading, loaded: &Loaded, remaining: Duration, terms: &Terms, seen: Seen) -> Arc<Entry> {
-    let Loaded { record, now } = loaded;
-    let ends = reading.asked + remaining;
-    Arc::new(Entry { record: record.clone(), terms: *terms, asked: reading.asked, now: *now, ends, seen })
-}
-
-/// A change that is on its way.
-pub(super) struct Writing<'a> {
-    near: &'a Near,
-    reading: Reading,
-    is_answered: bool,
-}
-
-impl Writing<'_> {
-    /// The change was made, or refused, and that is all there is to know.
-    pub(super) fn answered(mut self) {
-        self.end(None);
-    }
-
-    /// The change was made, and the session is this now.
-    pub(super) fn answered_with(mut self, loaded: &Loaded, remaining: Duration, terms: &Terms, seen: Option<Seen>) {
-        let entry = seen.map(|seen| entry(&self.reading, loaded, remaining, terms, seen));
-        self.end(entry);
-    }
-
-    fn end(&mut self, kept: Option<Arc<Entry>>) {
-        self.is_answered = true;
-        let id = self.reading.id;
-        let mut turn = self.near.turn(&id);
-        let is_alone = turn.is_still(&self.reading);
-        turn.number += 1;
-        match kept {
-            Some(entry) if is_alone => self.near.sessions.insert(id, entry),
-            _ => drop(self.near.sessions.remove(&id)),
-        }
-    }
-}
-
-impl Drop for Writing<'_> {
-    /// Whoever gave it up does not know when it happens, and the server will not say: it is this process's own. A question
-    /// that leaves later is answered later, so after the time in which one must have been answered it has happened, or the
-    /// connection is lost, and with it everything that was read by it.
-    fn drop(&mut self) {
-        if !self.is_answered {
-            self.near.turn(&self.reading.id).shut_until = Moment::now() + self.near.silence_limit;
-            self.end(None);
-        }
+    fn turn(&self, id: &SessionId) -> MutexGuard<'_, u64> {
+        let group = self.hasher.hash_one(id) as usize % TURNS;
+        self.turns[group].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

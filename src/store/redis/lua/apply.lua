@@ -3,20 +3,20 @@
 -- ARGV     1 presented secret hash ('' = plain token) · 2 new secret hash ('' = no rotation) · 3 touch, 1 or 0
 --          4 whether the browser presented it, 1 or 0 · 5 new idle timeout, s ('' = unchanged)
 --          6 configured idle timeout, s · 7 absolute lifetime, s · 8 grace, s · 9 most fields · 10 most bytes
---          11 whether the presented secret dies with the rotation, 1 or 0 · 12 whether it is kept near, 1 or 0
---          13 user ('' = no sign-in), and only for a sign-in · 14 idle timeout, s · 15 absolute lifetime, s · 16 auth time, s
---          ('' = now) · 17 device ('' = none) · 18 address ('' = none) · 19 whether the fields are dropped, 1 or 0;
+--          11 whether the presented secret dies with the rotation, 1 or 0
+--          12 user ('' = no sign-in), and only for a sign-in · 13 idle timeout, s · 14 absolute lifetime, s · 15 auth time, s
+--          ('' = now) · 16 device ('' = none) · 17 address ('' = none) · 18 whether the fields are dropped, 1 or 0;
 --          then four lists, each its length first:
 --          expected (name, 1 or 0 for there or not, text) · set (name, text) · removed (name) · added (name, by)
--- Answer   {'done', now, {name, text, ...}[, what is left of its life, ms]} · {'gone'} · {'conflict'} · {'invalid', field, reason}
+-- Answer   {'done', now, {name, text, ...}} · {'gone'} · {'conflict'} · {'invalid', field, reason}
 local key, secret, new_secret, touch = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 local confirm, new_idle, configured_idle, absolute = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local grace, max_fields, max_bytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local drop_previous, is_near, user = ARGV[11] == '1', ARGV[12] == '1', ARGV[13] ~= '' and ARGV[13] or nil
+local drop_previous, user = ARGV[11] == '1', ARGV[12] ~= '' and ARGV[12] or nil
 local plain = secret == ''
 local now = now_ms()
 
-local position = user and 19 or 13
+local position = user and 18 or 12
 local function list_of(width)
   position = position + 1
   local items = {}
@@ -60,7 +60,7 @@ local function reserved()
   return is_reserved
 end
 local dropped = {}
-if user and ARGV[19] == '1' then
+if user and ARGV[18] == '1' then
   local is_reserved = reserved()
   for name, text in pairs(record) do
     if not is_reserved[name] then dropped[name] = text end
@@ -159,11 +159,11 @@ end
 if user then
   write('user_id', user)
   -- no time in the future, which would be recent for ever
-  write('auth_time', string.format('%d', math.min(tonumber(ARGV[16]) or now, math.floor(now / 1000))))
-  write_or_delete('device', ARGV[17])
-  write_or_delete('ip', ARGV[18])
-  new_idle = new_idle or tonumber(ARGV[14])
-  expires_at = math.floor(now / 1000) + tonumber(ARGV[15])
+  write('auth_time', string.format('%d', math.min(tonumber(ARGV[15]) or now, math.floor(now / 1000))))
+  write_or_delete('device', ARGV[16])
+  write_or_delete('ip', ARGV[17])
+  new_idle = new_idle or tonumber(ARGV[13])
+  expires_at = math.floor(now / 1000) + tonumber(ARGV[14])
 end
 if not plain and record.expires_at ~= string.format('%d', expires_at) then
   write('expires_at', string.format('%d', expires_at))
@@ -193,7 +193,4 @@ in_parts('HSET', writes)
 if touch or new_idle or ends > expires_at * 1000 + 2 then
   redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
 end
-local answer = done(record, now)
--- Read once more, after the last write: by it the server knows that this client wants to hear of the next one.
-if is_near then answer[4] = redis.call('PTTL', key) end
-return answer
+return done(record, now)

@@ -49,7 +49,7 @@ async fn open_tracked(
     let config = AsyncConnectionConfig::new().set_push_sender(hears);
     let mut connection = link::open_with(&client, config, timeout).await?;
     let asked = Moment::now();
-    redis::cmd("CLIENT").arg("TRACKING").arg("ON").arg("NOLOOP").exec_async(&mut connection).await?;
+    redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
     need_tracking(redis::cmd("CLIENT").arg("TRACKINGINFO").query_async(&mut connection).await)?;
     sight.prove(asked);
     Ok((connection, sight))
