@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::durable::{Durability, Line};
@@ -247,9 +247,21 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
     }
 }
 
-/// How a connection is opened on which the server answers. The library alone does not notice one that wants a password,
-/// or is loading.
+/// How a connection is opened on which the server answers: in RESP3, or in RESP2 where the server has nothing newer.
 pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+    match open_as_it_is(client, timeout).await {
+        Err(error)
+            if client.get_connection_info().redis_settings().protocol().supports_resp3() && lacks_resp3(&error) =>
+        {
+            let older = in_protocol(client.get_connection_info().clone(), ProtocolVersion::RESP2);
+            open_as_it_is(&redis::Client::open(older)?, timeout).await
+        }
+        opened => opened,
+    }
+}
+
+/// The library alone does not notice a server that wants a password, or is loading.
+async fn open_as_it_is(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     match redis::cmd("PING").exec_async(&mut connection).await {
@@ -257,6 +269,17 @@ pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResu
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(connection),
     }
+}
+
+/// Whether a server refused the protocol, or does not know the command that asks for it. One that wants a password
+/// says so more clearly in the older protocol.
+fn lacks_resp3(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::RESP3NotSupported || matches!(error.code(), Some("ERR" | "NOPROTO" | "NOAUTH"))
+}
+
+pub(super) fn in_protocol(info: ConnectionInfo, protocol: ProtocolVersion) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_protocol(protocol);
+    info.set_redis_settings(settings)
 }
 
 /// What a client's error says, without the question that caused it: a server that does not know a command quotes its
