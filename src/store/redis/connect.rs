@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError};
 use url::{Host, Url};
 
 use super::Redis;
 use super::cluster::Cluster;
 use super::durable::Durability;
 use super::keys::Prefix;
-use super::link::Link;
+use super::link::{Link, in_protocol};
 use super::near::{Near, NearCache};
 use super::question::Question;
 use super::reach::{Access, Way, address_of};
@@ -145,9 +145,12 @@ impl RedisBuilder {
 
     async fn directly(&self, urls: Vec<Url>, near: Option<Arc<Near>>) -> Result<Server> {
         let shown: Vec<_> = urls.iter().map(without_password).collect();
+        let names_protocol = urls[0].query_pairs().any(|(name, _)| name == "protocol");
         let infos =
             urls.into_iter().map(|url| url.into_connection_info().map_err(refused)).collect::<Result<Vec<_>>>()?;
-        let access = self.access(infos[0].clone(), near)?;
+        let first = infos[0].clone();
+        let first = if names_protocol { first } else { in_protocol(first, ProtocolVersion::RESP3) };
+        let access = self.access(first, near)?;
         let is_many = infos.len() > 1;
         if !is_many {
             let way = access.way(shown[0].clone()).map_err(refused)?;

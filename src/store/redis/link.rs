@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::durable::{Durability, Line};
@@ -302,12 +302,20 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
     }
 }
 
-/// How a connection is opened on which the server answers. The library alone does not notice one that wants a password,
-/// or is loading.
+/// How a connection is opened on which the server answers: in RESP3, or in RESP2 where the server has nothing newer.
 pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-    open_with(client, AsyncConnectionConfig::new(), timeout).await
+    match open_with(client, AsyncConnectionConfig::new(), timeout).await {
+        Err(error)
+            if client.get_connection_info().redis_settings().protocol().supports_resp3() && lacks_resp3(&error) =>
+        {
+            let older = in_protocol(client.get_connection_info().clone(), ProtocolVersion::RESP2);
+            open_with(&redis::Client::open(older)?, AsyncConnectionConfig::new(), timeout).await
+        }
+        opened => opened,
+    }
 }
 
+/// As it is. The library alone does not notice a server that wants a password, or is loading.
 pub(super) async fn open_with(
     client: &redis::Client,
     config: AsyncConnectionConfig,
@@ -320,6 +328,17 @@ pub(super) async fn open_with(
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(connection),
     }
+}
+
+/// Whether a server refused the protocol, or does not know the command that asks for it. One that wants a password
+/// says so more clearly in the older protocol.
+fn lacks_resp3(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::RESP3NotSupported || matches!(error.code(), Some("ERR" | "NOPROTO" | "NOAUTH"))
+}
+
+pub(super) fn in_protocol(info: ConnectionInfo, protocol: ProtocolVersion) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_protocol(protocol);
+    info.set_redis_settings(settings)
 }
 
 /// What a client's error says, without the question that caused it: a server that does not know a command quotes its

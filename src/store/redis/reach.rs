@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::SentinelClient;
-use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisResult};
+use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, ProtocolVersion, RedisResult};
 
-use super::link::open;
+use super::link::{in_protocol, open};
 use super::near::{self, Near, Sight};
 use super::sentinels::Sentinels;
 
@@ -96,7 +96,9 @@ impl Way {
                     let find = async { client.lock().await.async_get_client().await };
                     let found = tokio::time::timeout(timeout * (sentinels.count() + 1), find).await;
                     let found = found.map_err(|_| (ErrorKind::Io, "no sentinel has named the primary in time"))??;
-                    let opened = Opened::on(&found, timeout, near).await?;
+                    // the library's own look at the primary's role is taken in the older protocol, which all know
+                    let newer = in_protocol(found.get_connection_info().clone(), ProtocolVersion::RESP3);
+                    let opened = Opened::on(&Client::open(newer)?, timeout, near).await?;
                     let address = address_of(found.get_connection_info().addr());
                     // A server that is cut off answers once it is reached again, as the primary that it was. Whoever
                     // has waited for it must ask again whether it still is.

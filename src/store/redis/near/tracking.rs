@@ -8,7 +8,7 @@ use redis::{AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo,
 
 use super::moment::Moment;
 use super::{Near, Sight};
-use crate::store::redis::link::{self, reason};
+use crate::store::redis::link::{self, in_protocol, reason};
 
 /// Opens a connection that the server tells what changes. Where it cannot, sessions are read from it all the same, each
 /// time.
@@ -33,10 +33,8 @@ async fn open_tracked(
     timeout: Duration,
     near: &Arc<Near>,
 ) -> RedisResult<(MultiplexedConnection, Arc<Sight>)> {
-    let info = client.get_connection_info().clone();
     // in the older protocol a connection hears only answers
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))?;
+    let client = Client::open(in_protocol(client.get_connection_info().clone(), ProtocolVersion::RESP3))?;
     let sight = Arc::new(Sight::default());
     let hears = {
         let (near, sight) = (near.clone(), sight.clone());
