@@ -225,6 +225,15 @@ impl StoreError {
         StoreError { outcome: Outcome::NotDone, ..self }
     }
 
+    /// What is known of the change, in a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.outcome {
+            Outcome::NotDone => "not_done",
+            Outcome::Unknown => "unknown",
+            Outcome::NotDurable => "not_durable",
+        }
+    }
+
     /// Nothing was changed, and this is why.
     pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { message: message.into(), outcome: Outcome::NotDone }

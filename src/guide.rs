@@ -38,6 +38,10 @@ pub mod near_cache {}
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 
+#[cfg(feature = "metrics")]
+#[doc = include_str!("../docs/metrics.md")]
+pub mod metrics {}
+
 #[doc = include_str!("../docs/sharing.md")]
 pub mod sharing {}
 

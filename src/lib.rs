@@ -19,7 +19,10 @@ mod policy;
 mod config;
 mod clock;
 mod events;
+mod meter;
 mod error;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod store;
 #[cfg(feature = "conformance")]
 pub mod conformance;

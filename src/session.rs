@@ -13,6 +13,7 @@ use crate::config;
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
 use crate::field::{Field, check_name};
+use crate::meter;
 use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH};
 use crate::sessions::{ReadFrom, Sessions};
 use crate::store::{Loaded, Lookup, NewSession};
@@ -163,6 +164,7 @@ impl Session {
         self.check(field.name())?;
         self.try_get(field).or_else(|error| {
             tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "an unreadable value counts as none");
+            meter::unreadable("value", 1);
             Ok(None)
         })
     }
@@ -193,7 +195,7 @@ impl Session {
         self.check(field.name())?;
         let text = self.text_for(field.name(), value)?;
         let mut state = self.open_state()?;
-        state.check_fits(field.name(), &text, &self.0.sessions)?;
+        state.check_fits(field.name(), &text, &self.0.sessions).inspect_err(|_| meter::refused("too_large"))?;
         state.pending.set(field.name(), text);
         Ok(())
     }

@@ -185,6 +185,17 @@ pub enum Target {
     AllOf(UserId),
 }
 
+impl Target {
+    /// The one session that is meant.
+    pub(crate) fn session(&self) -> Option<&SessionId> {
+        match self {
+            Target::Session(id) | Target::SessionOf(_, id) => Some(id),
+            Target::Own(presented) => Some(&presented.id),
+            Target::OthersOf(..) | Target::AllOf(_) => None,
+        }
+    }
+}
+
 /// A [`Store`] without its type, so that `Session` is not generic.
 pub(crate) trait AnyStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied>;

@@ -15,6 +15,7 @@ use crate::config::Terms;
 use crate::delta::{Change, Delta, SignIn};
 use crate::device::{Device, Page};
 use crate::error::{Result, StoreError};
+use crate::meter;
 use crate::record::{self, Fields, Record, Refusal};
 use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
@@ -162,6 +163,7 @@ impl Store for Redis {
         let (hash, remaining, seen) = self.read(&presented.id).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
+            meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         }
         let fields = fields_of(hash)?;
@@ -176,6 +178,7 @@ impl Store for Redis {
         }
         let Some(record) = Record::from_stored(fields, presented.secret_hash.is_none(), terms) else {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no session");
+            meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         };
         let now = now_of(&record, remaining);
@@ -285,7 +288,9 @@ fn fields_of(hash: Value) -> Result<Fields, StoreError> {
     let text = |bytes| String::from_utf8(bytes).ok();
     let fields: Fields = all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
     if fields.len() < count {
-        tracing::warn!(target: "cloakroom", fields = count - fields.len(), "a record has fields that are no text: they count as none");
+        let lost = count - fields.len();
+        tracing::warn!(target: "cloakroom", fields = lost, "a record has fields that are no text: they count as none");
+        meter::unreadable("field", lost as u64);
     }
     Ok(fields)
 }
