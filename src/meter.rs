@@ -93,7 +93,6 @@ pub(crate) fn unreadable(what: &'static str, how_many: u64) {
 
 /// What the near cache does.
 #[cfg(feature = "redis")]
-#[expect(dead_code, reason = "the near cache is about to call it")]
 pub(crate) mod near {
     #[cfg(feature = "metrics")]
     use crate::metrics::*;
@@ -106,12 +105,12 @@ pub(crate) mod near {
         count!(1, NEAR_MISSES);
     }
 
-    pub(crate) fn evicted(how_many: u64) {
-        count!(how_many, NEAR_EVICTIONS);
+    pub(crate) fn evicted() {
+        count!(1, NEAR_EVICTIONS);
     }
 
-    pub(crate) fn invalidated(how_many: u64) {
-        count!(how_many, NEAR_INVALIDATIONS);
+    pub(crate) fn invalidated() {
+        count!(1, NEAR_INVALIDATIONS);
     }
 }
 

@@ -55,7 +55,7 @@ table! {
     describe_counter NEAR_EVICTIONS "cloakroom_near_evictions_total" Count
         "Sessions that left the near cache because it was full."
     describe_counter NEAR_INVALIDATIONS "cloakroom_near_invalidations_total" Count
-        "Sessions that left the near cache because they changed, or because that could not be told."
+        "Sessions that left the near cache because they changed."
     describe_counter UNREADABLE "cloakroom_unreadable_total" Count
         "Stored things that could not be read, by what."
 }

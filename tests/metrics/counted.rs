@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use cloakroom::store::{NearCache, Redis};
 use cloakroom::{Config, OnLimit, Session, SessionId, Sessions, Visit};
 
 use super::heard::{Heard, NAME, app, told};
@@ -145,4 +146,27 @@ async fn visit(sessions: &Sessions, browser: &Browser) -> Session {
 
 fn id_of(browser: &Browser) -> SessionId {
     SessionId::parse(browser.token().unwrap().split('.').next().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_near_cache_counts_what_it_saves_and_what_leaves_it() {
+    let server = crate::support::RedisServer::start();
+    let near = NearCache::default().max_sessions(50).silence_limit(Duration::from_secs(30));
+    let store = Redis::builder(server.url()).timeout(Duration::from_secs(20)).near_cache(near).connect().await.unwrap();
+    let sessions = Sessions::new(store, Config::default());
+    let browser = Browser::new(app(&sessions));
+    browser.visit("/write").await;
+    let heard = Heard::new();
+    for path in ["/read", "/read", "/read", "/sign_out"] {
+        browser.visit(path).await;
+    }
+    let all = heard.all();
+    assert_eq!((all["near_misses"], all["near_hits"], all["near_invalidations"]), (1, 3, 1));
+    assert_eq!(all.get("near_evictions"), None);
+    for _ in 0..200 {
+        let browser = browser.stranger();
+        browser.visit("/write").await;
+        browser.visit("/read").await;
+    }
+    assert!((150..=200).contains(&heard.all()["near_evictions"]), "50 of 200 are left at most");
 }

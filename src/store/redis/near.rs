@@ -15,13 +15,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use redis::{PushInfo, PushKind, Value};
 
 use super::keys::Prefix;
 use crate::config::Terms;
 use crate::error::{Error, Result};
+use crate::meter;
 use crate::record::{self, Record};
 use crate::store::{Loaded, Lookup};
 use crate::token::{Presented, SessionId};
@@ -100,7 +101,7 @@ impl NearCache {
 pub(super) struct Near {
     prefix: Prefix,
     pub(super) silence_limit: Duration,
-    sessions: Cache<SessionId, Arc<Entry>, Weight>,
+    sessions: Cache<SessionId, Arc<Entry>, Weight, DefaultHashBuilder, Evictions>,
     /// How many changes of each group of sessions this process has heard of.
     turns: [Mutex<u64>; TURNS],
     hasher: RandomState,
@@ -132,6 +133,18 @@ impl Weighter<SessionId, Arc<Entry>> for Weight {
     }
 }
 
+/// Counts what had to leave because the cache is full.
+#[derive(Clone)]
+struct Evictions;
+
+impl Lifecycle<SessionId, Arc<Entry>> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _id: SessionId, _entry: Arc<Entry>) {
+        meter::near::evicted();
+    }
+}
+
 /// A read that is on its way.
 pub(super) struct Reading {
     id: SessionId,
@@ -142,10 +155,11 @@ pub(super) struct Reading {
 impl Near {
     pub(super) fn new(settings: &NearCache, prefix: Prefix) -> Arc<Near> {
         let (sessions, bytes) = (settings.max_sessions, settings.max_bytes as u64);
+        let weight = Weight { least: bytes.div_ceil(sessions as u64) };
         Arc::new(Near {
             prefix,
             silence_limit: settings.silence_limit,
-            sessions: Cache::with_weighter(sessions, bytes, Weight { least: bytes.div_ceil(sessions as u64) }),
+            sessions: Cache::with(sessions, bytes, weight, DefaultHashBuilder::default(), Evictions),
             turns: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         })
@@ -154,6 +168,15 @@ impl Near {
     /// What is presented opens a session that is kept, and would be heard of if it had changed. Anything else is for the
     /// server to say.
     pub(super) fn look_up(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+        let found = self.find(presented, terms);
+        match found {
+            Some(_) => meter::near::hit(),
+            None => meter::near::missed(),
+        }
+        found
+    }
+
+    fn find(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
         let entry = self.sessions.get(&presented.id)?;
         let now = Moment::now();
         if now >= entry.ends || entry.terms != *terms || !entry.seen.still_holds(now, self.silence_limit) {
@@ -194,7 +217,9 @@ impl Near {
     pub(super) fn changed(&self, id: &SessionId) {
         let mut turn = self.turn(id);
         *turn += 1;
-        self.sessions.remove(id);
+        if self.sessions.remove(id).is_some() {
+            meter::near::invalidated();
+        }
     }
 
     /// What the server says unasked.
