@@ -39,7 +39,7 @@ pub use crate::error::{Error, Result, StoreError};
 pub use crate::events::{Event, Why};
 pub use crate::field::{Field, MAX_NAME_BYTES};
 pub use crate::policy::{OnLimit, OnReplay};
-pub use crate::record::{Fields, Previous, Record, Refusal};
+pub use crate::record::{Fields, Previous, Record, Refusal, reserved_fields};
 pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;
 pub use crate::token::{Presented, SecretHash, SessionId, TokenFormat};

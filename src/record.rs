@@ -9,7 +9,7 @@ use crate::config::Terms;
 use crate::delta::{Change, Delta, SignIn};
 use crate::meter;
 use crate::store::{Loaded, Lookup, NewSession};
-use crate::token::{Presented, SecretHash};
+use crate::token::{Presented, SecretHash, TokenFormat};
 use crate::user::UserId;
 
 /// Fields by name, each value as text.
@@ -49,6 +49,15 @@ pub(crate) const RESERVED: [&str; 13] = [
     IP,
     ENDED,
 ];
+
+/// The names that no application's field may have, where tokens have this format: the three of the Redis tutorials come
+/// first, and are the only ones with plain tokens.
+pub fn reserved_fields(format: TokenFormat) -> &'static [&'static str] {
+    match format {
+        TokenFormat::Secret => &RESERVED,
+        TokenFormat::Plain => &RESERVED[..RESERVED_WITH_PLAIN_TOKENS],
+    }
+}
 
 /// How many of [`RESERVED`] are reserved with plain tokens: the three of the tutorials, which come first.
 const RESERVED_WITH_PLAIN_TOKENS: usize = 3;

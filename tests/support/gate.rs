@@ -273,12 +273,13 @@ fn end_of_value(bytes: &[u8], start: usize) -> Option<usize> {
     let head = &bytes[start..start + line];
     let number = || std::str::from_utf8(&head[1..]).unwrap().parse::<i64>().expect("a length");
     match head[0] {
-        b'$' => match number() {
+        b'$' | b'=' | b'!' => match number() {
             -1 => Some(after),
             length => Some(after + length as usize + 2).filter(|end| *end <= bytes.len()),
         },
-        b'*' => (0..number()).try_fold(after, |at, _| end_of_value(bytes, at)),
-        b'+' | b'-' | b':' => Some(after),
-        other => panic!("{:?} begins no value of RESP2", char::from(other)),
+        b'*' | b'~' => (0..number()).try_fold(after, |at, _| end_of_value(bytes, at)),
+        b'%' => (0..2 * number()).try_fold(after, |at, _| end_of_value(bytes, at)),
+        b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => Some(after),
+        other => panic!("{:?} begins no value of RESP", char::from(other)),
     }
 }

@@ -170,7 +170,7 @@ impl Link {
             sight.forget();
         }
         let error = match error.code() {
-            Some(_) => StoreError::new(format!("{} refused: {}", self.0.way, reason(&error))),
+            Some(code) => StoreError::refused(code.to_owned(), format!("{} refused: {}", self.0.way, reason(&error))),
             None => {
                 if error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() {
                     self.lost(number, &error);
