@@ -1,24 +1,43 @@
 //! What is counted and timed, for whoever installed a recorder. Without the feature `metrics` all of it is nothing.
 //!
 //! Handles are looked up each time and not kept: they belong to the recorder that was there when they were made, so a
-//! kept one would be deaf for ever where the recorder comes after the sessions. The look-up costs some ten nanoseconds.
+//! kept one would be deaf for ever where the recorder comes after the sessions.
 #![cfg_attr(not(feature = "metrics"), allow(unused_variables))]
 
 #[cfg(feature = "metrics")]
 use std::{cell::Cell, time::Instant};
 
 #[cfg(feature = "metrics")]
-use metrics::{Histogram, IntoF64};
+use metrics::{Histogram, IntoF64, Level, Metadata};
 
 use crate::events::{Event, Why};
 #[cfg(feature = "metrics")]
 use crate::metrics::*;
 use crate::store::Lookup;
 
-/// Adds to a counter. Labels whose values stand here are made when compiled.
+#[cfg(feature = "metrics")]
+static METADATA: Metadata<'static> = Metadata::new("cloakroom", Level::INFO, Some("cloakroom"));
+
+/// A name and its labels, made and hashed once: the facade's own macros do it each time where a name is a constant.
+#[cfg(feature = "metrics")]
+macro_rules! key {
+    ($name:expr $(, $label:literal => $value:literal)?) => {{
+        static LABELS: &[::metrics::Label] = &[$(::metrics::Label::from_static_parts($label, $value))?];
+        static KEY: ::metrics::Key = ::metrics::Key::from_static_parts($name, LABELS);
+        &KEY
+    }};
+}
+
+/// Adds to a counter.
 #[cfg(feature = "metrics")]
 macro_rules! count {
-    ($by:expr, $($key:tt)*) => { ::metrics::counter!($($key)*).increment($by) };
+    ($by:expr, $name:expr $(, $label:literal => $value:literal)?) => {
+        ::metrics::with_recorder(|to| to.register_counter(key!($name $(, $label => $value)?), &$crate::meter::METADATA))
+            .increment($by)
+    };
+    ($by:expr, $name:expr, $($label:literal => $value:expr),+) => {
+        ::metrics::counter!($name, $($label => $value),+).increment($by)
+    };
 }
 
 #[cfg(not(feature = "metrics"))]
@@ -148,13 +167,14 @@ pub(crate) struct Timing {
 
 #[cfg(feature = "metrics")]
 pub(crate) fn begin(verb: Verb) -> Timing {
-    let histogram = match verb {
-        Verb::Create => ::metrics::histogram!(STORE_SECONDS, "verb" => "create"),
-        Verb::Load => ::metrics::histogram!(STORE_SECONDS, "verb" => "load"),
-        Verb::Apply => ::metrics::histogram!(STORE_SECONDS, "verb" => "apply"),
-        Verb::Revoke => ::metrics::histogram!(STORE_SECONDS, "verb" => "revoke"),
-        Verb::List => ::metrics::histogram!(STORE_SECONDS, "verb" => "list"),
+    let key = match verb {
+        Verb::Create => key!(STORE_SECONDS, "verb" => "create"),
+        Verb::Load => key!(STORE_SECONDS, "verb" => "load"),
+        Verb::Apply => key!(STORE_SECONDS, "verb" => "apply"),
+        Verb::Revoke => key!(STORE_SECONDS, "verb" => "revoke"),
+        Verb::List => key!(STORE_SECONDS, "verb" => "list"),
     };
+    let histogram = ::metrics::with_recorder(|to| to.register_histogram(key, &METADATA));
     let begin = Cell::new(None);
     // only a handle that somebody listens to asks for the value: nobody else pays for a look at the clock
     histogram.record_many(Asked(&begin), 0);

@@ -1,6 +1,6 @@
 //! How the store is asked: within the time-out, in a span, and counted. Every verb of the store passes here.
 
-use tracing::{Instrument, field};
+use tracing::{Instrument, Level, field};
 
 use super::Sessions;
 use crate::device::Device;
@@ -10,38 +10,54 @@ use crate::record::Refusal;
 use crate::store::{Answer, Applied, Lookup};
 use crate::token::SessionId;
 
+/// How the store failed, in a word, and its error.
+type Failure = (&'static str, StoreError);
+
 impl Sessions {
-    /// No call into a store waits longer than the configured time-out, whoever wrote the store. That a read was lost
-    /// leaves nothing unknown.
+    /// Asks the store. That the answer to a read was lost leaves nothing unknown.
     pub(super) async fn ask<T: Outcome>(
         &self,
         verb: Verb,
         session: Option<&SessionId>,
         answer: Answer<'_, T>,
     ) -> Result<T, StoreError> {
-        let span = tracing::debug_span!(
-            target: "cloakroom", "store", verb = verb.name(), session = session.map(field::display), outcome = field::Empty
-        );
-        let timing = meter::begin(verb);
+        // mostly nobody listens: then not even the room for a span is taken
+        let answer = match tracing::enabled!(target: "cloakroom", Level::DEBUG) {
+            true => Box::pin(self.traced(verb, session, answer)).await,
+            false => self.counted(verb, answer).await,
+        };
+        answer.map_err(|(_, error)| if verb.is_read() { error.of_read() } else { error })
+    }
+
+    async fn traced<T: Outcome>(
+        &self,
+        verb: Verb,
+        session: Option<&SessionId>,
+        answer: Answer<'_, T>,
+    ) -> Result<T, Failure> {
+        let session = session.map(field::display);
+        let span =
+            tracing::debug_span!(target: "cloakroom", "store", verb = verb.name(), session, outcome = field::Empty);
+        let answer = self.counted(verb, answer).instrument(span.clone()).await;
+        span.record("outcome", answer.as_ref().map_or_else(|(kind, _)| *kind, Outcome::name));
+        span.in_scope(|| tracing::debug!(target: "cloakroom", "the store was asked"));
+        answer
+    }
+
+    /// No call into a store waits longer than the configured time-out, whoever wrote the store.
+    async fn counted<T: Outcome>(&self, verb: Verb, answer: Answer<'_, T>) -> Result<T, Failure> {
         let timeout = self.0.config.store_timeout;
-        let answer = match tokio::time::timeout(timeout, answer).instrument(span.clone()).await {
+        let timing = meter::begin(verb);
+        let answer = match tokio::time::timeout(timeout, answer).await {
             Ok(answer) => answer.map_err(|error| (error.kind(), error)),
             Err(_) => Err(("timeout", StoreError::unknown(format!("no answer within store_timeout, {timeout:?}")))),
         };
         timing.end();
-        let outcome = match &answer {
-            Ok(answer) => {
-                answer.count();
-                answer.name()
-            }
-            Err((kind, _)) => {
-                meter::failed(verb, kind);
-                kind
-            }
-        };
-        span.record("outcome", outcome);
-        span.in_scope(|| tracing::debug!(target: "cloakroom", "the store was asked"));
-        answer.map_err(|(_, error)| if verb.is_read() { error.of_read() } else { error })
+        match &answer {
+            Ok(answer) => answer.count(),
+            Err((kind, _)) => meter::failed(verb, kind),
+        }
+        answer
     }
 }
 
