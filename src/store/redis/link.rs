@@ -247,34 +247,27 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
     }
 }
 
-/// How a connection is opened on which the server answers: in RESP3, or in RESP2 where the server has nothing newer.
+/// How a connection is opened on which the server answers. The library alone does not notice one that wants a password,
+/// or is loading.
+///
+/// RESP3 is asked for apart from the password: together with it, a server that needs no password takes any. One that does
+/// not know RESP3 stays with RESP2.
 pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-    match open_as_it_is(client, timeout).await {
-        Err(error)
-            if client.get_connection_info().redis_settings().protocol().supports_resp3() && lacks_resp3(&error) =>
-        {
-            let older = in_protocol(client.get_connection_info().clone(), ProtocolVersion::RESP2);
-            open_as_it_is(&redis::Client::open(older)?, timeout).await
-        }
-        opened => opened,
-    }
-}
-
-/// The library alone does not notice a server that wants a password, or is loading.
-async fn open_as_it_is(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let info = client.get_connection_info();
+    let older = redis::Client::open(in_protocol(info.clone(), ProtocolVersion::RESP2))?;
+    let mut connection = older.get_multiplexed_async_connection_with_config(&config).await?;
+    if info.redis_settings().protocol().supports_resp3() {
+        match redis::cmd("HELLO").arg(3).exec_async(&mut connection).await {
+            Err(error) if error.code().is_none() => return Err(error),
+            _ => {}
+        }
+    }
     match redis::cmd("PING").exec_async(&mut connection).await {
         // whoever may not even PING is known to the server
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(connection),
     }
-}
-
-/// Whether a server refused the protocol, or does not know the command that asks for it. One that wants a password
-/// says so more clearly in the older protocol.
-fn lacks_resp3(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::RESP3NotSupported || matches!(error.code(), Some("ERR" | "NOPROTO" | "NOAUTH"))
 }
 
 pub(super) fn in_protocol(info: ConnectionInfo, protocol: ProtocolVersion) -> ConnectionInfo {
