@@ -85,7 +85,7 @@ async fn a_cluster_is_found_from_any_node_and_past_one_that_is_dead() {
     }
     works(Redis::builder(dead).and(&urls[0]).username("app").password(PASSWORD)).await;
     let error = refused(Redis::builder(&urls[0]).username("app").password("hunter2-guessed")).await;
-    assert!(error.is_store() && error.to_string().contains("WRONGPASS"), "{error}");
+    assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
 }
 
 #[test]
@@ -143,7 +143,7 @@ async fn user_and_password_come_from_the_url_or_the_builder_which_wins() {
     )
     .await;
     let error = refused(Redis::builder(&right).password("hunter2-guessed")).await;
-    assert!(error.is_store() && error.to_string().contains("WRONGPASS"), "{error}");
+    assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
     let _: () = server.ask(&["ACL", "SETUSER", "app", "-hgetall"]);
     let kept = Kept::on(Redis::builder(&right).timeout(PATIENT)).await;
     let error = kept.load(&cloakroom::conformance::mint()).await.unwrap_err();
@@ -185,8 +185,19 @@ async fn tls_lets_in_who_shows_a_certificate_to_a_server_that_shows_one() {
         assert!(error.is_store(), "{error}");
         assert!(error.to_string().contains("received fatal alert"), "{error}");
     }
-    for builder in [builder().tls_ca("none"), builder().tls_client_certificate("none", key.as_str())] {
-        assert!(refused(builder).await.is_config());
+    for (builder, words) in [
+        (builder().tls_ca("none"), "tls_ca must be PEM with a certificate"),
+        (
+            builder().tls_client_certificate("none", key.as_str()),
+            "tls_client_certificate must be PEM with a certificate",
+        ),
+        (
+            builder().tls_client_certificate(certificate.as_str(), certificate.as_str()),
+            "must be PEM with a private key",
+        ),
+    ] {
+        let error = refused(builder).await;
+        assert!(error.is_config() && error.to_string().contains(words), "{error}");
     }
     let plain = Redis::builder(format!("redis://127.0.0.1:{port}"));
     assert!(refused(plain).await.is_store());
@@ -219,6 +230,24 @@ async fn a_cluster_speaks_tls_on_every_connection() {
     let expected: BTreeSet<_> = tls_ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     assert_eq!(BTreeSet::from_iter(kept.store.servers()), expected);
     assert_eq!(cluster.immortal_keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn sentinels_and_the_primary_that_they_name_speak_tls() {
+    let (certificates, others) = (Certificates::new(), Certificates::new());
+    let (sentinels, url) = Sentinels::start_with_tls(&certificates);
+    let (certificate, key) = &certificates.client;
+    let own = |builder: RedisBuilder| builder.tls_client_certificate(certificate.as_str(), key.as_str());
+    let kept = works(own(Redis::builder(&url)).tls_ca(certificates.authority.as_str())).await;
+    kept.session().await;
+    assert!(sentinels.servers[0].info("keyspace", "db0").starts_with("keys=1,"));
+    for builder in [
+        own(Redis::builder(&url)).tls_ca(others.authority.as_str()),
+        Redis::builder(&url).tls_ca(certificates.authority.as_str()),
+        own(Redis::builder(url.replace("rediss", "redis"))),
+    ] {
+        assert!(refused(builder).await.is_store());
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::cluster::until;
 use super::redis_server::free_port;
+use super::tls::Certificates;
 use super::{Network, RedisServer};
 
 /// What the sentinels call the primary.
@@ -48,6 +49,20 @@ impl Sentinels {
         group
     }
 
+    /// One server and one sentinel, both of which speak TLS to whoever shows a certificate; and that sentinel's URL.
+    pub fn start_with_tls(certificates: &Certificates) -> (Sentinels, String) {
+        let (server, primary) = certificates.server();
+        let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
+        let settings = certificates.settings(dir.path(), port);
+        let lines = settings.chunks(2).map(|pair| format!("{} {}\n", pair[0].trim_start_matches('-'), pair[1]));
+        // the files are read at the start only
+        let sentinel =
+            Sentinel::start(primary, 1000, &lines.chain(["tls-replication yes\n".to_owned()]).collect::<String>());
+        until("the sentinel has found the primary", || sentinel.ask("MASTER").contains(&"master".to_owned()));
+        let group = Sentinels { servers: vec![server], announced: vec![primary], sentinels: vec![sentinel] };
+        (group, format!("rediss+sentinel://127.0.0.1:{port}/{SERVICE}"))
+    }
+
     fn start_announced(settings: &[&str], down_after: u32, announce: impl Fn(u16) -> u16) -> Sentinels {
         let (mut servers, mut announced) = (Vec::new(), Vec::new());
         for number in 0..3 {
@@ -67,7 +82,7 @@ impl Sentinels {
         until("both replicas have what the primary has", || {
             servers[1..].iter().all(|server| server.info("replication", "master_link_status") == "up")
         });
-        let sentinels = (0..3).map(|_| Sentinel::start(announced[0], down_after)).collect();
+        let sentinels = (0..3).map(|_| Sentinel::start(announced[0], down_after, "")).collect();
         let group = Sentinels { servers, announced, sentinels };
         until("the sentinels know each other and both replicas", || {
             group.sentinels.iter().all(|sentinel| {
@@ -158,12 +173,12 @@ impl Sentinels {
 }
 
 impl Sentinel {
-    fn start(primary: u16, down_after: u32) -> Sentinel {
+    fn start(primary: u16, down_after: u32, more: &str) -> Sentinel {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let settings = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
-             sentinel down-after-milliseconds {SERVICE} {down_after}\nsentinel failover-timeout {SERVICE} 2000\n",
+             sentinel down-after-milliseconds {SERVICE} {down_after}\nsentinel failover-timeout {SERVICE} 2000\n{more}",
             dir.path().display()
         );
         let file = dir.path().join("sentinel.conf");

@@ -40,10 +40,15 @@ impl Certificates {
 
     /// A server that speaks TLS on the second port, to whoever shows a certificate of this authority.
     pub fn server(&self) -> (RedisServer, u16) {
+        self.server_with(&[])
+    }
+
+    /// The same with more settings.
+    pub fn server_with(&self, more: &[&str]) -> (RedisServer, u16) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let settings = self.settings(dir.path(), port);
-        let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+        let settings: Vec<_> = settings.iter().map(String::as_str).chain(more.iter().copied()).collect();
         // the files are read at the start only
         (RedisServer::start_with(&settings), port)
     }

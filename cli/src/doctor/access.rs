@@ -144,9 +144,12 @@ pub(super) fn acl(server: &Server, prefix: &str) -> Finding {
     let advice =
         format!("give the application a user of its own: ACL SETUSER cloakroom {}", wanted_rules(server, prefix));
     if has(&flags, "nopass") {
-        let (level, who) = match is_only_local(server) {
-            true => (Level::Warn, "whoever is on this machine"),
-            false => (Level::Bad, "whoever reaches the port"),
+        let (level, who) = if is_only_local(server) {
+            (Level::Warn, "whoever is on this machine")
+        } else if has_no_port(server, "port") && server.setting("tls-auth-clients") == Some("yes") {
+            (Level::Warn, "whoever has a certificate")
+        } else {
+            (Level::Bad, "whoever reaches the port")
         };
         let text = format!("user {name} needs no password: {who} can read and end every session");
         return Finding::new(CHECK, level, text).advice(advice);
@@ -194,7 +197,13 @@ fn is_only_local(server: &Server) -> bool {
         let mut addresses = bind.split_whitespace().peekable();
         addresses.peek().is_some() && addresses.all(is_bound_here)
     });
-    bound || server.setting("protected-mode") == Some("yes") || server.setting("port") == Some("0")
+    let has_no_port = has_no_port(server, "port") && has_no_port(server, "tls-port");
+    bound || server.setting("protected-mode") == Some("yes") || has_no_port
+}
+
+fn has_no_port(server: &Server, port: &str) -> bool {
+    // a server that was built without TLS knows no such setting
+    server.setting(port).is_none_or(|port| port == "0")
 }
 
 /// A list, or words in one text: versions differ.

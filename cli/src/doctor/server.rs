@@ -12,7 +12,7 @@ use super::finding::Finding;
 
 /// How many round trips are measured.
 const PINGS: usize = 100;
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 13] = [
     "appendfsync",
     "bind",
     "hash-max-*",
@@ -24,6 +24,8 @@ const SETTINGS: [&str; 11] = [
     "save",
     "tcp-keepalive",
     "timeout",
+    "tls-auth-clients",
+    "tls-port",
 ];
 const SLOTS: u64 = 16384;
 

@@ -81,6 +81,24 @@ fn the_verbs_reach_every_node_of_a_cluster_from_any() {
 }
 
 #[test]
+fn a_part_of_a_cluster_that_is_away_is_not_passed_over() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut cluster = runtime.block_on(RedisCluster::without_replicas(async |_| Vec::new()));
+    let (urls, dead) = (cluster.urls(), format!("127.0.0.1:{}", cluster.nodes[2].port()));
+    cluster.nodes[2].kill();
+    for verb in [&["stats"][..], &["list"], &["watch", "--count", "1"], &["revoke", "--all", "--yes"]] {
+        let said = run(&[verb, &["--redis-url", &urls[0]]].concat(), &[]);
+        assert!(said.code == 4 && said.stderr.contains(&dead), "{said:?}");
+    }
+    let said = doctor(&["--redis-url", &urls[0]], &[]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let findings = said.json()["findings"].as_array().expect("a list").clone();
+    let silent = findings.iter().find(|finding| finding["check"] == "server" && finding["level"] == "bad");
+    assert!(silent.is_some_and(|finding| finding["servers"][0] == dead.as_str()), "{said:?}");
+    assert_eq!(said.finding("keys").0, "bad", "{said:?}");
+}
+
+#[test]
 fn the_verbs_ask_sentinels_for_the_primary() {
     let sentinels = Sentinels::start();
     let urls = sentinels.urls();

@@ -1,7 +1,8 @@
 //! What the doctor says of the user that it is: too much, too little, and what it cannot know.
 
 use crate::support::RedisServer;
-use crate::support::operator::{House, Said};
+use crate::support::operator::{House, Said, run};
+use crate::support::tls::Certificates;
 
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -37,6 +38,35 @@ fn a_default_user_without_a_password_is_bad_where_other_machines_reach_the_port(
     let (level, text) = said.finding("acl");
     assert!(level == "bad" && text.contains("whoever reaches the port"), "{text}");
     assert_eq!(said.code, 1, "{said:?}");
+}
+
+#[test]
+fn a_default_user_without_a_password_is_too_much_also_behind_certificates() {
+    let certificates = Certificates::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("it is written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (ca, certificate, key) = (
+        file("authority.pem", &certificates.authority),
+        file("client.pem", &certificates.client.0),
+        file("client.key", &certificates.client.1),
+    );
+    let reachable = ["--bind", "127.0.0.1", "-192.0.2.1", "--protected-mode", "no"];
+    let (server, port) = certificates.server_with(&reachable);
+    let url = format!("rediss://127.0.0.1:{port}");
+    let flags = ["--json", "--redis-url", &url, "--tls-ca", &ca, "--tls-cert", &certificate, "--tls-key", &key];
+    let finding = || run(&[&["doctor"], &flags[..]].concat(), &[]).finding("acl");
+    assert_eq!(finding().0, "bad", "the port without TLS is open as well");
+    server.ask::<()>(&["CONFIG", "SET", "port", "0"]);
+    let (level, text) = finding();
+    assert!(level == "warn" && text.contains("whoever has a certificate"), "{text}");
+
+    let swapped = ["stats", "--redis-url", &url, "--tls-ca", &ca, "--tls-cert", &key, "--tls-key", &certificate];
+    let said = run(&swapped, &[]);
+    assert!(said.code == 2 && said.stderr.contains("--tls-cert or --tls-key must be PEM"), "{said:?}");
 }
 
 #[test]

@@ -110,11 +110,11 @@ impl Cluster {
         Err(StoreError::new(format!("slot {slot} of the cluster is pointed from server to server")))
     }
 
-    /// Every primary, for what looks at all keys.
-    pub(super) fn primaries(&self) -> Vec<Link> {
+    /// Every primary by its address, for what looks at all keys; without a connection where it could not be reached yet.
+    pub(super) fn primaries(&self) -> Vec<(String, Option<Link>)> {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         let addresses: HashSet<_> = map.ranges.iter().map(|(_, _, address)| address).collect();
-        addresses.into_iter().filter_map(|address| map.links.get(address).cloned()).collect()
+        addresses.into_iter().map(|address| (address.clone(), map.links.get(address).cloned())).collect()
     }
 
     fn primary_of(&self, slot: u16) -> Result<String, StoreError> {

@@ -302,20 +302,25 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
     }
 }
 
-/// How a connection is opened on which the server answers: in RESP3, or in RESP2 where the server has nothing newer.
+/// How a connection is opened on which the server answers. The library alone does not notice one that wants a password,
+/// or is loading.
+///
+/// RESP3 is asked for apart from the password: together with it, a server that needs no password takes any. One that does
+/// not know RESP3 stays with RESP2.
 pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-    match open_with(client, AsyncConnectionConfig::new(), timeout).await {
-        Err(error)
-            if client.get_connection_info().redis_settings().protocol().supports_resp3() && lacks_resp3(&error) =>
-        {
-            let older = in_protocol(client.get_connection_info().clone(), ProtocolVersion::RESP2);
-            open_with(&redis::Client::open(older)?, AsyncConnectionConfig::new(), timeout).await
+    let info = client.get_connection_info();
+    let older = redis::Client::open(in_protocol(info.clone(), ProtocolVersion::RESP2))?;
+    let mut connection = open_with(&older, AsyncConnectionConfig::new(), timeout).await?;
+    if info.redis_settings().protocol().supports_resp3() {
+        match redis::cmd("HELLO").arg(3).exec_async(&mut connection).await {
+            Err(error) if error.code().is_none() => return Err(error),
+            _ => {}
         }
-        opened => opened,
     }
+    Ok(connection)
 }
 
-/// As it is. The library alone does not notice a server that wants a password, or is loading.
+/// The same in the client's own protocol.
 pub(super) async fn open_with(
     client: &redis::Client,
     config: AsyncConnectionConfig,
@@ -328,12 +333,6 @@ pub(super) async fn open_with(
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(connection),
     }
-}
-
-/// Whether a server refused the protocol, or does not know the command that asks for it. One that wants a password
-/// says so more clearly in the older protocol.
-fn lacks_resp3(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::RESP3NotSupported || matches!(error.code(), Some("ERR" | "NOPROTO" | "NOAUTH"))
 }
 
 pub(super) fn in_protocol(info: ConnectionInfo, protocol: ProtocolVersion) -> ConnectionInfo {

@@ -30,11 +30,11 @@ impl Inspect for Redis {
         let (node, position) = cursor.and_then(|cursor| cursor.split_once('@')).unwrap_or(("0", "0"));
         let lost = || StoreError::new("this is no cursor of a scan");
         let (node, position): (usize, u64) = (node.parse().map_err(|_| lost())?, position.parse().map_err(|_| lost())?);
-        let mut primaries = self.server.primaries();
-        primaries.sort_by_key(ToString::to_string);
-        let Some(link) = primaries.get(node) else {
+        let primaries = self.server.primaries();
+        let Some(name) = primaries.get(node) else {
             return Ok(Scanned { ids: Vec::new(), next: None });
         };
+        let link = self.server.primary(name)?;
         let mut command = redis::cmd("SCAN");
         command.arg(position).arg("MATCH").arg(self.prefix.all()).arg("COUNT").arg(about);
         let answer = link.ask(Question::Command(&command)).await.map_err(|failure| failure.error)?;
@@ -57,9 +57,7 @@ impl Redis {
 
     /// The addresses of all primaries, without their passwords.
     pub fn servers(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.server.primaries().iter().map(ToString::to_string).collect();
-        names.sort();
-        names
+        self.server.primaries()
     }
 
     /// Asks one of the [`servers`](Redis::servers) a command, for operators' tools: INFO, CONFIG GET, MEMORY USAGE. The
@@ -68,8 +66,7 @@ impl Redis {
     /// # Errors
     /// The store's, also for what the server refuses.
     pub async fn command(&self, server: &str, command: &[&str]) -> Result<serde_json::Value, StoreError> {
-        let link = self.server.primaries().into_iter().find(|link| link.to_string() == server);
-        let link = link.ok_or_else(|| StoreError::new(format!("{server} is none of the servers")))?;
+        let link = self.server.primary(server)?;
         let [name, arguments @ ..] = command else {
             return Err(StoreError::new("an empty command"));
         };

@@ -54,12 +54,30 @@ impl Server {
         Ok(T::from_redis_value(answer)?)
     }
 
-    /// Every primary, for what looks at all keys.
-    pub(super) fn primaries(&self) -> Vec<Link> {
-        match self {
-            Server::One(link) => vec![link.clone()],
-            Server::Cluster(cluster) => cluster.primaries(),
-        }
+    /// The names of all primaries, for what looks at all keys.
+    pub(super) fn primaries(&self) -> Vec<String> {
+        let mut names: Vec<_> = match self {
+            Server::One(link) => vec![link.to_string()],
+            Server::Cluster(cluster) => cluster.primaries().into_iter().map(|(address, _)| address).collect(),
+        };
+        names.sort();
+        names
+    }
+
+    /// The primary of this name.
+    ///
+    /// # Errors
+    /// Where there is none, or it could not be reached yet: to pass over its keys would be a wrong answer.
+    pub(super) fn primary(&self, name: &str) -> Result<Link, StoreError> {
+        let found = match self {
+            Server::One(link) => Some(Some(link.clone())).filter(|_| link.to_string() == name),
+            Server::Cluster(cluster) => {
+                cluster.primaries().into_iter().find(|(address, _)| address == name).map(|(_, link)| link)
+            }
+        };
+        found
+            .ok_or_else(|| StoreError::new(format!("{name} is none of the servers")))?
+            .ok_or_else(|| StoreError::new(format!("{name} is not connected")))
     }
 }
 

@@ -16,16 +16,12 @@ pub(super) struct Certificates {
 impl Certificates {
     /// For the client library; `None` where the system's trust and no certificate of ours are meant.
     pub(super) fn checked(&self) -> Result<Option<TlsCertificates>> {
-        let is_pem =
-            |bytes: &[u8]| bytes.starts_with(b"-----BEGIN ") || bytes.windows(12).any(|part| part == b"\n-----BEGIN ");
-        let own = self
-            .own
-            .iter()
-            .flat_map(|(certificate, key)| [("tls_client_certificate", certificate), ("tls_client_certificate", key)]);
-        for (setting, bytes) in self.authority.iter().map(|ca| ("tls_ca", ca)).chain(own) {
-            if !is_pem(bytes) {
-                return Err(Error::config(setting, "must be PEM: it begins with -----BEGIN"));
-            }
+        if let Some(authority) = &self.authority {
+            check("tls_ca", authority, "CERTIFICATE")?;
+        }
+        if let Some((certificate, key)) = &self.own {
+            check("tls_client_certificate", certificate, "CERTIFICATE")?;
+            check("tls_client_certificate", key, "PRIVATE KEY")?;
         }
         if self.authority.is_none() && self.own.is_none() {
             return Ok(None);
@@ -44,5 +40,14 @@ impl Certificates {
             Some(all) => builder.set_client_to_redis_certificates(all.clone()).set_client_to_sentinel_certificates(all),
             None => builder,
         })
+    }
+}
+
+/// Whether there is such a part: the client's own error would not say which file it is about.
+fn check(setting: &'static str, pem: &[u8], part: &str) -> Result<()> {
+    let is_begin = |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{part}-----"));
+    match String::from_utf8_lossy(pem).lines().any(is_begin) {
+        true => Ok(()),
+        false => Err(Error::config(setting, format!("must be PEM with a {}, and holds none", part.to_lowercase()))),
     }
 }
