@@ -57,11 +57,11 @@ enum Verb {
     Stats(stats::Flags),
     /// Watch sessions come and go, until ctrl-c.
     Watch(watch::Flags),
-    /// Move all sessions from one store to another: from a directory to Redis, or back.
+    /// Move all sessions from one store to another: from a directory to Redis, or back. The source stays as it is.
     Move(moving::Flags),
-    /// Print all sessions, one line of JSON for each, for `import`.
+    /// Print all sessions, one line of JSON for each, for `import`: confidential, although the hashes in it open nothing.
     Export(export::Flags),
-    /// Make the sessions that `export` has printed.
+    /// Make the sessions that `export` has printed, from stdin. What is no session is named and left out.
     Import(import::Flags),
     /// Keep what can be read of a damaged store in a directory, and say what is lost.
     Repair(repair::Flags),

@@ -22,7 +22,13 @@ pub(crate) fn lines_of(flags: &[&str]) -> BTreeSet<String> {
 }
 
 pub(crate) fn import(lines: &[u8], flags: &[&str]) -> Said {
+    import_in(&[], lines, flags)
+}
+
+/// With these variables in its environment.
+pub(crate) fn import_in(environment: &[(&str, &str)], lines: &[u8], flags: &[&str]) -> Said {
     let mut command = cloakroom(&[&["import", "--json"], flags].concat());
+    command.envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let mut stdin = child.stdin.take().expect("its stdin");
