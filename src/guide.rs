@@ -23,6 +23,10 @@ pub mod stores {}
 #[doc = include_str!("../docs/embedded.md")]
 pub mod embedded {}
 
+#[cfg(feature = "embedded")]
+#[doc = include_str!("../docs/moving.md")]
+pub mod moving {}
+
 #[cfg(feature = "tls")]
 #[doc = include_str!("../docs/redis.md")]
 pub mod redis {}

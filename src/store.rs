@@ -23,6 +23,7 @@ mod embedded;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod saved;
 
 #[cfg(feature = "embedded")]
 #[cfg(unix)]
@@ -32,6 +33,7 @@ pub use embedded::{Embedded, EmbeddedBuilder, Repaired};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Durability, NearCache, Redis, RedisBuilder};
+pub use saved::{Restore, Restored, Save, Saved};
 
 /// A place that keeps sessions.
 ///

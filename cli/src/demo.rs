@@ -26,7 +26,7 @@ use crate::demo::flags::Limits;
 use crate::demo::timeline::Timeline;
 use crate::failure::Failure;
 use crate::place::Place;
-use crate::store_flags;
+use crate::redis_flags;
 
 /// How long requests under way may take once the program was asked to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -61,11 +61,11 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let sessions = match &place {
         Place::Memory => Sessions::new(Memory::new(), config),
         Place::Embedded(path) => Sessions::new(Embedded::open(path)?, config),
-        Place::Redis(reach) => Sessions::new(store_flags::connect(flags.store.builder(reach)?).await?, config),
+        Place::Redis(reach) => Sessions::new(redis_flags::connect(flags.store.redis.builder(reach)?).await?, config),
     };
     let (listener, address) = listen(&flags.host, flags.port).await?;
-    let plain_tokens = flags.store.plain_tokens;
-    let demo = Demo { place, prefix: flags.store.prefix, plain_tokens, limits, timeline, address };
+    let plain_tokens = flags.store.redis.plain_tokens;
+    let demo = Demo { place, prefix: flags.store.redis.prefix, plain_tokens, limits, timeline, address };
     announce(&demo);
     serve(listener, routes::router(demo, &sessions)).await
 }

@@ -99,9 +99,9 @@ async fn look_at_servers(flags: &Flags, opened: &Opened<Redis>, report: &mut Rep
     report.across(&servers, eviction::policy)?;
     report.across(&servers, keeping::persistence)?;
     report.across(&servers, keeping::replication)?;
-    report.across(&servers, |server| timing::latency(server, flags.store.timeout()))?;
+    report.across(&servers, |server| timing::latency(server, flags.store.redis.timeout()))?;
     report.across(&servers, timing::clock)?;
-    report.across(&servers, |server| timing::timeouts(server, flags.store.timeout()))?;
+    report.across(&servers, |server| timing::timeouts(server, flags.store.redis.timeout()))?;
     Ok(servers)
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use cloakroom::store::{Attached, Embedded, Inspect, Loaded, Redis, Scanned, Store as _, Target};
+use cloakroom::store::{
+    Attached, Embedded, Inspect, Loaded, Redis, Restore, Restored, Save, Saved, Scanned, Store as _, Target,
+};
 use cloakroom::{Page, SessionId, StoreError, Terms, UserId};
 
 use crate::failure::Failure;
@@ -26,6 +28,20 @@ impl Kept {
             return Ok(Kept::Running(running));
         }
         Ok(Kept::Embedded(Embedded::builder(path).existing_only().without_control_socket().open()?))
+    }
+
+    /// In this directory, for sessions that are to come: each answer waits until the disk has them.
+    ///
+    /// # Errors
+    /// When a process uses it, or it holds something else.
+    pub(crate) async fn to_fill(path: &Path) -> Result<Kept, Failure> {
+        if Attached::to(path).await?.is_some() {
+            return Err(Failure::failed(format!(
+                "the store in {} is in use by a running process, which alone makes sessions in it: stop that first",
+                path.display()
+            )));
+        }
+        Ok(Kept::Embedded(Embedded::builder(path).without_control_socket().wait_for_disk().open()?))
     }
 
     /// Ends sessions, and says how many lived.
@@ -77,6 +93,26 @@ impl Inspect for Kept {
             Kept::Redis(store) => store.scan(cursor, about).await,
             Kept::Embedded(store) => store.scan(cursor, about).await,
             Kept::Running(store) => store.scan(cursor, about).await,
+        }
+    }
+}
+
+impl Save for Kept {
+    async fn save(&self, ids: &[SessionId], terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {
+        match self {
+            Kept::Redis(store) => store.save(ids, terms).await,
+            Kept::Embedded(store) => store.save(ids, terms).await,
+            Kept::Running(store) => store.save(ids, terms).await,
+        }
+    }
+}
+
+impl Restore for Kept {
+    async fn restore(&self, sessions: &[Saved]) -> Result<Vec<Restored>, StoreError> {
+        match self {
+            Kept::Redis(store) => store.restore(sessions).await,
+            Kept::Embedded(store) => store.restore(sessions).await,
+            Kept::Running(_) => Err(StoreError::new(format!("the process of this {} makes its sessions", self.all()))),
         }
     }
 }

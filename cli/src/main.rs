@@ -4,12 +4,17 @@ mod arguments;
 mod completions;
 mod demo;
 mod doctor;
+mod export;
 mod failure;
+mod fill;
+mod import;
 mod kept;
 mod list;
 mod man;
+mod moving;
 mod opened;
 mod place;
+mod redis_flags;
 mod repair;
 mod revoke;
 mod show;
@@ -52,6 +57,12 @@ enum Verb {
     Stats(stats::Flags),
     /// Watch sessions come and go, until ctrl-c.
     Watch(watch::Flags),
+    /// Move all sessions from one store to another: from a directory to Redis, or back. The source stays as it is.
+    Move(moving::Flags),
+    /// Print all sessions, one line of JSON for each, for `import`: confidential, although the hashes in it open nothing.
+    Export(export::Flags),
+    /// Make the sessions that `export` has printed, from stdin. What is no session is named and left out.
+    Import(import::Flags),
     /// Keep what can be read of a damaged store in a directory, and say what is lost.
     Repair(repair::Flags),
     /// Print a script that completes this program's verbs and flags, for a shell.
@@ -72,6 +83,9 @@ async fn main() -> ExitCode {
         Verb::Revoke(flags) => revoke::run(flags).await,
         Verb::Stats(flags) => stats::run(flags).await,
         Verb::Watch(flags) => watch::run(flags).await,
+        Verb::Move(flags) => moving::run(flags).await,
+        Verb::Export(flags) => export::run(flags).await,
+        Verb::Import(flags) => import::run(flags).await,
         Verb::Repair(flags) => repair::run(&flags),
         Verb::Completions(flags) => completions::run(&flags),
         Verb::Man(flags) => man::run(&flags),

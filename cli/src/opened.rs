@@ -9,7 +9,8 @@ use crate::arguments::is_base64url;
 use crate::failure::Failure;
 use crate::kept::Kept;
 use crate::place::{Place, Reach};
-use crate::store_flags::{self, StoreFlags};
+use crate::redis_flags::{self, RedisFlags};
+use crate::store_flags::StoreFlags;
 use crate::survey::{Pace, ScanFlags};
 
 /// The most seconds that the library takes for any lifetime.
@@ -30,7 +31,7 @@ impl Opened<Redis> {
     /// When they name none, or it is not available.
     pub(crate) async fn redis(flags: &StoreFlags) -> Result<Opened<Redis>, Failure> {
         match flags.place()? {
-            Place::Redis(reach) => Ok(Opened::of(flags, connected(flags, &reach, None).await?)),
+            Place::Redis(reach) => Ok(Opened::of(&flags.redis, connected(&flags.redis, &reach, None).await?)),
             Place::Memory | Place::Embedded(_) => {
                 Err(Failure::usage("this is about Redis. Which? Say --redis-url, --redis-host or REDIS_URL"))
             }
@@ -49,19 +50,40 @@ impl Opened {
 
     /// The same; a revoke waits until so many replicas have it.
     pub(crate) async fn open_durably(flags: &StoreFlags, durability: Option<Durability>) -> Result<Opened, Failure> {
-        let store = match flags.place()? {
-            Place::Redis(reach) => Kept::Redis(connected(flags, &reach, durability).await?),
+        Opened::at(&flags.place()?, &flags.redis, durability).await
+    }
+
+    /// Opens the store at this place, which must be there.
+    ///
+    /// # Errors
+    /// When there is none, or it is not available.
+    pub(crate) async fn at(
+        place: &Place,
+        flags: &RedisFlags,
+        durability: Option<Durability>,
+    ) -> Result<Opened, Failure> {
+        let store = match place {
+            Place::Redis(reach) => Kept::Redis(connected(flags, reach, durability).await?),
             Place::Embedded(_) if durability.is_some() => {
                 return Err(Failure::usage(
                     "--wait-for-replicas is about Redis: a store in a directory has no replicas",
                 ));
             }
-            Place::Embedded(path) => Kept::in_directory(&path).await?,
-            Place::Memory => {
-                return Err(Failure::usage(
-                    "nobody reaches sessions in the memory of another process: say another --store",
-                ));
-            }
+            Place::Embedded(path) => Kept::in_directory(path).await?,
+            Place::Memory => return Err(in_memory()),
+        };
+        Ok(Opened::of(flags, store))
+    }
+
+    /// Opens the store at this place for sessions that are to come, or makes it. No process may use its directory.
+    ///
+    /// # Errors
+    /// When it is not available, or its directory is in use.
+    pub(crate) async fn to_fill(place: &Place, flags: &RedisFlags) -> Result<Opened, Failure> {
+        let store = match place {
+            Place::Redis(reach) => Kept::Redis(connected(flags, reach, None).await?),
+            Place::Embedded(path) => Kept::to_fill(path).await?,
+            Place::Memory => return Err(in_memory()),
         };
         Ok(Opened::of(flags, store))
     }
@@ -78,16 +100,20 @@ impl Opened {
     }
 }
 
-async fn connected(flags: &StoreFlags, reach: &Reach, durability: Option<Durability>) -> Result<Redis, Failure> {
+fn in_memory() -> Failure {
+    Failure::usage("nobody reaches sessions in the memory of another process: say another place")
+}
+
+async fn connected(flags: &RedisFlags, reach: &Reach, durability: Option<Durability>) -> Result<Redis, Failure> {
     let mut builder = flags.builder(reach)?;
     if let Some(durability) = durability {
         builder = builder.durable_revokes(durability);
     }
-    store_flags::connect(builder).await
+    redis_flags::connect(builder).await
 }
 
 impl<S: Inspect> Opened<S> {
-    fn of(flags: &StoreFlags, store: S) -> Opened<S> {
+    fn of(flags: &RedisFlags, store: S) -> Opened<S> {
         // Whatever lifetime the application has configured, nothing that it holds for alive may count as ended here.
         let terms = Terms { absolute_lifetime: Duration::from_secs(MOST_SECONDS), ..Terms::default() };
         Opened { store, terms, plain_tokens: flags.plain_tokens }

@@ -59,7 +59,7 @@ pub(crate) struct Flags {
 /// When one is not found, or the store is not available: what was done until then is said.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let user = flags.user.as_deref().map(user_of).transpose()?;
-    let timeout = flags.store.timeout().max(Duration::from_secs(5));
+    let timeout = flags.store.redis.timeout().max(Duration::from_secs(5));
     let durability = flags.wait_for_replicas.map(|replicas| Durability { replicas, on_disk: false, timeout });
     let opened = Opened::open_durably(&flags.store, durability).await?;
     match &user {

@@ -1,16 +1,14 @@
-//! The flags that say which store, and how sessions lie in it: shared by every verb that needs one.
+//! The flags that say which store: shared by every verb that needs one.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use clap::Args;
-use cloakroom::TokenFormat;
-use cloakroom::store::{Redis, RedisBuilder};
 use etcetera::BaseStrategy as _;
 use url::Url;
 
 use crate::failure::Failure;
-use crate::place::{Place, REDIS_PORT, Reach, has_password, is_tls, user};
+use crate::place::{Place, REDIS_PORT};
+use crate::redis_flags::{RedisFlags, parsed};
 
 /// Which store, and how sessions lie in it. Not `Debug`: a URL may hold a password.
 #[derive(Args)]
@@ -34,43 +32,8 @@ pub(crate) struct StoreFlags {
     #[arg(long, value_name = "PORT")]
     redis_port: Option<u16>,
 
-    /// The ACL user, instead of the URL's
-    #[arg(long, value_name = "NAME")]
-    redis_username: Option<String>,
-
-    /// A file that holds the password [default: REDIS_PASSWORD, then that of REDIS_URL]. No flag takes the password
-    /// itself: the list of processes would show it
-    #[arg(long, value_name = "FILE")]
-    redis_password_file: Option<PathBuf>,
-
-    /// How long to wait for a connection, and for each answer
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    redis_timeout: u64,
-
-    /// Trust servers whose certificate this authority has signed (PEM) [default: those that the system trusts]
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
-
-    /// The certificate to show to the server (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-
-    /// ... and its key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-
-    /// What the store's keys begin with
-    #[arg(long, value_name = "PREFIX", default_value = "session:")]
-    pub(crate) prefix: String,
-
-    /// Tokens without a secret half, to share sessions with applications that follow the Redis tutorials
-    #[arg(long)]
-    pub(crate) plain_tokens: bool,
-
-    /// Accept an unencrypted connection to a Redis that is not on this machine
-    #[arg(long)]
-    accept_plain_text: bool,
+    #[command(flatten)]
+    pub(crate) redis: RedisFlags,
 }
 
 impl StoreFlags {
@@ -92,119 +55,20 @@ impl StoreFlags {
             let urls = std::env::var("REDIS_URL").unwrap_or_default();
             urls.split_whitespace().map(|url| parsed("REDIS_URL", url)).collect::<Result<Vec<_>, _>>()?
         };
-        if !self.redis_url.is_empty() && urls.iter().any(has_password) {
-            return Err(Failure::usage(
-                "--redis-url holds a password, which the list of processes shows to everybody on this machine: \
-                 give it in REDIS_URL, REDIS_PASSWORD or --redis-password-file, and change it",
-            ));
-        }
-        let Some(first) = urls.first() else {
+        if urls.is_empty() {
             return state_directory().map(Place::Embedded);
-        };
-        let user = self.redis_username.clone().or_else(|| user(first).map(|name| name.into_owned()));
-        let has_password =
-            has_password(first) || self.redis_password_file.is_some() || password_of_environment().is_some();
-        Ok(Place::Redis(Reach { user, has_password, certificates: self.certificates(), urls }))
-    }
-
-    /// What redis-cli has to be told of certificates.
-    fn certificates(&self) -> Vec<String> {
-        let files = [("--cacert", &self.tls_ca), ("--cert", &self.tls_cert), ("--key", &self.tls_key)];
-        let given =
-            files.into_iter().filter_map(|(flag, file)| Some([flag.to_owned(), file.as_ref()?.display().to_string()]));
-        given.flatten().collect()
+        }
+        let flag = (!self.redis_url.is_empty()).then_some("--redis-url");
+        self.redis.reach(urls, flag).map(Place::Redis)
     }
 
     fn by_host(&self) -> Result<Url, Failure> {
         let host = self.redis_host.as_deref().unwrap_or("127.0.0.1");
         let port = self.redis_port.unwrap_or(REDIS_PORT);
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        let scheme = if self.wants_tls() { "rediss" } else { "redis" };
+        let scheme = if self.redis.wants_tls() { "rediss" } else { "redis" };
         parsed("--redis-host", &format!("{scheme}://{host}:{port}"))
     }
-
-    fn wants_tls(&self) -> bool {
-        self.tls_ca.is_some() || self.tls_cert.is_some()
-    }
-
-    /// How to connect.
-    ///
-    /// # Errors
-    /// When what is given contradicts itself, or a file cannot be read.
-    pub(crate) fn builder(&self, reach: &Reach) -> Result<RedisBuilder, Failure> {
-        let urls = &reach.urls;
-        let mut builder = Redis::builder(urls[0].as_str()).prefix(&self.prefix).timeout(self.timeout());
-        for url in &urls[1..] {
-            builder = builder.and(url.as_str());
-        }
-        if self.accept_plain_text {
-            builder = builder.accept_plain_text();
-        }
-        let password = self.password()?;
-        if let Some(name) = &self.redis_username {
-            if !reach.has_password {
-                // the client logs in with a password only: without one it would be the default user
-                return Err(Failure::usage(
-                    "--redis-username needs a password: --redis-password-file or REDIS_PASSWORD",
-                ));
-            }
-            builder = builder.username(name);
-        }
-        if let Some(password) = password {
-            builder = builder.password(password);
-        }
-        self.with_certificates(builder, urls)
-    }
-
-    fn with_certificates(&self, mut builder: RedisBuilder, urls: &[Url]) -> Result<RedisBuilder, Failure> {
-        if self.wants_tls() && !urls.iter().all(is_tls) {
-            return Err(Failure::usage("--tls-ca and --tls-cert need rediss:// instead of redis://"));
-        }
-        if let Some(file) = &self.tls_ca {
-            builder = builder.tls_ca(contents("--tls-ca", file)?);
-        }
-        if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
-            builder = builder.tls_client_certificate(contents("--tls-cert", certificate)?, contents("--tls-key", key)?);
-        }
-        Ok(builder)
-    }
-
-    /// The password, if it is not the URL's.
-    fn password(&self) -> Result<Option<String>, Failure> {
-        let Some(file) = &self.redis_password_file else {
-            return Ok(password_of_environment());
-        };
-        let refuse = |why| Failure::usage(format!("--redis-password-file {}: {why}", file.display()));
-        let text = String::from_utf8(contents("--redis-password-file", file)?).map_err(|_| refuse("is no text"))?;
-        let password = text.trim_end_matches(['\r', '\n']);
-        match password.is_empty() || password.contains('\n') {
-            true => Err(refuse("must hold one line, the password")),
-            false => Ok(Some(password.to_owned())),
-        }
-    }
-
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.redis_timeout)
-    }
-
-    pub(crate) fn token_format(&self) -> TokenFormat {
-        if self.plain_tokens { TokenFormat::Plain } else { TokenFormat::Secret }
-    }
-}
-
-/// Connects; the answer is awaited within the time-out. What is refused is said in the words of the command line.
-///
-/// # Errors
-/// When Redis does not answer, or when something that is given is refused.
-pub(crate) async fn connect(builder: RedisBuilder) -> Result<Redis, Failure> {
-    let words = [
-        ("accept_plain_text()", "--accept-plain-text"),
-        ("tls_ca", "--tls-ca"),
-        ("tls_client_certificate", "--tls-cert or --tls-key"),
-    ];
-    builder.connect().await.map_err(|error| {
-        words.iter().fold(Failure::from(error), |failure, (library, flag)| failure.reworded(library, flag))
-    })
 }
 
 /// Where this platform wants a program to keep what should survive a restart and is nobody's document.
@@ -212,28 +76,4 @@ pub(crate) fn state_directory() -> Result<PathBuf, Failure> {
     let strategy = etcetera::base_strategy::choose_native_strategy();
     let strategy = strategy.map_err(|_| Failure::usage("which store? There is no home directory: say --store"))?;
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("cloakroom").join("sessions"))
-}
-
-/// Empty is none: so a service file can switch it off.
-fn password_of_environment() -> Option<String> {
-    std::env::var("REDIS_PASSWORD").ok().filter(|password| !password.is_empty())
-}
-
-fn parsed(source: &str, url: &str) -> Result<Url, Failure> {
-    Url::parse(url).map_err(|error| Failure::usage(format!("{source} is not a URL: {error}")))
-}
-
-fn contents(flag: &str, file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| Failure::usage(format!("{flag} {}: {error}", file.display())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_url_is_not_repeated_because_it_may_hold_a_password() {
-        let failure = parsed("--redis-url", "redis://:hunter2@[bad").err().map(|failure| failure.to_string());
-        assert!(failure.is_some_and(|text| !text.contains("hunter2")));
-    }
 }

@@ -31,6 +31,7 @@ mod keeper;
 mod open;
 mod recovery;
 mod seal;
+mod transfer;
 
 #[cfg(unix)]
 pub use self::attached::Attached;
@@ -227,7 +228,7 @@ impl Shared {
                 changes.push((*other, Some(State::Evicted(secret_hash, now + EVICTION_NOTICE))));
             }
             if is_latest {
-                order = books.journal.commit + 1;
+                order = books.index.time_of_sign_in(&self.sessions, &new.user, now);
             }
         }
         let record = Arc::new(record);

@@ -35,6 +35,7 @@ mod sentinels;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;
+mod transfer;
 
 pub use connect::RedisBuilder;
 pub use durable::Durability;

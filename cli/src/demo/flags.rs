@@ -78,7 +78,7 @@ impl Flags {
         let absolute = Duration::from_secs(longest);
         let config = Config::builder()
             .plain_http_for_development()
-            .token_format(self.store.token_format())
+            .token_format(self.store.redis.token_format())
             .idle_timeout(idle.min(absolute))
             .absolute_lifetime(absolute)
             .max_sessions_per_user(self.max_sessions_per_user.try_into().unwrap_or(usize::MAX));

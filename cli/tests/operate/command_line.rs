@@ -4,8 +4,15 @@ use crate::support::operator::{House, run};
 use crate::support::redis_server::RedisServer;
 
 const PASSWORD: &str = "correct-horse-battery";
-const VERBS: [&[&str]; 6] =
-    [&["doctor"], &["show", "AAAAAAAAAAAAAAAAAAAAAA"], &["list"], &["revoke", "--all"], &["stats"], &["watch"]];
+const VERBS: [&[&str]; 7] = [
+    &["doctor"],
+    &["show", "AAAAAAAAAAAAAAAAAAAAAA"],
+    &["list"],
+    &["revoke", "--all"],
+    &["stats"],
+    &["watch"],
+    &["export"],
+];
 
 #[test]
 fn a_store_that_is_not_available_is_exit_code_4() {
@@ -84,7 +91,7 @@ fn every_shell_gets_its_completions() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let said = run(&["completions", shell], &[]);
         assert_eq!(said.code, 0, "{said:?}");
-        for word in ["doctor", "revoke", "redis-url", "dry-run"] {
+        for word in ["doctor", "revoke", "move", "import", "redis-url", "dry-run"] {
             assert!(said.stdout.contains(word), "{shell}: {word}");
         }
     }

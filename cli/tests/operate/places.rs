@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use cloakroom::store::{Redis, RedisBuilder};
 
+use crate::lines::import_in;
+use crate::support::RedisServer;
 use crate::support::cluster::RedisCluster;
 use crate::support::operator::{Application, Said, run};
 use crate::support::sentinels::Sentinels;
@@ -37,6 +39,8 @@ fn every_verb_works(application: RedisBuilder, flags: &[&str], environment: &[(&
     let watched = verb(&["watch", "--count", "1", "--json"]).json();
     assert_eq!(watched["sessions"], 14, "{watched}");
 
+    let exported = verb(&["export"]).stdout;
+
     let ended = verb(&["revoke", "--json", "--user", "andrew"]);
     assert_eq!(ended.json()["ended"], 12, "{ended:?}");
     let left = verb(&["list", "--json"]).json_lines();
@@ -44,6 +48,12 @@ fn every_verb_works(application: RedisBuilder, flags: &[&str], environment: &[(&
     assert_eq!(verb(&["revoke", "--json", left[0]["id"].as_str().unwrap()]).json()["ended"], 1);
     assert_eq!(verb(&["revoke", "--all", "--yes", "--json"]).json()["ended"], 1);
     assert_eq!(verb(&["stats", "--json"]).json()["sessions"], 0);
+
+    let said = import_in(environment, exported.as_bytes(), &[flags, &["--redis-timeout", "20000"]].concat());
+    assert_eq!((said.code, &said.json()["made"]), (0, &14.into()), "{said:?}");
+    let sorted = |lines: &str| lines.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(sorted(&verb(&["export"]).stdout), sorted(&exported));
+    assert_eq!(verb(&["revoke", "--all", "--yes", "--json"]).json()["ended"], 14);
 }
 
 fn doctor(flags: &[&str], environment: &[(&str, &str)]) -> Said {

@@ -14,10 +14,12 @@ use crate::config::Terms;
 use crate::device::Page;
 use crate::error::StoreError;
 use crate::record::{Fields, Record};
-use crate::store::{Inspect, Loaded, Scanned, Target};
+use crate::store::{Inspect, Loaded, Save, Saved, Scanned, Target};
 use crate::token::SessionId;
 use crate::user::UserId;
 
+/// How many ids one question holds: far less than the longest that is listened to.
+const MOST_IDS: usize = 256;
 /// How long a running process may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -133,5 +135,20 @@ impl Inspect for Attached {
 
     async fn scan(&self, _cursor: Option<&str>, _about: usize) -> Result<Scanned, StoreError> {
         Ok(Scanned { ids: self.ids(Question::Scan).await?, next: None })
+    }
+}
+
+impl Save for Attached {
+    async fn save(&self, ids: &[SessionId], terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(MOST_IDS) {
+            let answer = self.ask(Question::Save(ids.to_vec())).await?;
+            let saved = answer["saved"].as_array().filter(|saved| saved.len() == ids.len());
+            for saved in saved.ok_or_else(|| self.not_understood())? {
+                let saved = if saved.is_null() { Ok(None) } else { Saved::from_json(saved, terms).map(Some) };
+                all.push(saved.map_err(|_| self.not_understood())?);
+            }
+        }
+        Ok(all)
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::format::{self, State};
 use super::journal::Journal;
+use crate::clock::to_millis;
 use crate::delta::SignIn;
 use crate::policy::OnLimit;
 use crate::record::{Record, Refusal};
@@ -160,8 +161,22 @@ impl Index {
             self.hold(sessions, *id, None, 0, 0);
         }
         for ids in self.users.values_mut() {
-            ids.sort_by_key(|id| pinned.get(id).and_then(Entry::user).map(|(_, order)| order));
+            sort(ids, sessions);
         }
+    }
+
+    /// Puts a user's sessions into the order of sign-in, where one has come that is not the latest.
+    pub(super) fn put_in_order(&mut self, sessions: &Sessions, user: &UserId) {
+        if let Some(ids) = self.users.get_mut(user) {
+            sort(ids, sessions);
+        }
+    }
+
+    /// The time of a sign-in that is made now, in microseconds: after all others of this user, whatever the clock does.
+    pub(super) fn time_of_sign_in(&self, sessions: &Sessions, user: &UserId, now: SystemTime) -> u64 {
+        let sessions = sessions.pin();
+        let latest = self.users.get(user).and_then(|ids| sessions.get(ids.last()?)?.user());
+        (1000 * to_millis(now)).max(latest.map_or(0, |(_, order)| order + 1))
     }
 
     /// A user's sessions that live, in the order of sign-in.
@@ -190,4 +205,9 @@ impl Index {
         ids.truncate(too_many);
         Ok((ids, true))
     }
+}
+
+fn sort(ids: &mut [SessionId], sessions: &Sessions) {
+    let sessions = sessions.pin();
+    ids.sort_by_key(|id| sessions.get(id).and_then(Entry::user).map(|(_, order)| order));
 }

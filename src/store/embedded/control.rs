@@ -19,7 +19,7 @@ use crate::clock::to_millis;
 use crate::config::Terms;
 use crate::device::Page;
 use crate::error::StoreError;
-use crate::store::{Inspect as _, Store as _, Target};
+use crate::store::{Inspect as _, Save as _, Saved, Store as _, Target};
 use crate::token::SessionId;
 use crate::user::UserId;
 
@@ -131,6 +131,7 @@ fn in_words(error: &StoreError) -> Value {
 /// What operators ask.
 pub(super) enum Question {
     Find(SessionId),
+    Save(Vec<SessionId>),
     Scan,
     List(UserId, Page),
     Revoke(Target),
@@ -141,6 +142,7 @@ impl Question {
     pub(super) fn as_json(&self) -> Value {
         match self {
             Question::Find(id) => json!({ "find": id.expose() }),
+            Question::Save(ids) => json!({ "save": ids.iter().map(SessionId::expose).collect::<Vec<_>>() }),
             Question::Scan => json!({ "scan": true }),
             Question::List(user, page) => json!({ "list": user.as_str(), "offset": page.offset, "limit": page.limit }),
             Question::Revoke(target) => match target {
@@ -160,6 +162,10 @@ impl Question {
         let number = |name: &str| usize::try_from(question[name].as_u64()?).ok();
         match question.as_object()?.keys().map(String::as_str).collect::<Vec<_>>()[..] {
             ["find"] => Some(Question::Find(id("find")?)),
+            ["save"] => {
+                let ids = question["save"].as_array()?.iter().map(|id| SessionId::parse(id.as_str()?).ok());
+                Some(Question::Save(ids.collect::<Option<_>>()?))
+            }
             ["scan"] => Some(Question::Scan),
             ["limit", "list", "offset"] => {
                 Some(Question::List(user("list")?, Page { offset: number("offset")?, limit: number("limit")? }))
@@ -184,6 +190,10 @@ impl Question {
                     json!({ "found": fields, "now": to_millis(found.now) })
                 }
             },
+            Question::Save(ids) => {
+                let saved = store.save(ids, &terms).await?;
+                json!({ "saved": saved.iter().map(|saved| saved.as_ref().map(Saved::to_json)).collect::<Vec<_>>() })
+            }
             Question::Scan => {
                 let ids = store.scan(None, usize::MAX).await?.ids;
                 json!({ "ids": ids.iter().map(SessionId::expose).collect::<Vec<_>>() })
@@ -207,6 +217,7 @@ mod tests {
         let user = || UserId::try_from("andrew").unwrap();
         let questions = [
             Question::Find(id()),
+            Question::Save(vec![id(), id()]),
             Question::Scan,
             Question::List(user(), Page { offset: 3, limit: 100 }),
             Question::Revoke(Target::Session(id())),
@@ -219,8 +230,8 @@ mod tests {
             let understood = Question::of(&sent).unwrap_or_else(|| panic!("{sent}"));
             assert_eq!(understood.as_json(), sent);
         }
-        for rubbish in [json!(null), json!([]), json!({}), json!({ "find": "x" }), json!({ "scan": true, "find": "x" })]
-        {
+        let (find, save) = (json!({ "find": "x" }), json!({ "save": ["x"] }));
+        for rubbish in [json!(null), json!([]), json!({}), find, save, json!({ "scan": true, "find": "x" })] {
             assert!(Question::of(&rubbish).is_none(), "{rubbish}");
         }
     }

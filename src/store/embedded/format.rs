@@ -11,7 +11,8 @@ use crate::user::UserId;
 /// What is known of a session id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// A session, and when its user signed in: the number of that change, which says who came before whom.
+    /// A session, and when its user signed in, in microseconds since 1970; 0 where nobody did. No two of a user's are the
+    /// same, so this says who came before whom.
     Live(Arc<Record>, u64),
     /// A session that was evicted, told to whoever shows this secret until then.
     Evicted(Option<SecretHash>, SystemTime),

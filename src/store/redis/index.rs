@@ -17,6 +17,7 @@ use crate::record::{
     CREATED_AT, EVICTION_NOTICE, Fields, PREVIOUS_SECRET_HASH, RESERVED, Record, Refusal, SECRET_HASH, USER_ID,
 };
 use crate::store::Applied;
+use crate::store::saved::seconds;
 use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
 use futures_util::future::{join_all, try_join, try_join_all};
@@ -75,17 +76,21 @@ impl Redis {
     /// Writes a session's id into the index again, in the same flight as a touch. Acknowledged writes that a failover lost
     /// are so missed until the session's next touch at most.
     pub(super) async fn relist(&self, id: &SessionId, listed: &Listed) {
-        let index = self.prefix.user(&listed.user);
-        let seconds = |time| to_millis(time) / 1000;
-        let mut script = self.scripts.relist.key(&index);
-        script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(seconds(listed.expires_at));
-        match self.server.ask::<u64>(&index, Question::Script(&script)).await {
-            Ok(0) => {}
-            Ok(_) => {
+        match self.list_again(id, listed).await {
+            Ok(false) => {}
+            Ok(true) => {
                 tracing::warn!(target: "cloakroom", session = %id, "the index had lost a session, and has it again")
             }
             Err(error) => tracing::warn!(target: "cloakroom", session = %id, %error, "the index was not looked after"),
         }
+    }
+
+    /// Writes a session's id into the index with the time of its sign-in, unless it is there; whether it was missing.
+    pub(super) async fn list_again(&self, id: &SessionId, listed: &Listed) -> Result<bool, StoreError> {
+        let index = self.prefix.user(&listed.user);
+        let mut script = self.scripts.relist.key(&index);
+        script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(to_millis(listed.expires_at) / 1000);
+        self.server.ask(&index, Question::Script(&script)).await
     }
 
     /// Ends the sessions that are too many, unless it is the new one that must go, or it cannot be bound anyway.

@@ -8,22 +8,13 @@ use super::question::Question;
 use super::{Redis, fields_of, now_of};
 use crate::config::Terms;
 use crate::error::StoreError;
-use crate::record::Record;
+use crate::record::{Fields, Record};
 use crate::store::{Inspect, Loaded, Scanned};
 use crate::token::SessionId;
 
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
-        let (hash, remaining, _) = self.read(id).await?;
-        if let Value::ServerError(_) = hash {
-            return Ok(None);
-        }
-        let record = Record::from_stored(fields_of(hash)?, id.is_plain(), terms);
-        let remaining = u64::try_from(remaining).map(Duration::from_millis);
-        Ok(record.zip(remaining.ok()).map(|(record, remaining)| {
-            let now = now_of(&record, remaining);
-            Loaded { record: record.into(), now }
-        }))
+        Ok(self.found(id).await?.and_then(|(fields, remaining)| loaded(fields, remaining, id, terms)))
     }
 
     async fn scan(&self, cursor: Option<&str>, about: usize) -> Result<Scanned, StoreError> {
@@ -49,7 +40,24 @@ impl Inspect for Redis {
     }
 }
 
+/// A session of what stands at its key, and the server's time.
+pub(super) fn loaded(fields: Fields, remaining: Duration, id: &SessionId, terms: &Terms) -> Option<Loaded> {
+    let record = Record::from_stored(fields, id.is_plain(), terms)?;
+    let now = now_of(&record, remaining);
+    Some(Loaded { record: record.into(), now })
+}
+
 impl Redis {
+    /// The fields at a session's key and what is left of its life; `None` where something else stands, or has no expiry.
+    pub(super) async fn found(&self, id: &SessionId) -> Result<Option<(Fields, Duration)>, StoreError> {
+        let (hash, remaining, _) = self.read(id).await?;
+        if let Value::ServerError(_) = hash {
+            return Ok(None);
+        }
+        let fields = fields_of(hash)?;
+        Ok(u64::try_from(remaining).ok().map(|millis| (fields, Duration::from_millis(millis))))
+    }
+
     /// What every key of this store begins with.
     pub fn prefix(&self) -> &str {
         self.prefix.as_str()

@@ -9,6 +9,7 @@ pub(super) struct Scripts {
     pub(super) enlist: Script,
     pub(super) choose: Script,
     pub(super) relist: Script,
+    pub(super) restore: Script,
 }
 
 impl Scripts {
@@ -20,6 +21,7 @@ impl Scripts {
             enlist: Script::new(include_str!("lua/enlist.lua")),
             choose: Script::new(include_str!("lua/choose.lua")),
             relist: Script::new(include_str!("lua/relist.lua")),
+            restore: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/restore.lua"))),
         }
     }
 }

@@ -1,4 +1,5 @@
--- Writes a session's id into its user's index again, where a failover has lost it. One that is there stays as it is.
+-- Writes a session's id into its user's index again, where a failover has lost it, or with a session of
+-- another store. One that is there stays as it is.
 -- KEYS[1]  the index
 -- ARGV     1 session id · 2 when its user signed in, s · 3 its absolute deadline, s
 -- Answer   1 if it was missing

@@ -1,0 +1,159 @@
+//! Putting whole sessions into a store: what is there already is never changed unasked.
+
+use clap::Args;
+use cloakroom::SessionId;
+use cloakroom::store::{Restore as _, Restored, Save as _, Saved, Target};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::opened::Opened;
+use crate::terminal::Many;
+
+/// How many sessions go at once.
+pub(crate) const FLIGHT: usize = 500;
+
+/// Shared by the verbs that carry whole sessions.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct LifetimeFlags {
+    /// The absolute lifetime that the application has configured, for sessions that do not say themselves when they end:
+    /// those with plain tokens
+    #[arg(long, value_name = "SECONDS", default_value_t = 12 * 60 * 60)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=999_999_999))]
+    absolute_lifetime: u64,
+}
+
+impl LifetimeFlags {
+    /// The same store, read with this lifetime.
+    pub(crate) fn applied_to(self, mut opened: Opened) -> Opened {
+        opened.terms.absolute_lifetime = std::time::Duration::from_secs(self.absolute_lifetime);
+        opened
+    }
+}
+
+/// What becomes of sessions that the target has already, in another state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// They stay as they are.
+    Kept,
+    /// They are ended and made again, unless they were used later at the target.
+    Replaced,
+}
+
+/// What became of sessions.
+#[derive(Default)]
+pub(crate) struct Filled {
+    /// Made at the target.
+    pub(crate) made: u64,
+    /// Made there again, because they had changed.
+    pub(crate) replaced: u64,
+    /// There already, and the same.
+    pub(crate) same: u64,
+    /// There already, and not the same: left as they are.
+    pub(crate) differing: u64,
+    /// Ended on the way.
+    pub(crate) ended: u64,
+    /// An example of those that differ.
+    example: Option<SessionId>,
+}
+
+impl Filled {
+    /// Puts sessions into the target. In a dry run they are only counted.
+    ///
+    /// # Errors
+    /// When the target is not available. What was put there until then is there.
+    pub(crate) async fn put(
+        &mut self,
+        target: &Opened,
+        sessions: Vec<Saved>,
+        others: Others,
+        dry_run: bool,
+    ) -> Result<(), Failure> {
+        let ids: Vec<_> = sessions.iter().map(|saved| saved.id).collect();
+        let there = target.store.save(&ids, &target.terms).await?;
+        let mut missing = Vec::new();
+        let mut changed = Vec::new();
+        for (saved, there) in sessions.into_iter().zip(there) {
+            match there {
+                None => missing.push(saved),
+                Some(there) if there == saved => self.same += 1,
+                Some(there)
+                    if others == Others::Replaced && there.record.last_accessed_at <= saved.record.last_accessed_at =>
+                {
+                    changed.push(saved);
+                }
+                Some(_) => self.differs(saved.id),
+            }
+        }
+        if dry_run {
+            self.made += missing.len() as u64;
+            self.replaced += changed.len() as u64;
+            return Ok(());
+        }
+        let made = self.make(target, &missing).await?;
+        self.made += made;
+        for saved in &changed {
+            target.store.revoke(&Target::Session(saved.id)).await?;
+        }
+        let replaced = self.make(target, &changed).await?;
+        self.replaced += replaced;
+        Ok(())
+    }
+
+    async fn make(&mut self, target: &Opened, sessions: &[Saved]) -> Result<u64, Failure> {
+        if sessions.is_empty() {
+            return Ok(0);
+        }
+        let mut made = 0;
+        for (saved, restored) in sessions.iter().zip(target.store.restore(sessions).await?) {
+            match restored {
+                Restored::Made => made += 1,
+                Restored::Taken => self.differs(saved.id),
+                Restored::Ended => self.ended += 1,
+            }
+        }
+        Ok(made)
+    }
+
+    fn differs(&mut self, id: SessionId) {
+        self.differing += 1;
+        self.example.get_or_insert(id);
+    }
+
+    pub(crate) fn as_json(&self) -> Value {
+        json!({
+            "made": self.made,
+            "replaced": self.replaced,
+            "already_there": self.same,
+            "differing": self.differing,
+            "ended": self.ended,
+        })
+    }
+
+    /// In words, those of which there are any.
+    pub(crate) fn in_words(&self) -> String {
+        let parts = [
+            (self.replaced, "replaced, which had changed"),
+            (self.same, "there already"),
+            (self.ended, "ended on the way"),
+        ];
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("; {} {what}", Many(*n, "session"))).collect()
+    }
+
+    /// What is not as it was asked for.
+    pub(crate) fn complaint(&self, way_out: &str) -> Option<Failure> {
+        let id = self.example?;
+        Some(Failure::failed(format!(
+            "{} at the target already and not the same, such as {id}: left as they are there{way_out}",
+            Are(self.differing)
+        )))
+    }
+}
+
+/// `1 session is`, `2 sessions are`.
+pub(crate) struct Are(pub(crate) u64);
+
+impl std::fmt::Display for Are {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", Many(self.0, "session"), if self.0 == 1 { "is" } else { "are" })
+    }
+}

@@ -1,0 +1,226 @@
+//! `cloakroom move`: all sessions from one store to another, so that every browser is still signed in.
+
+use clap::Args;
+use cloakroom::SessionId;
+use cloakroom::store::{Save as _, Saved, Target};
+use url::Url;
+
+use crate::failure::Failure;
+use crate::fill::{Are, FLIGHT, Filled, LifetimeFlags, Others};
+use crate::kept::Kept;
+use crate::opened::Opened;
+use crate::place::Place;
+use crate::redis_flags::{RedisFlags, parsed};
+use crate::survey::{ScanFlags, Survey};
+use crate::terminal::{self, AnswerFlags, Many};
+
+/// The source stays as it is. Killed half-way, it can be run again. Between two Redis of different passwords or prefixes:
+/// cloakroom export | cloakroom import.
+#[derive(Args)]
+pub(crate) struct Flags {
+    /// Where the sessions are: a directory, or the URL of a Redis or Valkey (again for each further node of a cluster, or
+    /// sentinel)
+    #[arg(long, value_name = "PLACE", required = true)]
+    from: Vec<String>,
+
+    /// Where they are to be: the same
+    #[arg(long, value_name = "PLACE", required = true)]
+    to: Vec<String>,
+
+    /// Make the target the same as the source: end what the source does not have (any more), and make again what has changed
+    /// there. For another run after the application has stopped
+    #[arg(long)]
+    mirror: bool,
+
+    /// The target has sessions of its own, which stay
+    #[arg(long, conflicts_with = "mirror")]
+    merge: bool,
+
+    /// Only count
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    answer: AnswerFlags,
+    #[command(flatten)]
+    lifetime: LifetimeFlags,
+    #[command(flatten)]
+    scan: ScanFlags,
+    #[command(flatten)]
+    redis: RedisFlags,
+}
+
+/// Moves them.
+///
+/// # Errors
+/// When a store is not available; when the target has something else, and no flag says what to do with it.
+pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
+    flags.redis.be_patient();
+    let (from, to) = (place(&flags, "--from", &flags.from)?, place(&flags, "--to", &flags.to)?);
+    check_different(&from, &to)?;
+    let from = flags.lifetime.applied_to(Opened::at(&from, &flags.redis, None).await?);
+    let to = match flags.dry_run && is_nothing(&to) {
+        true => None,
+        false => Some(flags.lifetime.applied_to(Opened::to_fill(&to, &flags.redis).await?)),
+    };
+    Moving { flags: &flags, from: &from, to: to.as_ref(), moved: Moved::default() }.run().await
+}
+
+/// What was named: URLs of servers, or one directory.
+fn place(flags: &Flags, flag: &str, texts: &[String]) -> Result<Place, Failure> {
+    let are_urls: Vec<_> = texts.iter().map(|text| text.contains("://")).collect();
+    match (&are_urls[..], texts) {
+        ([false], [path]) => Ok(Place::Embedded(path.into())),
+        _ if are_urls.iter().all(|is_url| *is_url) => {
+            let urls: Vec<Url> = texts.iter().map(|url| parsed(flag, url)).collect::<Result<_, _>>()?;
+            flags.redis.reach(urls, Some(flag)).map(Place::Redis)
+        }
+        _ => Err(Failure::usage(format!("{flag} is one directory, or URLs of the servers of one Redis"))),
+    }
+}
+
+fn check_different(from: &Place, to: &Place) -> Result<(), Failure> {
+    let are_same = match (from, to) {
+        (Place::Embedded(from), Place::Embedded(to)) => match (from.canonicalize(), to.canonicalize()) {
+            (Ok(from), Ok(to)) => from == to,
+            _ => from == to,
+        },
+        (Place::Redis(from), Place::Redis(to)) => from.urls == to.urls,
+        _ => false,
+    };
+    if are_same { Err(Failure::usage("--from and --to are the same place")) } else { Ok(()) }
+}
+
+/// Whether there is no directory, or nothing in it: a dry run shall not make a store.
+fn is_nothing(place: &Place) -> bool {
+    let Place::Embedded(path) = place else { return false };
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// What has been done.
+#[derive(Default)]
+struct Moved {
+    filled: Filled,
+    /// Ended at the target, because the source does not have them any more.
+    followed: u64,
+    /// At the target and not at the source, before anything was moved.
+    only_at_target: u64,
+}
+
+struct Moving<'a> {
+    flags: &'a Flags,
+    from: &'a Opened,
+    /// `None` in a dry run, where there is no target yet.
+    to: Option<&'a Opened>,
+    moved: Moved,
+}
+
+impl Moving<'_> {
+    async fn run(mut self) -> Result<(), Failure> {
+        if let Some(to) = self.to {
+            self.look_for_others(to).await?;
+        }
+        self.all().await.map_err(|failure| failure.after(self.in_words()))?;
+        self.answer()?;
+        let way_out = if self.flags.mirror { ": they were used there later" } else { "; --mirror replaces them" };
+        self.moved.filled.complaint(way_out).map_or(Ok(()), Err)
+    }
+
+    /// What the target has and the source has not: from an earlier run, and ended since; or somebody else's.
+    async fn look_for_others(&mut self, to: &Opened) -> Result<(), Failure> {
+        let mut others: Vec<SessionId> = Vec::new();
+        let mut survey = Survey::quiet(to, &self.flags.scan);
+        while let Some(ids) = survey.ids().await? {
+            let at_source = self.from.store.save(&ids, &self.from.terms).await?;
+            let unknown: Vec<_> = ids.iter().zip(at_source).filter(|(_, saved)| saved.is_none()).collect();
+            let unknown: Vec<_> = unknown.into_iter().map(|(id, _)| *id).collect();
+            let live = to.store.save(&unknown, &to.terms).await?;
+            others.extend(live.into_iter().flatten().map(|saved| saved.id));
+        }
+        self.moved.only_at_target = others.len() as u64;
+        if others.is_empty() || self.flags.merge || self.flags.dry_run {
+            return Ok(());
+        }
+        if !self.flags.mirror {
+            return Err(Failure::failed(format!(
+                "nothing was moved: {} at the target and not at the source, such as {}. If they are of an earlier run, and \
+                 have ended at the source since: --mirror ends them. If they are the target's own: --merge leaves them",
+                Are(others.len() as u64),
+                others[0]
+            )));
+        }
+        for id in others {
+            self.moved.followed += to.store.revoke(&Target::Session(id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn all(&mut self) -> Result<(), Failure> {
+        let others = if self.flags.mirror { Others::Replaced } else { Others::Kept };
+        let mut survey = Survey::with_bar(self.from, &self.flags.scan).await;
+        let mut all: Vec<SessionId> = Vec::new();
+        while let Some(ids) = survey.ids().await? {
+            let sessions: Vec<Saved> =
+                self.from.store.save(&ids, &self.from.terms).await?.into_iter().flatten().collect();
+            let Some(to) = self.to else {
+                self.moved.filled.made += sessions.len() as u64;
+                continue;
+            };
+            self.moved.filled.put(to, sessions, others, self.flags.dry_run).await?;
+            self.follow(to, &ids).await?;
+            all.extend(ids);
+        }
+        survey.finish();
+        survey.remark_on_others();
+        // what was moved first may have ended while the last were
+        if let Some(to) = self.to {
+            for ids in all.chunks(FLIGHT) {
+                self.follow(to, ids).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the source again, and ends at the target what has ended there meanwhile. A session is written to the target
+    /// before this, so whatever ends it at the source comes before this look, or is for the next run to see.
+    async fn follow(&mut self, to: &Opened, ids: &[SessionId]) -> Result<(), Failure> {
+        // nobody else has a directory that this process has opened
+        if self.flags.dry_run || matches!(self.from.store, Kept::Embedded(_)) {
+            return Ok(());
+        }
+        let at_source = self.from.store.save(ids, &self.from.terms).await?;
+        for (id, _) in ids.iter().zip(at_source).filter(|(_, saved)| saved.is_none()) {
+            self.moved.followed += to.store.revoke(&Target::Session(*id)).await?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self) -> Result<(), Failure> {
+        if !self.flags.answer.json {
+            return terminal::line(self.in_words());
+        }
+        let mut json = self.moved.filled.as_json();
+        json["ended_at_target"] = self.moved.followed.into();
+        json["only_at_target"] = self.moved.only_at_target.into();
+        json["dry_run"] = self.flags.dry_run.into();
+        terminal::json(&json)
+    }
+
+    fn in_words(&self) -> String {
+        let Moved { filled, followed, only_at_target } = &self.moved;
+        let did = if self.flags.dry_run { "would move" } else { "moved" };
+        let followed = match followed {
+            0 => String::new(),
+            ended => format!("; ended {} that the source does not have any more", Many(*ended, "session")),
+        };
+        let others = match only_at_target {
+            0 => String::new(),
+            _ if self.flags.mirror && !self.flags.dry_run => String::new(),
+            others => format!("; {} at the target alone", Are(*others)),
+        };
+        format!("{did} {}{}{followed}{others}", Many(filled.made, "session"), filled.in_words())
+    }
+}

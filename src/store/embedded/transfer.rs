@@ -1,0 +1,60 @@
+//! Whole sessions, out of this store and into it.
+
+use std::collections::HashSet;
+
+use super::format::State;
+use super::{Answered, Embedded, NOTHING, Shared};
+use crate::config::Terms;
+use crate::error::StoreError;
+use crate::store::saved::{from_micros, to_micros};
+use crate::store::{Restore, Restored, Save, Saved};
+use crate::token::SessionId;
+
+impl Save for Embedded {
+    async fn save(&self, ids: &[SessionId], _terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {
+        let now = self.shared.clock.now();
+        let sessions = self.shared.sessions.pin();
+        let saved = |id: &SessionId| {
+            let (record, order) = sessions.get(id)?.live(now)?;
+            let signed_in_at = record.user_id.is_some().then(|| from_micros(order));
+            Some(Saved { id: *id, record: record.clone(), signed_in_at })
+        };
+        Ok(ids.iter().map(saved).collect())
+    }
+}
+
+impl Restore for Embedded {
+    async fn restore(&self, sessions: &[Saved]) -> Result<Vec<Restored>, StoreError> {
+        let (restored, commit) = self.shared.restore(sessions)?;
+        self.settle(commit).await?;
+        Ok(restored)
+    }
+}
+
+impl Shared {
+    /// All that can be made are made in one change.
+    fn restore(&self, sessions: &[Saved]) -> Answered<Vec<Restored>> {
+        let mut books = self.books();
+        let now = self.clock.now();
+        let (mut changes, mut made, mut restored) = (Vec::new(), HashSet::new(), Vec::new());
+        for Saved { id, record, signed_in_at } in sessions {
+            let is_taken = self.sessions.pin().get(id).is_some_and(|entry| !entry.has_ended(now));
+            restored.push(match () {
+                () if now >= record.ends_at() => Restored::Ended,
+                () if is_taken || !made.insert(*id) => Restored::Taken,
+                () => {
+                    let order = signed_in_at.map_or(0, to_micros);
+                    changes.push((*id, Some(State::Live(record.clone(), order))));
+                    Restored::Made
+                }
+            });
+        }
+        if changes.is_empty() {
+            return Ok((restored, NOTHING));
+        }
+        let commit = books.make(&self.sessions, changes, now).map_err(|error| self.not_done(&error))?;
+        let users: HashSet<_> = sessions.iter().filter_map(|saved| saved.record.user_id.as_ref()).collect();
+        users.into_iter().for_each(|user| books.index.put_in_order(&self.sessions, user));
+        Ok((restored, commit))
+    }
+}

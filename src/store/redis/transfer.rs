@@ -1,0 +1,77 @@
+//! Whole sessions, out of this store and into it: many at once, on one connection.
+
+use std::time::SystemTime;
+
+use futures_util::future::try_join_all;
+
+use super::Redis;
+use super::operate::loaded;
+use super::question::Question;
+use crate::clock::to_millis;
+use crate::config::Terms;
+use crate::delta::Listed;
+use crate::error::StoreError;
+use crate::record::Record;
+use crate::store::saved::{from_micros, terms_of};
+use crate::store::{Loaded, Restore, Restored, Save, Saved};
+use crate::token::SessionId;
+use crate::user::UserId;
+
+impl Save for Redis {
+    /// One round trip, and one more for those that are signed in.
+    async fn save(&self, ids: &[SessionId], terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {
+        try_join_all(ids.iter().map(|id| self.save_one(id, terms))).await
+    }
+}
+
+impl Restore for Redis {
+    /// One round trip, and one more for those that are signed in.
+    async fn restore(&self, sessions: &[Saved]) -> Result<Vec<Restored>, StoreError> {
+        try_join_all(sessions.iter().map(|saved| self.restore_one(saved))).await
+    }
+}
+
+impl Redis {
+    async fn save_one(&self, id: &SessionId, terms: &Terms) -> Result<Option<Saved>, StoreError> {
+        let Some((fields, remaining)) = self.found(id).await? else { return Ok(None) };
+        let terms = terms_of(&fields, id.is_plain(), terms);
+        let lives = |loaded: &Loaded| loaded.now < loaded.record.ends_at();
+        let Some(loaded) = loaded(fields, remaining, id, &terms).filter(lives) else { return Ok(None) };
+        let mut saved = Saved { id: *id, record: loaded.record, signed_in_at: None };
+        if let Some(user) = &saved.record.user_id {
+            saved.signed_in_at = Some(self.place_in_index(id, user, &saved.record).await?);
+        }
+        Ok(Some(saved))
+    }
+
+    /// When a user signed in, as the index has it; where a failover has lost that, as the session has it.
+    async fn place_in_index(&self, id: &SessionId, user: &UserId, record: &Record) -> Result<SystemTime, StoreError> {
+        let index = self.prefix.user(user);
+        let query = redis::cmd("ZSCORE").arg(&index).arg(id.expose()).clone();
+        let score: Option<f64> = self.server.ask(&index, Question::Command(&query)).await?;
+        // negative is the mark of a sign-in that was refused; the session was this user's before
+        let score = score.map(|seconds| from_micros((seconds.abs() * 1e6).round() as u64));
+        Ok(score.or(record.auth_time).unwrap_or(record.created_at))
+    }
+
+    async fn restore_one(&self, saved: &Saved) -> Result<Restored, StoreError> {
+        let Saved { id, record, signed_in_at } = saved;
+        // the index first: it may hold ghosts, never misses
+        if let (Some(user), Some(signed_in_at)) = (&record.user_id, signed_in_at) {
+            let listed = Listed { user: user.clone(), signed_in_at: *signed_in_at, expires_at: record.expires_at };
+            self.list_again(id, &listed).await?;
+        }
+        let key = self.prefix.session(id);
+        let mut script = self.scripts.restore.key(&key);
+        script.arg(to_millis(record.ends_at()));
+        for (name, text) in record.to_stored() {
+            script.arg(name).arg(text);
+        }
+        match self.server.ask::<String>(&key, Question::Script(&script)).await?.as_str() {
+            "made" => Ok(Restored::Made),
+            "taken" => Ok(Restored::Taken),
+            "ended" => Ok(Restored::Ended),
+            _ => Err(StoreError::unknown("a script answered something unknown")),
+        }
+    }
+}
