@@ -7,7 +7,6 @@ use std::time::Duration;
 use cloakroom::store::{Redis, RedisBuilder};
 
 use crate::lines::import_in;
-use crate::support::RedisServer;
 use crate::support::cluster::RedisCluster;
 use crate::support::operator::{Application, Said, run};
 use crate::support::sentinels::Sentinels;
