@@ -135,8 +135,8 @@ impl Moving<'_> {
         let mut survey = Survey::quiet(to, &self.flags.scan);
         while let Some(ids) = survey.ids().await? {
             let at_source = self.from.store.save(&ids, &self.from.terms).await?;
-            let unknown: Vec<_> = ids.iter().zip(at_source).filter(|(_, saved)| saved.is_none()).collect();
-            let unknown: Vec<_> = unknown.into_iter().map(|(id, _)| *id).collect();
+            let unknown = ids.iter().zip(at_source).filter(|(_, saved)| saved.is_none()).map(|(id, _)| *id);
+            let unknown: Vec<_> = unknown.collect();
             let live = to.store.save(&unknown, &to.terms).await?;
             others.extend(live.into_iter().flatten().map(|saved| saved.id));
         }

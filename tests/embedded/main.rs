@@ -7,3 +7,4 @@ mod attached;
 mod crashes;
 mod damage;
 mod model;
+mod restored;

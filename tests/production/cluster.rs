@@ -116,6 +116,8 @@ async fn a_primary_that_dies_or_hangs_is_replaced_without_a_restart() {
         eprintln!("{failed} calls failed meanwhile");
         assert!(failed > 20, "calls fail at once while nobody has the slot: only {failed} did");
         for (presented, count) in sessions.iter().zip(&counts) {
+            // the other nodes may still be hearing that the cluster is whole again
+            kept.until_it_answers(presented).await;
             assert_eq!(kept.counter(presented).await, *count, "what a replica had is there");
         }
         match hangs {

@@ -1,0 +1,76 @@
+//! Whole sessions that come from another store.
+
+use std::time::{Duration, SystemTime};
+
+use cloakroom::conformance::{mint, new_session};
+use cloakroom::store::{Embedded, Restore as _, Restored, Save as _, Saved, Store, Target};
+use cloakroom::{Change, Clock, Page, Presented, SessionId, SignIn, Terms, UserId};
+
+use crate::crashes::sign_in;
+
+async fn signed_in(store: &Embedded, most: usize) -> SessionId {
+    let presented: Presented = mint();
+    store.create(&new_session(presented, Default::default()), &Terms::default()).await.unwrap();
+    let sign_in = SignIn { max_sessions: most, ..sign_in("andrew".try_into().unwrap()) };
+    let change = Change { rotate_to: mint().secret_hash, sign_in: Some(sign_in), ..Change::default() };
+    store.apply(&presented, &change, &Terms::default()).await.unwrap();
+    presented.id
+}
+
+async fn saved(store: &Embedded, ids: &[SessionId]) -> Vec<Saved> {
+    store.save(ids, &Terms::default()).await.unwrap().into_iter().flatten().collect()
+}
+
+async fn latest_first(store: &Embedded) -> Vec<SessionId> {
+    let (user, terms) = (UserId::try_from("andrew").unwrap(), Terms::default());
+    let devices = store.list(&user, Page::default(), &terms).await.unwrap();
+    devices.into_iter().map(|device| device.id).collect()
+}
+
+#[tokio::test]
+async fn they_keep_their_places_whatever_order_they_come_in_and_who_signs_in_then_is_the_latest() {
+    let dir = tempfile::tempdir().unwrap();
+    let there = Embedded::open(dir.path().join("there")).unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(signed_in(&there, 9).await);
+    }
+    let sessions = saved(&there, &ids).await;
+    let mut shuffled = sessions.clone();
+    shuffled.swap(0, 3);
+    let path = dir.path().join("here");
+    let here = Embedded::open(&path).unwrap();
+    assert_eq!(here.restore(&shuffled[..3]).await.unwrap(), [Restored::Made; 3]);
+    assert_eq!(here.restore(&shuffled[3..]).await.unwrap(), [Restored::Made; 2]);
+    assert_eq!(saved(&here, &ids).await, sessions);
+    ids.push(signed_in(&here, 9).await);
+    ids.reverse();
+    assert_eq!(latest_first(&here).await, ids);
+    drop(here);
+    assert_eq!(latest_first(&Embedded::open(&path).unwrap()).await, ids, "also after a restart");
+}
+
+#[tokio::test]
+async fn what_is_there_stays_and_what_has_ended_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(SystemTime::now());
+    let open = |name: &str| Embedded::builder(dir.path().join(name)).clock(clock.clone()).open().unwrap();
+    let (there, here) = (open("there"), open("here"));
+    let first = signed_in(&there, 1).await;
+    let session = saved(&there, &[first]).await;
+    let twice = [session[0].clone(), session[0].clone()];
+    assert_eq!(here.restore(&twice).await.unwrap(), [Restored::Made, Restored::Taken]);
+    assert_eq!(here.restore(&session).await.unwrap(), [Restored::Taken]);
+    // evicted here: the trace of that stands in its place
+    signed_in(&here, 1).await;
+    assert_eq!(saved(&here, &[first]).await, []);
+    assert_eq!(here.restore(&session).await.unwrap(), [Restored::Taken]);
+
+    let second = signed_in(&there, 9).await;
+    let session = saved(&there, &[second]).await;
+    there.revoke(&Target::Session(second)).await.unwrap();
+    assert_eq!(saved(&there, &[second]).await, []);
+    clock.advance(Duration::from_secs(24 * 3600));
+    assert_eq!(here.restore(&session).await.unwrap(), [Restored::Ended]);
+    assert_eq!(saved(&here, &[second]).await, []);
+}
