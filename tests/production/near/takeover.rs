@@ -24,6 +24,12 @@ async fn warm(near: &Kept, operator: &Kept, count: usize) -> Vec<Presented> {
     sessions
 }
 
+/// How many sessions there are while another server takes over, which happens once.
+fn many() -> usize {
+    let (rounds, count) = rounds();
+    rounds * count / 2
+}
+
 /// Revokes until it is acknowledged, as an operator does who is told that it failed.
 async fn revoke(operator: &Kept, presented: &Presented) -> bool {
     for _ in 0..3000 {
@@ -40,7 +46,7 @@ async fn nobody_is_let_in_too_long_when_sentinels_replace_a_primary() {
     let mut sentinels = Sentinels::start();
     let (near, operator) = both(&sentinels.urls(), |builder| builder);
     let (near, operator) = (Kept::on(near).await, Kept::on(operator).await);
-    let sessions = warm(&near, &operator, 100).await;
+    let sessions = warm(&near, &operator, many()).await;
     sentinels.wait_until_replicated(0);
     let recorder = Recorder::new(&near, sessions.clone());
     sentinels.servers[0].kill();
@@ -58,7 +64,7 @@ async fn nobody_is_let_in_too_long_when_a_switch_is_ordered() {
     let sentinels = Sentinels::start();
     let (near, operator) = both(&sentinels.urls(), |builder| builder.timeout(PATIENT));
     let (near, operator) = (Kept::on(near).await, Kept::on(operator).await);
-    let sessions = warm(&near, &operator, 100).await;
+    let sessions = warm(&near, &operator, many()).await;
     sentinels.wait_until_replicated(0);
     let recorder = Recorder::new(&near, sessions.clone());
     sentinels.switch();
@@ -79,7 +85,7 @@ async fn nobody_is_let_in_too_long_when_a_node_of_a_cluster_dies() {
     let mut cluster = RedisCluster::start();
     let (near, operator) = both(&cluster.urls(), |builder| builder);
     let (near, operator) = (Kept::on(near).await, Kept::on(operator).await);
-    let sessions = warm(&near, &operator, 100).await;
+    let sessions = warm(&near, &operator, many()).await;
     (0..3).for_each(|node| cluster.wait_until_replicated(node));
     let recorder = Recorder::new(&near, sessions.clone());
     cluster.nodes[0].kill();
@@ -97,7 +103,7 @@ async fn nobody_is_let_in_too_long_when_slots_move() {
     let cluster = RedisCluster::start();
     let (near, operator) = both(&cluster.urls(), |builder| builder.timeout(PATIENT));
     let (near, operator) = (Kept::on(near).await, Kept::on(operator).await);
-    let sessions = warm(&near, &operator, rounds().1.min(100)).await;
+    let sessions = warm(&near, &operator, 100).await;
     let recorder = Recorder::new(&near, sessions);
     let after = recorder.longest_after(async |presented| {
         let key = key_of(presented);
@@ -119,7 +125,7 @@ fn nobody_is_let_in_too_long_by_a_primary_that_is_cut_off_once_it_is_fenced() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (near, operator) = both(&sentinels.urls(), |builder| builder);
     let (near, operator) = runtime.block_on(async { (Kept::on(near).await, Kept::on(operator).await) });
-    let sessions = runtime.block_on(warm(&near, &operator, 50));
+    let sessions = runtime.block_on(warm(&near, &operator, many()));
     sentinels.wait_until_replicated(0);
     let recorder = Recorder::new(&near, sessions);
     // the application cannot reach it either: what it keeps is as old as the last sign of life
