@@ -1,0 +1,3 @@
+//! The embedded store beside the bare map and the stores of others.
+
+fn main() {}
