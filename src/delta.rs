@@ -89,6 +89,13 @@ pub struct Change {
     pub sign_in: Option<SignIn>,
 }
 
+impl Change {
+    /// Whether it extends the session and changes nothing else.
+    pub(crate) fn is_touch(&self) -> bool {
+        self.touch && self.delta.is_empty() && self.rotate_to.is_none() && self.sign_in.is_none()
+    }
+}
+
 /// What the index of a user's sessions says of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {

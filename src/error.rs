@@ -208,6 +208,7 @@ impl std::error::Error for Error {}
 pub struct StoreError {
     message: Cow<'static, str>,
     outcome: Outcome,
+    code: Option<Cow<'static, str>>,
 }
 
 /// What is known of a change that a store could not do as it should.
@@ -225,14 +226,33 @@ impl StoreError {
         StoreError { outcome: Outcome::NotDone, ..self }
     }
 
+    /// What is known of the change, in a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.outcome {
+            Outcome::NotDone => "not_done",
+            Outcome::Unknown => "unknown",
+            Outcome::NotDurable => "not_durable",
+        }
+    }
+
     /// Nothing was changed, and this is why.
     pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { message: message.into(), outcome: Outcome::NotDone }
+        StoreError { message: message.into(), outcome: Outcome::NotDone, code: None }
+    }
+
+    /// The store answered: no. Nothing was changed, and the code is its own word for why (`OOM`, `READONLY`, `NOPERM`).
+    pub fn refused(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> StoreError {
+        StoreError { code: Some(code.into()), ..StoreError::new(message) }
     }
 
     /// The question may have reached the store, but no answer came back: the change was made once or not at all.
     pub fn unknown(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { message: message.into(), outcome: Outcome::Unknown }
+        StoreError { outcome: Outcome::Unknown, ..StoreError::new(message) }
+    }
+
+    /// The store's own word for why it refused; `None` where it did not answer at all.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
     }
 
     /// Whether it is unknown if the change was made.
@@ -242,7 +262,7 @@ impl StoreError {
 
     /// The change was made, but fewer replicas have it than were asked for, so that a failure now may undo it.
     pub fn not_durable(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { message: message.into(), outcome: Outcome::NotDurable }
+        StoreError { outcome: Outcome::NotDurable, ..StoreError::new(message) }
     }
 
     /// Whether the change was made, but on fewer servers than were asked for.

@@ -1,10 +1,11 @@
-//! What happened, for the application's hook and for the log.
+//! What happened, for the application's hook, for the log and for the metrics.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
+use crate::meter;
 use crate::store::Target;
 use crate::token::SessionId;
 use crate::user::UserId;
@@ -122,6 +123,7 @@ impl Events {
     }
 
     pub(crate) fn tell(&self, event: Event) {
+        meter::happened(&event);
         match &event {
             Event::Replayed { .. } | Event::SignInRefused { .. } | Event::CrossSiteRefused { .. } => {
                 tracing::warn!(target: "cloakroom", ?event);

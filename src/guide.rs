@@ -31,8 +31,16 @@ pub mod redis {}
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
+#[cfg(feature = "redis")]
+#[doc = include_str!("../docs/near-cache.md")]
+pub mod near_cache {}
+
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
+
+#[cfg(feature = "metrics")]
+#[doc = include_str!("../docs/metrics.md")]
+pub mod metrics {}
 
 #[doc = include_str!("../docs/sharing.md")]
 pub mod sharing {}

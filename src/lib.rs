@@ -19,7 +19,10 @@ mod policy;
 mod config;
 mod clock;
 mod events;
+mod meter;
 mod error;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod store;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -36,13 +39,13 @@ pub use crate::error::{Error, Result, StoreError};
 pub use crate::events::{Event, Why};
 pub use crate::field::{Field, MAX_NAME_BYTES};
 pub use crate::policy::{OnLimit, OnReplay};
-pub use crate::record::{Fields, Previous, Record, Refusal};
+pub use crate::record::{Fields, Previous, Record, Refusal, reserved_fields};
 pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;
 pub use crate::token::{Presented, SecretHash, SessionId, TokenFormat};
 pub use crate::user::{MAX_USER_ID_BYTES, UserId};
 pub use crate::web::{Finish, Visit};
 #[cfg(feature = "axum")]
-pub use crate::web::{RecentSignIn, SignedIn};
+pub use crate::web::{Fresh, RecentSignIn, SignedIn};
 #[cfg(feature = "tower")]
 pub use crate::web::{SessionFuture, SessionLayer, SessionService};

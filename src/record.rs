@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use crate::clock::{from_iso, from_millis, to_iso, to_millis};
 use crate::config::Terms;
 use crate::delta::{Change, Delta, SignIn};
+use crate::meter;
 use crate::store::{Loaded, Lookup, NewSession};
-use crate::token::{Presented, SecretHash};
+use crate::token::{Presented, SecretHash, TokenFormat};
 use crate::user::UserId;
 
 /// Fields by name, each value as text.
@@ -48,6 +49,15 @@ pub(crate) const RESERVED: [&str; 13] = [
     IP,
     ENDED,
 ];
+
+/// The names that no application's field may have, where tokens have this format: the three of the Redis tutorials come
+/// first, and are the only ones with plain tokens.
+pub fn reserved_fields(format: TokenFormat) -> &'static [&'static str] {
+    match format {
+        TokenFormat::Secret => &RESERVED,
+        TokenFormat::Plain => &RESERVED[..RESERVED_WITH_PLAIN_TOKENS],
+    }
+}
 
 /// How many of [`RESERVED`] are reserved with plain tokens: the three of the tutorials, which come first.
 const RESERVED_WITH_PLAIN_TOKENS: usize = 3;
@@ -134,6 +144,19 @@ pub enum Refusal {
         /// Why, with the limit.
         why: &'static str,
     },
+}
+
+impl Refusal {
+    /// It in a word.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Refusal::Gone => "gone",
+            Refusal::Conflict => "conflict",
+            Refusal::LimitReached => "limit",
+            Refusal::Invalid { why, .. } if [TOO_MANY_FIELDS, TOO_MANY_BYTES].contains(why) => "too_large",
+            Refusal::Invalid { .. } => "invalid",
+        }
+    }
 }
 
 pub(crate) const NOT_A_COUNTER: &str = "does not hold a whole number";
@@ -305,6 +328,7 @@ impl Record {
         let idle = stored.remove(SESSION_TTL).and_then(|text| whole_number(&text, 9)).filter(|secs| *secs > 0);
         if idle.is_none() {
             tracing::warn!(target: "cloakroom", "a record has no readable session_ttl: the configured idle timeout counts");
+            meter::unreadable("session_ttl", 1);
         }
         let idle_timeout = idle.map_or(terms.idle_timeout, Duration::from_secs);
         let latest = whole_second(created_at + terms.absolute_lifetime);

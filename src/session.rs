@@ -13,8 +13,9 @@ use crate::config;
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
 use crate::field::{Field, check_name};
+use crate::meter;
 use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH};
-use crate::sessions::Sessions;
+use crate::sessions::{ReadFrom, Sessions};
 use crate::store::{Loaded, Lookup, NewSession};
 use crate::token::{Presented, SessionId, Token, TokenFormat};
 use crate::user::UserId;
@@ -64,6 +65,8 @@ struct State {
     cookie: CookieChange,
     /// What is presented was minted while answering this request: the browser does not have it yet.
     minted: bool,
+    /// It was seen where sessions are kept, and not in a near cache.
+    fresh: bool,
     /// The request brought a token that opens nothing.
     stale: bool,
     /// This request does not extend the session.
@@ -106,28 +109,20 @@ pub(crate) enum CookieChange {
 }
 
 impl Session {
-    /// Reads the session that a token opens, if any. One round trip with a token, none without.
+    /// Reads the session that a token opens, if any. One round trip with a token, none without, or out of a near cache.
     pub(crate) async fn open(
         sessions: &Sessions,
         token: Option<&Token>,
         user_agent: Option<&HeaderValue>,
+        from: ReadFrom,
     ) -> Result<Session> {
-        let presented = token.map(Token::presented);
-        let lookup = match &presented {
-            Some(presented) => sessions.load(presented).await?,
-            None => Lookup::Gone,
-        };
-        let (loaded, ended) = match lookup {
-            Lookup::Live(loaded) => (Some(loaded), None),
-            Lookup::Evicted => (None, Some(Ended::SignedInElsewhere)),
-            Lookup::Gone | Lookup::Replayed(_) => (None, None),
-        };
-        let stale = presented.is_some() && loaded.is_none();
-        let presented = presented.filter(|_| !stale);
-        let state = Mutex::new(State { presented, loaded, stale, ended, ..State::default() });
+        let mut state = State::default();
+        if let Some(presented) = token.map(Token::presented) {
+            state.found(presented, sessions.load(&presented, from).await?, from);
+        }
         Ok(Session(Arc::new(Inner {
             sessions: sessions.clone(),
-            state,
+            state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
             user_agent: user_agent.cloned(),
         })))
@@ -169,6 +164,7 @@ impl Session {
         self.check(field.name())?;
         self.try_get(field).or_else(|error| {
             tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "an unreadable value counts as none");
+            meter::unreadable("value", 1);
             Ok(None)
         })
     }
@@ -199,7 +195,7 @@ impl Session {
         self.check(field.name())?;
         let text = self.text_for(field.name(), value)?;
         let mut state = self.open_state()?;
-        state.check_fits(field.name(), &text, &self.0.sessions)?;
+        state.check_fits(field.name(), &text, &self.0.sessions).inspect_err(|_| meter::refused("too_large"))?;
         state.pending.set(field.name(), text);
         Ok(())
     }
@@ -290,6 +286,23 @@ impl Session {
 }
 
 impl State {
+    /// What a token opens.
+    fn found(&mut self, presented: Presented, lookup: Lookup, from: ReadFrom) {
+        (self.loaded, self.ended) = match lookup {
+            Lookup::Live(loaded) => (Some(loaded), None),
+            Lookup::Evicted => (None, Some(Ended::SignedInElsewhere)),
+            Lookup::Gone | Lookup::Replayed(_) => (None, None),
+        };
+        self.fresh = from == ReadFrom::Store;
+        self.stale = self.loaded.is_none();
+        self.presented = Some(presented).filter(|_| !self.stale);
+    }
+
+    /// The session as the store has just answered.
+    fn see(&mut self, loaded: Loaded) {
+        (self.loaded, self.fresh) = (Some(loaded), true);
+    }
+
     /// A field's text with what this request has set.
     fn text_of(&self, name: &str) -> Option<&str> {
         match self.pending.of(name) {

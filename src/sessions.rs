@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::config::{Config, Terms};
 use crate::delta::Change;
 use crate::device::{Device, Page};
-use crate::error::{Error, Result, StoreError};
+use crate::error::{Error, Result};
 use crate::events::{Event, Events, Why};
+use crate::meter::{self, Verb};
 use crate::policy::OnReplay;
-use crate::store::{Answer, AnyStore, Applied, Loaded, Lookup, NewSession, Store, Target};
+use crate::store::{AnyStore, Applied, Loaded, Lookup, NewSession, Store, Target};
 use crate::token::{Presented, SessionId, TokenFormat};
 use crate::user::UserId;
+
+mod ask;
 
 /// All sessions of an application: a store and the configuration. Cheap to clone.
 ///
@@ -23,6 +26,15 @@ use crate::user::UserId;
 #[derive(Clone)]
 pub struct Sessions(Arc<Shared>);
 
+/// Where a session is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadFrom {
+    /// Wherever it is to be had first: a near cache, if there is one.
+    Nearest,
+    /// Where sessions are kept.
+    Store,
+}
+
 struct Shared {
     store: Box<dyn AnyStore>,
     config: Config,
@@ -32,6 +44,8 @@ struct Shared {
 impl Sessions {
     /// Puts sessions with this configuration into this store.
     pub fn new(store: impl Store, config: Config) -> Sessions {
+        #[cfg(feature = "metrics")]
+        crate::metrics::describe();
         let events = Events::new(config.hook.as_ref());
         Sessions(Arc::new(Shared { store: Box::new(store), config, events }))
     }
@@ -65,8 +79,7 @@ impl Sessions {
     /// The store's.
     pub async fn devices(&self, user: &UserId, page: Page) -> Result<Vec<Device>> {
         self.need_secrets()?;
-        let devices = self.within(self.0.store.list(user, page, self.terms())).await;
-        devices.map_err(|error| error.of_read().into())
+        Ok(self.ask(Verb::List, None, self.0.store.list(user, page, self.terms())).await?)
     }
 
     /// What happened is told to the application's hook and to the log.
@@ -89,11 +102,17 @@ impl Sessions {
     }
 
     pub(crate) async fn create(&self, new: &NewSession) -> Result<Applied> {
-        Ok(self.within(self.0.store.create(new, self.terms())).await?)
+        let answer = self.0.store.create(new, self.terms());
+        Ok(self.ask(Verb::Create, Some(&new.presented.id), answer).await?)
     }
 
-    pub(crate) async fn load(&self, presented: &Presented) -> Result<Lookup> {
-        let lookup = self.look_up(presented).await?;
+    /// Whether a session that was loaded may be what it was a moment ago.
+    pub(crate) fn may_be_near(&self) -> bool {
+        self.0.store.may_be_near()
+    }
+
+    pub(crate) async fn load(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
+        let lookup = self.look_up(presented, from).await?;
         if let Lookup::Replayed(loaded) = &lookup {
             self.tell(Event::Replayed { session: presented.id, user: loaded.record.user_id.clone() });
             if self.config().on_replay == OnReplay::Revoke {
@@ -106,19 +125,27 @@ impl Sessions {
     /// The same for a request that was let in before. The grace of a held secret was judged then: that it has ended
     /// meanwhile is no theft.
     pub(crate) async fn load_again(&self, presented: &Presented) -> Result<Option<Loaded>> {
-        Ok(match self.look_up(presented).await? {
+        Ok(match self.look_up(presented, ReadFrom::Store).await? {
             Lookup::Live(loaded) | Lookup::Replayed(loaded) => Some(loaded),
             Lookup::Gone | Lookup::Evicted => None,
         })
     }
 
-    async fn look_up(&self, presented: &Presented) -> Result<Lookup> {
-        let lookup = self.within(self.0.store.load(presented, self.terms())).await;
-        Ok(lookup.map_err(StoreError::of_read)?)
+    async fn look_up(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
+        let answer = match from {
+            ReadFrom::Nearest => self.0.store.load(presented, self.terms()),
+            ReadFrom::Store => self.0.store.load_fresh(presented, self.terms()),
+        };
+        Ok(self.ask(Verb::Load, Some(&presented.id), answer).await?)
     }
 
     pub(crate) async fn apply(&self, presented: &Presented, change: &Change) -> Result<Applied> {
-        Ok(self.within(self.0.store.apply(presented, change, self.terms())).await?)
+        let answer = self.0.store.apply(presented, change, self.terms());
+        let applied = self.ask(Verb::Apply, Some(&presented.id), answer).await?;
+        if change.is_touch() && matches!(applied, Applied::Done { .. }) {
+            meter::touched();
+        }
+        Ok(applied)
     }
 
     /// Ends sessions first, then tells.
@@ -126,7 +153,7 @@ impl Sessions {
         if !matches!(target, Target::Session(_) | Target::Own(_)) {
             self.need_secrets()?;
         }
-        let ended = self.within(self.0.store.revoke(&target)).await?;
+        let ended = self.ask(Verb::Revoke, target.session(), self.0.store.revoke(&target)).await?;
         let target = match target {
             Target::Own(presented) => Target::Session(presented.id),
             target => target,
@@ -137,15 +164,6 @@ impl Sessions {
 
     fn terms(&self) -> &Terms {
         &self.0.config.terms
-    }
-
-    /// No call into a store waits longer than the configured time-out, whoever wrote the store.
-    async fn within<T>(&self, answer: Answer<'_, T>) -> Result<T, StoreError> {
-        let timeout = self.0.config.store_timeout;
-        match tokio::time::timeout(timeout, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(StoreError::unknown(format!("no answer within store_timeout, {timeout:?}"))),
-        }
     }
 }
 

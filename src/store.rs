@@ -31,7 +31,7 @@ pub use embedded::Attached;
 pub use embedded::{Embedded, EmbeddedBuilder, Repaired};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
-pub use redis::{Durability, Redis, RedisBuilder};
+pub use redis::{Durability, NearCache, Redis, RedisBuilder};
 
 /// A place that keeps sessions.
 ///
@@ -53,6 +53,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads a session, if what is presented opens it.
     fn load(&self, presented: &Presented, terms: &Terms) -> impl Future<Output = Result<Lookup, StoreError>> + Send;
+
+    /// The same, from where sessions are kept: for what must not rest on what was true a moment ago. A store that keeps nothing
+    /// of them elsewhere answers as [`load`](Store::load) does.
+    fn load_fresh(
+        &self,
+        presented: &Presented,
+        terms: &Terms,
+    ) -> impl Future<Output = Result<Lookup, StoreError>> + Send {
+        self.load(presented, terms)
+    }
+
+    /// Whether `load` may answer with what was true a moment ago.
+    fn may_be_near(&self) -> bool {
+        false
+    }
 
     /// Changes a session, if what is presented opens it. A change that rotates to the secret that is already the
     /// current one was made before: it is answered with success and made no second time.
@@ -170,10 +185,23 @@ pub enum Target {
     AllOf(UserId),
 }
 
+impl Target {
+    /// The one session that is meant.
+    pub(crate) fn session(&self) -> Option<&SessionId> {
+        match self {
+            Target::Session(id) | Target::SessionOf(_, id) => Some(id),
+            Target::Own(presented) => Some(&presented.id),
+            Target::OthersOf(..) | Target::AllOf(_) => None,
+        }
+    }
+}
+
 /// A [`Store`] without its type, so that `Session` is not generic.
 pub(crate) trait AnyStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied>;
     fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup>;
+    fn load_fresh<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup>;
+    fn may_be_near(&self) -> bool;
     fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied>;
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64>;
     fn list<'a>(&'a self, user: &'a UserId, page: Page, terms: &'a Terms) -> Answer<'a, Vec<Device>>;
@@ -188,6 +216,14 @@ impl<S: Store> AnyStore for S {
 
     fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup> {
         Box::pin(Store::load(self, presented, terms))
+    }
+
+    fn load_fresh<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup> {
+        Box::pin(Store::load_fresh(self, presented, terms))
+    }
+
+    fn may_be_near(&self) -> bool {
+        Store::may_be_near(self)
     }
 
     fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied> {

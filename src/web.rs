@@ -11,7 +11,7 @@ use crate::csrf;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::session::{CookieChange, Session};
-use crate::sessions::Sessions;
+use crate::sessions::{ReadFrom, Sessions};
 use crate::token::Token;
 
 #[cfg(feature = "axum")]
@@ -20,7 +20,7 @@ mod axum;
 mod tower;
 
 #[cfg(feature = "axum")]
-pub use axum::{RecentSignIn, SignedIn};
+pub use axum::{Fresh, RecentSignIn, SignedIn};
 #[cfg(feature = "tower")]
 pub use tower::{SessionFuture, SessionLayer, SessionService};
 
@@ -83,9 +83,23 @@ impl Visit {
     /// # Errors
     /// The store's: that it cannot be asked does not make the visitor anonymous.
     pub async fn session(&self) -> Result<Session> {
+        self.open(ReadFrom::Nearest).await
+    }
+
+    /// The same, seen where sessions are kept and not in a near cache.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn fresh_session(&self) -> Result<Session> {
+        let session = self.open(ReadFrom::Store).await?;
+        session.refresh().await?;
+        Ok(session)
+    }
+
+    async fn open(&self, from: ReadFrom) -> Result<Session> {
         let Inner { sessions, token, user_agent, session, over } = &*self.0;
-        let session =
-            session.get_or_init(|| Session::open(sessions, token.as_ref(), user_agent.as_ref())).await.clone();
+        let open = || Session::open(sessions, token.as_ref(), user_agent.as_ref(), from);
+        let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
             && over.load(Ordering::SeqCst)
         {
@@ -128,6 +142,10 @@ impl Visit {
 }
 
 impl Visit {
+    fn of(extensions: &http::Extensions) -> Result<&Visit> {
+        extensions.get().ok_or_else(Error::no_layer)
+    }
+
     /// Ends a visit that has no response: what is changed from now on is an error.
     pub fn abandon(&self) {
         self.0.over.store(true, Ordering::SeqCst);
@@ -138,13 +156,21 @@ impl Visit {
 }
 
 impl Session {
-    /// The session of a request, for middleware: from the request's extensions. One round trip the first time.
+    /// The session of a request, for middleware: from the request's extensions. One round trip the first time, or out of a
+    /// near cache.
     ///
     /// # Errors
     /// The store's, or that no session layer is around this route.
     pub async fn load(extensions: &http::Extensions) -> Result<Session> {
-        let visit = extensions.get::<Visit>().ok_or_else(Error::no_layer)?;
-        visit.session().await
+        Visit::of(extensions)?.session().await
+    }
+
+    /// The same, past a [near cache](crate::store::NearCache).
+    ///
+    /// # Errors
+    /// As [`load`](Session::load).
+    pub async fn load_fresh(extensions: &http::Extensions) -> Result<Session> {
+        Visit::of(extensions)?.fresh_session().await
     }
 }
 

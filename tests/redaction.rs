@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::routing::get;
 use cloakroom::store::Redis;
 use cloakroom::{Config, Error, Field, Session, SessionId, Sessions, TokenFormat, Visit};
+use metrics_util::debugging::DebuggingRecorder;
 use support::{Answer, Browser, Capture, Fault, Place, RedisServer, Watched};
 
 const NAME: Field<String> = Field::new("name");
@@ -71,7 +72,7 @@ async fn done(verb: &str, session: &Session, manager: &Sessions) -> Result<(), E
         "elevate" => session.elevate().await,
         "sign_in" => session.sign_in("andrew").device("Anna's phone").ip("192.0.2.7").await,
         "devices" => session.devices().await.map(drop),
-        "recent" => session.require_recent_sign_in(Duration::ZERO),
+        "recent" => session.require_recent_sign_in(Duration::ZERO).await,
         "sign_in_again" => session.sign_in("andrew").await,
         "switch" => session.sign_in("betty").await,
         "others" => session.sign_out_others().await.map(drop),
@@ -207,6 +208,8 @@ fn the_check_finds_more_than_eight_characters_of_a_plain_token() {
 
 async fn nothing_leaks(place: Place, format: TokenFormat) {
     LazyLock::force(&LOG);
+    let recorder = DebuggingRecorder::new();
+    let _listening = metrics::set_default_local_recorder(&recorder);
     let seen = Seen::default();
     let tokens = live(&place, format, &seen).await;
     let least = if format == TokenFormat::Secret { 6 } else { 3 };
@@ -219,6 +222,13 @@ async fn nothing_leaks(place: Place, format: TokenFormat) {
     assert!(notes.contains(shown) && log.contains(shown) && log.contains("session store: "));
     holds_none("the notes", &notes, &tokens);
     holds_none("the logs", &log, &tokens);
+    // a metric shows no session and no user either
+    let metrics = format!("{:?}", recorder.snapshotter().snapshot().into_vec());
+    assert!(metrics.contains("cloakroom_loads_total") && metrics.contains("cloakroom_store_errors_total"));
+    holds_none("the metrics", &metrics, &tokens);
+    for name in [shown, "andrew", "betty", "Anna", "192.0.2.7"] {
+        assert!(!metrics.contains(name), "{name} in {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use axum::routing::get;
 use cloakroom::store::Redis;
 use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, TokenFormat};
 use support::redis_server::Monitor;
-use support::{Browser, Place};
+use support::{Browser, Place, RedisServer};
 
 const NAME: Field<String> = Field::new("name");
 const COUNT: Field<i64> = Field::new("count");
@@ -240,17 +240,24 @@ async fn a_read_is_one_flight_the_second_command_does_not_wait_for_the_first_ans
 }
 
 #[tokio::test]
-async fn both_protocols_of_redis_tell_the_same() {
-    let place = Place::redis().await;
-    let url = format!("{}?protocol=resp3", place.server().url());
-    let redis = Redis::builder(url).timeout(Duration::from_secs(20)).connect().await.unwrap();
-    let config = Config::builder().store_timeout(Duration::from_secs(20)).build().unwrap();
-    let app = app(&Sessions::new(redis, config));
-    let browser = Browser::new(app);
-    for path in ["/write", "/count", "/set_and_count", "/rotate", "/read"] {
-        browser.visit(path).await;
+async fn both_protocols_of_redis_tell_the_same_and_the_newer_one_is_spoken_where_there_is_one() {
+    let unknown = ["--rename-command", "HELLO", ""];
+    let cases: [(&[&str], &str, bool); 4] =
+        [(&[], "", true), (&[], "?protocol=resp3", true), (&[], "?protocol=resp2", false), (&unknown, "", false)];
+    for (settings, query, is_newer) in cases {
+        let server = RedisServer::start_with(settings);
+        let _: () = server.ask(&["ACL", "SETUSER", "app", "on", ">hunter2", "~*", "+@all"]);
+        let url = format!("{}{query}", server.url());
+        let builder = Redis::builder(url).username("app").password("hunter2").timeout(Duration::from_secs(20));
+        let config = Config::builder().store_timeout(Duration::from_secs(20)).build().unwrap();
+        let browser = Browser::new(app(&Sessions::new(builder.connect().await.unwrap(), config)));
+        for path in ["/write", "/count", "/set_and_count", "/rotate", "/read"] {
+            browser.visit(path).await;
+        }
+        assert_eq!(browser.visit("/read").await.body, "andrew");
+        browser.visit("/sign_out").await;
+        assert_eq!(browser.token(), None);
+        let greetings = server.info("commandstats", "cmdstat_hello");
+        assert_eq!(!greetings.is_empty(), is_newer, "{settings:?} {query}: {greetings}");
     }
-    assert_eq!(browser.visit("/read").await.body, "andrew");
-    browser.visit("/sign_out").await;
-    assert_eq!(browser.token(), None);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use cloakroom::Clock;
 use cloakroom::conformance::Fixture;
-use cloakroom::store::{Embedded, Memory, Redis};
+use cloakroom::store::{Embedded, Memory, NearCache, Redis};
 
 use support::RedisServer;
 
@@ -59,11 +59,12 @@ impl Fixture for OnDisk {
 struct OnRedis {
     server: RedisServer,
     stores: AtomicUsize,
+    near_cache: Option<NearCache>,
 }
 
 impl OnRedis {
-    fn start() -> OnRedis {
-        OnRedis { server: RedisServer::start(), stores: AtomicUsize::new(0) }
+    fn start(near_cache: Option<NearCache>) -> OnRedis {
+        OnRedis { server: RedisServer::start(), stores: AtomicUsize::new(0), near_cache }
     }
 }
 
@@ -72,7 +73,10 @@ impl Fixture for OnRedis {
 
     async fn fresh(&self) -> Redis {
         let prefix = format!("session:{}:", self.stores.fetch_add(1, Ordering::SeqCst));
-        let builder = Redis::builder(self.server.url()).prefix(prefix).timeout(Duration::from_secs(30));
+        let mut builder = Redis::builder(self.server.url()).prefix(prefix).timeout(Duration::from_secs(30));
+        if let Some(near_cache) = self.near_cache {
+            builder = builder.near_cache(near_cache);
+        }
         builder.connect().await.expect("the test's redis-server answers")
     }
 
@@ -117,5 +121,11 @@ mod embedded_that_waits_for_the_disk {
 mod redis_standalone {
     use super::*;
 
-    cloakroom::conformance!(OnRedis::start());
+    cloakroom::conformance!(OnRedis::start(None));
+}
+
+mod redis_with_a_near_cache {
+    use super::*;
+
+    cloakroom::conformance!(OnRedis::start(Some(NearCache::default())));
 }

@@ -4,6 +4,7 @@ use super::{Candidate, CookieChange, Purpose, Session, State};
 use crate::delta::{Change, Delta, Listed};
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::meter;
 use crate::record::Refusal;
 use crate::sessions::Sessions;
 use crate::store::{Applied, Loaded};
@@ -44,7 +45,7 @@ impl Session {
         }
         state.presented = Some(token.presented());
         state.cookie = CookieChange::Set(token);
-        state.loaded = Some(loaded);
+        state.see(loaded);
         state.minted = true;
         (state.stale, state.ended) = (false, None);
         Ok(())
@@ -89,7 +90,10 @@ impl Session {
             (state.pending.clone(), state.loaded.is_some(), touch, rotate)
         };
         if !exists {
-            return if pending.set.is_empty() { Ok(()) } else { self.create(pending.set).await };
+            return match pending.set.is_empty() {
+                true => Ok(()),
+                false => self.create(pending.set).await.inspect(|()| meter::committed()),
+            };
         }
         if pending.is_empty() && !touch && !rotate {
             return Ok(());
@@ -101,7 +105,7 @@ impl Session {
                 self.note_untouched(stored);
                 Ok(())
             }
-            stored => stored,
+            stored => stored.inspect(|()| meter::committed()),
         }
     }
 

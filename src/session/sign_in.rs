@@ -147,11 +147,13 @@ impl Session {
         *state = State { cookie, peeking: state.peeking, ..State::default() };
     }
 
-    /// Refuses unless the user has proved who they are within this time, by the store's clock. No round trip. (ASVS 7.5.1)
+    /// Refuses unless the user has proved who they are within this time, by the store's clock, and asks the store itself: no
+    /// round trip, or what [`refresh`](Session::refresh) costs. (ASVS 7.5.1)
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) or [`is_not_recent`](Error::is_not_recent).
-    pub fn require_recent_sign_in(&self, within: Duration) -> Result<()> {
+    /// [`is_signed_out`](Error::is_signed_out) or [`is_not_recent`](Error::is_not_recent); the store's.
+    pub async fn require_recent_sign_in(&self, within: Duration) -> Result<()> {
+        self.refresh().await?;
         self.signed_in()?;
         let state = self.state();
         let loaded = state.loaded.as_ref().ok_or_else(Error::signed_out)?;

@@ -10,6 +10,7 @@ use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::record::Fields;
+use crate::sessions::ReadFrom;
 use crate::store::NewSession;
 use crate::token::{SessionId, Token};
 
@@ -175,6 +176,25 @@ impl Session {
         self.change(delta).await
     }
 
+    /// Sees the session where it is kept, past a [near cache](crate::store::NearCache): for a route that must not rest on what
+    /// was true a moment ago. At once: one round trip with a near cache, unless this request has asked already; none without.
+    /// A session that has ended is none afterwards.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn refresh(&self) -> Result<()> {
+        let _turn = self.turn().await?;
+        let presented = {
+            let state = self.state();
+            state.presented.filter(|_| !state.fresh && self.sessions().may_be_near())
+        };
+        if let Some(presented) = presented {
+            let lookup = self.sessions().load(&presented, ReadFrom::Store).await?;
+            self.state().found(presented, lookup, ReadFrom::Store);
+        }
+        Ok(())
+    }
+
     /// Sees the session anew, after a moment that is different for everybody.
     async fn reload(&self, attempt: u32) -> Result<()> {
         let mut random = [0; 1];
@@ -182,7 +202,7 @@ impl Session {
         tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
         let presented = self.state().presented.ok_or_else(Error::gone)?;
         let loaded = self.sessions().load_again(&presented).await?.ok_or_else(Error::gone)?;
-        self.state().loaded = Some(loaded);
+        self.state().see(loaded);
         Ok(())
     }
 
@@ -253,7 +273,7 @@ impl Session {
             (state.presented.ok_or_else(Error::gone)?, change)
         };
         let (loaded, _) = self.accept(self.sessions().apply(&presented, &change).await?)?;
-        self.state().loaded = Some(loaded);
+        self.state().see(loaded);
         Ok(())
     }
 

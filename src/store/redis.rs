@@ -15,6 +15,7 @@ use crate::config::Terms;
 use crate::delta::{Change, Delta, SignIn};
 use crate::device::{Device, Page};
 use crate::error::{Result, StoreError};
+use crate::meter;
 use crate::record::{self, Fields, Record, Refusal};
 use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
@@ -25,6 +26,7 @@ mod durable;
 mod index;
 mod keys;
 mod link;
+mod near;
 mod operate;
 mod question;
 mod reach;
@@ -37,6 +39,8 @@ mod tls;
 pub use connect::RedisBuilder;
 pub use durable::Durability;
 use keys::Prefix;
+pub use near::NearCache;
+use near::{Near, Seen};
 use question::Question;
 use scripts::Scripts;
 use server::Server;
@@ -50,6 +54,7 @@ pub struct Redis {
     prefix: Prefix,
     scripts: Arc<Scripts>,
     durability: Option<Durability>,
+    near: Option<Arc<Near>>,
 }
 
 impl Redis {
@@ -69,22 +74,28 @@ impl Redis {
         Ok(Redis { durability, ..self.clone() })
     }
 
-    async fn run(
+    /// A script that changes or ends a session: one round trip. It is not in the near cache afterwards.
+    async fn run<T: FromRedisValue>(
         &self,
-        key: &str,
+        id: &SessionId,
         script: &ScriptInvocation<'_>,
-        plain: bool,
-        terms: &Terms,
-    ) -> Result<Applied, StoreError> {
-        applied(self.server.ask(key, Question::Script(script)).await?, plain, terms)
+        durability: Option<&Durability>,
+    ) -> Result<T, StoreError> {
+        let answer = self.server.ask_with(&self.prefix.session(id), Question::Script(script), durability).await;
+        if let Some(near) = &self.near {
+            near.changed(id);
+        }
+        answer
     }
 
-    /// What stands at a session's key, and what is left of its life in milliseconds: one round trip.
-    async fn read(&self, id: &SessionId) -> Result<(Value, i64), StoreError> {
+    /// What stands at a session's key, what is left of its life in milliseconds, and what would be seen if that were to
+    /// change: one round trip.
+    async fn read(&self, id: &SessionId) -> Result<(Value, i64, Option<Seen>), StoreError> {
         let key = self.prefix.session(id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
-        self.server.ask(&key, Question::Flight(&flight)).await
+        let ((hash, remaining), seen) = self.server.ask_seen(&key, Question::Flight(&flight)).await?;
+        Ok((hash, remaining, seen))
     }
 
     /// A change of one session, which is one round trip.
@@ -105,7 +116,7 @@ impl Redis {
             .arg(u8::from(change.drop_previous));
         add_sign_in(&mut script, change.sign_in.as_ref(), terms);
         add_delta(&mut script, &change.delta);
-        self.run(&key, &script, presented.secret_hash.is_none(), terms).await
+        applied(self.run(&presented.id, &script, None).await?, presented.secret_hash.is_none(), terms)
     }
 }
 
@@ -130,16 +141,29 @@ impl Store for Redis {
         for (name, text) in &new.fields {
             script.arg(name).arg(text);
         }
-        self.run(&key, &script, new.presented.secret_hash.is_none(), terms).await
+        applied(self.run(&new.presented.id, &script, None).await?, new.presented.secret_hash.is_none(), terms)
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+        match self.near.as_ref().and_then(|near| near.look_up(presented, terms)) {
+            Some(lookup) => Ok(lookup),
+            None => self.load_fresh(presented, terms).await,
+        }
+    }
+
+    fn may_be_near(&self) -> bool {
+        self.near.is_some()
+    }
+
+    async fn load_fresh(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
         if is_id_alone(presented) {
             return Ok(Lookup::Gone);
         }
-        let (hash, remaining) = self.read(&presented.id).await?;
+        let reading = self.near.as_ref().map(|near| near.reading(presented.id));
+        let (hash, remaining, seen) = self.read(&presented.id).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
+            meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         }
         let fields = fields_of(hash)?;
@@ -154,10 +178,15 @@ impl Store for Redis {
         }
         let Some(record) = Record::from_stored(fields, presented.secret_hash.is_none(), terms) else {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no session");
+            meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         };
         let now = now_of(&record, remaining);
-        Ok(Arc::new(record).look_up(presented, now))
+        let loaded = Loaded { record: Arc::new(record), now };
+        if let (Some(near), Some(reading)) = (&self.near, reading) {
+            near.keep(reading, &loaded, remaining, terms, seen);
+        }
+        Ok(loaded.record.look_up(presented, now))
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
@@ -259,7 +288,9 @@ fn fields_of(hash: Value) -> Result<Fields, StoreError> {
     let text = |bytes| String::from_utf8(bytes).ok();
     let fields: Fields = all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
     if fields.len() < count {
-        tracing::warn!(target: "cloakroom", fields = count - fields.len(), "a record has fields that are no text: they count as none");
+        let lost = count - fields.len();
+        tracing::warn!(target: "cloakroom", fields = lost, "a record has fields that are no text: they count as none");
+        meter::unreadable("field", lost as u64);
     }
     Ok(fields)
 }

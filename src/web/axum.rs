@@ -24,6 +24,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     }
 }
 
+/// A session that was read where sessions are kept, for a route that must not rest on what was true a moment ago: with a
+/// [near cache](crate::store::NearCache), one round trip more. Without one it is the same as [`Session`].
+///
+/// ```
+/// use cloakroom::Fresh;
+///
+/// async fn pay(Fresh(session): Fresh) -> String {
+///     format!("{:?} pays.", session.user())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Fresh(pub Session);
+
+impl<S: Send + Sync> FromRequestParts<S> for Fresh {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Fresh> {
+        Session::load_fresh(&parts.extensions).await.map(Fresh)
+    }
+}
+
 /// A session with somebody signed in. Otherwise the answer is 401; a person who asked for a page is sent to the
 /// [`sign_in_page`](crate::ConfigBuilder::sign_in_page), if there is one. Take `Option<SignedIn>` for a page that everybody
 /// may see.
@@ -48,10 +69,8 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<SignedIn, Response> {
         let session = Session::load(&parts.extensions).await.map_err(IntoResponse::into_response)?;
-        match session.user() {
-            Some(user) => Ok(SignedIn { user, session }),
-            None => Err(to_sign_in(parts, Error::signed_out())),
-        }
+        let user = session.user().ok_or_else(|| to_sign_in(parts, Error::signed_out()))?;
+        Ok(SignedIn { user, session })
     }
 }
 
@@ -66,7 +85,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
 }
 
 /// The same, where the user has proved who they are at most so many seconds ago. For what needs more trust than a session
-/// that was left open: changing a password, paying.
+/// that was left open: changing a password, paying. The session is read as by [`Fresh`].
 ///
 /// ```
 /// use cloakroom::RecentSignIn;
@@ -86,9 +105,10 @@ pub struct RecentSignIn<const SECONDS: u64> {
 impl<S: Send + Sync, const SECONDS: u64> FromRequestParts<S> for RecentSignIn<SECONDS> {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let SignedIn { user, session } = <SignedIn as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        match session.require_recent_sign_in(Duration::from_secs(SECONDS)) {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
+        let session = Session::load_fresh(&parts.extensions).await.map_err(IntoResponse::into_response)?;
+        let user = session.user().ok_or_else(|| to_sign_in(parts, Error::signed_out()))?;
+        match session.require_recent_sign_in(Duration::from_secs(SECONDS)).await {
             Ok(()) => Ok(RecentSignIn { user, session }),
             Err(error) => Err(to_sign_in(parts, error)),
         }

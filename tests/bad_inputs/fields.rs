@@ -5,34 +5,22 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, TokenFormat};
+use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, TokenFormat, reserved_fields};
 
 use crate::support::{Browser, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
 const COUNT: Field<i64> = Field::new("count");
 
-/// The names that no application may use, in the order of the layout.
-const RESERVED: [&str; 13] = [
-    "created_at",
-    "last_accessed_at",
-    "session_ttl",
-    "expires_at",
-    "secret_hash",
-    "previous_secret_hash",
-    "previous_until",
-    "rotated_at",
-    "user_id",
-    "auth_time",
-    "device",
-    "ip",
-    "ended",
-];
+/// The names that no application may use; the three that are reserved with plain tokens as well come first.
+fn reserved() -> &'static [&'static str] {
+    reserved_fields(TokenFormat::Secret)
+}
 
 /// The application's fields as they are stored.
 async fn stored(session: Session) -> String {
     let fields: BTreeMap<_, _> =
-        session.stored().into_iter().filter(|(name, _)| !RESERVED.contains(&name.as_str())).collect();
+        session.stored().into_iter().filter(|(name, _)| !reserved().contains(&name.as_str())).collect();
     format!("{fields:?}")
 }
 
@@ -97,8 +85,12 @@ async fn names_are_refused(config: ConfigBuilder, names: Vec<String>) {
 #[tokio::test]
 async fn a_reserved_empty_or_long_name_is_an_error_and_changes_nothing() {
     let odd = ["".to_owned(), "n".repeat(65), "ü".repeat(33)];
-    names_are_refused(Config::builder(), odd.iter().cloned().chain(RESERVED.map(str::to_owned)).collect()).await;
-    let of_the_tutorials = RESERVED[..3].iter().map(|name| (*name).to_owned());
+    names_are_refused(
+        Config::builder(),
+        odd.iter().cloned().chain(reserved().iter().map(|name| (*name).to_owned())).collect(),
+    )
+    .await;
+    let of_the_tutorials = reserved_fields(TokenFormat::Plain).iter().map(|name| (*name).to_owned());
     let plain = Config::builder().token_format(TokenFormat::Plain);
     names_are_refused(plain, odd.into_iter().chain(of_the_tutorials).collect()).await;
 }
@@ -131,7 +123,7 @@ async fn odd_but_legal_names_and_values_come_back_exactly() {
 #[tokio::test]
 async fn with_plain_tokens_the_other_reserved_names_are_the_applications() {
     // alone as well: half a rotation must not be completed by a store that takes it for its own
-    for alone in &RESERVED[3..] {
+    for alone in &reserved()[3..] {
         let attempt = async |session: Session| {
             let field: Field<String> = Field::named(*alone);
             assert!(session.get(field.clone())?.is_none_or(|text| text == *alone));
@@ -151,7 +143,7 @@ async fn with_plain_tokens_the_other_reserved_names_are_the_applications() {
         .await;
     }
     let attempt = async |session: Session| {
-        for name in &RESERVED[3..] {
+        for name in &reserved()[3..] {
             let field: Field<String> = Field::named(*name);
             assert!(session.get(field.clone())?.is_none_or(|text| text == *name));
             session.set(field, *name)?;

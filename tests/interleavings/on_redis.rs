@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloakroom::store::Redis;
+use cloakroom::store::{NearCache, Redis};
 use tokio::task::JoinHandle;
 
 use crate::programs::{ACTS, Act, Browser, LIMIT, Managers, POLICIES, Program, STARTS, check_ended};
@@ -38,19 +38,36 @@ impl Numbers {
     }
 }
 
+/// As long as a test may take: no heartbeat comes between the steps.
+const LONG: Duration = Duration::from_secs(60);
+
 async fn connect(url: String) -> Redis {
-    Redis::builder(url).timeout(Duration::from_secs(60)).connect().await.unwrap()
+    Redis::builder(url).timeout(LONG).connect().await.unwrap()
+}
+
+async fn connect_near(url: String) -> Redis {
+    let near = NearCache::default().silence_limit(LONG);
+    Redis::builder(url).timeout(LONG).near_cache(near).connect().await.unwrap()
 }
 
 #[tokio::test]
 async fn a_sample_of_programs_and_orders_breaks_no_invariant() {
+    run_samples(connect).await;
+}
+
+#[tokio::test]
+async fn nor_does_it_where_each_client_keeps_sessions_near() {
+    run_samples(connect_near).await;
+}
+
+async fn run_samples(connect_client: impl AsyncFn(String) -> Redis) {
     let server = RedisServer::start();
     let mut client = server.client();
     let direct = connect(server.url()).await;
     let mut lines = Vec::new();
     for _ in 0..3 {
         let gate = Gate::before(server.port()).await;
-        let store = connect(gate.url()).await;
+        let store = connect_client(gate.url()).await;
         lines.push((gate, store));
     }
     let mut numbers = Numbers(SEED);

@@ -207,15 +207,19 @@ async fn a_durable_revoke_in_a_slot_that_moves_waits_as_well() {
     let (whole, alone) = sessions.split_at(4);
     for presented in whole {
         let (slot, to) = (slot_of(&key_of(presented)), target(presented));
-        let revoked = move_around(&kept, &cluster, slot, to, presented).await;
+        let revoked = move_around(&cluster, slot, to, async || kept.revoke(presented).await);
         assert_eq!(revoked.unwrap(), 1);
     }
     // the target's replica hangs, for shorter than the cluster would notice
     for presented in alone {
         let (slot, to) = (slot_of(&key_of(presented)), target(presented));
-        cluster.nodes[to + 3].pause();
-        let revoked = move_around(&kept, &cluster, slot, to, presented).await;
-        cluster.nodes[to + 3].resume();
+        let revoked = move_around(&cluster, slot, to, async || {
+            // only now: to begin and to end a move, Valkey waits for the replicas as well
+            cluster.nodes[to + 3].pause();
+            let revoked = kept.revoke(presented).await;
+            cluster.nodes[to + 3].resume();
+            revoked
+        });
         assert!(revoked.unwrap_err().is_not_durable());
     }
     for presented in &sessions {
@@ -223,20 +227,12 @@ async fn a_durable_revoke_in_a_slot_that_moves_waits_as_well() {
     }
 }
 
-/// Moves a slot, and revokes a session of it on the way.
-async fn move_around(
-    kept: &Kept,
-    cluster: &RedisCluster,
-    slot: u16,
-    to: usize,
-    presented: &cloakroom::Presented,
-) -> Result<u64, StoreError> {
+/// Moves a slot, and does this on the way.
+fn move_around<T>(cluster: &RedisCluster, slot: u16, to: usize, midway: impl AsyncFnOnce() -> T) -> T {
     let from = cluster.primary_of_slot(slot, 0);
     let mut answer = None;
     tokio::task::block_in_place(|| {
-        cluster.move_slot(slot, from, to, || {
-            answer = Some(tokio::runtime::Handle::current().block_on(kept.revoke(presented)));
-        });
+        cluster.move_slot(slot, from, to, || answer = Some(tokio::runtime::Handle::current().block_on(midway())));
     });
     answer.expect("it was asked midway")
 }

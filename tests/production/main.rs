@@ -8,6 +8,7 @@ mod connections;
 mod durable;
 mod failover;
 mod faults;
+mod near;
 mod sentinels;
 mod states;
 mod stores;

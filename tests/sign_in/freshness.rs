@@ -18,7 +18,7 @@ fn guarded(sessions: &Sessions) -> Router {
         user.as_str().to_owned()
     };
     let pay = async |recent: RecentSignIn<600>| recent.user.as_str().to_owned();
-    let check = async |session: Session| session.require_recent_sign_in(Duration::from_secs(600));
+    let check = async |session: Session| session.require_recent_sign_in(Duration::from_secs(600)).await;
     let long_ago = async |session: Session| {
         let then = session.auth_time().unwrap() - Duration::from_secs(601);
         session.sign_in("anna").auth_time(then).await

@@ -13,7 +13,12 @@ pub struct Capture(Arc<Mutex<Vec<u8>>>);
 impl Capture {
     /// A subscriber that writes here.
     pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync {
-        tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false).with_writer(self.clone()).finish()
+        self.subscriber_at(Level::TRACE)
+    }
+
+    /// A subscriber that writes what is at this level or above.
+    pub fn subscriber_at(&self, level: Level) -> impl tracing::Subscriber + Send + Sync {
+        tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(self.clone()).finish()
     }
 
     /// Collects for the whole process from now on, also what is logged by way of the `log` crate.

@@ -158,13 +158,15 @@ impl Shared {
     }
 
     async fn serve(self: Arc<Self>, client: TcpStream, server: TcpStream) {
-        let (from_client, mut to_client) = client.into_split();
+        let (from_client, to_client) = client.into_split();
         let (from_server, mut to_server) = server.into_split();
         let (queue, mut commands) = mpsc::unbounded_channel();
-        let mut replies = Frames::new(from_server);
+        let (answers, mut replies) = mpsc::unbounded_channel();
+        let to_client = Arc::new(tokio::sync::Mutex::new(to_client));
         let reading = tokio::spawn(self.clone().enqueue(Frames::new(from_client), queue));
+        let hearing = tokio::spawn(hear(Frames::new(from_server), answers, to_client.clone()));
         while let Some(command) = commands.recv().await {
-            let passed = self.pass(&command, &mut to_server, &mut replies, &mut to_client).await;
+            let passed = self.pass(&command, &mut to_server, &mut replies, &to_client).await;
             let mut state = self.state();
             state.waiting -= 1;
             state.answered += 1;
@@ -175,7 +177,9 @@ impl Shared {
             }
         }
         reading.abort();
+        hearing.abort();
         let _ = reading.await;
+        let _ = hearing.await;
         commands.close();
         while commands.try_recv().is_ok() {
             self.state().waiting -= 1;
@@ -198,19 +202,19 @@ impl Shared {
         &self,
         command: &[u8],
         to_server: &mut OwnedWriteHalf,
-        replies: &mut Frames,
-        to_client: &mut OwnedWriteHalf,
+        replies: &mut mpsc::UnboundedReceiver<Vec<u8>>,
+        to_client: &tokio::sync::Mutex<OwnedWriteHalf>,
     ) -> Option<()> {
         let verdict = self.verdict().await;
         if matches!(verdict, Verdict::Cut(Cut::BeforeCommand)) {
             return None;
         }
         to_server.write_all(command).await.ok()?;
-        let reply = replies.next().await?;
+        let reply = replies.recv().await?;
         if matches!(verdict, Verdict::Cut(Cut::BeforeReply)) {
             return None;
         }
-        to_client.write_all(&reply).await.ok()
+        to_client.lock().await.write_all(&reply).await.ok()
     }
 
     async fn verdict(&self) -> Verdict {
@@ -236,6 +240,23 @@ impl Shared {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What the server says unasked passes at once, whatever waits at the gate.
+async fn hear(
+    mut frames: Frames,
+    answers: mpsc::UnboundedSender<Vec<u8>>,
+    to_client: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
+) {
+    while let Some(frame) = frames.next().await {
+        let passed = match frame[0] {
+            b'>' => to_client.lock().await.write_all(&frame).await.is_ok(),
+            _ => answers.send(frame).is_ok(),
+        };
+        if !passed {
+            return;
         }
     }
 }
@@ -273,12 +294,13 @@ fn end_of_value(bytes: &[u8], start: usize) -> Option<usize> {
     let head = &bytes[start..start + line];
     let number = || std::str::from_utf8(&head[1..]).unwrap().parse::<i64>().expect("a length");
     match head[0] {
-        b'$' => match number() {
+        b'$' | b'=' | b'!' => match number() {
             -1 => Some(after),
             length => Some(after + length as usize + 2).filter(|end| *end <= bytes.len()),
         },
-        b'*' => (0..number()).try_fold(after, |at, _| end_of_value(bytes, at)),
-        b'+' | b'-' | b':' => Some(after),
-        other => panic!("{:?} begins no value of RESP2", char::from(other)),
+        b'*' | b'~' | b'>' => (0..number()).try_fold(after, |at, _| end_of_value(bytes, at)),
+        b'%' => (0..2 * number()).try_fold(after, |at, _| end_of_value(bytes, at)),
+        b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => Some(after),
+        other => panic!("{:?} begins no value of RESP", char::from(other)),
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use cloakroom::{Ended, Error, Session};
+use cloakroom::{Ended, Error, Session, TokenFormat, reserved_fields};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -16,20 +16,6 @@ use crate::demo::stranger::Refused;
 
 /// Seconds after which a client may ask a store again that did not answer.
 const RETRY_AFTER: &str = "1";
-
-/// Fields that Cloakroom keeps for itself and the JSON does not show.
-const INTERNAL: [&str; 10] = [
-    "expires_at",
-    "secret_hash",
-    "previous_secret_hash",
-    "previous_until",
-    "rotated_at",
-    "user_id",
-    "auth_time",
-    "device",
-    "ip",
-    "ended",
-];
 
 /// How the one who asks wants to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +103,7 @@ impl Standing {
         Standing {
             authenticated: true,
             session_id: Some(id.to_string()),
-            session: Some(Shown::of(session, id.is_plain())),
+            session: Some(Shown::of(session, if id.is_plain() { TokenFormat::Plain } else { TokenFormat::Secret })),
             configured_ttl: Some(idle.as_secs()),
             ttl: session.remaining().map(|left| whole_seconds(left.as_millis())),
             page_views: None,
@@ -147,11 +133,11 @@ pub(crate) fn whole_seconds(millis: u128) -> u64 {
 struct Shown(Vec<(String, String)>);
 
 impl Shown {
-    /// With plain tokens only the three fields of the tutorials are reserved: every other one is the application's.
-    fn of(session: &Session, is_plain: bool) -> Shown {
-        let kept = ["created_at", "last_accessed_at", "session_ttl"];
+    /// What is reserved is left out, but for the three fields of the tutorials.
+    fn of(session: &Session, format: TokenFormat) -> Shown {
+        let (kept, reserved) = (reserved_fields(TokenFormat::Plain), reserved_fields(format));
         let mut fields = session.stored();
-        fields.retain(|(name, _)| is_plain || !INTERNAL.contains(&name.as_str()));
+        fields.retain(|(name, _)| kept.contains(&name.as_str()) || !reserved.contains(&name.as_str()));
         fields.sort_by_key(|(name, _)| kept.contains(&name.as_str()));
         if let Ok(Some(username)) = session.get(USERNAME) {
             fields

@@ -5,7 +5,7 @@ use cloakroom::store::Redis;
 use serde_json::Value;
 
 use super::finding::{Finding, Level};
-use super::server::{Server, is_forbidden, is_refusal};
+use super::server::{Server, is_forbidden};
 use crate::place::{Reach, is_sentinel, is_tls};
 
 /// A session id and a secret's place that nobody has: 128 bits of zeros.
@@ -73,17 +73,19 @@ pub(super) async fn try_all(redis: &Redis, server: &str, is_cluster: bool) -> Re
         };
         let words: Vec<String> = command.iter().map(key_of).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let refusal = match redis.command(server, &words).await {
+        let error = match redis.command(server, &words).await {
             Ok(_) => continue,
-            Err(error) if is_refusal(&error) => error.to_string(),
-            Err(error) => return Err(error),
-        };
-        match is_forbidden(&refusal) {
+            Err(error) if error.code().is_none() => return Err(error),
             // a value that is no number, a slot that is elsewhere: it was let pass
-            false => {}
-            true if command[0] == "WAIT" => allowed.may_wait = false,
-            true if refusal.contains("key") && !refusal.contains("run the") => allowed.not_these_keys = true,
-            true => allowed.missing.push(rule_of(command)),
+            Err(error) if !is_forbidden(&error) => continue,
+            Err(error) => error.to_string(),
+        };
+        if command[0] == "WAIT" {
+            allowed.may_wait = false;
+        } else if error.contains("key") && !error.contains("run the") {
+            allowed.not_these_keys = true;
+        } else {
+            allowed.missing.push(rule_of(command));
         }
     }
     Ok(allowed)
@@ -201,5 +203,37 @@ fn words_of(value: &Value) -> Vec<String> {
         Value::Array(items) => items.iter().filter_map(|item| item.as_str()).map(str::to_owned).collect(),
         Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_well_only_where_it_stays_on_this_machine() {
+        let judged = |url: &str, servers: &[&str]| {
+            let urls = vec![url::Url::parse(url).expect("a URL")];
+            let reach = Reach { urls, user: None, has_password: false, certificates: Vec::new() };
+            let finding = encryption(&reach, &servers.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+            (finding.level, finding.text)
+        };
+        for (url, server) in [
+            ("rediss://cache.example", "rediss://cache.example"),
+            ("redis://127.0.0.1:7000", "redis://127.0.0.1:7000"),
+            ("redis://localhost", "127.0.0.1:7001"),
+            ("redis://[::1]:7000", "[::1]:7001"),
+            ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ] {
+            assert_eq!(judged(url, &[server]).0, Level::Ok, "{url}");
+        }
+        for (url, servers) in [
+            ("redis://cache.example", &["redis://cache.example"][..]),
+            ("redis://localhost", &["127.0.0.1:7000", "192.0.2.7:7000"]),
+            ("redis+sentinel://127.0.0.1/sessions", &["sessions (by 1 sentinels)"]),
+        ] {
+            let (level, text) = judged(url, servers);
+            assert!(level == Level::Warn && text.starts_with("plain text to"), "{url}: {text}");
+        }
     }
 }

@@ -140,7 +140,7 @@ async fn exists(opened: &Opened<Redis>, key: &str) -> Result<Option<bool>, Store
 /// What a server said of a key; null where the key is of another type, `None` where this user may not ask.
 pub(super) fn of(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
     match answer {
-        Err(error) if error.to_string().contains("refused: WRONGTYPE") => Ok(Some(Value::Null)),
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(Some(Value::Null)),
         answer => unless_forbidden(answer),
     }
 }

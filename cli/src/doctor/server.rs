@@ -72,7 +72,7 @@ impl Server {
             let begin = Instant::now();
             match redis.command(name, &["PING"]).await {
                 // one that is refused has taken as long
-                Err(error) if !is_refusal(&error) => return Err(error),
+                Err(error) if error.code().is_none() => return Err(error),
                 _ => {}
             }
             pings.push(begin.elapsed());
@@ -130,15 +130,20 @@ pub(super) fn version(server: &Server) -> Finding {
         return Finding::warn(CHECK, "it says of itself neither what it is nor which version");
     };
     let mode = server.hello("mode").unwrap_or("standalone");
-    let text = format!("{flavour} {version}, {mode}");
+    let role = server.info("role").or(server.hello("role"));
+    judge_version(&format!("{flavour} {version}, {mode}"), version, mode, role, server.info("loading") == Some("1"))
+}
+
+fn judge_version(text: &str, version: &str, mode: &str, role: Option<&str>, is_loading: bool) -> Finding {
+    const CHECK: &str = "server";
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let since = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    match (mode, server.info("role").or(server.hello("role"))) {
+    match (mode, role) {
         ("sentinel", _) => Finding::bad(CHECK, format!("{text}: it keeps no sessions"))
             .advice("use redis+sentinel://host:26379/service"),
         (_, Some("slave" | "replica")) => Finding::bad(CHECK, format!("{text}: a replica, which takes no writes"))
             .advice("name the primary, or the sentinels"),
-        _ if server.info("loading") == Some("1") => Finding::bad(CHECK, format!("{text}: still loading its data")),
+        _ if is_loading => Finding::bad(CHECK, format!("{text}: still loading its data")),
         _ if since < (6, 2) => Finding::bad(CHECK, format!("{text}: older than 6.2")).advice("update it"),
         _ => Finding::ok(CHECK, text),
     }
@@ -174,18 +179,19 @@ pub(super) async fn asked(redis: &Redis, server: &str, command: &[&str]) -> Resu
 pub(super) fn unless_forbidden(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if is_refusal(&error) && is_forbidden(&error.to_string()) => Ok(None),
+        Err(error) if is_forbidden(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-pub(super) fn is_forbidden(refusal: &str) -> bool {
-    refusal.contains("refused: NOPERM") || refusal.contains("unknown command")
-}
-
-/// The server did answer: no.
-pub(super) fn is_refusal(error: &StoreError) -> bool {
-    !error.is_unknown() && error.to_string().contains(" refused: ")
+/// The server did answer: never, to this user.
+pub(super) fn is_forbidden(error: &StoreError) -> bool {
+    match error.code() {
+        Some("NOPERM") => true,
+        // it has no code of its own
+        Some("ERR") => error.to_string().contains("unknown command"),
+        _ => false,
+    }
 }
 
 async fn clock(redis: &Redis, name: &str) -> Result<Option<f64>, StoreError> {
@@ -212,4 +218,32 @@ fn lines_of(text: &str) -> BTreeMap<String, String> {
 fn pairs_of(answer: &Value) -> impl Iterator<Item = (String, Value)> {
     let items = answer.as_array().map(Vec::as_slice).unwrap_or_default();
     items.chunks_exact(2).filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Level;
+
+    #[test]
+    fn a_server_that_cannot_keep_sessions_is_said_to_be_none() {
+        let judged = |version: &str, mode: &str, role: &str, is_loading| {
+            judge_version(&format!("Redis {version}"), version, mode, Some(role), is_loading)
+        };
+        let level = |finding: Finding| finding.level;
+        for version in ["6.2.0", "7.0.15", "8.1.4", "10.0"] {
+            assert_eq!(level(judged(version, "standalone", "master", false)), Level::Ok, "{version}");
+        }
+        let bad = [
+            (judged("6.0.16", "standalone", "master", false), "older than 6.2"),
+            (judged("none", "standalone", "master", false), "older than 6.2"),
+            (judged("7.0.15", "sentinel", "sentinel", false), "keeps no sessions"),
+            (judged("7.0.15", "cluster", "replica", false), "a replica"),
+            (judged("7.0.15", "standalone", "slave", false), "a replica"),
+            (judged("7.0.15", "standalone", "master", true), "still loading"),
+        ];
+        for (finding, words) in bad {
+            assert!(finding.level == Level::Bad && finding.text.contains(words), "{finding:?}");
+        }
+    }
 }

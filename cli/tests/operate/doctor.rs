@@ -111,6 +111,20 @@ fn a_server_that_closes_idle_connections_is_noticed() {
     assert_finds(&house, "time-outs", "ok", "");
     house.cli::<()>("CONFIG SET timeout 60");
     assert_finds(&house, "time-outs", "warn", "60 s");
+    house.cli::<()>("CONFIG SET timeout 0");
+    house.cli::<()>("CONFIG SET tcp-keepalive 0");
+    assert_finds(&house, "time-outs", "warn", "tcp-keepalive is 0");
+}
+
+#[test]
+fn a_server_that_cannot_write_to_its_disk_is_bad() {
+    let house = House::open();
+    std::fs::remove_dir_all(house.redis.dir()).expect("its directory was there");
+    house.cli::<()>("BGSAVE");
+    crate::support::eventually("it has found out", || {
+        house.cli::<String>("INFO persistence").contains("rdb_last_bgsave_status:err").then_some(())
+    });
+    assert_finds(&house, "persistence", "bad", "the last write to disk has failed");
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod revoke;
 mod rights;
 mod show;
 mod stats;
+mod terminal;
 mod watch;

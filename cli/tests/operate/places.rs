@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use cloakroom::store::{Redis, RedisBuilder};
 
-use crate::support::RedisServer;
 use crate::support::cluster::RedisCluster;
 use crate::support::operator::{Application, Said, run};
 use crate::support::sentinels::Sentinels;
 use crate::support::tls::Certificates;
+use crate::support::{RedisServer, eventually};
 
 const PASSWORD: &str = "correct-horse-battery";
 /// What a busy machine may take.
@@ -61,6 +61,23 @@ fn the_verbs_reach_every_node_of_a_cluster_from_any() {
     let said = doctor(&["--redis-url", &urls[0]], &[]);
     let (level, text) = said.finding("cluster");
     assert!(level == "ok" && text.contains("16384"), "{said:?}");
+
+    // a slot that nobody has: all of the cluster refuses, or where it may go on that slot alone
+    let owner = &cluster.nodes[cluster.primary_of_slot(0, 0)];
+    owner.ask::<()>(&["CLUSTER", "DELSLOTS", "0"]);
+    for (full_coverage, words) in [("yes", "state fail: all of it may refuse"), ("no", "sessions of the others fail")] {
+        owner.ask::<()>(&["CONFIG", "SET", "cluster-require-full-coverage", full_coverage]);
+        let said = eventually("the node has found out", || {
+            let said = doctor(&["--redis-url", &owner.url()], &[]);
+            said.stdout.contains(words).then_some(said)
+        });
+        let findings = said.json()["findings"].as_array().expect("a list").clone();
+        let bad = findings.iter().find(|finding| finding["check"] == "cluster" && finding["level"] == "bad");
+        let bad = bad.unwrap_or_else(|| panic!("{said:?}"));
+        assert!(bad["text"].as_str().is_some_and(|text| text.starts_with("16383 of 16384")), "{bad}");
+        assert_eq!(bad["servers"], serde_json::json!([format!("127.0.0.1:{}", owner.port())]), "{bad}");
+        assert_eq!(said.code, 1, "{said:?}");
+    }
 }
 
 #[test]
@@ -71,6 +88,11 @@ fn the_verbs_ask_sentinels_for_the_primary() {
     every_verb_works(Redis::builder(&urls[0]), &flags, &[]);
     let (level, text) = doctor(&flags, &[]).finding("replicas");
     assert!(level == "warn" && text.starts_with("2 online"), "{text}");
+    let (level, text) = doctor(&flags, &[]).finding("encryption");
+    assert!(level == "warn" && text.contains("sentinels"), "{text}");
+    let itself = urls[0].replace("redis+sentinel", "redis").replace("/cloakroom", "");
+    let (level, text) = doctor(&["--redis-url", &itself], &[]).finding("server");
+    assert!(level == "bad" && text.contains("keeps no sessions"), "{text}");
     let elsewhere = urls[1].replace("/cloakroom", "/wardrobe");
     let said = run(&["stats", "--redis-url", &elsewhere], &[]);
     assert!(said.code == 4 && said.stderr.contains("wardrobe"), "{said:?}");

@@ -1,5 +1,6 @@
 //! What the doctor says of the user that it is: too much, too little, and what it cannot know.
 
+use crate::support::RedisServer;
 use crate::support::operator::{House, Said};
 
 const PASSWORD: &str = "correct-horse-battery";
@@ -25,6 +26,17 @@ fn a_default_user_without_a_password_is_too_much() {
     let said = house.run_in(&["doctor", "--json"], &[("REDIS_PASSWORD", PASSWORD)]);
     let (level, text) = said.finding("acl");
     assert!(level == "warn" && text.contains("every command"), "{text}");
+}
+
+#[test]
+fn a_default_user_without_a_password_is_bad_where_other_machines_reach_the_port() {
+    // an address that this machine has not, which Redis is told to do without
+    let reachable = ["--bind", "127.0.0.1", "-192.0.2.1", "--protected-mode", "no"];
+    let house = House::of(RedisServer::start_with(&reachable));
+    let said = house.run(&["doctor", "--json"]);
+    let (level, text) = said.finding("acl");
+    assert!(level == "bad" && text.contains("whoever reaches the port"), "{text}");
+    assert_eq!(said.code, 1, "{said:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 pub mod browser;
 pub mod demo;
 pub mod operator;
+pub mod terminal;
 pub mod visitor;
 pub mod webdriver;
 

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::durable::Durability;
 use super::link::{Elsewhere, Failure, Link};
+use super::near::Seen;
 use super::question::Question;
 use super::reach::Access;
 use crate::error::StoreError;
@@ -72,7 +73,7 @@ impl Cluster {
         key: &str,
         question: Question<'_>,
         durability: Option<&Durability>,
-    ) -> Result<Value, StoreError> {
+    ) -> Result<(Value, Option<Seen>), StoreError> {
         let slot = slot_of(key);
         let mut address = self.primary_of(slot)?;
         let mut migrating = false;
@@ -82,9 +83,10 @@ impl Cluster {
             }
             let link = self.link_to(&address).await?;
             let answer = match durability {
-                _ if migrating => link.ask_during_migration(question, durability).await,
-                None => link.ask(question).await,
-                Some(durability) => link.ask_durably(question, durability).await,
+                // on a connection that nobody looks after
+                _ if migrating => link.ask_during_migration(question, durability).await.map(|answer| (answer, None)),
+                None => link.ask_seen(question).await,
+                Some(durability) => link.ask_durably(question, durability).await.map(|answer| (answer, None)),
             };
             let Failure { error, elsewhere } = match answer {
                 Ok(answer) => return Ok(answer),

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError};
 use url::{Host, Url};
 
 use super::Redis;
 use super::cluster::Cluster;
 use super::durable::Durability;
 use super::keys::Prefix;
-use super::link::Link;
+use super::link::{Link, in_protocol};
+use super::near::{Near, NearCache};
 use super::question::Question;
 use super::reach::{Access, Way, address_of};
 use super::scripts::Scripts;
@@ -30,6 +31,7 @@ pub struct RedisBuilder {
     username: Option<String>,
     password: Option<String>,
     durability: Option<Durability>,
+    near_cache: Option<NearCache>,
     #[cfg(feature = "tls")]
     certificates: super::tls::Certificates,
 }
@@ -44,6 +46,7 @@ impl RedisBuilder {
             username: None,
             password: None,
             durability: None,
+            near_cache: None,
             #[cfg(feature = "tls")]
             certificates: Default::default(),
         }
@@ -96,6 +99,17 @@ impl RedisBuilder {
         self
     }
 
+    /// Keeps the sessions that are read in memory, and has the server tell when they change, so that reading a session again
+    /// costs no round trip. Default: off.
+    ///
+    /// After a revoke is acknowledged, no server accepts the session later than D; D is the push delay while connected
+    /// (milliseconds) and the [`silence_limit`](NearCache::silence_limit) when the connection is silent. The guide page
+    /// [Near cache](crate::guide::near_cache) has what follows from it.
+    pub fn near_cache(mut self, near_cache: NearCache) -> Self {
+        self.near_cache = Some(near_cache);
+        self
+    }
+
     /// Trusts servers whose certificate is signed by this authority (PEM), instead of those that the system trusts.
     #[cfg(feature = "tls")]
     pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -119,16 +133,24 @@ impl RedisBuilder {
         let prefix = Prefix::parse(&self.prefix)?;
         check_wait("timeout", self.timeout)?;
         check_durability(self.durability.as_ref())?;
+        let near = self.near_cache.map(|settings| settings.check().map(|()| Near::new(&settings, prefix.clone())));
+        let near = near.transpose()?;
         let urls = self.urls.iter().map(|url| self.checked(url)).collect::<Result<Vec<_>>>()?;
-        let server = if is_sentinel(&urls[0]) { self.by_sentinels(&urls).await } else { self.directly(urls).await }?;
-        Ok(Redis { server, prefix, scripts: Arc::new(Scripts::new()), durability: self.durability })
+        let server = match is_sentinel(&urls[0]) {
+            true => self.by_sentinels(&urls, near.clone()).await,
+            false => self.directly(urls, near.clone()).await,
+        }?;
+        Ok(Redis { server, prefix, scripts: Arc::new(Scripts::new()), durability: self.durability, near })
     }
 
-    async fn directly(&self, urls: Vec<Url>) -> Result<Server> {
+    async fn directly(&self, urls: Vec<Url>, near: Option<Arc<Near>>) -> Result<Server> {
         let shown: Vec<_> = urls.iter().map(without_password).collect();
+        let names_protocol = urls[0].query_pairs().any(|(name, _)| name == "protocol");
         let infos =
             urls.into_iter().map(|url| url.into_connection_info().map_err(refused)).collect::<Result<Vec<_>>>()?;
-        let access = self.access(infos[0].clone())?;
+        let first = infos[0].clone();
+        let first = if names_protocol { first } else { in_protocol(first, ProtocolVersion::RESP3) };
+        let access = self.access(first, near)?;
         let is_many = infos.len() > 1;
         if !is_many {
             let way = access.way(shown[0].clone()).map_err(refused)?;
@@ -141,9 +163,9 @@ impl RedisBuilder {
         Ok(Server::Cluster(Cluster::connect(access, seeds, self.timeout).await?))
     }
 
-    async fn by_sentinels(&self, urls: &[Url]) -> Result<Server> {
+    async fn by_sentinels(&self, urls: &[Url], near: Option<Arc<Near>>) -> Result<Server> {
         let service = Service::of(&urls[0])?;
-        let first = self.access(service.primary.clone().into_connection_info().map_err(refused)?)?;
+        let first = self.access(service.primary.clone().into_connection_info().map_err(refused)?, near)?;
         let addresses = urls.iter().map(|url| Service::of(url)?.sentinel_address());
         let addresses = addresses.collect::<Result<Vec<_>>>()?;
         let shown = format!("{} (by {} sentinels)", service.name, addresses.len());
@@ -169,12 +191,12 @@ impl RedisBuilder {
         {
             builder = self.certificates.for_sentinels(builder, urls[0].scheme().starts_with("rediss"))?;
         }
-        let way = Way::to_primary(builder.build().map_err(refused)?, sentinels, shown);
+        let way = Way::to_primary(builder.build().map_err(refused)?, sentinels, shown, first.near.clone());
         Ok(Server::One(Link::connect(way, self.timeout, None).await?))
     }
 
     /// What all connections have in common.
-    fn access(&self, info: ConnectionInfo) -> Result<Access> {
+    fn access(&self, info: ConnectionInfo, near: Option<Arc<Near>>) -> Result<Access> {
         let mut settings = info.redis_settings().clone();
         if let Some(name) = &self.username {
             settings = settings.set_username(name);
@@ -186,6 +208,7 @@ impl RedisBuilder {
             info: info.set_redis_settings(settings),
             #[cfg(feature = "tls")]
             certificates: self.certificates.checked()?,
+            near,
         })
     }
 

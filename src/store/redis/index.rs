@@ -269,7 +269,7 @@ impl Redis {
         script.arg(user).arg(u8::from(bound)).arg(notice).arg(text_of(shown));
         // a sign-in that makes room, which gives notice, does not depend on replicas
         let durability = self.durability.as_ref().filter(|_| notice == 0);
-        Ok(match self.server.ask_with::<i64>(&key, Question::Script(&script), durability).await? {
+        Ok(match self.run(id, &script, durability).await? {
             1 => Ending::Ended,
             0 => Ending::Unbound,
             -1 => Ending::Missing,

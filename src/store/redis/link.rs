@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use backon::BackoffBuilder;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::durable::{Durability, Line};
+use super::near::{Beat, Pulse, Seen, Sight};
 use super::question::Question;
-use super::reach::Way;
+use super::reach::{Opened, Way};
 use super::sentinels::PAUSE;
 use crate::error::StoreError;
 
@@ -43,12 +44,11 @@ enum State {
     Up {
         connection: MultiplexedConnection,
         number: u64,
+        /// With a near cache: what this connection sees of its server.
+        sight: Option<Arc<Sight>>,
     },
     /// Lost; a task is re-making it.
-    Down {
-        why: String,
-        number: u64,
-    },
+    Down { why: String, number: u64 },
 }
 
 /// Why there is no answer.
@@ -71,14 +71,17 @@ pub(super) enum Elsewhere {
 
 impl Link {
     pub(super) async fn connect(way: Way, timeout: Duration, lost: Option<Arc<Notify>>) -> Result<Link, StoreError> {
-        let connection = way.open_for_use(timeout).await;
-        let connection =
-            connection.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
-        let state = Mutex::new(State::Up { connection, number: 0 });
-        let watched = way.may_lead_elsewhere();
+        let opened = way.open_for_use(timeout).await;
+        let Opened { connection, sight } =
+            opened.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
+        let state = Mutex::new(State::Up { connection, number: 0, sight });
+        let (watched, silence_limit) = (way.may_lead_elsewhere(), way.silence_limit());
         let shared = Arc::new(Shared { way, timeout, state, lines: tokio::sync::Mutex::default(), lost });
         if watched {
             tokio::spawn(watch(Arc::downgrade(&shared)));
+        }
+        if let Some(limit) = silence_limit {
+            tokio::spawn(keep_in_sight(Arc::downgrade(&shared), limit));
         }
         Ok(Link(shared))
     }
@@ -89,8 +92,15 @@ impl Link {
 
     /// Asks one question on the connection, or fails at once while there is none.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Value, Failure> {
-        let (mut connection, number) = self.connection()?;
-        question.ask(&mut connection).await.map_err(|error| self.failure(error, number))
+        Ok(self.ask_seen(question).await?.0)
+    }
+
+    /// The same, and what would be seen if the answer were to change.
+    pub(super) async fn ask_seen(&self, question: Question<'_>) -> Result<(Value, Option<Seen>), Failure> {
+        let (mut connection, number, sight) = self.line_of_sight()?;
+        let seen = sight.map(|sight| sight.seen());
+        let answer = question.ask(&mut connection).await.map_err(|error| self.failure(error, number))?;
+        Ok((answer, seen))
     }
 
     /// Asks the server of a slot that is on its way to it.
@@ -137,8 +147,12 @@ impl Link {
     }
 
     fn connection(&self) -> Result<(MultiplexedConnection, u64), Failure> {
+        self.line_of_sight().map(|(connection, number, _)| (connection, number))
+    }
+
+    fn line_of_sight(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Sight>>), Failure> {
         match &*self.0.state() {
-            State::Up { connection, number } => Ok((connection.clone(), *number)),
+            State::Up { connection, number, sight } => Ok((connection.clone(), *number, sight.clone())),
             State::Down { why, .. } => {
                 let error = StoreError::new(format!("{} is not connected: {why}", self.0.way));
                 Err(Failure { error, elsewhere: None })
@@ -151,8 +165,12 @@ impl Link {
         if matches!(elsewhere, Some(Elsewhere::Demoted)) && self.0.way.may_lead_elsewhere() {
             self.lost(number, &error);
         }
+        if let (Some(Elsewhere::Moved(_)), State::Up { sight: Some(sight), .. }) = (&elsewhere, &*self.0.state()) {
+            // not it alone: what else was read here may be elsewhere, too
+            sight.forget();
+        }
         let error = match error.code() {
-            Some(_) => StoreError::new(format!("{} refused: {}", self.0.way, reason(&error))),
+            Some(code) => StoreError::refused(code.to_owned(), format!("{} refused: {}", self.0.way, reason(&error))),
             None => {
                 if error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() {
                     self.lost(number, &error);
@@ -163,10 +181,24 @@ impl Link {
         Failure { error, elsewhere }
     }
 
+    /// What this link's connections are asked to show that they live.
+    fn pulse(&self) -> Pulse {
+        match (&self.0.lost, self.0.way.may_lead_elsewhere()) {
+            (Some(_), _) => Pulse::Cluster(None),
+            (None, true) => Pulse::Role,
+            (None, false) => Pulse::Ping,
+        }
+    }
+
     /// Gives up this connection, unless it has been replaced already, and has a new one made.
     fn lost(&self, lost: u64, error: &RedisError) {
         let mut state = self.0.state();
-        if matches!(&*state, State::Up { number, .. } if *number == lost) {
+        if let State::Up { number, sight, .. } = &*state
+            && *number == lost
+        {
+            if let Some(sight) = sight {
+                sight.close();
+            }
             tracing::warn!(target: "cloakroom", server = %self.0.way, "connection lost: {}", reason(error));
             *state = State::Down { why: reason(error), number: lost };
             tokio::spawn(reconnect(Arc::downgrade(&self.0)));
@@ -188,15 +220,15 @@ impl Shared {
     }
 
     /// Takes a new connection into use; whether it stands.
-    fn restored(&self, connection: RedisResult<MultiplexedConnection>) -> bool {
+    fn restored(&self, opened: RedisResult<Opened>) -> bool {
         let mut state = self.state();
         let State::Down { number, .. } = *state else {
             return true;
         };
-        *state = match connection {
-            Ok(connection) => {
+        *state = match opened {
+            Ok(Opened { connection, sight }) => {
                 tracing::info!(target: "cloakroom", server = %self.way, "connected again");
-                State::Up { connection, number: number + 1 }
+                State::Up { connection, number: number + 1, sight }
             }
             Err(error) => State::Down { why: reason(&error), number },
         };
@@ -214,8 +246,8 @@ async fn reconnect(link: Weak<Shared>) {
         .without_max_times();
     for delay in delays.build() {
         let Some(shared) = link.upgrade() else { return };
-        let connection = shared.way.open_for_use(shared.timeout).await;
-        if shared.restored(connection) {
+        let opened = shared.way.open_for_use(shared.timeout).await;
+        if shared.restored(opened) {
             return;
         }
         drop(shared);
@@ -225,12 +257,35 @@ async fn reconnect(link: Weak<Shared>) {
 
 /// Gives a connection up whose server is no primary any more, as long as somebody holds the link.
 async fn watch(link: Weak<Shared>) {
+    // what a near cache serves is as old as the last answer may be
+    let limit = link.upgrade().and_then(|link| link.way.silence_limit());
+    let pause = limit.map_or(PAUSE, |limit| PAUSE.min(limit / 4));
     loop {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         let Some(link) = link.upgrade().map(Link) else { return };
         let Ok((_, number)) = link.connection() else { continue };
         if link.0.way.leads_elsewhere(link.0.timeout).await {
             link.lost(number, &(ErrorKind::Client, "the sentinels name another primary").into());
+        }
+    }
+}
+
+/// Proves again and again that a connection hears what changes, as long as somebody holds the link.
+async fn keep_in_sight(link: Weak<Shared>, silence_limit: Duration) {
+    let mut pulse = None;
+    loop {
+        tokio::time::sleep(silence_limit / 4).await;
+        let Some(link) = link.upgrade().map(Link) else { return };
+        let Ok((mut connection, number, Some(sight))) = link.line_of_sight() else { continue };
+        let (_, pulse) = match pulse.take() {
+            Some((last, same)) if last == number => pulse.insert((last, same)),
+            _ => pulse.insert((number, link.pulse())),
+        };
+        match pulse.beat(&mut connection, &sight, silence_limit).await {
+            Ok(Beat::Steady) => {}
+            Ok(Beat::Moved) => link.0.lost.iter().for_each(|changed| changed.notify_one()),
+            Ok(Beat::Demoted) => link.lost(number, &(ErrorKind::Client, "the server is no primary any more").into()),
+            Err(error) => drop(link.failure(error, number)),
         }
     }
 }
@@ -247,16 +302,43 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
     }
 }
 
-/// How a connection is opened on which the server answers. The library alone does not notice one that wants a password,
-/// or is loading.
+/// How a connection is opened on which the server answers: in RESP3, or in RESP2 where the server has nothing newer.
 pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
+    match open_with(client, AsyncConnectionConfig::new(), timeout).await {
+        Err(error)
+            if client.get_connection_info().redis_settings().protocol().supports_resp3() && lacks_resp3(&error) =>
+        {
+            let older = in_protocol(client.get_connection_info().clone(), ProtocolVersion::RESP2);
+            open_with(&redis::Client::open(older)?, AsyncConnectionConfig::new(), timeout).await
+        }
+        opened => opened,
+    }
+}
+
+/// As it is. The library alone does not notice a server that wants a password, or is loading.
+pub(super) async fn open_with(
+    client: &redis::Client,
+    config: AsyncConnectionConfig,
+    timeout: Duration,
+) -> RedisResult<MultiplexedConnection> {
+    let config = config.set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     match redis::cmd("PING").exec_async(&mut connection).await {
         // whoever may not even PING is known to the server
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(connection),
     }
+}
+
+/// Whether a server refused the protocol, or does not know the command that asks for it. One that wants a password
+/// says so more clearly in the older protocol.
+fn lacks_resp3(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::RESP3NotSupported || matches!(error.code(), Some("ERR" | "NOPROTO" | "NOAUTH"))
+}
+
+pub(super) fn in_protocol(info: ConnectionInfo, protocol: ProtocolVersion) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_protocol(protocol);
+    info.set_redis_settings(settings)
 }
 
 /// What a client's error says, without the question that caused it: a server that does not know a command quotes its

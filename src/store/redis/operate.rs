@@ -14,7 +14,7 @@ use crate::token::SessionId;
 
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
-        let (hash, remaining) = self.read(id).await?;
+        let (hash, remaining, _) = self.read(id).await?;
         if let Value::ServerError(_) = hash {
             return Ok(None);
         }
@@ -101,7 +101,7 @@ fn json_of(value: Value) -> serde_json::Value {
         Value::Double(number) => number.into(),
         Value::Boolean(flag) => flag.into(),
         Value::Okay => "OK".into(),
-        Value::SimpleString(text) => text.into(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.into(),
         Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
         Value::Array(items) | Value::Set(items) => items.into_iter().map(json_of).collect(),
         Value::Map(pairs) => pairs.into_iter().flat_map(|(name, value)| [json_of(name), json_of(value)]).collect(),

@@ -8,6 +8,7 @@ use redis::{FromRedisValue, Value};
 use super::cluster::Cluster;
 use super::durable::Durability;
 use super::link::Link;
+use super::near::Seen;
 use super::question::Question;
 use crate::error::StoreError;
 
@@ -23,6 +24,19 @@ impl Server {
         self.ask_with(key, question, None).await
     }
 
+    /// The same, and what would be seen if the answer were to change.
+    pub(super) async fn ask_seen<T: FromRedisValue>(
+        &self,
+        key: &str,
+        question: Question<'_>,
+    ) -> Result<(T, Option<Seen>), StoreError> {
+        let (answer, seen) = match self {
+            Server::Cluster(cluster) => cluster.ask(key, question, None).await?,
+            Server::One(link) => link.ask_seen(question).await.map_err(|failure| failure.error)?,
+        };
+        Ok((T::from_redis_value(answer)?, seen))
+    }
+
     /// The same for a revoke, which may have to wait for replicas.
     pub(super) async fn ask_with<T: FromRedisValue>(
         &self,
@@ -31,7 +45,7 @@ impl Server {
         durability: Option<&Durability>,
     ) -> Result<T, StoreError> {
         let answer: Value = match (self, durability) {
-            (Server::Cluster(cluster), durability) => cluster.ask(key, question, durability).await?,
+            (Server::Cluster(cluster), durability) => cluster.ask(key, question, durability).await?.0,
             (Server::One(link), None) => link.ask(question).await.map_err(|failure| failure.error)?,
             (Server::One(link), Some(durability)) => {
                 link.ask_durably(question, durability).await.map_err(|failure| failure.error)?

@@ -1,0 +1,188 @@
+//! What is counted and timed, for whoever installed a recorder. Without the feature `metrics` all of it is nothing.
+//!
+//! Handles are looked up each time and not kept: they belong to the recorder that was there when they were made, so a
+//! kept one would be deaf for ever where the recorder comes after the sessions. The look-up costs some ten nanoseconds.
+#![cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+
+#[cfg(feature = "metrics")]
+use std::{cell::Cell, time::Instant};
+
+#[cfg(feature = "metrics")]
+use metrics::{Histogram, IntoF64};
+
+use crate::events::{Event, Why};
+#[cfg(feature = "metrics")]
+use crate::metrics::*;
+use crate::store::Lookup;
+
+/// Adds to a counter. Labels whose values stand here are made when compiled.
+#[cfg(feature = "metrics")]
+macro_rules! count {
+    ($by:expr, $($key:tt)*) => { ::metrics::counter!($($key)*).increment($by) };
+}
+
+#[cfg(not(feature = "metrics"))]
+macro_rules! count {
+    ($($nothing:tt)*) => {
+        ()
+    };
+}
+
+/// A verb of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Create,
+    Load,
+    Apply,
+    Revoke,
+    List,
+}
+
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Verb::Create => "create",
+            Verb::Load => "load",
+            Verb::Apply => "apply",
+            Verb::Revoke => "revoke",
+            Verb::List => "list",
+        }
+    }
+
+    /// Whether nothing is to be changed.
+    pub(crate) fn is_read(self) -> bool {
+        matches!(self, Verb::Load | Verb::List)
+    }
+}
+
+pub(crate) fn loaded(lookup: &Lookup) {
+    match lookup {
+        Lookup::Live(_) => count!(1, LOADS, "outcome" => "live"),
+        Lookup::Gone => count!(1, LOADS, "outcome" => "gone"),
+        Lookup::Evicted => count!(1, LOADS, "outcome" => "evicted"),
+        Lookup::Replayed(_) => count!(1, LOADS, "outcome" => "replayed"),
+    }
+}
+
+/// The store failed; `kind` is one of a few words.
+pub(crate) fn failed(verb: Verb, kind: &'static str) {
+    count!(1, STORE_ERRORS, "verb" => verb.name(), "kind" => kind);
+}
+
+pub(crate) fn touched() {
+    count!(1, TOUCHES);
+}
+
+pub(crate) fn committed() {
+    count!(1, COMMITS);
+}
+
+pub(crate) fn conflicted() {
+    count!(1, CONFLICTS);
+}
+
+/// A change or a request was refused; `reason` is one of a few words.
+pub(crate) fn refused(reason: &'static str) {
+    count!(1, REFUSALS, "reason" => reason);
+}
+
+/// Something that is stored cannot be read; `what` is one of a few words.
+pub(crate) fn unreadable(what: &'static str, how_many: u64) {
+    count!(how_many, UNREADABLE, "what" => what);
+}
+
+/// What the near cache does.
+#[cfg(feature = "redis")]
+pub(crate) mod near {
+    #[cfg(feature = "metrics")]
+    use crate::metrics::*;
+
+    pub(crate) fn hit() {
+        count!(1, NEAR_HITS);
+    }
+
+    pub(crate) fn missed() {
+        count!(1, NEAR_MISSES);
+    }
+
+    pub(crate) fn evicted() {
+        count!(1, NEAR_EVICTIONS);
+    }
+
+    pub(crate) fn invalidated() {
+        count!(1, NEAR_INVALIDATIONS);
+    }
+}
+
+pub(crate) fn happened(event: &Event) {
+    match event {
+        Event::Created { .. } => count!(1, CREATED),
+        Event::SignedIn { .. } => count!(1, SIGN_INS),
+        Event::Rotated { .. } => count!(1, ROTATIONS),
+        Event::Replayed { .. } => count!(1, REPLAYS),
+        Event::Evicted { .. } => count!(1, EVICTED),
+        Event::Revoked { ended, why, .. } => revoked(*ended, *why),
+        Event::CrossSiteRefused { session: None, .. } => refused("cross_site"),
+        Event::CrossSiteRefused { session: Some(_), .. } => refused("form"),
+        // counted as what the store answered
+        Event::SignInRefused { .. } => {}
+    }
+}
+
+fn revoked(ended: u64, why: Why) {
+    match why {
+        Why::SignedOut => count!(ended, REVOKES, "why" => "signed_out"),
+        Why::UserSwitched => count!(ended, REVOKES, "why" => "user_switched"),
+        Why::Application => count!(ended, REVOKES, "why" => "application"),
+        Why::Replayed => count!(ended, REVOKES, "why" => "replayed"),
+    }
+}
+
+/// The time that a verb of the store takes. Dropped with its verb it counts nothing.
+pub(crate) struct Timing {
+    #[cfg(feature = "metrics")]
+    histogram: Histogram,
+    #[cfg(feature = "metrics")]
+    begin: Option<Instant>,
+}
+
+#[cfg(feature = "metrics")]
+pub(crate) fn begin(verb: Verb) -> Timing {
+    let histogram = match verb {
+        Verb::Create => ::metrics::histogram!(STORE_SECONDS, "verb" => "create"),
+        Verb::Load => ::metrics::histogram!(STORE_SECONDS, "verb" => "load"),
+        Verb::Apply => ::metrics::histogram!(STORE_SECONDS, "verb" => "apply"),
+        Verb::Revoke => ::metrics::histogram!(STORE_SECONDS, "verb" => "revoke"),
+        Verb::List => ::metrics::histogram!(STORE_SECONDS, "verb" => "list"),
+    };
+    let begin = Cell::new(None);
+    // only a handle that somebody listens to asks for the value: nobody else pays for a look at the clock
+    histogram.record_many(Asked(&begin), 0);
+    Timing { histogram, begin: begin.into_inner() }
+}
+
+#[cfg(not(feature = "metrics"))]
+pub(crate) fn begin(_verb: Verb) -> Timing {
+    Timing {}
+}
+
+impl Timing {
+    pub(crate) fn end(self) {
+        #[cfg(feature = "metrics")]
+        if let Some(begin) = self.begin {
+            self.histogram.record(begin.elapsed());
+        }
+    }
+}
+
+/// A value that notes when it was asked for.
+#[cfg(feature = "metrics")]
+struct Asked<'a>(&'a Cell<Option<Instant>>);
+
+#[cfg(feature = "metrics")]
+impl IntoF64 for Asked<'_> {
+    fn into_f64(self) -> f64 {
+        self.0.set(Some(Instant::now()));
+        0.0
+    }
+}

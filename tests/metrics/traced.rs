@@ -1,0 +1,67 @@
+//! Each call into the store is a span that names the session and never a secret.
+
+use cloakroom::{Config, TokenFormat};
+use tracing::Level;
+use tracing::subscriber::set_default;
+
+use super::heard::app;
+use crate::support::{Browser, Capture, Fault, on_each_store};
+
+#[tokio::test]
+async fn a_span_says_which_verb_which_session_and_what_came_of_it() {
+    on_each_store(async |place| {
+        let capture = Capture::default();
+        let _listening = set_default(capture.subscriber());
+        let browser = Browser::new(app(&place.sessions()));
+        browser.visit("/write").await;
+        let token = browser.token().unwrap();
+        let (id, secret) = token.split_once('.').unwrap();
+        browser.visit("/read").await;
+        browser.visit("/sign_out").await;
+        browser.send("/read", Some(&format!("__Host-sid={token}"))).await;
+        place.store.fault("load", Fault::Away);
+        browser.send("/read", Some(&format!("__Host-sid={token}"))).await;
+        for (verb, outcome, times) in [
+            ("create", "done", 1),
+            ("load", "live", 2),
+            ("revoke", "done", 1),
+            ("load", "gone", 1),
+            ("load", "not_done", 1),
+        ] {
+            let span =
+                format!("store{{verb=\"{verb}\" session={id} outcome=\"{outcome}\"}}: cloakroom: the store was asked");
+            assert_eq!(capture.count(&span), times, "{span} in\n{}", capture.text());
+        }
+        assert!(!capture.text().contains(secret));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_plain_token_a_span_shows_eight_characters() {
+    on_each_store(async |place| {
+        let capture = Capture::default();
+        let _listening = set_default(capture.subscriber());
+        let browser = Browser::new(app(&place.sessions_with(Config::builder().token_format(TokenFormat::Plain))));
+        browser.visit("/write").await;
+        browser.visit("/read").await;
+        let token = browser.token().unwrap();
+        assert_eq!(capture.count(&format!("store{{verb=\"load\" session={}", &token[..8])), 1, "{}", capture.text());
+        assert!(!capture.text().contains(&token[..9]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn above_its_level_there_is_no_span() {
+    on_each_store(async |place| {
+        let capture = Capture::default();
+        let _listening = set_default(capture.subscriber_at(Level::INFO));
+        let browser = Browser::new(app(&place.sessions()));
+        browser.visit("/write").await;
+        browser.visit("/read").await;
+        assert!(capture.text().contains("Created"));
+        assert!(!capture.text().contains("store{"), "{}", capture.text());
+    })
+    .await;
+}
