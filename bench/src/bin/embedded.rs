@@ -1,3 +1,0 @@
-//! The embedded store beside the bare map and the stores of others.
-
-fn main() {}
