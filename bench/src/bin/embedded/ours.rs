@@ -28,8 +28,11 @@ pub(crate) fn measure(size: Size) -> Figures {
     loads_and_mix(&peer, size, &mut figures);
     changes(&peer, size, "kill -9 safe changes", &mut figures);
     let first = first_part(dir.path());
+    grow_until_compacted(&peer, first);
+    let first = first_part(dir.path());
     pauses(&peer, size, size.seconds * 5, "the mix during compaction", &mut figures);
     let removed = first_part(dir.path()) - first;
+    assert!(removed > 0, "nothing was compacted: the pauses say nothing about it");
     figures.insert("parts of the journal compacted meanwhile".to_owned(), removed as f64);
     drop(peer);
 
@@ -41,6 +44,20 @@ pub(crate) fn measure(size: Size) -> Figures {
 
     during_a_sweep(size, &all, &mut figures);
     figures
+}
+
+/// Changes sessions in turn until the journal is so long that its first part goes.
+fn grow_until_compacted(peer: &Ours, first: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut number = 0;
+        while first_part(peer.store.path()) == first {
+            for _ in 0..10_000 {
+                number += 1;
+                peer.change(number % peer.all.len(), number as u64).await;
+            }
+        }
+    });
 }
 
 /// The mix, while as many sessions again end all at once.
