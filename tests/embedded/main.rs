@@ -6,4 +6,6 @@ mod verbs;
 mod attached;
 mod crashes;
 mod damage;
+#[cfg(unix)]
+mod full;
 mod model;
