@@ -66,6 +66,13 @@ pub(crate) fn resident() -> f64 {
     pages * 4096.0
 }
 
+/// How many nanoseconds the threads that now are have had a core: what they waited for other programs is not in it.
+pub(crate) fn worked() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
+    let nanos = |path: std::path::PathBuf| std::fs::read_to_string(path).ok()?.split(' ').next()?.parse::<f64>().ok();
+    threads.filter_map(|thread| nanos(thread.path().join("schedstat"))).sum()
+}
+
 /// Fills a store, and says how long that took and how much memory a session takes.
 pub(crate) fn fill<P: Peer>(peer: &P, size: Size, figures: &mut Figures) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -85,6 +92,7 @@ pub(crate) fn loads_and_mix<P: Peer>(peer: &Arc<P>, size: Size, figures: &mut Fi
         for (tasks, on) in [(1, "1 thread"), (2, "2 threads")] {
             let measured = run(peer, size, tasks, work, size.seconds);
             figures.insert(format!("{name}, {on}"), measured.per_second);
+            figures.insert(format!("{name}, {on}: ns of a core each"), measured.worked);
         }
     }
 }
@@ -106,6 +114,8 @@ pub(crate) fn pauses<P: Peer>(peer: &Arc<P>, size: Size, seconds: u64, name: &st
 
 struct Measured {
     per_second: f64,
+    /// How many nanoseconds of a core each took, with what the store's own threads did meanwhile.
+    worked: f64,
     took: Took,
 }
 
@@ -114,7 +124,7 @@ fn run<P: Peer>(peer: &Arc<P>, size: Size, tasks: usize, work: Work, seconds: u6
     let threads = tasks.min(2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
     let (took, missing) = (Took::default(), Arc::new(AtomicU64::new(0)));
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), worked());
     let deadline = begun + Duration::from_secs(seconds);
     let all: Vec<_> = (0..tasks as u64)
         .map(|task| {
@@ -138,10 +148,11 @@ fn run<P: Peer>(peer: &Arc<P>, size: Size, tasks: usize, work: Work, seconds: u6
         })
         .collect();
     let took = all.into_iter().fold(took, |took, task| took.and(runtime.block_on(task).unwrap()));
-    let elapsed = begun.elapsed().as_secs_f64();
+    let (elapsed, worked) = (begun.elapsed().as_secs_f64(), worked() - before);
     let missing = missing.load(Ordering::Relaxed) as f64;
     assert!(missing < took.count() as f64 * 0.05, "{missing} of {} loads found nothing", took.count());
-    Measured { per_second: took.count() as f64 / elapsed, took }
+    let count = took.count() as f64;
+    Measured { per_second: count / elapsed, worked: worked / count, took }
 }
 
 async fn one<P: Peer>(peer: &P, size: Size, work: Work, number: u64, missing: &AtomicU64) {

@@ -79,12 +79,8 @@ type Of = (&'static str, &'static str);
 
 /// The first is divided by the second.
 const RATIOS: [(&str, Of, Of); 8] = [
-    ("a load costs, of the bare map's, 1 thread", ("bare map", "loads/s, 1 thread"), ("embedded", "loads/s, 1 thread")),
-    (
-        "a load costs, of the bare map's, 2 threads",
-        ("bare map", "loads/s, 2 threads"),
-        ("embedded", "loads/s, 2 threads"),
-    ),
+    ("a load costs, of the bare map's, 1 thread", ("embedded", LOAD_1), ("bare map", LOAD_1)),
+    ("a load costs, of the bare map's, 2 threads", ("embedded", LOAD_2), ("bare map", LOAD_2)),
     ("the mix, of the bare map's, 1 thread", ("embedded", "mix/s, 1 thread"), ("bare map", "mix/s, 1 thread")),
     ("the mix, of the bare map's, 2 threads", ("embedded", "mix/s, 2 threads"), ("bare map", "mix/s, 2 threads")),
     ("kill -9 safe changes, of SQLite's (NORMAL), 1 task", KILL_SAFE_1, ("tower-sessions sqlite", KILL_SAFE_1.1)),
@@ -92,6 +88,8 @@ const RATIOS: [(&str, Of, Of); 8] = [
     ("changes on the disk, of SQLite's (FULL), 1 task", ON_DISK_1, ("tower-sessions sqlite", ON_DISK_1.1)),
     ("changes on the disk, of SQLite's (FULL), 16 tasks", ON_DISK_16, ("tower-sessions sqlite", ON_DISK_16.1)),
 ];
+const LOAD_1: &str = "loads/s, 1 thread: ns of a core each";
+const LOAD_2: &str = "loads/s, 2 threads: ns of a core each";
 const KILL_SAFE_1: Of = ("embedded", "kill -9 safe changes/s, 1 task");
 const KILL_SAFE_16: Of = ("embedded", "kill -9 safe changes/s, 16 tasks");
 const ON_DISK_1: Of = ("embedded", "changes on the disk/s, 1 task");
