@@ -141,10 +141,8 @@ impl Store for Embedded {
 
     async fn list(&self, user: &UserId, page: Page, _terms: &Terms) -> Result<Vec<Device>, StoreError> {
         let now = self.shared.clock.now();
-        let ids = self.shared.books().index.sessions_of(&self.shared.sessions, user, now);
-        let sessions = self.shared.sessions.pin();
-        let device = |id: &SessionId| Some(Device::of(*id, sessions.get(id)?.live(now)?.0));
-        Ok(ids.iter().rev().skip(page.offset).take(page.limit).filter_map(device).collect())
+        let found = self.shared.books().index.page_of(&self.shared.sessions, user, page, now);
+        Ok(found.iter().map(|(id, record)| Device::of(*id, record)).collect())
     }
 }
 

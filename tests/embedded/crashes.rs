@@ -45,7 +45,7 @@ enum Operation {
     Revoke(Target),
 }
 
-fn presented(thread: u64, session: u64, secret: u64) -> Presented {
+pub(crate) fn presented(thread: u64, session: u64, secret: u64) -> Presented {
     let digits = |number: u64, len: usize| format!("{number:0len$}").replace(['1', '3', '5', '7', '9'], "_");
     // letters in the place of digits, so that all numbers are different
     let letters = |number: u64| number.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect::<String>();

@@ -6,5 +6,7 @@ mod verbs;
 mod attached;
 mod crashes;
 mod damage;
+#[cfg(unix)]
+mod full;
 mod model;
 mod restored;

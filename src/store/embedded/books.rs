@@ -9,6 +9,7 @@ use super::format::{self, State};
 use super::journal::Journal;
 use crate::clock::to_millis;
 use crate::delta::SignIn;
+use crate::device::Page;
 use crate::policy::OnLimit;
 use crate::record::{Record, Refusal};
 use crate::token::SessionId;
@@ -184,6 +185,20 @@ impl Index {
         let sessions = sessions.pin();
         let lives = |id: &&SessionId| sessions.get(*id).is_some_and(|entry| entry.live(now).is_some());
         self.users.get(user).into_iter().flatten().filter(lives).copied().collect()
+    }
+
+    /// A page of them, the latest first, with their records.
+    pub(super) fn page_of(
+        &self,
+        sessions: &Sessions,
+        user: &UserId,
+        page: Page,
+        now: SystemTime,
+    ) -> Vec<(SessionId, Arc<Record>)> {
+        let sessions = sessions.pin();
+        let live = |id: &SessionId| Some((*id, sessions.get(id)?.live(now)?.0.clone()));
+        let latest_first = self.users.get(user).into_iter().flat_map(|ids| ids.iter().rev());
+        latest_first.filter_map(live).skip(page.offset).take(page.limit).collect()
     }
 
     /// Which sessions of a user must end for one that signs in now, and whether that one becomes the latest.

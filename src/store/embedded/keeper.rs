@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::books::Entry;
 use super::format::State;
 use super::seal::Seal;
 use crate::token::SessionId;
@@ -36,7 +37,7 @@ struct Wishes {
 impl Keeper {
     pub(super) fn start(shared: Arc<Shared>) -> io::Result<Keeper> {
         let wishes = Arc::new(Wishes::default());
-        let keeping = Keeping { shared, wishes: wishes.clone(), sealed: None };
+        let keeping = Keeping { shared, wishes: wishes.clone(), synced_at: Instant::now(), sealed: None };
         let thread = std::thread::Builder::new().name("cloakroom".into()).spawn(|| keeping.run())?;
         Ok(Keeper { wishes, thread: Mutex::new(Some(thread)) })
     }
@@ -67,6 +68,8 @@ impl Drop for Keeper {
 struct Keeping {
     shared: Arc<Shared>,
     wishes: Arc<Wishes>,
+    /// When the journal was last brought to the disk.
+    synced_at: Instant,
     /// What the last seal says, and when it was written.
     sealed: Option<(Seal, Instant)>,
 }
@@ -75,7 +78,7 @@ impl Keeping {
     fn run(mut self) {
         let (mut next_tick, mut next_sweep) = (Instant::now(), Instant::now());
         while !self.wishes.stop.load(Ordering::SeqCst) {
-            self.sync_if_asked();
+            self.sync_if_due();
             if next_tick <= Instant::now() {
                 next_tick = Instant::now() + TICK;
                 self.tick();
@@ -109,14 +112,16 @@ impl Keeping {
         }
     }
 
-    fn sync_if_asked(&mut self) {
-        if self.wishes.sync.swap(false, Ordering::SeqCst) {
+    /// Also in the middle of long work: a power cut takes no more then.
+    fn sync_if_due(&mut self) {
+        if self.wishes.sync.swap(false, Ordering::SeqCst) || self.synced_at.elapsed() >= TICK {
             self.sync();
         }
     }
 
     /// Brings every change so far to the disk.
     fn sync(&mut self) {
+        self.synced_at = Instant::now();
         let shared = &self.shared;
         let (unsynced, is_trusted) = {
             let mut books = shared.books();
@@ -169,21 +174,37 @@ impl Keeping {
     fn sweep(&mut self) {
         let shared = self.shared.clone();
         let now = shared.clock.now();
-        let sessions = shared.sessions.pin();
-        let mut ended = sessions.iter().filter(|(_, entry)| entry.has_ended(now)).map(|(id, _)| *id);
-        loop {
-            let slice: Vec<SessionId> = ended.by_ref().take(SLICE).collect();
-            if slice.is_empty() || self.wishes.stop.load(Ordering::SeqCst) {
+        let ended = self.ids_of(|entry| entry.has_ended(now));
+        for slice in ended.chunks(SLICE) {
+            if self.wishes.stop.load(Ordering::SeqCst) {
                 return;
             }
             let mut books = shared.books();
+            let sessions = shared.sessions.pin();
             // one that was touched meanwhile has not ended
-            for id in slice.into_iter().filter(|id| sessions.get(id).is_some_and(|entry| entry.has_ended(now))) {
-                books.index.hold(&shared.sessions, id, None, 0, 0);
+            for id in slice.iter().filter(|id| sessions.get(*id).is_some_and(|entry| entry.has_ended(now))) {
+                books.index.hold(&shared.sessions, *id, None, 0, 0);
             }
             drop(books);
-            self.sync_if_asked();
+            self.sync_if_due();
         }
+    }
+
+    /// First their ids, then the work: while the map is pinned, nothing that is taken out of it is freed. Who waits for the
+    /// disk does not wait for the end of this.
+    fn ids_of(&mut self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<SessionId> {
+        let shared = self.shared.clone();
+        let sessions = shared.sessions.pin();
+        let mut ids = Vec::new();
+        for (seen, (id, entry)) in sessions.iter().enumerate() {
+            if is_wanted(entry) {
+                ids.push(*id);
+            }
+            if seen % SLICE == 0 {
+                self.sync_if_due();
+            }
+        }
+        ids
     }
 
     /// While the journal is too long: writes what is needed of its oldest part again, and removes that part.
@@ -221,10 +242,10 @@ impl Keeping {
 
     fn write_again(&mut self, part: u64) -> io::Result<()> {
         let shared = self.shared.clone();
-        let sessions = shared.sessions.pin();
-        let ids: Vec<SessionId> = sessions.iter().filter(|(_, entry)| entry.part <= part).map(|(id, _)| *id).collect();
+        let ids = self.ids_of(|entry| entry.part <= part);
         for slice in ids.chunks(SLICE) {
             let mut books = shared.books();
+            let sessions = shared.sessions.pin();
             let now = shared.clock.now();
             let still_there = |id: &SessionId| -> Option<(SessionId, Option<State>)> {
                 let entry = sessions.get(id).filter(|entry| entry.part <= part)?;
@@ -233,7 +254,7 @@ impl Keeping {
             let changes = slice.iter().filter_map(still_there).collect();
             books.make(&shared.sessions, changes, now)?;
             drop(books);
-            self.sync_if_asked();
+            self.sync_if_due();
         }
         Ok(())
     }

@@ -1,0 +1,96 @@
+//! A disk that takes no more, played by a limit on the size of a file: changes are refused with a clear error, reading,
+//! touching and ending sessions go on, and what was acknowledged is there afterwards.
+
+use std::process::Command;
+
+use cloakroom::conformance::new_session;
+use cloakroom::store::{Embedded, Lookup, Store as _, Target};
+use cloakroom::{Change, Fields, Terms};
+
+use crate::crashes::presented;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Says how many sessions it has made, and how many are left after it has ended the latest ones, until even the news of an
+/// end does not fit any more.
+#[test]
+#[ignore = "started by the test that limits it"]
+fn a_process_whose_disk_is_full() {
+    let path = std::env::var("CLOAKROOM_FULL").expect("the directory");
+    let store = Embedded::open(&path).unwrap();
+    let terms = Terms::default();
+    let fields = || Fields::from([("cart".to_owned(), "x".repeat(300))]);
+    runtime().block_on(async {
+        let mut made = 0;
+        let error = loop {
+            match store.create(&new_session(presented(0, made, 0), fields()), &terms).await {
+                Ok(_) => made += 1,
+                Err(error) => break format!("{error:?}"),
+            }
+        };
+        assert!(error.contains("could not be written") && error.contains(store.path().to_str().unwrap()), "{error}");
+        let refused = store.load(&presented(0, made, 0), &terms).await.unwrap();
+        assert_eq!(refused, Lookup::Gone, "what was refused was not done");
+        for session in 0..made {
+            assert!(store.load(&presented(0, session, 0), &terms).await.unwrap().live().is_some(), "{session}");
+        }
+        let (mut left, mut told) = (made, Ok(1));
+        while told.is_ok() {
+            left -= 1;
+            told = store.revoke(&Target::Session(presented(0, left, 0).id)).await;
+        }
+        let error = format!("{:?}", told.unwrap_err());
+        assert!(error.contains("a restart now brings it back"), "{error}");
+        for session in left..made {
+            assert_eq!(store.load(&presented(0, session, 0), &terms).await.unwrap(), Lookup::Gone, "{session}");
+        }
+
+        let touch = Change { touch: true, ..Change::default() };
+        store.apply(&presented(0, 0, 0), &touch, &terms).await.unwrap();
+        let mut change = Change::default();
+        change.delta.set.insert("cart".to_owned(), "y".repeat(400));
+        store.apply(&presented(0, 0, 0), &change, &terms).await.unwrap_err();
+        let kept = store.load(&presented(0, 0, 0), &terms).await.unwrap().live().unwrap();
+        assert_eq!(kept.record.fields["cart"], "x".repeat(300));
+        println!("\nmade {made}, left {left}");
+    });
+}
+
+#[test]
+fn on_a_full_disk_changes_are_refused_and_reading_and_ending_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut command = Command::new("sh");
+    // without the trap the first write beyond the limit would kill it
+    command.args(["-c", "trap '' XFSZ && ulimit -f 64 && exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "full::a_process_whose_disk_is_full", "--ignored", "--nocapture"]);
+    let output = command.env("CLOAKROOM_FULL", &path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let line = said.lines().find_map(|line| line.strip_prefix("made ")).expect("how many");
+    let (made, left) = line.split_once(", left ").unwrap();
+    let (made, left): (u64, u64) = (made.parse().unwrap(), left.parse().unwrap());
+    assert!(left > 20, "{line}");
+
+    // there is room again
+    let store = Embedded::open(&path).unwrap();
+    let terms = Terms::default();
+    runtime().block_on(async {
+        for session in 0..left {
+            assert!(store.load(&presented(0, session, 0), &terms).await.unwrap().live().is_some(), "{session}");
+        }
+        for session in left + 1..made {
+            let ended = store.load(&presented(0, session, 0), &terms).await.unwrap();
+            assert_eq!(ended, Lookup::Gone, "{session}: its end was acknowledged");
+        }
+        let last = presented(0, left, 0);
+        store.revoke(&Target::Session(last.id)).await.unwrap();
+        store.create(&new_session(presented(0, made, 0), Fields::new()), &terms).await.unwrap();
+        drop(store);
+        let store = Embedded::open(&path).unwrap();
+        assert_eq!(store.load(&last, &terms).await.unwrap(), Lookup::Gone);
+        assert!(store.load(&presented(0, made, 0), &terms).await.unwrap().live().is_some());
+    });
+}
