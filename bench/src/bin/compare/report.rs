@@ -127,7 +127,7 @@ impl Report {
              | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
             heading(operation),
         );
-        for row in rows {
+        for row in &rows {
             let ratio = self.ratio(row).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
             let _ = writeln!(
                 text,
@@ -139,6 +139,19 @@ impl Report {
                 row.median(|turn| turn.application_cpu_us),
                 row.median(|turn| turn.redis_cpu_us),
                 row.median(|turn| turn.redis_commands),
+            );
+        }
+        rows.iter().for_each(|row| Self::write_still_read(text, row));
+    }
+
+    fn write_still_read(text: &mut String, row: &Row) {
+        let still_read: u64 = row.turns.iter().map(|turn| turn.still_read).sum();
+        let signed_out: u64 = row.turns.iter().map(|turn| turn.requests).sum();
+        if still_read > 0 {
+            let _ = write!(
+                text,
+                "\n{}: {still_read} of {signed_out} sessions were still read afterwards.\n",
+                row.application
             );
         }
     }
