@@ -28,6 +28,7 @@ mod control;
 mod format;
 mod journal;
 mod keeper;
+mod latest;
 mod open;
 mod recovery;
 mod seal;

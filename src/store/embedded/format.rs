@@ -18,15 +18,17 @@ pub(super) enum State {
     Evicted(Option<SecretHash>, SystemTime),
 }
 
-const REMOVED: u8 = 0;
 const LIVE: u8 = 1;
 const EVICTED: u8 = 2;
 
-/// Appends one session and what has become of it: `None` where it is gone.
+/// Appends one session and what has become of it: `None` where it is gone. The length of that stands before it, so that who
+/// reads can pass over it.
 pub(super) fn write(out: &mut Vec<u8>, id: &SessionId, state: Option<&State>) {
     put_text(out, id.expose());
+    let begin = out.len() + size_of::<u32>();
+    out.extend([0; size_of::<u32>()]);
     match state {
-        None => out.push(REMOVED),
+        None => {}
         Some(State::Live(record, order)) => {
             out.push(LIVE);
             out.extend(order.to_le_bytes());
@@ -38,6 +40,8 @@ pub(super) fn write(out: &mut Vec<u8>, id: &SessionId, state: Option<&State>) {
             put_time(out, *until);
         }
     }
+    let len = (out.len() - begin) as u32;
+    out[begin - size_of::<u32>()..begin].copy_from_slice(&len.to_le_bytes());
 }
 
 fn write_record(out: &mut Vec<u8>, record: &Record) {
@@ -83,19 +87,24 @@ fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>,
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// The next session and what has become of it.
-    pub(super) fn change(&mut self) -> Option<(SessionId, Option<State>)> {
+    /// The next session, and what has become of it as it is written, for [`state`](Reader::state): nothing where it is gone.
+    pub(super) fn change(&mut self) -> Option<(SessionId, &'a [u8])> {
         let id = SessionId::parse(self.text()?).ok()?;
+        let len = u32::from_le_bytes(self.array()?);
+        Some((id, self.take(len as usize)?))
+    }
+
+    /// What has become of a session, to the last byte.
+    pub(super) fn state(mut self) -> Option<State> {
         let state = match self.byte()? {
-            REMOVED => None,
             LIVE => {
                 let order = self.number()?;
-                Some(State::Live(Arc::new(self.record()?), order))
+                State::Live(Arc::new(self.record()?), order)
             }
-            EVICTED => Some(State::Evicted(self.option(Self::hash)?, self.time()?)),
+            EVICTED => State::Evicted(self.option(Self::hash)?, self.time()?),
             _ => return None,
         };
-        Some((id, state))
+        self.0.is_empty().then_some(state)
     }
 
     // the parts are read in the order in which they stand here, which is the order in which they were written
@@ -211,8 +220,9 @@ mod tests {
                 let mut bytes = Vec::new();
                 write(&mut bytes, &id, state.as_ref());
                 let mut from = Reader(&bytes);
-                assert_eq!(from.change(), Some((id, state)));
-                assert!(from.0.is_empty());
+                let (read, written) = from.change().unwrap();
+                assert!(read == id && from.0.is_empty());
+                assert_eq!((!written.is_empty()).then(|| Reader(written).state().unwrap()), state);
             }
         }
     }
@@ -225,6 +235,10 @@ mod tests {
             write(&mut bytes, &id, state.as_ref());
             for len in 0..bytes.len() {
                 assert_eq!(Reader(&bytes[..len]).change(), None);
+            }
+            let (_, written) = Reader(&bytes).change().unwrap();
+            for len in 0..written.len() {
+                assert_eq!(Reader(&written[..len]).state(), None);
             }
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::books::{Books, Index, Sessions};
 use super::journal::{self, Journal, TITLE_LEN, part_path};
 use super::keeper::Keeper;
+use super::latest::Latest;
 use super::recovery::{self, ANY_PART, Recovered};
 use super::seal::{self, Seal, Unsealed};
 use super::{Embedded, Shared, Synced};
@@ -154,11 +155,11 @@ impl EmbeddedBuilder {
     }
 
     fn read(&self, dir: PathBuf, lock: File, seal: Seal) -> Result<Opening, StoreError> {
-        let (sessions, mut index) = (Sessions::default(), Index::default());
-        let recovered = recovery::read(&dir, &seal, |(id, state, part, size)| {
-            index.hold(&sessions, id, state, part, size);
-        });
-        let recovered = recovered.map_err(|error| failed(&dir, "it cannot be read", &error))?;
+        let mut latest = Latest::default();
+        let recovered = recovery::read(&dir, &seal, |change| latest.note(change));
+        let mut recovered = recovered.map_err(|error| failed(&dir, "it cannot be read", &error))?;
+        let (sessions, mut index, mut damage) = latest.read();
+        recovered.damage.append(&mut damage);
         self.clock.not_before(recovered.time);
         index.settle(&sessions, self.clock.now());
         Ok(Opening { dir, lock, options: self.clone(), seal, sessions, index, recovered })

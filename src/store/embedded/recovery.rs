@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::format::{Reader, State};
+use super::format::Reader;
 use super::journal::{HEAD_LEN, MARKER, NUMBER_LEN, TITLE_LEN, checksum, part_path, title};
 use super::seal::Seal;
 use crate::token::SessionId;
@@ -32,8 +32,17 @@ pub(super) struct Recovered {
     unfinished: Option<u64>,
 }
 
-/// One session, what has become of it, in which part that stands, and in how many bytes.
-pub(super) type Change = (SessionId, Option<State>, u64, u64);
+/// One session, what has become of it as it is written, and where that stands.
+pub(super) struct Change<'a> {
+    pub(super) id: SessionId,
+    /// Nothing: it is gone.
+    pub(super) state: &'a [u8],
+    pub(super) part: u64,
+    /// How many bytes it takes there.
+    pub(super) size: u64,
+    /// The number of the change.
+    pub(super) commit: u64,
+}
 
 struct Frame<'a> {
     commit: u64,
@@ -43,7 +52,7 @@ struct Frame<'a> {
 }
 
 /// Reads everything that can be read, in the order in which it was written. Leaves what it reads as it is.
-pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(Change)) -> io::Result<Recovered> {
+pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(&Change<'_>)) -> io::Result<Recovered> {
     let mut read = Recovered {
         commit: 0,
         time: seal.time,
@@ -79,7 +88,7 @@ impl Recovered {
         part: u64,
         is_last: bool,
         seal: &Seal,
-        each: &mut impl FnMut(Change),
+        each: &mut impl FnMut(&Change<'_>),
     ) -> io::Result<()> {
         let bytes = fs::read(part_path(dir, part))?;
         let name = names(part, part);
@@ -117,7 +126,7 @@ impl Recovered {
         Ok(())
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, part: u64, seal: &Seal, each: &mut impl FnMut(Change)) {
+    fn frame(&mut self, frame: &Frame<'_>, part: u64, seal: &Seal, each: &mut impl FnMut(&Change<'_>)) {
         let (first, before) = (self.commit + 1, frame.commit.saturating_sub(1));
         // the oldest part begins with any number: what stood before it is not needed any more
         if self.commit != 0 && first <= before {
@@ -132,7 +141,8 @@ impl Recovered {
                 self.damage.push(format!("change {} is written in a way that is not known here", frame.commit));
                 return;
             };
-            each((id, state, part, (before - from.0.len()) as u64));
+            let size = (before - from.0.len()) as u64;
+            each(&Change { id, state, part, size, commit: frame.commit });
         }
     }
 
