@@ -81,12 +81,19 @@ async fn changes_that_overtake_each_other_leave_what_the_server_has() {
 async fn a_change_that_was_given_up_half_way_is_seen_once_it_has_happened() {
     let pair = Pair::start().await;
     let presented = pair.warm().await;
-    for _ in 0..200 {
+    // the server knows the script from now on: nobody is there to tell it
+    pair.near.count(&presented).await.unwrap();
+    for number in 0..200 {
+        let patience = async {
+            for _ in 0..number % 5 {
+                tokio::task::yield_now().await;
+            }
+        };
         tokio::select! {
             biased;
             // the question may have left, or may leave later, and nobody waits for the answer
             _ = pair.near.count(&presented) => {}
-            () = std::future::ready(()) => {}
+            () = patience => {}
         }
         pair.near.counter(&presented).await;
     }
@@ -94,7 +101,7 @@ async fn a_change_that_was_given_up_half_way_is_seen_once_it_has_happened() {
     let last = pair.near.count(&presented).await.unwrap();
     assert_eq!(pair.server.ask::<u64>(&["HGET", &key_of(&presented), "n"]), last);
     assert_eq!(pair.near.counter(&presented).await, last);
-    assert!(last > 1, "none of the changes was made");
+    assert!(last > 2, "none of the changes was made");
 }
 
 #[tokio::test]
