@@ -6,24 +6,19 @@ use cloakroom::store::{NearCache, Redis};
 use tokio::task::JoinHandle;
 
 use crate::programs::{ACTS, Act, Browser, LIMIT, Managers, POLICIES, Program, STARTS, check_ended};
-use crate::support::{Gate, RedisServer, Scene, Watcher};
+use crate::support::{Gate, Numbers, RedisServer, Scene, Watcher};
 
 const SEED: u64 = 0x5EA7_C0A7;
 // the figure stands in docs/design.md, too
 const SAMPLES: usize = 500;
 
-/// SplitMix64: the same numbers for ever. <https://prng.di.unimi.it/splitmix64.c>
-struct Numbers(u64);
+/// What is tried.
+trait Samples {
+    fn one_of<T: Copy>(&mut self, items: &[T]) -> T;
+    fn program(&mut self) -> Program;
+}
 
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % limit as u64) as usize
-    }
-
+impl Samples for Numbers {
     fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
     }

@@ -81,18 +81,11 @@ impl Kept {
     async fn sign_in(&self, user: &str, max_sessions: usize) -> Result<Presented, StoreError> {
         let visitor = self.create().await?;
         let presented = with_new_secret(&visitor);
-        let new = SignIn {
-            user: user_of(user),
-            idle_timeout: None,
-            absolute_lifetime: None,
-            auth_time: None,
-            device: None,
-            ip: None,
-            discard_fields: false,
-            max_sessions,
-            on_limit: OnLimit::EvictOldest,
+        let change = Change {
+            rotate_to: presented.secret_hash,
+            sign_in: Some(sign_in_of(user, max_sessions)),
+            ..Change::default()
         };
-        let change = Change { rotate_to: presented.secret_hash, sign_in: Some(new), ..Change::default() };
         match self.store.apply(&visitor, &change, &self.terms).await? {
             Applied::Done { .. } => Ok(presented),
             Applied::Refused(refusal) => panic!("a sign-in was refused: {refusal:?}"),
@@ -123,6 +116,21 @@ impl Kept {
 
 fn counter_of(loaded: &Loaded) -> u64 {
     loaded.record.fields.get("n").map_or(0, |text| text.parse().expect("a number"))
+}
+
+/// A sign-in with nothing special about it.
+fn sign_in_of(user: &str, max_sessions: usize) -> SignIn {
+    SignIn {
+        user: user_of(user),
+        idle_timeout: None,
+        absolute_lifetime: None,
+        auth_time: None,
+        device: None,
+        ip: None,
+        discard_fields: false,
+        max_sessions,
+        on_limit: OnLimit::EvictOldest,
+    }
 }
 
 fn user_of(user: &str) -> UserId {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cloakroom::store::NearCache;
 
 use super::builder;
-use crate::support::RedisServer;
+use crate::support::{Numbers, RedisServer};
 use crate::{Kept, PATIENT};
 
 const SESSIONS: usize = 1000;
@@ -30,19 +30,6 @@ impl History {
     fn was(&self, state: Option<u64>, oldest: Instant) -> bool {
         let until = self.0.iter().skip(1).map(|(since, _)| Some(*since)).chain([None]);
         self.0.iter().zip(until).any(|((_, was), until)| *was == state && until.is_none_or(|until| until >= oldest))
-    }
-}
-
-/// SplitMix64: <https://prng.di.unimi.it/splitmix64.c>
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % limit as u64) as usize
     }
 }
 

@@ -1,10 +1,10 @@
 //! What others do to a session is seen, whoever they are.
 
-use cloakroom::OnLimit;
+use cloakroom::Change;
 use cloakroom::store::{Durability, Store, Target};
 
 use super::{Pair, commands, until};
-use crate::{Kept, PATIENT, key_of, user_of};
+use crate::{Kept, PATIENT, key_of, sign_in_of, user_of};
 
 #[tokio::test]
 async fn what_another_server_does_is_seen() {
@@ -43,19 +43,8 @@ async fn a_sign_in_elsewhere_leaves_the_former_secret_nothing_to_read() {
     let presented = pair.other.sign_in("anna", 5).await.unwrap();
     assert!(pair.near.lives(&presented).await);
     let again = crate::with_new_secret(&presented);
-    let sign_in = cloakroom::SignIn {
-        user: user_of("anna"),
-        idle_timeout: None,
-        absolute_lifetime: None,
-        auth_time: None,
-        device: None,
-        ip: None,
-        discard_fields: false,
-        max_sessions: 5,
-        on_limit: OnLimit::EvictOldest,
-    };
-    let change =
-        cloakroom::Change { rotate_to: again.secret_hash, sign_in: Some(sign_in), ..cloakroom::Change::default() };
+    let sign_in = Some(sign_in_of("anna", 5));
+    let change = Change { rotate_to: again.secret_hash, sign_in, ..Change::default() };
     pair.other.store.apply(&presented, &change, &pair.other.terms).await.unwrap();
     until("the sign-in", async || !pair.near.lives(&presented).await).await;
     assert!(pair.near.lives(&again).await);
