@@ -45,7 +45,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::record::Fields;
+use crate::fields::Fields;
 use crate::store::{NewSession, Store};
 use crate::token::{Presented, Token, TokenFormat};
 

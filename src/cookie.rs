@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use crate::config::Config;
-use crate::token::Token;
+use crate::token::{Presented, Token};
 
 /// When the browser sends the cookie along with requests that another site started. (RFC 6265bis, section 5.6.7)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,16 +18,16 @@ pub enum SameSite {
     None,
 }
 
-/// Finds our token among the cookies of a request.
+/// Finds our token among the cookies of a request, and what it shows.
 ///
 /// Values that are no token are passed over. Two different tokens mean that one was planted: which one cannot be
 /// told, so neither is taken.
-pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> Option<Token> {
+pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> Option<Presented> {
     let pairs = headers.into_iter().flat_map(|header| header.split(|b| *b == b';'));
     // byte by byte instead of by a cookie parser: another cookie's odd bytes must not cost anybody their session
     let values =
         pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(config.cookie.name.as_bytes())?.strip_prefix(b"="));
-    let mut tokens = values.filter_map(|value| Token::parse(config.token_format, value));
+    let mut tokens = values.filter_map(|value| Presented::parse(config.token_format, value));
     let first = tokens.next()?;
     if tokens.any(|token| token != first) {
         tracing::warn!(target: "cloakroom", cookie = config.cookie.name, "two different tokens in one request: neither is taken");

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use crate::fields::Fields;
 use crate::policy::OnLimit;
-use crate::record::Fields;
 use crate::token::SecretHash;
 use crate::user::UserId;
 
@@ -34,7 +34,7 @@ impl Delta {
 
     pub(crate) fn set(&mut self, name: &str, text: String) {
         self.remove.remove(name);
-        self.set.insert(name.to_owned(), text);
+        self.set.insert(name, text);
     }
 
     pub(crate) fn remove(&mut self, name: &str) {

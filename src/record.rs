@@ -1,19 +1,16 @@
 //! What a store holds for one session, and what a change makes of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{from_iso, from_millis, to_iso, to_millis};
 use crate::config::Terms;
 use crate::delta::{Change, Delta, SignIn};
+use crate::fields::Fields;
 use crate::meter;
 use crate::store::{Loaded, Lookup, NewSession};
 use crate::token::{Presented, SecretHash, TokenFormat};
 use crate::user::UserId;
-
-/// Fields by name, each value as text.
-pub type Fields = BTreeMap<String, String>;
 
 pub(crate) const CREATED_AT: &str = "created_at";
 pub(crate) const LAST_ACCESSED_AT: &str = "last_accessed_at";
@@ -83,11 +80,14 @@ const fn is_among_first(count: usize, name: &str) -> bool {
 
 /// `==` for a `const fn`.
 const fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
     let mut i = 0;
-    while i < a.len() && i < b.len() && a[i] == b[i] {
+    while i < a.len() && a[i] == b[i] {
         i += 1;
     }
-    i == a.len() && i == b.len()
+    i == a.len()
 }
 
 /// One session, as a store holds it.
@@ -314,7 +314,8 @@ impl Record {
         stored.extend(self.device.clone().map(|label| (DEVICE, label)));
         stored.extend(self.ip.clone().map(|ip| (IP, ip)));
         let reserved = stored.into_iter().map(|(name, text)| (name.to_owned(), text));
-        reserved.chain(self.fields.clone()).collect()
+        let own = self.fields.iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        reserved.chain(own).collect()
     }
 
     /// Reads a record from the fields of a store. It may have been written by something else, so nothing in it is
@@ -322,69 +323,99 @@ impl Record {
     /// lifetime exceeds the configured absolute one.
     ///
     /// `None` where it is no session of ours: no readable `created_at`, or (unless `plain`) no secret hash.
-    pub fn from_stored(mut stored: Fields, plain: bool, terms: &Terms) -> Option<Record> {
-        let created_at = from_iso(&stored.remove(CREATED_AT)?)?;
-        let last_accessed_at = stored.remove(LAST_ACCESSED_AT).and_then(|text| from_iso(&text)).unwrap_or(created_at);
-        let idle = stored.remove(SESSION_TTL).and_then(|text| whole_number(&text, 9)).filter(|secs| *secs > 0);
-        if idle.is_none() {
+    pub fn from_stored<N, T>(stored: impl IntoIterator<Item = (N, T)>, plain: bool, terms: &Terms) -> Option<Record>
+    where
+        N: AsRef<str>,
+        T: AsRef<str>,
+    {
+        let mut found = Found::default();
+        let own = stored.into_iter().filter(|(name, text)| !found.take(name.as_ref(), text.as_ref(), plain));
+        let fields = own.collect();
+        let created_at = found.created_at?;
+        if found.idle.is_none() {
             tracing::warn!(target: "cloakroom", "a record has no readable session_ttl: the configured idle timeout counts");
             meter::unreadable("session_ttl", 1);
         }
-        let idle_timeout = idle.map_or(terms.idle_timeout, Duration::from_secs);
-        let latest = whole_second(created_at + terms.absolute_lifetime);
         let mut record = Record {
-            fields: Fields::new(),
+            fields,
             created_at,
-            last_accessed_at,
-            idle_timeout,
-            expires_at: latest,
-            secret_hash: None,
-            previous: None,
-            rotated_at: None,
-            user_id: None,
-            auth_time: None,
-            device: None,
-            ip: None,
+            last_accessed_at: found.last_accessed_at.unwrap_or(created_at),
+            idle_timeout: found.idle.map_or(terms.idle_timeout, Duration::from_secs),
+            expires_at: found.expires_at.unwrap_or_else(|| whole_second(created_at + terms.absolute_lifetime)),
+            secret_hash: if plain { None } else { Some(found.secret_hash?) },
+            previous: found.previous.map(|secret_hash| Previous { secret_hash, until: found.previous_until }),
+            rotated_at: found.rotated_at,
+            user_id: found.user_id,
+            auth_time: found.auth_time,
+            device: found.device,
+            ip: found.ip,
         };
-        if !plain {
-            let mut time = |name| {
-                stored.remove(name).and_then(|text| whole_number(&text, 11)).map(|secs| from_millis(secs * 1000))
-            };
-            record.expires_at = time(EXPIRES_AT).unwrap_or(latest);
-            record.rotated_at = time(ROTATED_AT);
-            record.auth_time = time(AUTH_TIME);
-            let until = time(PREVIOUS_UNTIL);
-            record.secret_hash = Some(SecretHash::parse(&stored.remove(SECRET_HASH)?)?);
-            let previous = stored.remove(PREVIOUS_SECRET_HASH).and_then(|text| SecretHash::parse(&text));
-            record.previous = previous.map(|secret_hash| Previous { secret_hash, until });
-            record.user_id = stored.remove(USER_ID).and_then(|text| UserId::try_from(text).ok());
-            record.device = stored.remove(DEVICE);
-            record.ip = stored.remove(IP);
-            stored.retain(|name, _| !is_reserved(name));
-        }
-        record.fields = stored;
         record.idle_timeout = record.idle_timeout.min(record.longest_idle(terms));
         Some(record)
     }
 }
 
+/// The reserved fields of a stored record, as far as they can be read.
+#[derive(Default)]
+struct Found {
+    created_at: Option<SystemTime>,
+    last_accessed_at: Option<SystemTime>,
+    idle: Option<u64>,
+    expires_at: Option<SystemTime>,
+    secret_hash: Option<SecretHash>,
+    previous: Option<SecretHash>,
+    previous_until: Option<SystemTime>,
+    rotated_at: Option<SystemTime>,
+    user_id: Option<UserId>,
+    auth_time: Option<SystemTime>,
+    device: Option<String>,
+    ip: Option<String>,
+}
+
+impl Found {
+    /// Reads a field, if it is one of ours. Whether it is.
+    fn take(&mut self, name: &str, text: &str, plain: bool) -> bool {
+        let second = || whole_number(text, 11).map(|seconds| from_millis(seconds * 1000));
+        match name {
+            CREATED_AT => self.created_at = from_iso(text),
+            LAST_ACCESSED_AT => self.last_accessed_at = from_iso(text),
+            SESSION_TTL => self.idle = whole_number(text, 9).filter(|seconds| *seconds > 0),
+            // with plain tokens the others are an application's
+            _ if plain => return false,
+            EXPIRES_AT => self.expires_at = second(),
+            SECRET_HASH => self.secret_hash = SecretHash::parse(text),
+            PREVIOUS_SECRET_HASH => self.previous = SecretHash::parse(text),
+            PREVIOUS_UNTIL => self.previous_until = second(),
+            ROTATED_AT => self.rotated_at = second(),
+            USER_ID => self.user_id = UserId::try_from(text).ok(),
+            AUTH_TIME => self.auth_time = second(),
+            DEVICE => self.device = Some(text.to_owned()),
+            IP => self.ip = Some(text.to_owned()),
+            ENDED => {}
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// The fields after a delta, or why it cannot be made.
 fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refusal> {
-    if delta.expect.iter().any(|(name, text)| fields.get(name) != text.as_ref()) {
+    if delta.expect.iter().any(|(name, text)| fields.get(name) != text.as_deref()) {
         return Err(Refusal::Conflict);
     }
     let mut after = fields.clone();
-    after.extend(delta.set.clone());
-    after.retain(|name, _| !delta.remove.contains(name));
+    after.extend(delta.set.iter());
+    for name in &delta.remove {
+        after.remove(name);
+    }
     for (name, by) in &delta.add {
         let invalid = |why| Refusal::Invalid { field: name.clone(), why };
-        let text = after.get(name).map_or("0", String::as_str);
-        let value = counter(text).ok_or(invalid(NOT_A_COUNTER))?;
+        let value = counter(after.get(name).unwrap_or("0")).ok_or(invalid(NOT_A_COUNTER))?;
         let sum = value.checked_add(*by).ok_or(invalid(COUNTER_OVERFLOW))?;
-        after.insert(name.clone(), sum.to_string());
+        after.insert(name, sum.to_string());
     }
     // a session that is too large already (another program, a lowered limit) may still be changed, but not grow
-    if after.len() > fields.len() || bytes(&after) > bytes(fields) {
+    if after.len() > fields.len() || after.bytes() > fields.bytes() {
         check_size(&after, terms)?;
     }
     Ok(after)
@@ -399,16 +430,11 @@ pub(crate) fn check_size(fields: &Fields, terms: &Terms) -> Result<(), Refusal> 
     let too_large = |why| Err(Refusal::Invalid { field: "session".to_owned(), why });
     if fields.len() > terms.max_fields {
         too_large(TOO_MANY_FIELDS)
-    } else if bytes(fields) > terms.max_bytes {
+    } else if fields.bytes() > terms.max_bytes {
         too_large(TOO_MANY_BYTES)
     } else {
         Ok(())
     }
-}
-
-/// The size of a session: all names and values.
-pub(crate) fn bytes(fields: &Fields) -> usize {
-    fields.iter().map(|(name, text)| name.len() + text.len()).sum()
 }
 
 /// Deadlines are kept in whole seconds, rounded down: nothing lives longer than it should.

@@ -13,6 +13,7 @@ use crate::config;
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
 use crate::field::{Field, check_name};
+use crate::fields::Fields;
 use crate::meter;
 use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH};
 use crate::sessions::{ReadFrom, Sessions};
@@ -95,7 +96,7 @@ struct Candidate {
 
 #[derive(Clone)]
 enum Purpose {
-    Create(NewSession),
+    Create(Box<NewSession>),
     /// A rotation or a sign-in, with what else changes in the same step.
     Change(Box<Change>),
 }
@@ -112,13 +113,13 @@ impl Session {
     /// Reads the session that a token opens, if any. One round trip with a token, none without, or out of a near cache.
     pub(crate) async fn open(
         sessions: &Sessions,
-        token: Option<&Token>,
+        presented: Option<&Presented>,
         user_agent: Option<&HeaderValue>,
         from: ReadFrom,
     ) -> Result<Session> {
         let mut state = State::default();
-        if let Some(presented) = token.map(Token::presented) {
-            state.found(presented, sessions.load(&presented, from).await?, from);
+        if let Some(presented) = presented {
+            state.found(*presented, sessions.load(presented, from).await?, from);
         }
         Ok(Session(Arc::new(Inner {
             sessions: sessions.clone(),
@@ -312,26 +313,27 @@ impl State {
     }
 
     fn stored_text(&self, name: &str) -> Option<&str> {
-        self.loaded.as_ref()?.record.fields.get(name).map(String::as_str)
+        self.loaded.as_ref()?.record.fields.get(name)
     }
 
     /// Whether the session would still be within its limits. The store decides; this says it where the mistake is.
     fn check_fits(&self, name: &str, text: &str, sessions: &Sessions) -> Result<()> {
         let terms = sessions.config().terms();
-        let mut after = self.loaded.as_ref().map(|loaded| loaded.record.fields.clone()).unwrap_or_default();
-        after.extend(self.pending.set.clone());
-        after.retain(|name, _| !self.pending.remove.contains(name));
-        let is_new = after.insert(name.to_owned(), text.to_owned()).is_none();
-        if is_new && after.len() > terms.max_fields {
+        let none = Fields::new();
+        let (stored, set) = (self.loaded.as_ref().map_or(&none, |loaded| &loaded.record.fields), &self.pending.set);
+        let is_gone = |name| set.contains_key(name) || self.pending.remove.contains(name);
+        let stays = stored.iter().filter(|(name, _)| !is_gone(name)).chain(set.iter());
+        let others = stays.filter(|(other, _)| *other != name).map(|(name, text)| name.len() + text.len());
+        let (count, bytes) = others.fold((1, name.len() + text.len()), |(count, sum), len| (count + 1, sum + len));
+        let is_new = self.text_of(name).is_none();
+        if is_new && count > terms.max_fields {
             return Err(Error::too_large(
                 format!("field `{name}`"),
                 format!("would be one more than max_fields, {}", terms.max_fields),
             ));
         }
-        let bytes = crate::record::bytes(&after);
-        let stored = self.loaded.as_ref().map_or(0, |loaded| crate::record::bytes(&loaded.record.fields));
         // a session that is too large already (a lowered limit) may be changed, but not grow
-        if bytes > terms.max_bytes.max(stored) {
+        if bytes > terms.max_bytes.max(stored.bytes()) {
             let why = format!("would make the session {bytes} bytes; max_bytes is {}", terms.max_bytes);
             return Err(Error::too_large(format!("field `{name}`"), why));
         }

@@ -133,7 +133,10 @@ impl Sessions {
 
     async fn look_up(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
         let answer = match from {
-            ReadFrom::Nearest => self.0.store.load(presented, self.terms()),
+            ReadFrom::Nearest => match self.at_hand(presented) {
+                Some(lookup) => return Ok(lookup),
+                None => self.0.store.load(presented, self.terms()),
+            },
             ReadFrom::Store => self.0.store.load_fresh(presented, self.terms()),
         };
         Ok(self.ask(Verb::Load, Some(&presented.id), answer).await?)

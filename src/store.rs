@@ -14,7 +14,8 @@ use crate::config::Terms;
 use crate::delta::Change;
 use crate::device::{Device, Page};
 use crate::error::StoreError;
-use crate::record::{Fields, Record, Refusal};
+use crate::fields::Fields;
+use crate::record::{Record, Refusal};
 use crate::token::{Presented, SessionId};
 use crate::user::UserId;
 
@@ -64,6 +65,13 @@ pub trait Store: Send + Sync + 'static {
         terms: &Terms,
     ) -> impl Future<Output = Result<Lookup, StoreError>> + Send {
         self.load(presented, terms)
+    }
+
+    /// What [`load`](Store::load) would answer, if that takes nobody's answer: from the memory of this process. Asked before
+    /// `load`, which costs a place on the heap and a time-out. `None` where `load` is to be asked, which is always right.
+    #[allow(unused_variables)]
+    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+        None
     }
 
     /// Whether `load` may answer with what was true a moment ago.
@@ -203,6 +211,7 @@ pub(crate) trait AnyStore: Send + Sync {
     fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied>;
     fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup>;
     fn load_fresh<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup>;
+    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup>;
     fn may_be_near(&self) -> bool;
     fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied>;
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64>;
@@ -222,6 +231,10 @@ impl<S: Store> AnyStore for S {
 
     fn load_fresh<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup> {
         Box::pin(Store::load_fresh(self, presented, terms))
+    }
+
+    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+        Store::load_at_hand(self, presented, terms)
     }
 
     fn may_be_near(&self) -> bool {

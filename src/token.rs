@@ -103,6 +103,24 @@ impl fmt::Debug for SessionId {
 pub struct SecretHash([u8; LONG_LEN]);
 
 impl SecretHash {
+    fn of(secret: &str) -> SecretHash {
+        let mut text = [0; LONG_LEN];
+        let written = URL_SAFE_NO_PAD.encode_slice(Sha256::digest(secret.as_bytes()), &mut text);
+        assert_eq!(written.ok(), Some(LONG_LEN), "32 bytes are 43 characters");
+        SecretHash(text)
+    }
+
+    /// Eight bytes at a time: compared in constant time one by one they would be a good part of what a read costs.
+    fn words(&self) -> [u64; LONG_LEN.div_ceil(8)] {
+        let mut words = [0; LONG_LEN.div_ceil(8)];
+        for (word, bytes) in words.iter_mut().zip(self.0.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_ne_bytes(whole);
+        }
+        words
+    }
+
     /// Reads a hash back from a store. `None` when it is not 43 characters of canonical base64url.
     pub fn parse(text: &str) -> Option<SecretHash> {
         is_canonical::<SECRET_BYTES>(text).then(|| SecretHash(text.as_bytes().try_into().expect("43 characters")))
@@ -116,7 +134,7 @@ impl SecretHash {
 
 impl PartialEq for SecretHash {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.words().ct_eq(&other.words()).into()
     }
 }
 
@@ -137,6 +155,30 @@ pub struct Presented {
     pub id: SessionId,
     /// The proof; `None` with plain tokens, where the id is the secret.
     pub secret_hash: Option<SecretHash>,
+}
+
+impl Presented {
+    /// Parses what a cookie holds. Anything but the exact canonical form is `None`: no I/O follows. The secret is hashed
+    /// here, and forgotten.
+    pub(crate) fn parse(format: TokenFormat, cookie: &[u8]) -> Option<Presented> {
+        let text = std::str::from_utf8(cookie).ok()?;
+        match format {
+            TokenFormat::Secret => {
+                let (id, secret) = text.split_once('.')?;
+                let is_token = is_canonical::<ID_BYTES>(id) && is_canonical::<SECRET_BYTES>(secret);
+                is_token.then(|| Presented::keyed(id, secret))
+            }
+            TokenFormat::Plain => is_canonical::<SECRET_BYTES>(text).then(|| Presented::plain(text)),
+        }
+    }
+
+    fn keyed(id: &str, secret: &str) -> Presented {
+        Presented { id: SessionId::from_text(id), secret_hash: Some(SecretHash::of(secret)) }
+    }
+
+    fn plain(id: &str) -> Presented {
+        Presented { id: SessionId::from_text(id), secret_hash: None }
+    }
 }
 
 /// The secret that the browser carries. Never stored, never logged, never in a URL.
@@ -161,26 +203,12 @@ impl Token {
         Ok(Token::keyed(id.expose(), &random_text::<SECRET_BYTES>()?))
     }
 
-    /// Parses what a cookie holds. Anything but the exact canonical form is `None`: no I/O follows.
-    pub(crate) fn parse(format: TokenFormat, value: &[u8]) -> Option<Token> {
-        let text = std::str::from_utf8(value).ok()?;
-        match format {
-            TokenFormat::Secret => {
-                let (id, secret) = text.split_once('.')?;
-                (is_canonical::<ID_BYTES>(id) && is_canonical::<SECRET_BYTES>(secret)).then(|| Token::keyed(id, secret))
-            }
-            TokenFormat::Plain => is_canonical::<SECRET_BYTES>(text).then(|| Token::plain(text)),
-        }
-    }
-
     fn keyed(id: &str, secret: &str) -> Token {
-        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(secret.as_bytes()));
-        let secret_hash = SecretHash::parse(&hash);
-        Token { text: format!("{id}.{secret}"), presented: Presented { id: SessionId::from_text(id), secret_hash } }
+        Token { text: format!("{id}.{secret}"), presented: Presented::keyed(id, secret) }
     }
 
     fn plain(id: &str) -> Token {
-        Token { text: id.to_owned(), presented: Presented { id: SessionId::from_text(id), secret_hash: None } }
+        Token { text: id.to_owned(), presented: Presented::plain(id) }
     }
 
     pub(crate) fn presented(&self) -> Presented {
@@ -190,12 +218,6 @@ impl Token {
     /// The raw token, for `cookie.rs` to put into `Set-Cookie`.
     pub(crate) fn expose(&self) -> &str {
         &self.text
-    }
-}
-
-impl PartialEq for Token {
-    fn eq(&self, other: &Self) -> bool {
-        self.text.as_bytes().ct_eq(other.text.as_bytes()).into()
     }
 }
 
@@ -228,7 +250,7 @@ mod tests {
         let token = Token::mint(TokenFormat::Secret).unwrap();
         let (id, secret) = token.expose().split_once('.').unwrap();
         assert_eq!((id.len(), secret.len()), (22, 43));
-        assert_eq!(Token::parse(TokenFormat::Secret, token.expose().as_bytes()), Some(token));
+        assert_eq!(Presented::parse(TokenFormat::Secret, token.expose().as_bytes()), Some(token.presented()));
     }
 
     #[test]
@@ -259,13 +281,7 @@ mod tests {
             format!("{}.{secret}", last(id, 'B')).into(),
             id.into(),
             secret.into(),
-            Token::parse(TokenFormat::Secret, good.as_bytes())
-                .unwrap()
-                .presented()
-                .secret_hash
-                .unwrap()
-                .as_str()
-                .into(),
+            Presented::parse(TokenFormat::Secret, good.as_bytes()).unwrap().secret_hash.unwrap().as_str().into(),
             "A".repeat(8192).into(),
             [b"\0", &good.as_bytes()[1..]].concat(),
             [b"\xff", &good.as_bytes()[1..]].concat(),
@@ -273,7 +289,7 @@ mod tests {
             good.replace('.', ":").into(),
         ];
         for case in cases {
-            assert_eq!(Token::parse(TokenFormat::Secret, &case), None, "{}", String::from_utf8_lossy(&case));
+            assert_eq!(Presented::parse(TokenFormat::Secret, &case), None, "{}", String::from_utf8_lossy(&case));
         }
     }
 

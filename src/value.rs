@@ -23,8 +23,12 @@ pub(crate) fn to_text<V: Serialize + ?Sized>(value: &V) -> Result<String, Proble
 /// The value that a stored text stands for.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     const MISFIT: Problem = "does not hold a value of the type that was asked for";
+    // what is a T is JSON
+    if let Some(value) = may_be_json(text).then(|| serde_json::from_str(text).ok()).flatten() {
+        return Ok(value);
+    }
     if is_json(text) {
-        return serde_json::from_str(text).map_err(|_| MISFIT);
+        return Err(MISFIT);
     }
     // raw text is what a JSON string of it would be, for any type that reads from a string
     T::deserialize(serde_json::Value::String(text.to_owned())).map_err(|_| MISFIT)
@@ -48,7 +52,12 @@ pub(crate) fn from_raw_text<T: DeserializeOwned>(text: &str) -> Result<T, Proble
 }
 
 fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    may_be_json(text) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// By its beginning: to have a parser refuse what a person wrote costs more than to read it.
+fn may_be_json(text: &str) -> bool {
+    matches!(text.trim_ascii_start().bytes().next(), Some(b'"' | b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }
 
 #[cfg(test)]

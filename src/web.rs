@@ -1,6 +1,6 @@
 //! What every framework adapter does: a [`Visit`] for each request.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use tokio::sync::OnceCell;
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::session::{CookieChange, Session};
 use crate::sessions::{ReadFrom, Sessions};
-use crate::token::Token;
+use crate::token::Presented;
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -33,7 +33,7 @@ pub struct Visit(Arc<Inner>);
 
 struct Inner {
     sessions: Sessions,
-    token: Option<Token>,
+    presented: Option<Presented>,
     user_agent: Option<HeaderValue>,
     session: OnceCell<Result<Session>>,
     /// The response is on its way: a session that is only now asked for cannot be changed.
@@ -46,11 +46,6 @@ struct Inner {
 pub struct Finish {
     /// Set: the response becomes this error. The handler's body must not be sent.
     pub error: Option<Error>,
-    headers: Headers,
-}
-
-#[derive(Debug, Default)]
-struct Headers {
     read: bool,
     set_cookie: Option<HeaderValue>,
 }
@@ -66,11 +61,11 @@ impl Visit {
             return Err(Error::cross_site(why));
         }
         let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-        let token = cookie::read(cookies, sessions.config());
+        let presented = cookie::read(cookies, sessions.config());
         let user_agent = headers.get(header::USER_AGENT).cloned();
         Ok(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
-            token,
+            presented,
             user_agent,
             session: OnceCell::new(),
             over: AtomicBool::new(false),
@@ -97,8 +92,8 @@ impl Visit {
     }
 
     async fn open(&self, from: ReadFrom) -> Result<Session> {
-        let Inner { sessions, token, user_agent, session, over } = &*self.0;
-        let open = || Session::open(sessions, token.as_ref(), user_agent.as_ref(), from);
+        let Inner { sessions, presented, user_agent, session, over } = &*self.0;
+        let open = || Session::open(sessions, presented.as_ref(), user_agent.as_ref(), from);
         let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
             && over.load(Ordering::SeqCst)
@@ -122,26 +117,39 @@ impl Visit {
     /// Commits, and says what to do to a response of this status. At most one round trip, none if nothing was changed
     /// and no touch is due.
     pub async fn finish(&self, status: u16) -> Finish {
-        let Inner { sessions, session, over, .. } = &*self.0;
-        // first: whoever loads from now on sees it, whoever has loaded is seen here
-        over.store(true, Ordering::SeqCst);
-        let Some(session) = session.get() else {
-            return Finish { error: None, headers: Headers::default() };
-        };
-        let Ok(session) = session else {
-            return Finish { error: None, headers: Headers { read: true, set_cookie: None } };
-        };
-        let (committed, change) = session.finish(status).await;
-        let set_cookie = match change {
-            CookieChange::None => None,
-            CookieChange::Set(token) => Some(cookie::set(&token, sessions.config())),
-            CookieChange::Remove => Some(cookie::remove(sessions.config())),
-        };
-        Finish { error: committed.err(), headers: Headers { read: true, set_cookie } }
+        match (self.finish_at_once(), self.0.session.get()) {
+            (Some(finish), _) => finish,
+            (None, Some(Ok(session))) => {
+                let (committed, change) = session.finish(status).await;
+                Finish { error: committed.err(), ..self.finished(change) }
+            }
+            (None, _) => unreachable!("without a session nothing is waited for"),
+        }
     }
 }
 
 impl Visit {
+    /// The same where nothing has to be stored, as after most requests. `None` where it has to be waited for.
+    pub(crate) fn finish_at_once(&self) -> Option<Finish> {
+        // first: whoever loads from now on sees it, whoever has loaded is seen here
+        self.0.over.store(true, Ordering::SeqCst);
+        match self.0.session.get() {
+            None => Some(Finish { error: None, read: false, set_cookie: None }),
+            Some(Err(_)) => Some(self.finished(CookieChange::None)),
+            Some(Ok(session)) => session.finish_at_once().map(|change| self.finished(change)),
+        }
+    }
+
+    fn finished(&self, change: CookieChange) -> Finish {
+        let config = self.0.sessions.config();
+        let set_cookie = match change {
+            CookieChange::None => None,
+            CookieChange::Set(token) => Some(cookie::set(&token, config)),
+            CookieChange::Remove => Some(cookie::remove(config)),
+        };
+        Finish { error: None, read: true, set_cookie }
+    }
+
     fn of(extensions: &http::Extensions) -> Result<&Visit> {
         extensions.get().ok_or_else(Error::no_layer)
     }
@@ -178,34 +186,23 @@ impl Finish {
     /// Adds what caches and browsers must know: `Vary: Cookie` where the session was read, and where a cookie is set or
     /// removed `Cache-Control: no-store`, whatever the application had set.
     pub fn apply(self, headers: &mut HeaderMap) {
-        for (name, value) in self.headers.into_pairs(headers) {
-            match name {
-                header::CACHE_CONTROL => drop(headers.insert(name, value)),
-                _ => drop(headers.append(name, value)),
-            }
+        if self.read && !varies_by_cookie(headers) {
+            headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+        }
+        if let Some(cookie) = self.set_cookie {
+            headers.append(header::SET_COOKIE, cookie);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
     }
 }
 
-impl Headers {
-    fn into_pairs(self, present: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-        let mut pairs = Vec::new();
-        let mut varies = present.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-        let covers =
-            |name: &[u8]| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"cookie");
-        if self.read && !varies.any(covers) {
-            pairs.push((header::VARY, HeaderValue::from_static("Cookie")));
-        }
-        if let Some(cookie) = self.set_cookie {
-            pairs.push((header::SET_COOKIE, cookie));
-            pairs.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-        }
-        pairs
-    }
+fn varies_by_cookie(headers: &HeaderMap) -> bool {
+    let mut varies = headers.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    varies.any(|name| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"cookie"))
 }
 
 impl std::fmt::Debug for Visit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Visit").field("token", &self.0.token).finish_non_exhaustive()
+        f.debug_struct("Visit").field("presented", &self.0.presented).finish_non_exhaustive()
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     if flags.answer.json {
         let mut session = summary(&id, &loaded);
         session["fields"] =
-            loaded.record.fields.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
+            loaded.record.fields.iter().map(|(name, text)| (name.to_owned(), Value::from(text))).collect();
         return terminal::json(&session);
     }
     for (name, text) in reserved(&id, &loaded) {

@@ -163,7 +163,7 @@ pub async fn a_compare_and_set_that_is_retried_loses_no_update<F: Fixture>(fixtu
         let given = given.clone();
         tasks.spawn(async move {
             loop {
-                let seen = given.fields(&presented).await["list"].clone();
+                let seen = given.fields(&presented).await["list"].to_owned();
                 let longer = format!("{seen}{i},");
                 match given.apply(&presented, &set("list", &longer).expecting("list", Some(&seen))).await {
                     Applied::Done { .. } => break,
@@ -173,7 +173,7 @@ pub async fn a_compare_and_set_that_is_retried_loses_no_update<F: Fixture>(fixtu
         });
     }
     tasks.join_all().await;
-    let list = given.fields(&presented).await["list"].clone();
+    let list = given.fields(&presented).await["list"].to_owned();
     let mut entries: Vec<usize> = list.split_terminator(',').map(|entry| entry.parse().unwrap()).collect();
     entries.sort_unstable();
     assert_eq!(entries, (0..20).collect::<Vec<_>>());

@@ -14,7 +14,7 @@ pub async fn a_counter_starts_at_zero_and_may_fall_below<F: Fixture>(fixture: &F
     let presented = given.session(&[]).await;
     for (by, text) in [(0, "0"), (3, "3"), (-5, "-2"), (2, "0"), (0, "0")] {
         let made = given.apply(&presented, &add("n", by)).await.made();
-        assert_eq!(made.record.fields["n"], text);
+        assert_eq!(&made.record.fields["n"], text);
         assert_eq!(given.fields(&presented).await, fields(&[("n", text)]));
     }
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use super::given::{Given, fields, given, pause, rotate_to, set};
 use super::{Fixture, mint, new_session, with_new_secret};
 use crate::delta::{Change, Delta};
-use crate::record::Fields;
+use crate::fields::Fields;
 use crate::store::{Applied, Store, Target};
 use crate::token::Presented;
 

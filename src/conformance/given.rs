@@ -7,8 +7,9 @@ use super::{Fixture, mint, new_session, with_new_secret};
 use crate::config::Terms;
 use crate::delta::{Change, Delta, SignIn};
 use crate::device::{Device, Page};
+use crate::fields::Fields;
 use crate::policy::OnLimit;
-use crate::record::{Fields, Record, Refusal};
+use crate::record::{Record, Refusal};
 use crate::store::{Applied, Loaded, Lookup, NewSession, Store, Target};
 use crate::token::{Presented, SessionId};
 use crate::user::UserId;
@@ -180,7 +181,7 @@ impl From<Delta> for Change {
 }
 
 pub(super) fn fields(stored: &[(&str, &str)]) -> Fields {
-    stored.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
+    stored.iter().copied().collect()
 }
 
 pub(super) fn set(name: &str, text: &str) -> Change {

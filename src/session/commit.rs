@@ -144,6 +144,17 @@ impl Session {
         }
     }
 
+    /// What [`finish`](Session::finish) comes to where nothing is left to do, as after most requests. `None` where it has to
+    /// be waited for.
+    pub(crate) fn finish_at_once(&self) -> Option<CookieChange> {
+        let _turn = self.0.turn.try_lock().ok()?;
+        let mut state = self.state();
+        let is_settled = state.candidate.is_none() && state.pending.is_empty();
+        let is_left = !is_settled || state.touch_is_due(self.sessions()) || state.rotation_is_due(self.sessions());
+        state.over |= !is_left;
+        (!is_left).then(|| std::mem::take(&mut state.cookie))
+    }
+
     /// Ends this request's part: nothing can be changed any more. The commit's error, and what to tell the browser.
     pub(crate) async fn finish(&self, status: u16) -> (Result<()>, CookieChange) {
         // a verb's future that was polled and then kept holds its turn for ever
@@ -187,9 +198,9 @@ impl State {
         let (Some(interval), Some(Loaded { record, now })) = (sessions.config().rotate_every, &self.loaded) else {
             return false;
         };
-        let is_current = self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
+        let is_current = || self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
         let since = now.duration_since(record.rotated_at.unwrap_or(record.created_at)).unwrap_or_default();
-        is_current && !self.minted && !self.peeking && since >= interval
+        since >= interval && !self.minted && !self.peeking && is_current()
     }
 
     /// By the time since the last touch, not by what is left: near the absolute deadline that would touch on every
@@ -200,8 +211,8 @@ impl State {
             return false;
         };
         let interval = sessions.config().touch_interval(record.idle_timeout);
-        let is_current = self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
-        let unconfirmed = record.previous.is_some_and(|held| held.until.is_none()) && is_current && !self.minted;
+        let is_current = || self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
+        let unconfirmed = record.previous.is_some_and(|held| held.until.is_none()) && !self.minted && is_current();
         unconfirmed || now.duration_since(record.last_accessed_at).map_or(true, |since| since >= interval)
     }
 }

@@ -10,7 +10,7 @@ use crate::delta::{Change, SignIn};
 use crate::device::{self, Device, Page};
 use crate::error::{Error, Result};
 use crate::events::{Event, Why};
-use crate::record::Fields;
+use crate::fields::Fields;
 use crate::store::Target;
 use crate::token::SessionId;
 use crate::user::UserId;

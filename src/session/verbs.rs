@@ -9,7 +9,7 @@ use super::{Candidate, Purpose, Session};
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::record::Fields;
+use crate::fields::Fields;
 use crate::sessions::ReadFrom;
 use crate::store::NewSession;
 use crate::token::{SessionId, Token};
@@ -260,7 +260,7 @@ impl Session {
         let ahead = self.state().minted_ahead.take();
         let token = ahead.map_or_else(|| Token::mint(self.format()), Ok)?;
         let new = NewSession { presented: token.presented(), fields, idle_timeout };
-        self.state().candidate = Some(Candidate { token, purpose: Purpose::Create(new) });
+        self.state().candidate = Some(Candidate { token, purpose: Purpose::Create(Box::new(new)) });
         self.settle().await
     }
 

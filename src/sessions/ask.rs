@@ -1,6 +1,6 @@
 //! How the store is asked: within the time-out, in a span, and counted. Every verb of the store passes here.
 
-use tracing::{Instrument, Level, field};
+use tracing::{Instrument, Level, Span, field};
 
 use super::Sessions;
 use crate::device::Device;
@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::meter::{self, Verb};
 use crate::record::Refusal;
 use crate::store::{Answer, Applied, Lookup};
-use crate::token::SessionId;
+use crate::token::{Presented, SessionId};
 
 /// How the store failed, in a word, and its error.
 type Failure = (&'static str, StoreError);
@@ -22,7 +22,7 @@ impl Sessions {
         answer: Answer<'_, T>,
     ) -> Result<T, StoreError> {
         // mostly nobody listens: then not even the room for a span is taken
-        let answer = match tracing::enabled!(target: "cloakroom", Level::DEBUG) {
+        let answer = match is_traced() {
             true => Box::pin(self.traced(verb, session, answer)).await,
             false => self.counted(verb, answer).await,
         };
@@ -35,13 +35,22 @@ impl Sessions {
         session: Option<&SessionId>,
         answer: Answer<'_, T>,
     ) -> Result<T, Failure> {
-        let session = session.map(field::display);
-        let span =
-            tracing::debug_span!(target: "cloakroom", "store", verb = verb.name(), session, outcome = field::Empty);
+        let span = span(verb, session);
         let answer = self.counted(verb, answer).instrument(span.clone()).await;
-        span.record("outcome", answer.as_ref().map_or_else(|(kind, _)| *kind, Outcome::name));
-        span.in_scope(|| tracing::debug!(target: "cloakroom", "the store was asked"));
+        tell(&span, answer.as_ref().map_or_else(|(kind, _)| *kind, Outcome::name));
         answer
+    }
+
+    /// The same for a read that nobody has to wait for.
+    pub(super) fn at_hand(&self, presented: &Presented) -> Option<Lookup> {
+        let timing = meter::begin(Verb::Load);
+        let lookup = self.0.store.load_at_hand(presented, self.terms())?;
+        timing.end();
+        lookup.count();
+        if is_traced() {
+            tell(&span(Verb::Load, Some(&presented.id)), lookup.name());
+        }
+        Some(lookup)
     }
 
     /// No call into a store waits longer than the configured time-out, whoever wrote the store.
@@ -59,6 +68,20 @@ impl Sessions {
         }
         answer
     }
+}
+
+fn is_traced() -> bool {
+    tracing::enabled!(target: "cloakroom", Level::DEBUG)
+}
+
+fn span(verb: Verb, session: Option<&SessionId>) -> Span {
+    let session = session.map(field::display);
+    tracing::debug_span!(target: "cloakroom", "store", verb = verb.name(), session, outcome = field::Empty)
+}
+
+fn tell(span: &Span, outcome: &'static str) {
+    span.record("outcome", outcome);
+    span.in_scope(|| tracing::debug!(target: "cloakroom", "the store was asked"));
 }
 
 /// What a store answered, in a word.

@@ -119,13 +119,11 @@ impl Store for Embedded {
     }
 
     async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
-        let now = self.shared.clock.now();
-        let sessions = self.shared.sessions.pin();
-        Ok(match sessions.get(&presented.id).map(|entry| &entry.state) {
-            Some(State::Live(record, _)) => record.clone().look_up(presented, now),
-            Some(State::Evicted(secret, until)) if *secret == presented.secret_hash && now < *until => Lookup::Evicted,
-            Some(State::Evicted(..)) | None => Lookup::Gone,
-        })
+        Ok(self.shared.look_up(presented))
+    }
+
+    fn load_at_hand(&self, presented: &Presented, _terms: &Terms) -> Option<Lookup> {
+        Some(self.shared.look_up(presented))
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
@@ -169,6 +167,16 @@ type Answered<T> = Result<(T, u64), StoreError>;
 const NOTHING: u64 = 0;
 
 impl Shared {
+    fn look_up(&self, presented: &Presented) -> Lookup {
+        let now = self.clock.now();
+        let sessions = self.sessions.pin();
+        match sessions.get(&presented.id).map(|entry| &entry.state) {
+            Some(State::Live(record, _)) => record.clone().look_up(presented, now),
+            Some(State::Evicted(secret, until)) if *secret == presented.secret_hash && now < *until => Lookup::Evicted,
+            Some(State::Evicted(..)) | None => Lookup::Gone,
+        }
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         // no verb panics half-way, so what a poisoned lock guards is whole
         self.books.lock().unwrap_or_else(PoisonError::into_inner)

@@ -79,13 +79,12 @@ impl Store for Memory {
 
     async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
         let now = self.clock.now();
-        let held = self.held();
-        if let Some(record) = held.records.get(&presented.id) {
-            return Ok(record.clone().look_up(presented, now));
-        }
-        let notice = held.evicted.get(&presented.id);
-        let is_told = notice.is_some_and(|(secret, until)| *secret == presented.secret_hash && now < *until);
-        Ok(if is_told { Lookup::Evicted } else { Lookup::Gone })
+        Ok(self.held().look_up(presented, now))
+    }
+
+    fn load_at_hand(&self, presented: &Presented, _terms: &Terms) -> Option<Lookup> {
+        let now = self.clock.now();
+        Some(self.held().look_up(presented, now))
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
@@ -140,6 +139,15 @@ impl Inspect for Memory {
 }
 
 impl Held {
+    fn look_up(&self, presented: &Presented, now: SystemTime) -> Lookup {
+        if let Some(record) = self.records.get(&presented.id) {
+            return record.clone().look_up(presented, now);
+        }
+        let notice = self.evicted.get(&presented.id);
+        let is_told = notice.is_some_and(|(secret, until)| *secret == presented.secret_hash && now < *until);
+        if is_told { Lookup::Evicted } else { Lookup::Gone }
+    }
+
     fn apply(
         &mut self,
         presented: &Presented,

@@ -16,7 +16,7 @@ use crate::delta::{Change, Delta, SignIn};
 use crate::device::{Device, Page};
 use crate::error::{Result, StoreError};
 use crate::meter;
-use crate::record::{self, Fields, Record, Refusal};
+use crate::record::{self, Record, Refusal};
 use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
 
@@ -139,17 +139,24 @@ impl Store for Redis {
             .arg(text_of(new.presented.secret_hash.as_ref()))
             .arg(idle.as_secs())
             .arg(terms.absolute_lifetime.as_secs());
-        for (name, text) in &new.fields {
+        for (name, text) in new.fields.iter() {
             script.arg(name).arg(text);
         }
         applied(self.run(&new.presented.id, &script, None).await?, new.presented.secret_hash.is_none(), terms)
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
-        match self.near.as_ref().and_then(|near| near.look_up(presented, terms)) {
-            Some(lookup) => Ok(lookup),
-            None => self.load_fresh(presented, terms).await,
+        if let Some(near) = &self.near {
+            match near.look_up(presented, terms) {
+                Some(lookup) => return Ok(lookup),
+                None => meter::near::missed(),
+            }
         }
+        self.load_fresh(presented, terms).await
+    }
+
+    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+        self.near.as_ref()?.look_up(presented, terms)
     }
 
     fn may_be_near(&self) -> bool {
@@ -167,13 +174,14 @@ impl Store for Redis {
             meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         }
-        let fields = fields_of(hash)?;
+        let fields = pairs_of(hash)?;
         let remaining = u64::try_from(remaining).map(Duration::from_millis);
         let (false, Ok(remaining)) = (fields.is_empty(), remaining) else {
             return Ok(Lookup::Gone); // or gone between the two commands, or a foreign key without an expiry
         };
-        if fields.contains_key(record::ENDED) && !fields.contains_key(record::CREATED_AT) {
-            let secret_hash = fields.get(record::SECRET_HASH).and_then(|text| SecretHash::parse(text));
+        let field = |name| fields.iter().find(|(other, _)| other == name).map(|(_, text)| text);
+        if field(record::ENDED).is_some() && field(record::CREATED_AT).is_none() {
+            let secret_hash = field(record::SECRET_HASH).and_then(|text| SecretHash::parse(text));
             let is_told = secret_hash.is_some() && secret_hash == presented.secret_hash;
             return Ok(if is_told { Lookup::Evicted } else { Lookup::Gone });
         }
@@ -248,7 +256,7 @@ fn add_delta(script: &mut ScriptInvocation<'_>, delta: &Delta) {
         script.arg(name).arg(u8::from(text.is_some())).arg(text.as_deref().unwrap_or_default());
     }
     script.arg(delta.set.len());
-    for (name, text) in &delta.set {
+    for (name, text) in delta.set.iter() {
         script.arg(name).arg(text);
     }
     script.arg(delta.remove.len());
@@ -281,13 +289,13 @@ fn now_of(record: &Record, remaining: Duration) -> SystemTime {
     if ours + ROUNDING < record.last_accessed_at { now(record.last_accessed_at + record.idle_timeout) } else { ours }
 }
 
-/// A hash as fields. What is no text (another program pickles its values) is none of ours: it counts as absent, and stays
+/// A hash as names and texts. What is no text (another program pickles its values) is none of ours: it counts as absent, and stays
 /// as it is in the store, because only what was changed is ever written.
-fn fields_of(hash: Value) -> Result<Fields, StoreError> {
+fn pairs_of(hash: Value) -> Result<Vec<(String, String)>, StoreError> {
     let all: Vec<(Vec<u8>, Vec<u8>)> = FromRedisValue::from_redis_value(hash)?;
     let count = all.len();
     let text = |bytes| String::from_utf8(bytes).ok();
-    let fields: Fields = all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+    let fields: Vec<_> = all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
     if fields.len() < count {
         let lost = count - fields.len();
         tracing::warn!(target: "cloakroom", fields = lost, "a record has fields that are no text: they count as none");
@@ -302,7 +310,7 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
     let refused = match String::from_redis_value(next()?)?.as_str() {
         "done" => {
             let now = from_millis(u64::from_redis_value(next()?)?);
-            let fields = fields_of(next()?)?;
+            let fields = pairs_of(next()?)?;
             let record = Record::from_stored(fields, plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
             return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });

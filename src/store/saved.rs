@@ -1,6 +1,5 @@
 //! Whole sessions, on their way from one store to another.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::Inspect;
 use crate::config::Terms;
 use crate::error::StoreError;
-use crate::record::{EXPIRES_AT, Fields, Record, SECRET_HASH};
+use crate::fields::Fields;
+use crate::record::{EXPIRES_AT, Record, SECRET_HASH};
 use crate::token::SessionId;
 
 /// The longest lifetime that any application can have configured.
@@ -100,16 +100,16 @@ fn record_of(stored: &Map<String, Value>, plain: bool, terms: &Terms) -> Result<
     let mut fields = Fields::new();
     for (name, text) in stored {
         let text = text.as_str().ok_or_else(|| format!("the field `{}` is no text", name.escape_debug()))?;
-        fields.insert(name.clone(), text.to_owned());
+        fields.insert(name, text);
     }
     let needed: &[&str] = if plain { &[] } else { &[SECRET_HASH, EXPIRES_AT] };
-    if let Some(name) = needed.iter().find(|name| !fields.contains_key(**name)) {
+    if let Some(name) = needed.iter().find(|name| !fields.contains_key(name)) {
         return Err(format!("the field `{name}` is missing"));
     }
-    let record = Record::from_stored(fields.clone(), plain, &terms_of(&fields, plain, terms))
+    let record = Record::from_stored(fields.iter(), plain, &terms_of(&fields, plain, terms))
         .ok_or("the fields are no session: `created_at` or `secret_hash` is missing, or cannot be read")?;
-    let written: BTreeMap<_, _> = record.to_stored().into_iter().collect();
-    match fields.keys().chain(written.keys()).find(|name| fields.get(*name) != written.get(*name)) {
+    let written: Fields = record.to_stored().into_iter().collect();
+    match fields.keys().chain(written.keys()).find(|name| fields.get(name) != written.get(name)) {
         Some(name) => Err(format!("the field `{}` is missing, or is not as it is written here", name.escape_debug())),
         None => Ok(record),
     }
@@ -158,7 +158,7 @@ mod tests {
         let at = |millis: u64| crate::clock::from_millis(1_775_133_296_000 + millis);
         let presented = || Token::mint(TokenFormat::Secret).unwrap().presented();
         let record = Record {
-            fields: [("name".into(), "Ä \"b\"\n".into())].into(),
+            fields: [("name", "Ä \"b\"\n")].into(),
             created_at: at(7),
             last_accessed_at: at(1007),
             idle_timeout: Duration::from_secs(600),

@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Visit;
+use super::{Finish, Visit};
 use crate::error::{Error, Result};
 use crate::sessions::Sessions;
 
@@ -90,7 +90,7 @@ pin_project_lite::pin_project! {
     enum Step<F, ResBody> {
         Refused { response: Option<Response<ResBody>> },
         Answering { #[pin] answer: F, ongoing: Ongoing },
-        Finishing { response: Option<Response<ResBody>>, finishing: Pin<Box<dyn Future<Output = super::Finish> + Send>> },
+        Finishing { response: Option<Response<ResBody>>, finishing: Pin<Box<dyn Future<Output = Finish> + Send>> },
     }
 }
 
@@ -125,20 +125,27 @@ where
                     let Some(visit) = ongoing.0.take() else {
                         return Poll::Ready(Ok(response));
                     };
+                    if let Some(finish) = visit.finish_at_once() {
+                        return Poll::Ready(Ok(finished(response, finish)));
+                    }
                     let status = response.status().as_u16();
                     let finishing = Box::pin(async move { visit.finish(status).await });
                     this.step.set(Step::Finishing { response: Some(response), finishing });
                 }
                 StepProjection::Finishing { response, finishing } => {
-                    let mut finish = std::task::ready!(finishing.as_mut().poll(cx));
-                    let answered = response.take().expect("polled after it was ready");
-                    let mut response = finish.error.take().map_or(answered, error_response);
-                    finish.apply(response.headers_mut());
-                    return Poll::Ready(Ok(response));
+                    let finish = std::task::ready!(finishing.as_mut().poll(cx));
+                    let response = response.take().expect("polled after it was ready");
+                    return Poll::Ready(Ok(finished(response, finish)));
                 }
             }
         }
     }
+}
+
+fn finished<B: Default>(response: Response<B>, mut finish: Finish) -> Response<B> {
+    let mut response = finish.error.take().map_or(response, error_response);
+    finish.apply(response.headers_mut());
+    response
 }
 
 /// The response for an error: its status and no body. The error itself is in the extensions, so that a layer further out

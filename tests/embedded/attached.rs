@@ -13,7 +13,7 @@ use crate::crashes::sign_in;
 
 async fn session(store: &Embedded, user: Option<&str>) -> Presented {
     let presented = mint();
-    store.create(&new_session(presented, [("views".into(), "1".into())].into()), &Terms::default()).await.unwrap();
+    store.create(&new_session(presented, [("views", "1")].into()), &Terms::default()).await.unwrap();
     if let Some(user) = user {
         let new = mint().secret_hash;
         let change = Change {

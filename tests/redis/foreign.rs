@@ -52,7 +52,7 @@ async fn a_session_of_another_program_is_read_incremented_and_extended() {
     assert_eq!(expiry, accessed.as_millisecond() as u64 + 1_800_000);
     // it counts on, and we read it
     let _: i64 = stand.ask("HINCRBY", (key(&presented), "page_views", 1));
-    assert_eq!(stand.load(&presented).await.unwrap().record.fields["page_views"], "5");
+    assert_eq!(&stand.load(&presented).await.unwrap().record.fields["page_views"], "5");
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ async fn applications_with_prefixes_of_their_own_share_a_server() {
     let mut expected = [format!("session:app-a:{id}"), format!("session:{id}")];
     expected.sort();
     assert_eq!(keys, expected);
-    assert_eq!(stand.load(&presented).await.unwrap().record.fields["a"], "1");
+    assert_eq!(&stand.load(&presented).await.unwrap().record.fields["a"], "1");
 }
 
 #[tokio::test]

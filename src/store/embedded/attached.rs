@@ -13,7 +13,7 @@ use crate::clock::from_millis;
 use crate::config::Terms;
 use crate::device::Page;
 use crate::error::StoreError;
-use crate::record::{Fields, Record};
+use crate::record::Record;
 use crate::store::{Inspect, Loaded, Save, Saved, Scanned, Target};
 use crate::token::SessionId;
 use crate::user::UserId;
@@ -125,8 +125,7 @@ impl Inspect for Attached {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
         let answer = self.ask(Question::Find(*id)).await?;
         let Some(found) = answer["found"].as_object() else { return Ok(None) };
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let fields: Option<Fields> = found.iter().map(|(name, value)| Some((name.clone(), text(value)?))).collect();
+        let fields: Option<Vec<_>> = found.iter().map(|(name, value)| Some((name, value.as_str()?))).collect();
         let record = fields.and_then(|fields| Record::from_stored(fields, id.is_plain(), terms));
         let loaded = record.zip(answer["now"].as_u64());
         let (record, now) = loaded.ok_or_else(|| self.not_understood())?;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{from_millis, to_millis};
-use crate::record::{Fields, Previous, Record};
+use crate::fields::Fields;
+use crate::record::{Previous, Record};
 use crate::token::{SecretHash, SessionId};
 use crate::user::UserId;
 
@@ -61,7 +62,7 @@ fn write_record(out: &mut Vec<u8>, record: &Record) {
     put_option(out, record.device.as_deref(), put_text);
     put_option(out, record.ip.as_deref(), put_text);
     out.extend((record.fields.len() as u32).to_le_bytes());
-    for (name, text) in &record.fields {
+    for (name, text) in record.fields.iter() {
         put_text(out, name);
         put_text(out, text);
     }
@@ -128,7 +129,7 @@ impl<'a> Reader<'a> {
 
     fn fields(&mut self) -> Option<Fields> {
         let count = u32::from_le_bytes(self.array()?);
-        (0..count).map(|_| Some((self.text()?.to_owned(), self.text()?.to_owned()))).collect()
+        (0..count).map(|_| Some((self.text()?, self.text()?))).collect()
     }
 
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
@@ -182,7 +183,7 @@ mod tests {
         let at = |secs: u64| from_millis(1_775_133_296_007 + 1000 * secs);
         let hash = |_| Token::mint(TokenFormat::Secret).unwrap().presented().secret_hash;
         Record {
-            fields: [("name".into(), "andrew".into()), ("leer".into(), String::new())].into(),
+            fields: [("name", "andrew"), ("leer", "")].into(),
             created_at: at(0),
             last_accessed_at: at(1),
             idle_timeout: Duration::from_secs(1800),

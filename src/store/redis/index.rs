@@ -14,7 +14,7 @@ use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::policy::OnLimit;
 use crate::record::{
-    CREATED_AT, EVICTION_NOTICE, Fields, PREVIOUS_SECRET_HASH, RESERVED, Record, Refusal, SECRET_HASH, USER_ID,
+    CREATED_AT, EVICTION_NOTICE, PREVIOUS_SECRET_HASH, RESERVED, Record, Refusal, SECRET_HASH, USER_ID,
 };
 use crate::store::Applied;
 use crate::store::saved::seconds;
@@ -245,8 +245,7 @@ impl Redis {
         let Some(values) = texts_of(values)? else {
             return Ok(None);
         };
-        let names = RESERVED.iter().map(|name| name.to_string());
-        let fields: Fields = names.zip(values).filter_map(|(name, text)| Some((name, text?))).collect();
+        let fields = RESERVED.iter().zip(values).filter_map(|(name, text)| Some((*name, text?)));
         // in the very millisecond in which it ends it is still there, and may be touched: no ghost
         let record = Record::from_stored(fields, false, terms).filter(|_| remaining >= 0);
         Ok(record.map(|record| (id, record)))

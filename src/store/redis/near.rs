@@ -23,7 +23,7 @@ use super::keys::Prefix;
 use crate::config::Terms;
 use crate::error::{Error, Result};
 use crate::meter;
-use crate::record::{self, Record};
+use crate::record::Record;
 use crate::store::{Loaded, Lookup};
 use crate::token::{Presented, SessionId};
 
@@ -128,7 +128,7 @@ struct Weight {
 impl Weighter<SessionId, Arc<Entry>> for Weight {
     fn weight(&self, _id: &SessionId, entry: &Arc<Entry>) -> u64 {
         let fields = &entry.record.fields;
-        let bytes = ENTRY_BYTES + record::bytes(fields) + fields.len() * FIELD_BYTES;
+        let bytes = ENTRY_BYTES + fields.bytes() + fields.len() * FIELD_BYTES;
         self.least.max(bytes as u64)
     }
 }
@@ -168,15 +168,6 @@ impl Near {
     /// What is presented opens a session that is kept, and would be heard of if it had changed. Anything else is for the
     /// server to say.
     pub(super) fn look_up(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
-        let found = self.find(presented, terms);
-        match found {
-            Some(_) => meter::near::hit(),
-            None => meter::near::missed(),
-        }
-        found
-    }
-
-    fn find(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
         let entry = self.sessions.get(&presented.id)?;
         let now = Moment::now();
         if now >= entry.ends || entry.terms != *terms || !entry.seen.still_holds(now, self.silence_limit) {
@@ -184,7 +175,10 @@ impl Near {
         }
         let servers_now = entry.now + now.since(entry.asked);
         match entry.record.clone().look_up(presented, servers_now) {
-            live @ Lookup::Live(_) => Some(live),
+            live @ Lookup::Live(_) => {
+                meter::near::hit();
+                Some(live)
+            }
             Lookup::Gone | Lookup::Evicted | Lookup::Replayed(_) => None,
         }
     }

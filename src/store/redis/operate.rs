@@ -5,10 +5,11 @@ use std::time::Duration;
 use redis::Value;
 
 use super::question::Question;
-use super::{Redis, fields_of, now_of};
+use super::{Redis, now_of, pairs_of};
 use crate::config::Terms;
 use crate::error::StoreError;
-use crate::record::{Fields, Record};
+use crate::fields::Fields;
+use crate::record::Record;
 use crate::store::{Inspect, Loaded, Scanned};
 use crate::token::SessionId;
 
@@ -42,7 +43,7 @@ impl Inspect for Redis {
 
 /// A session of what stands at its key, and the server's time.
 pub(super) fn loaded(fields: Fields, remaining: Duration, id: &SessionId, terms: &Terms) -> Option<Loaded> {
-    let record = Record::from_stored(fields, id.is_plain(), terms)?;
+    let record = Record::from_stored(fields.iter(), id.is_plain(), terms)?;
     let now = now_of(&record, remaining);
     Some(Loaded { record: record.into(), now })
 }
@@ -54,7 +55,7 @@ impl Redis {
         if let Value::ServerError(_) = hash {
             return Ok(None);
         }
-        let fields = fields_of(hash)?;
+        let fields = pairs_of(hash)?.into_iter().collect();
         Ok(u64::try_from(remaining).ok().map(|millis| (fields, Duration::from_millis(millis))))
     }
 
