@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Index, Range};
 
+use smallvec::SmallVec;
+
 /// Fields by name, each value as text. In the order of their names.
 ///
 /// ```
@@ -24,8 +26,11 @@ use std::ops::{Index, Range};
 pub struct Fields {
     all: String,
     /// Sorted by name, whatever the order in `all`. Nothing in `all` is outside of them.
-    spans: Vec<Span>,
+    spans: SmallVec<[Span; FEW]>,
 }
+
+/// So many fields need no memory of their own to say where they stand.
+const FEW: usize = 8;
 
 /// Where a field stands: its name, and right after that its text.
 #[derive(Clone, Copy)]
@@ -138,7 +143,7 @@ impl Fields {
 impl<N: AsRef<str>, T: AsRef<str>> FromIterator<(N, T)> for Fields {
     fn from_iter<I: IntoIterator<Item = (N, T)>>(all: I) -> Fields {
         let all = all.into_iter();
-        let mut fields = Fields { all: String::new(), spans: Vec::with_capacity(all.size_hint().0) };
+        let mut fields = Fields { all: String::new(), spans: SmallVec::with_capacity(all.size_hint().0) };
         let mut is_sorted = true;
         for (name, text) in all {
             let last = fields.spans.last().map(|span| span.name(&fields.all));
