@@ -143,7 +143,8 @@ impl Fields {
 impl<N: AsRef<str>, T: AsRef<str>> FromIterator<(N, T)> for Fields {
     fn from_iter<I: IntoIterator<Item = (N, T)>>(all: I) -> Fields {
         let all = all.into_iter();
-        let mut fields = Fields { all: String::new(), spans: SmallVec::with_capacity(all.size_hint().0) };
+        // for most sessions this is enough; growing step by step would copy what is there each time
+        let mut fields = Fields { all: String::with_capacity(512), spans: SmallVec::with_capacity(all.size_hint().0) };
         let mut is_sorted = true;
         for (name, text) in all {
             let last = fields.spans.last().map(|span| span.name(&fields.all));

@@ -203,7 +203,7 @@ pub async fn a_rotation_among_saves_loses_none_of_them<F: Fixture>(fixture: &F) 
             tasks.spawn(async move {
                 pause(i % 4).await;
                 let mut change = add("n", 1);
-                change.delta.set.insert(format!("field {i}"), "saved".to_owned());
+                change.delta.set.insert(format!("field {i}"), "saved");
                 given.apply(&old, &change).await.made();
             });
         }

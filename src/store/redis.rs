@@ -174,18 +174,18 @@ impl Store for Redis {
             meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         }
-        let fields = pairs_of(hash)?;
+        let stored = texts_of(pairs_of(&hash)?);
         let remaining = u64::try_from(remaining).map(Duration::from_millis);
-        let (false, Ok(remaining)) = (fields.is_empty(), remaining) else {
+        let (false, Ok(remaining)) = (stored.is_empty(), remaining) else {
             return Ok(Lookup::Gone); // or gone between the two commands, or a foreign key without an expiry
         };
-        let field = |name| fields.iter().find(|(other, _)| other == name).map(|(_, text)| text);
-        if field(record::ENDED).is_some() && field(record::CREATED_AT).is_none() {
-            let secret_hash = field(record::SECRET_HASH).and_then(|text| SecretHash::parse(text));
+        let field = |name| stored.iter().find(|(other, _)| *other == name).map(|(_, text)| *text);
+        if field(record::CREATED_AT).is_none() && field(record::ENDED).is_some() {
+            let secret_hash = field(record::SECRET_HASH).and_then(SecretHash::parse);
             let is_told = secret_hash.is_some() && secret_hash == presented.secret_hash;
             return Ok(if is_told { Lookup::Evicted } else { Lookup::Gone });
         }
-        let Some(record) = Record::from_stored(fields, presented.secret_hash.is_none(), terms) else {
+        let Some(record) = Record::from_stored(stored, presented.secret_hash.is_none(), terms) else {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no session");
             meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
@@ -289,19 +289,37 @@ fn now_of(record: &Record, remaining: Duration) -> SystemTime {
     if ours + ROUNDING < record.last_accessed_at { now(record.last_accessed_at + record.idle_timeout) } else { ours }
 }
 
-/// A hash as names and texts. What is no text (another program pickles its values) is none of ours: it counts as absent, and stays
-/// as it is in the store, because only what was changed is ever written.
-fn pairs_of(hash: Value) -> Result<Vec<(String, String)>, StoreError> {
-    let all: Vec<(Vec<u8>, Vec<u8>)> = FromRedisValue::from_redis_value(hash)?;
-    let count = all.len();
-    let text = |bytes| String::from_utf8(bytes).ok();
-    let fields: Vec<_> = all.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
-    if fields.len() < count {
-        let lost = count - fields.len();
+/// A field as it stands in the store.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// Names and values of a hash, in either protocol.
+fn pairs_of(hash: &Value) -> Result<Vec<Pair<'_>>, StoreError> {
+    fn bytes(value: &Value) -> Option<&[u8]> {
+        let Value::BulkString(bytes) = value else { return None };
+        Some(bytes)
+    }
+    let pairs: Option<Vec<_>> = match hash {
+        Value::Map(pairs) => pairs.iter().map(|(name, value)| Some((bytes(name)?, bytes(value)?))).collect(),
+        Value::Array(flat) if flat.len().is_multiple_of(2) => {
+            flat.chunks(2).map(|pair| Some((bytes(&pair[0])?, bytes(&pair[1])?))).collect()
+        }
+        _ => None,
+    };
+    pairs.ok_or(StoreError::unknown("the server answered with something that is no hash"))
+}
+
+/// Names and texts of what stands in a hash. What is no text (another program pickles its values) is none of ours: it counts
+/// as absent, and stays as it is in the store, because only what was changed is ever written.
+fn texts_of(pairs: Vec<Pair<'_>>) -> Vec<(&str, &str)> {
+    let count = pairs.len();
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let texts: Vec<_> = pairs.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+    if texts.len() < count {
+        let lost = count - texts.len();
         tracing::warn!(target: "cloakroom", fields = lost, "a record has fields that are no text: they count as none");
         meter::unreadable("field", lost as u64);
     }
-    Ok(fields)
+    texts
 }
 
 fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
@@ -310,8 +328,8 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
     let refused = match String::from_redis_value(next()?)?.as_str() {
         "done" => {
             let now = from_millis(u64::from_redis_value(next()?)?);
-            let fields = pairs_of(next()?)?;
-            let record = Record::from_stored(fields, plain, terms);
+            let hash = next()?;
+            let record = Record::from_stored(texts_of(pairs_of(&hash)?), plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
             return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });
         }

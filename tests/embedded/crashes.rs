@@ -78,7 +78,7 @@ impl Script {
         let mut change = Change::default();
         match number % 8 {
             1 | 2 => drop(change.delta.add.insert("views".to_owned(), 1)),
-            3 => drop(change.delta.set.insert("last".to_owned(), self.taken.to_string())),
+            3 => _ = change.delta.set.insert("last", self.taken.to_string()),
             4 => change.touch = true,
             5 => change.rotate_to = Some(self.new_secret(session)),
             6 => {

@@ -50,7 +50,7 @@ fn a_process_whose_disk_is_full() {
         let touch = Change { touch: true, ..Change::default() };
         store.apply(&presented(0, 0, 0), &touch, &terms).await.unwrap();
         let mut change = Change::default();
-        change.delta.set.insert("cart".to_owned(), "y".repeat(400));
+        change.delta.set.insert("cart", "y".repeat(400));
         store.apply(&presented(0, 0, 0), &change, &terms).await.unwrap_err();
         let kept = store.load(&presented(0, 0, 0), &terms).await.unwrap().live().unwrap();
         assert_eq!(kept.record.fields["cart"], "x".repeat(300));

@@ -242,7 +242,7 @@ impl Redis {
         let mut flight = redis::pipe();
         flight.cmd("HMGET").arg(&key).arg(&RESERVED).pttl(&key).ignore_errors();
         let (values, remaining): (Value, i64) = self.server.ask(&key, Question::Flight(&flight)).await?;
-        let Some(values) = texts_of(values)? else {
+        let Some(values) = values_of(values)? else {
             return Ok(None);
         };
         let fields = RESERVED.iter().zip(values).filter_map(|(name, text)| Some((*name, text?)));
@@ -257,7 +257,7 @@ impl Redis {
         let mut flight = redis::pipe();
         flight.cmd("HMGET").arg(&key).arg(names).ignore_errors();
         let (values,): (Value,) = self.server.ask(&key, Question::Flight(&flight)).await?;
-        texts_of(values)
+        values_of(values)
     }
 
     async fn end(
@@ -293,7 +293,7 @@ impl Redis {
 }
 
 /// The answer of HMGET as texts; `None` where the key holds no hash.
-fn texts_of(values: Value) -> Result<Option<Vec<Option<String>>>, StoreError> {
+fn values_of(values: Value) -> Result<Option<Vec<Option<String>>>, StoreError> {
     if let Value::ServerError(_) = values {
         return Ok(None);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::question::Question;
-use super::{Redis, now_of, pairs_of};
+use super::{Redis, now_of, pairs_of, texts_of};
 use crate::config::Terms;
 use crate::error::StoreError;
 use crate::fields::Fields;
@@ -55,7 +55,7 @@ impl Redis {
         if let Value::ServerError(_) = hash {
             return Ok(None);
         }
-        let fields = pairs_of(hash)?.into_iter().collect();
+        let fields = texts_of(pairs_of(&hash)?).into_iter().collect();
         Ok(u64::try_from(remaining).ok().map(|millis| (fields, Duration::from_millis(millis))))
     }
 
