@@ -28,6 +28,7 @@ mod keys;
 mod link;
 mod near;
 mod operate;
+mod packed;
 mod question;
 mod reach;
 mod scripts;
@@ -328,8 +329,9 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
     let refused = match String::from_redis_value(next()?)?.as_str() {
         "done" => {
             let now = from_millis(u64::from_redis_value(next()?)?);
-            let hash = next()?;
-            let record = Record::from_stored(texts_of(pairs_of(&hash)?), plain, terms);
+            let packed = Vec::<u8>::from_redis_value(next()?)?;
+            let pairs = packed::unpack(&packed).ok_or(StoreError::unknown("a script's answer is no session"))?;
+            let record = Record::from_stored(texts_of(pairs), plain, terms);
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
             return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });
         }

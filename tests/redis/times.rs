@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use crate::Stand;
 
-const PRELUDE: &str = include_str!("../../src/store/redis/lua/prelude.lua");
+const DATES: &str = include_str!("../../src/store/redis/lua/dates.lua");
 
 impl Stand {
     /// What a function of the prelude makes of each text.
     fn lua(&mut self, function: &str, texts: &[String]) -> Vec<String> {
         let script = format!(
-            "{PRELUDE}
+            "{DATES}
             local answers = {{}}
             for i, text in ipairs(ARGV) do answers[i] = {function} end
             return answers"

@@ -15,8 +15,16 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Scripts {
         Scripts {
-            create: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/create.lua"))),
-            apply: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/apply.lua"))),
+            create: Script::new(concat!(
+                include_str!("lua/prelude.lua"),
+                include_str!("lua/dates.lua"),
+                include_str!("lua/create.lua")
+            )),
+            apply: Script::new(concat!(
+                include_str!("lua/prelude.lua"),
+                include_str!("lua/dates.lua"),
+                include_str!("lua/apply.lua")
+            )),
             end: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/end.lua"))),
             enlist: Script::new(include_str!("lua/enlist.lua")),
             choose: Script::new(include_str!("lua/choose.lua")),

@@ -145,6 +145,9 @@ pub struct Memory {
     pub key: f64,
 }
 
+/// What the keys of Cloakroom's indexes begin with.
+const INDEX: &str = "session:user:";
+
 /// `long`: one value of 180 bytes. `listpack`: the server's `hash-max-listpack-value`.
 pub fn memory(kind: Kind, sessions: usize, long: bool, listpack: u32) -> Result<Vec<Memory>> {
     let directory = tempfile::tempdir()?;
@@ -159,6 +162,10 @@ pub fn memory(kind: Kind, sessions: usize, long: bool, listpack: u32) -> Result<
         let signed_in = Load::Once { path: "/sign-in/%d", cookies: &jars.begun, new_cookies: Some(&jars.signed_in) };
         check(kind, &signed_in, &load(&application, &signed_in)?)?;
         found.push(taken(&mut redis, before, sessions, "signed in, with the index")?);
+        for index in redis.ask::<Vec<String>>(&["KEYS", &format!("{INDEX}*")])? {
+            () = redis.ask(&["DEL", &index])?;
+        }
+        found.push(taken(&mut redis, before, sessions, "signed in, without it")?);
     }
     Ok(found)
 }
@@ -183,7 +190,7 @@ fn taken(redis: &mut Redis, before: f64, sessions: usize, what: &str) -> Result<
     std::thread::sleep(Duration::from_millis(200));
     let used = (redis.used_memory()? - before) / sessions as f64;
     let keys: Vec<String> = redis.ask(&["KEYS", "*"])?;
-    let keys: Vec<_> = keys.iter().filter(|key| !key.starts_with("session:user:")).take(100).collect();
+    let keys: Vec<_> = keys.iter().filter(|key| !key.starts_with(INDEX)).take(100).collect();
     let mut sum = 0.0;
     for key in &keys {
         sum += redis.ask::<f64>(&["MEMORY", "USAGE", key])?;

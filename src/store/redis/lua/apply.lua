@@ -8,36 +8,31 @@
 --          ('' = now) · 16 device ('' = none) · 17 address ('' = none) · 18 whether the fields are dropped, 1 or 0;
 --          then four lists, each its length first:
 --          expected (name, 1 or 0 for there or not, text) · set (name, text) · removed (name) · added (name, by)
--- Answer   {'done', now, {name, text, ...}} · {'gone'} · {'conflict'} · {'invalid', field, reason}
-local key, secret, new_secret, touch = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
-local confirm, new_idle, configured_idle, absolute = ARGV[4] == '1', tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local grace, max_fields, max_bytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local drop_previous, user = ARGV[11] == '1', ARGV[12] ~= '' and ARGV[12] or nil
+-- Answer   {'done', now, packed name, text, ...} · {'gone'} · {'conflict'} · {'invalid', field, reason}
+local argv, key = ARGV, KEYS[1]
+local secret, new_secret, touch, confirm = argv[1], argv[2], argv[3] == '1', argv[4] == '1'
+local new_idle, absolute = tonumber(argv[5]), tonumber(argv[7])
+local user = argv[12] ~= '' and argv[12] or nil
 local plain = secret == ''
 local now = now_ms()
 
-local position = user and 18 or 12
-local function list_of(width)
-  position = position + 1
-  local items = {}
-  for i = 1, tonumber(ARGV[position]) do
-    items[i] = { unpack(ARGV, position + 1, position + width) }
-    position = position + width
-  end
-  return items
-end
-local expected, set, removed, added = list_of(3), list_of(2), list_of(1), list_of(2)
+-- where the lists have their lengths
+local expected = user and 19 or 13
+local set = expected + 1 + 3 * argv[expected]
+local removed = set + 1 + 2 * argv[set]
+local added = removed + 1 + argv[removed]
 
 -- 1. Whose session is it, and does it still live?
-local record = read(key)
-if not record or not record.created_at or (not plain and (not record.secret_hash or record.ended)) then
-  return { 'gone' }
-end
+local stored, at = read(key)
+local created_text = stored and stored[at.created_at]
+if not created_text or (not plain and (not at.secret_hash or at.ended)) then return { 'gone' } end
 -- Times are dear to read. Where the deadline is written down it is enough that created_at looks as we write it.
-local expires_at = not plain and string.match(record.created_at, OUR_ISO) and whole_number(record.expires_at, 11)
-local created_at = not expires_at and from_iso(record.created_at)
-if not expires_at and not created_at then return { 'gone' } end
-expires_at = expires_at or (not plain and whole_number(record.expires_at, 11)) or math.floor(created_at / 1000) + absolute
+local expires_at, created_at = not plain and whole_number(stored[at.expires_at], 11) or nil, nil
+if not expires_at or not string.find(created_text, OUR_ISO) then
+  created_at = from_iso(created_text)
+  if not created_at then return { 'gone' } end
+  expires_at = expires_at or math.floor(created_at / 1000) + absolute
+end
 local remaining = redis.call('PTTL', key)
 if remaining < 0 then return { 'gone' } end
 if now >= expires_at * 1000 then
@@ -45,152 +40,177 @@ if now >= expires_at * 1000 then
   redis.call('DEL', key)
   return { 'gone' }
 end
-if new_secret ~= '' and record.secret_hash == new_secret then return done(record, now) end
-local is_current = plain or record.secret_hash == secret
+local current = stored[at.secret_hash]
+if new_secret ~= '' and current == new_secret then return done(stored, now) end
+local is_current = plain or current == secret
 if not is_current then
-  if record.previous_secret_hash ~= secret then return { 'gone' } end
+  if stored[at.previous_secret_hash] ~= secret then return { 'gone' } end
   if new_secret ~= '' then return { 'conflict' } end
 end
-if user and record.user_id and record.user_id ~= user then return { 'conflict' } end
+if user and at.user_id and stored[at.user_id] ~= user then return { 'conflict' } end
 
 -- 2. Is everything as expected?
-local function reserved()
-  local is_reserved = {}
-  for i = 1, plain and PLAIN_RESERVED or #RESERVED do is_reserved[RESERVED[i]] = true end
-  return is_reserved
-end
-local dropped = {}
-if user and ARGV[18] == '1' then
-  local is_reserved = reserved()
-  for name, text in pairs(record) do
-    if not is_reserved[name] then dropped[name] = text end
+local dropped
+if user and argv[18] == '1' then
+  dropped = {}
+  local is_reserved = reserved(plain)
+  for i = 1, #stored, 2 do
+    local name = stored[i]
+    if not is_reserved[name] then dropped[name], at[name] = stored[i + 1], nil end
   end
-  for name in pairs(dropped) do record[name] = nil end
 end
-for _, item in ipairs(expected) do
-  local there = record[item[1]]
-  if (item[2] == '1' and there ~= item[3]) or (item[2] == '0' and there) then return { 'conflict' } end
+for i = expected + 1, set - 1, 3 do
+  local there = stored[at[argv[i]]]
+  if (argv[i + 1] == '1' and there ~= argv[i + 2]) or (argv[i + 1] == '0' and there) then return { 'conflict' } end
 end
 
 -- 3. The counters, by HINCRBY because Lua's numbers hold only 53 bits. It refuses what is no number, so it goes
 --    first; what it did is undone when something later does not fit.
-local undo = {}
+local sums, undo
 local function refuse(field, reason)
-  for name, text in pairs(undo) do
+  for name, text in pairs(undo or {}) do
     if text then redis.call('HSET', key, name, text) else redis.call('HDEL', key, name) end
   end
   return { 'invalid', field, reason }
 end
-local sums = {}
-for _, item in ipairs(added) do
-  local name = item[1]
-  if dropped[name] then
-    undo[name] = dropped[name]
-    redis.call('HDEL', key, name)
+if argv[added] ~= '0' then
+  sums, undo = {}, {}
+  -- up to here a number of Lua is exact
+  local MOST_EXACT = 2 ^ 53
+  for i = added + 1, added + 2 * argv[added], 2 do
+    local name = argv[i]
+    local was = dropped and dropped[name]
+    if was then
+      undo[name] = was
+      redis.call('HDEL', key, name)
+    end
+    local answer = redis.pcall('HINCRBY', key, name, argv[i + 1])
+    if type(answer) == 'table' and answer.err then
+      if string.find(answer.err, 'overflow') then return refuse(name, 'overflow') end
+      if string.find(answer.err, 'not an integer') then return refuse(name, 'number') end
+      return answer
+    end
+    undo[name] = stored[at[name]] or was or false
+    local is_exact = answer > -MOST_EXACT and answer < MOST_EXACT
+    sums[name] = is_exact and string.format('%.0f', answer) or redis.call('HGET', key, name)
   end
-  local answer = redis.pcall('HINCRBY', key, name, item[2])
-  if type(answer) == 'table' and answer.err then
-    if string.find(answer.err, 'overflow') then return refuse(name, 'overflow') end
-    if string.find(answer.err, 'not an integer') then return refuse(name, 'number') end
-    return answer
-  end
-  undo[name] = record[name] or dropped[name] or false
-  -- the answer is exact as long as a number of Lua is
-  local is_exact = answer > -MOST_EXACT and answer < MOST_EXACT
-  sums[name] = is_exact and string.format('%.0f', answer) or redis.call('HGET', key, name)
 end
 
--- 4. Does it fit? A session that is too large already may be changed, but not grow.
-local more_fields, more_bytes = 0, 0
-local function becomes(name, text)
-  local was = record[name]
-  more_fields = more_fields + (text and 1 or 0) - (was and 1 or 0)
-  more_bytes = more_bytes + (text and #name + #text or 0) - (was and #name + #was or 0)
-  record[name] = text
-end
+-- 4. What becomes of the fields, and does it fit? A session that is too large already may be changed, but not grow.
+local more_fields, more_bytes, last = 0, 0, #stored
 local writes, deletes = {}, {}
+local function becomes(name, text)
+  local place = at[name]
+  if place then
+    more_bytes = more_bytes + #text - #stored[place]
+    stored[place] = text
+  else
+    more_fields, more_bytes = more_fields + 1, more_bytes + #name + #text
+    stored[last + 1], stored[last + 2] = name, text
+    last = last + 2
+    at[name] = last
+  end
+end
 local function write(name, text)
-  record[name] = text
+  becomes(name, text)
   writes[#writes + 1] = name
   writes[#writes + 1] = text
 end
+-- its place in what was stored is left empty
 local function delete(name)
-  record[name] = nil
+  local place = at[name]
+  if not place then return end
+  more_fields, more_bytes = more_fields - 1, more_bytes - #name - #stored[place]
+  at[name] = nil
   deletes[#deletes + 1] = name
 end
-for name in pairs(dropped) do
-  if not sums[name] then delete(name) end
+for i = set + 1, removed - 1, 2 do write(argv[i], argv[i + 1]) end
+for i = removed + 1, added - 1 do delete(argv[i]) end
+if sums then
+  for name, text in pairs(sums) do becomes(name, text) end
 end
-for _, item in ipairs(set) do
-  becomes(item[1], item[2])
-  write(item[1], item[2])
-end
-for _, item in ipairs(removed) do
-  becomes(item[1], nil)
-  delete(item[1])
-end
-for name, text in pairs(sums) do becomes(name, text) end
 if more_fields > 0 or more_bytes > 0 then
-  local fields, bytes, is_reserved = 0, 0, reserved()
-  for name, text in pairs(record) do
-    if not is_reserved[name] then
+  local most_fields, most_bytes = tonumber(argv[9]), tonumber(argv[10])
+  local fields, bytes = 0, 0
+  for i = 1, last, 2 do
+    if at[stored[i]] == i + 1 then
       fields = fields + 1
-      bytes = bytes + #name + #text
+      bytes = bytes + #stored[i] + #stored[i + 1]
     end
   end
-  if fields > max_fields then return refuse('session', 'fields') end
-  if bytes > max_bytes then return refuse('session', 'bytes') end
+  -- mostly it fits with our own fields counted in
+  if fields > most_fields or bytes > most_bytes then
+    for name in pairs(reserved(plain)) do
+      if at[name] then
+        fields = fields - 1
+        bytes = bytes - #name - #stored[at[name]]
+      end
+    end
+    if fields > most_fields then return refuse('session', 'fields') end
+    if bytes > most_bytes then return refuse('session', 'bytes') end
+  end
+end
+if dropped then
+  for name in pairs(dropped) do
+    -- a counter of this name has begun anew
+    if not (sums and sums[name]) then deletes[#deletes + 1] = name end
+  end
 end
 
 -- 5. The secret. Once the browser has the new one, the grace of the previous one begins.
 if new_secret ~= '' then
   write('secret_hash', new_secret)
   write('rotated_at', string.format('%d', math.floor(now / 1000)))
-  if drop_previous or user then delete('previous_secret_hash') else write('previous_secret_hash', secret) end
+  if argv[11] == '1' or user then delete('previous_secret_hash') else write('previous_secret_hash', secret) end
   delete('previous_until')
-elseif is_current and not plain and confirm and record.previous_secret_hash and not record.previous_until then
-  write('previous_until', string.format('%d', math.ceil(now / 1000) + grace))
+elseif at.previous_secret_hash and not at.previous_until and is_current and not plain and confirm then
+  write('previous_until', string.format('%d', math.ceil(now / 1000) + argv[8]))
 end
 
 -- 6. The user, on the terms of this sign-in.
-local function write_or_delete(name, text)
-  if text ~= '' then write(name, text) else delete(name) end
-end
 if user then
+  local function write_or_delete(name, text)
+    if text ~= '' then write(name, text) else delete(name) end
+  end
   write('user_id', user)
   -- no time in the future, which would be recent for ever
-  write('auth_time', string.format('%d', math.min(tonumber(ARGV[15]) or now, math.floor(now / 1000))))
-  write_or_delete('device', ARGV[16])
-  write_or_delete('ip', ARGV[17])
-  new_idle = new_idle or tonumber(ARGV[13])
-  expires_at = math.floor(now / 1000) + tonumber(ARGV[14])
+  write('auth_time', string.format('%d', math.min(tonumber(argv[15]) or now, math.floor(now / 1000))))
+  write_or_delete('device', argv[16])
+  write_or_delete('ip', argv[17])
+  new_idle = new_idle or tonumber(argv[13])
+  expires_at = math.floor(now / 1000) + argv[14]
 end
-if not plain and record.expires_at ~= string.format('%d', expires_at) then
+if not plain and whole_number(stored[at.expires_at], 11) ~= expires_at then
   write('expires_at', string.format('%d', expires_at))
 end
 
 -- 7. The lifetime, last: whatever was written before it, the key has an expiry.
-local function in_parts(command, items)
-  -- Lua unpacks at most 8000 at once
-  for i = 1, #items, 1000 do redis.call(command, key, unpack(items, i, math.min(i + 999, #items))) end
-end
 local ends = now + remaining
 if touch or new_idle then
-  local idle = whole_number(record.session_ttl, 9)
-  if not idle or idle == 0 then idle = configured_idle end
-  -- the absolute lifetime: the configured one, or more where a sign-in granted more
-  local since = not plain and whole_number(record.auth_time, 11)
-  since = since or (created_at or from_iso(record.created_at) or now) / 1000
-  idle = math.min(new_idle or idle, math.max(absolute, math.floor(expires_at - since)))
+  local was = whole_number(stored[at.session_ttl], 9)
+  local idle = new_idle or (was and was > 0 and was or tonumber(argv[6]))
+  if idle > absolute then
+    -- the absolute lifetime: the configured one, or more where a sign-in granted more
+    local since = not plain and whole_number(stored[at.auth_time], 11)
+    since = since or (created_at or from_iso(created_text) or now) / 1000
+    idle = math.min(idle, math.max(absolute, math.floor(expires_at - since)))
+  end
   write('last_accessed_at', to_iso(now))
-  write('session_ttl', string.format('%d', idle))
+  if idle ~= was then write('session_ttl', string.format('%d', idle)) end
   ends = now + idle * 1000
 end
-in_parts('HDEL', deletes)
-in_parts('HSET', writes)
+-- Lua unpacks at most 8000 at once
+for i = 1, #deletes, 1000 do redis.call('HDEL', key, unpack(deletes, i, math.min(i + 999, #deletes))) end
+for i = 1, #writes, 1000 do redis.call('HSET', key, unpack(writes, i, math.min(i + 999, #writes))) end
 -- Whatever is written, the key and its expiry stay: no field of ours is ever the last to be removed. TIME and PTTL may be
 -- a millisecond apart.
 if touch or new_idle or ends > expires_at * 1000 + 2 then
   redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
 end
-return done(record, now)
+
+if #deletes == 0 and not dropped then return done(stored, now) end
+local left = {}
+for i = 1, last, 2 do
+  if at[stored[i]] == i + 1 then left[#left + 1], left[#left + 2] = stored[i], stored[i + 1] end
+end
+return done(left, now)

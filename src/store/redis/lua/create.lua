@@ -1,27 +1,27 @@
 -- Makes a session. Asked again with the same secret hash it answers as the first time.
 -- KEYS[1]  the session
 -- ARGV     1 secret hash ('' = plain token) · 2 idle timeout, s · 3 absolute lifetime, s · 4... name, text, ...
--- Answer   {'done', now, {name, text, ...}} · {'conflict'}
+-- Answer   {'done', now, packed name, text, ...} · {'conflict'}
 local key, secret, idle, absolute = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 
-local record = read(key)
-if record then
+local stored, at = read(key)
+if stored then
   -- one that was evicted was made once, and is not made again
-  if record.ended and not record.created_at then return { 'conflict' } end
-  if secret == '' or record.secret_hash == secret then return done(record, now) end
+  if at.ended and not at.created_at then return { 'conflict' } end
+  if secret == '' or stored[at.secret_hash] == secret then return done(stored, now) end
   return { 'conflict' }
 end
 
-local expires_at = math.floor(now / 1000) + absolute
-record = { created_at = to_iso(now), last_accessed_at = to_iso(now), session_ttl = ARGV[2] }
+local expires_at, made_at = math.floor(now / 1000) + absolute, to_iso(now)
+stored = { 'created_at', made_at, 'last_accessed_at', made_at, 'session_ttl', ARGV[2] }
+local last = 6
 if secret ~= '' then
-  record.secret_hash = secret
-  record.expires_at = string.format('%d', expires_at)
+  stored[7], stored[8], stored[9], stored[10] = 'secret_hash', secret, 'expires_at', string.format('%d', expires_at)
+  last = 10
 end
-for i = 4, #ARGV, 2 do record[ARGV[i]] = ARGV[i + 1] end
+for i = 4, #ARGV do stored[last + i - 3] = ARGV[i] end
 
-local answer = done(record, now)
-redis.call('HSET', key, unpack(answer[3]))
+redis.call('HSET', key, unpack(stored))
 redis.call('PEXPIREAT', key, math.min(now + idle * 1000, expires_at * 1000))
-return answer
+return done(stored, now)

@@ -4,16 +4,17 @@
 --          (0 = not) · 4 the secret hash that must open it ('' = any)
 -- Answer   1 ended, 0 ended before its user was bound, -1 no record, or a stale secret, -2 somebody else's
 local key, user = KEYS[1], ARGV[1]
-local record = read(key)
+local stored, at = read(key)
 -- with plain tokens `ended` may be the application's
-if not record or (record.ended and not record.created_at) then return -1 end
-if user ~= '' and record.user_id ~= user and (record.user_id or ARGV[2] == '1') then return -2 end
-if ARGV[4] ~= '' and record.secret_hash ~= ARGV[4] and record.previous_secret_hash ~= ARGV[4] then return -1 end
+if not stored or (at.ended and not at.created_at) then return -1 end
+local secret_hash, owner = stored[at.secret_hash], stored[at.user_id]
+if user ~= '' and owner ~= user and (owner or ARGV[2] == '1') then return -2 end
+if ARGV[4] ~= '' and secret_hash ~= ARGV[4] and stored[at.previous_secret_hash] ~= ARGV[4] then return -1 end
 
 -- delete first: with full memory deleting still works, and makes what follows work
 redis.call('DEL', key)
-if ARGV[3] ~= '0' and record.secret_hash then
-  redis.call('HSET', key, 'ended', 'signed in elsewhere', 'secret_hash', record.secret_hash)
+if ARGV[3] ~= '0' and secret_hash then
+  redis.call('HSET', key, 'ended', 'signed in elsewhere', 'secret_hash', secret_hash)
   redis.call('PEXPIREAT', key, now_ms() + ARGV[3] * 1000)
 end
-return record.user_id and 1 or 0
+return owner and 1 or 0
