@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join;
-use redis::{FromRedisValue, ScriptInvocation, Value};
+use redis::{FromRedisValue, Value};
 
 use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
 use crate::clock::{from_millis, to_millis};
@@ -44,7 +44,7 @@ use keys::Prefix;
 pub use near::NearCache;
 use near::{Near, Seen};
 use question::Question;
-use scripts::Scripts;
+use scripts::{Call, Scripts};
 use server::Server;
 
 /// Keeps sessions in Redis or Valkey. Cheap to clone: clones share one multiplexed connection.
@@ -80,7 +80,7 @@ impl Redis {
     async fn run<T: FromRedisValue>(
         &self,
         id: &SessionId,
-        script: &ScriptInvocation<'_>,
+        script: &Call<'_>,
         durability: Option<&Durability>,
     ) -> Result<T, StoreError> {
         let answer = self.server.ask_with(&self.prefix.session(id), Question::Script(script), durability).await;
@@ -103,7 +103,7 @@ impl Redis {
     /// A change of one session, which is one round trip.
     async fn apply_alone(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
         let key = self.prefix.session(&presented.id);
-        let mut script = self.scripts.apply.key(&key);
+        let mut script = Call::new(&self.scripts.apply, &key);
         script
             .arg(text_of(presented.secret_hash.as_ref()))
             .arg(text_of(change.rotate_to.as_ref()))
@@ -135,7 +135,7 @@ impl Store for Redis {
         }
         let idle = new.idle_timeout.unwrap_or(terms.idle_timeout).min(terms.absolute_lifetime);
         let key = self.prefix.session(&new.presented.id);
-        let mut script = self.scripts.create.key(&key);
+        let mut script = Call::new(&self.scripts.create, &key);
         script
             .arg(text_of(new.presented.secret_hash.as_ref()))
             .arg(idle.as_secs())
@@ -230,7 +230,7 @@ impl Store for Redis {
     }
 }
 
-fn add_sign_in(script: &mut ScriptInvocation<'_>, new: Option<&SignIn>, terms: &Terms) {
+fn add_sign_in(script: &mut Call<'_>, new: Option<&SignIn>, terms: &Terms) {
     let Some(new) = new else {
         script.arg("");
         return;
@@ -251,7 +251,7 @@ fn seconds_of(duration: Option<Duration>) -> String {
 }
 
 /// Each list with its length before it.
-fn add_delta(script: &mut ScriptInvocation<'_>, delta: &Delta) {
+fn add_delta(script: &mut Call<'_>, delta: &Delta) {
     script.arg(delta.expect.len());
     for (name, text) in &delta.expect {
         script.arg(name).arg(u8::from(text.is_some())).arg(text.as_deref().unwrap_or_default());

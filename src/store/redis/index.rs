@@ -6,6 +6,7 @@
 //! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
 
 use super::question::Question;
+use super::scripts::Call;
 use super::{Redis, text_of};
 use crate::clock::to_millis;
 use crate::config::Terms;
@@ -56,7 +57,7 @@ impl Redis {
     ) -> Result<Applied, StoreError> {
         let lifetime = new.absolute_lifetime.unwrap_or(terms.absolute_lifetime);
         let index = self.prefix.user(&new.user);
-        let mut script = self.scripts.enlist.key(&index);
+        let mut script = Call::new(&self.scripts.enlist, &index);
         script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions).arg(policy_of(new));
         let (score, ids, is_new) = self.server.ask(&index, Question::Script(&script)).await?;
         let enlisted = Enlisted { score, ids, is_new };
@@ -88,7 +89,7 @@ impl Redis {
     /// Writes a session's id into the index with the time of its sign-in, unless it is there; whether it was missing.
     pub(super) async fn list_again(&self, id: &SessionId, listed: &Listed) -> Result<bool, StoreError> {
         let index = self.prefix.user(&listed.user);
-        let mut script = self.scripts.relist.key(&index);
+        let mut script = Call::new(&self.scripts.relist, &index);
         script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(to_millis(listed.expires_at) / 1000);
         self.server.ask(&index, Question::Script(&script)).await
     }
@@ -108,7 +109,7 @@ impl Redis {
             return Ok(Err(refusal));
         }
         let index = self.prefix.user(&new.user);
-        let mut script = self.scripts.choose.key(&index);
+        let mut script = Call::new(&self.scripts.choose, &index);
         script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score).arg(is_new);
         for (ghost, _) in ids.iter().zip(ghosts).filter(|(_, is_ghost)| *is_ghost) {
             script.arg(ghost);
@@ -269,7 +270,7 @@ impl Redis {
         shown: Option<&SecretHash>,
     ) -> Result<Ending, StoreError> {
         let key = self.prefix.session(id);
-        let mut script = self.scripts.end.key(&key);
+        let mut script = Call::new(&self.scripts.end, &key);
         script.arg(user).arg(u8::from(bound)).arg(notice).arg(text_of(shown));
         // a sign-in that makes room, which gives notice, does not depend on replicas
         let durability = self.durability.as_ref().filter(|_| notice == 0);

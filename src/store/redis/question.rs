@@ -1,7 +1,9 @@
 //! What is asked of a server, with all that is needed to ask it again where the answer was "not here".
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisResult, ScriptInvocation, Value};
+use redis::{Cmd, Pipeline, RedisResult, Value};
+
+use super::scripts::Call;
 
 /// One question about one key: one round trip.
 #[derive(Clone, Copy)]
@@ -9,7 +11,7 @@ pub(super) enum Question<'a> {
     Command(&'a Cmd),
     /// Several commands in one flight; the answer is a list.
     Flight(&'a Pipeline),
-    Script(&'a ScriptInvocation<'a>),
+    Script(&'a Call<'a>),
 }
 
 impl Question<'_> {
@@ -17,7 +19,7 @@ impl Question<'_> {
         match self {
             Question::Command(command) => command.query_async(connection).await,
             Question::Flight(flight) => whole(flight.query_async(connection).await?),
-            Question::Script(script) => script.invoke_async(connection).await,
+            Question::Script(script) => script.ask(connection).await,
         }
     }
 

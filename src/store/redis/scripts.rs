@@ -1,6 +1,7 @@
 //! The scripts: one verb each, in `lua/`, with what they share before them.
 
-use redis::Script;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
 
 pub(super) struct Scripts {
     pub(super) create: Script,
@@ -30,6 +31,37 @@ impl Scripts {
             choose: Script::new(include_str!("lua/choose.lua")),
             relist: Script::new(include_str!("lua/relist.lua")),
             restore: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/restore.lua"))),
+        }
+    }
+}
+
+/// One call of a script about one key, written as it goes to the server: the client's own invocation first keeps each of its
+/// two dozen arguments in a buffer of its own.
+pub(super) struct Call<'a> {
+    script: &'a Script,
+    command: Cmd,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(script: &'a Script, key: &str) -> Call<'a> {
+        let mut command = Cmd::with_capacity(32, 512);
+        command.arg("EVALSHA").arg(script.get_hash()).arg(1).arg(key);
+        Call { script, command }
+    }
+
+    pub(super) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// A server that does not know the script has done nothing; it learns it, and is asked again.
+    pub(super) async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        match self.command.query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(connection).await?;
+                self.command.query_async(connection).await
+            }
+            answer => answer,
         }
     }
 }

@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use super::Redis;
 use super::operate::loaded;
 use super::question::Question;
+use super::scripts::Call;
 use crate::clock::to_millis;
 use crate::config::Terms;
 use crate::delta::Listed;
@@ -62,7 +63,7 @@ impl Redis {
             self.list_again(id, &listed).await?;
         }
         let key = self.prefix.session(id);
-        let mut script = self.scripts.restore.key(&key);
+        let mut script = Call::new(&self.scripts.restore, &key);
         script.arg(to_millis(record.ends_at()));
         for (name, text) in record.to_stored() {
             script.arg(name).arg(text);
