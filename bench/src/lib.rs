@@ -8,6 +8,7 @@ use clap::ValueEnum;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     AxumPlain,
+    AxumLayer,
     CloakroomEmbedded,
     CloakroomRedis,
     CloakroomNear,
@@ -30,6 +31,7 @@ impl Kind {
     pub fn title(self) -> &'static str {
         match self {
             Kind::AxumPlain => "axum without sessions",
+            Kind::AxumLayer => "axum with an empty layer",
             Kind::CloakroomEmbedded => "Cloakroom, embedded",
             Kind::CloakroomRedis => "Cloakroom, Redis",
             Kind::CloakroomNear => "Cloakroom, Redis + near cache",
@@ -56,7 +58,7 @@ impl Kind {
     }
 
     pub fn has_sessions(self) -> bool {
-        self != self.plain()
+        self != self.plain() && self != Kind::AxumLayer
     }
 
     /// Whether the application does this at all. The handler with one HGETALL only reads; its sessions are made by

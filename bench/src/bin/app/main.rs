@@ -55,6 +55,7 @@ fn main() -> Result<()> {
 async fn run_axum(arguments: &Arguments) -> Result<()> {
     let router = match arguments.kind {
         Kind::AxumPlain => plain::router(),
+        Kind::AxumLayer => plain::router_with_layer(),
         Kind::CloakroomEmbedded | Kind::CloakroomRedis | Kind::CloakroomNear => cloakroom::router(arguments).await?,
         Kind::TowerSessionsMemory | Kind::TowerSessionsRedis => tower_sessions::router(arguments).await?,
         Kind::AxumSessionRedis => axum_session::router(arguments).await?,

@@ -23,7 +23,7 @@ fn id(session: usize) -> Id {
 
 fn record(session: usize, views: u64) -> Record {
     let mut data: HashMap<String, serde_json::Value> =
-        fields().into_iter().map(|(name, text)| (name, text.into())).collect();
+        fields().iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
     data.insert("views".to_owned(), views.into());
     let expiry_date = time::OffsetDateTime::now_utc() + time::Duration::hours(12);
     Record { id: id(session), data, expiry_date }
