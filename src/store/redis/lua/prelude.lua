@@ -36,8 +36,8 @@ local function read(key)
   return stored, at
 end
 
--- The answer: what was done, the server's time, and the session as it is now, as one string: of two dozen, each would cost
--- Redis and the client more than all that was done.
+-- The answer: what was done, the server's time, and the session as it is now, packed into one string, because two dozen are
+-- dear for Redis to write and for the client to read.
 local function done(stored, now)
   return { 'done', now, cmsgpack.pack(stored) }
 end
