@@ -1,5 +1,5 @@
 //! A session as the scripts answer it: names and values in turn, packed into one string by `cmsgpack`, which every Redis and
-//! Valkey has. (https://github.com/msgpack/msgpack/blob/master/spec.md)
+//! Valkey has. (<https://github.com/msgpack/msgpack/blob/master/spec.md>)
 
 use rmp::decode::{read_array_len, read_str_len};
 
