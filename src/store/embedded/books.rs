@@ -117,15 +117,6 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Takes in another index, of other sessions. Which of a user's comes first is not known then, until it is
-    /// [settled](Index::settle).
-    pub(super) fn add(&mut self, others: Index) {
-        self.needed += others.needed;
-        for (user, mut ids) in others.users {
-            self.users.entry(user).or_default().append(&mut ids);
-        }
-    }
-
     /// Holds something else in memory than the journal has: a touch that could not be written.
     pub(super) fn hold_only(&mut self, sessions: &Sessions, id: SessionId, state: State) {
         let at = sessions.pin().get(&id).map(|entry| (entry.part, entry.size));

@@ -155,7 +155,8 @@ impl EmbeddedBuilder {
     }
 
     fn read(&self, dir: PathBuf, lock: File, seal: Seal) -> Result<Opening, StoreError> {
-        let (recovered, latest) = Latest::of(|note| recovery::read(&dir, &seal, note));
+        let mut latest = Latest::default();
+        let recovered = recovery::read(&dir, &seal, |change| latest.note(change));
         let mut recovered = recovered.map_err(|error| failed(&dir, "it cannot be read", &error))?;
         let (sessions, mut index, mut damage) = latest.read();
         recovered.damage.append(&mut damage);

@@ -73,6 +73,12 @@ pub(crate) fn worked() -> f64 {
     threads.filter_map(|thread| nanos(thread.path().join("schedstat"))).sum()
 }
 
+/// How many seconds this process has had a core, with the threads that have ended.
+pub(crate) fn of_the_process() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 /// Fills a store, and says how long that took and how much memory a session takes.
 pub(crate) fn fill<P: Peer>(peer: &P, size: Size, figures: &mut Figures) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
