@@ -57,6 +57,6 @@ pub(crate) fn new_session(presented: Presented) -> NewSession {
 
 pub(crate) fn change(number: u64) -> Change {
     let mut change = Change::default();
-    change.delta.set.insert("views".to_owned(), number.to_string());
+    change.delta.set.insert("views", number.to_string());
     change
 }

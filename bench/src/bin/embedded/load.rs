@@ -43,7 +43,7 @@ pub(crate) fn scrambled(number: u64) -> u64 {
 pub(crate) fn fields() -> Fields {
     let short = [("views", "17"), ("locale", "en-GB"), ("theme", "dark"), ("last", "/shop/checkout")];
     let mut fields: Fields = short.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
-    fields.insert("cart".to_owned(), "x".repeat(180));
+    fields.insert("cart", "x".repeat(180));
     fields
 }
 
