@@ -119,9 +119,7 @@ impl Fields {
 
     /// Keeps the fields for which this holds.
     pub fn retain(&mut self, mut keeps: impl FnMut(&str, &str) -> bool) {
-        if !self.iter().all(|(name, text)| keeps(name, text)) {
-            *self = self.iter().filter(|(name, text)| keeps(name, text)).collect();
-        }
+        *self = self.iter().filter(|(name, text)| keeps(name, text)).collect();
     }
 
     /// Where it is, or where it would have to be inserted.
@@ -136,6 +134,16 @@ impl Fields {
         let middle = end(&self.all);
         self.all.push_str(text);
         Span { start, middle, end: end(&self.all) }
+    }
+
+    fn sort(&mut self) {
+        let Fields { all, spans } = self;
+        // stable: the last of several stays the last
+        spans.sort_by(|a, b| a.name(all).cmp(b.name(all)));
+        if spans.windows(2).any(|pair| pair[0].name(all) == pair[1].name(all)) {
+            let last_of_each: BTreeMap<_, _> = self.iter().collect();
+            *self = last_of_each.into_iter().collect();
+        }
     }
 }
 
@@ -159,18 +167,6 @@ impl<N: AsRef<str>, T: AsRef<str>> FromIterator<(N, T)> for Fields {
         fields.all.shrink_to_fit();
         fields.spans.shrink_to_fit();
         fields
-    }
-}
-
-impl Fields {
-    fn sort(&mut self) {
-        let Fields { all, spans } = self;
-        // stable: the last of several stays the last
-        spans.sort_by(|a, b| a.name(all).cmp(b.name(all)));
-        if spans.windows(2).any(|pair| pair[0].name(all) == pair[1].name(all)) {
-            let last_of_each: BTreeMap<_, _> = self.iter().collect();
-            *self = last_of_each.into_iter().collect();
-        }
     }
 }
 

@@ -23,12 +23,12 @@ pub(crate) fn to_text<V: Serialize + ?Sized>(value: &V) -> Result<String, Proble
 /// The value that a stored text stands for.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     const MISFIT: Problem = "does not hold a value of the type that was asked for";
-    // what is a T is JSON
-    if let Some(value) = may_be_json(text).then(|| serde_json::from_str(text).ok()).flatten() {
-        return Ok(value);
-    }
-    if is_json(text) {
-        return Err(MISFIT);
+    if may_be_json(text) {
+        match serde_json::from_str(text) {
+            Ok(value) => return Ok(value),
+            Err(_) if is_json(text) => return Err(MISFIT),
+            Err(_) => {}
+        }
     }
     // raw text is what a JSON string of it would be, for any type that reads from a string
     T::deserialize(serde_json::Value::String(text.to_owned())).map_err(|_| MISFIT)

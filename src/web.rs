@@ -117,27 +117,31 @@ impl Visit {
     /// Commits, and says what to do to a response of this status. At most one round trip, none if nothing was changed
     /// and no touch is due.
     pub async fn finish(&self, status: u16) -> Finish {
-        match (self.finish_at_once(), self.0.session.get()) {
-            (Some(finish), _) => finish,
-            (None, Some(Ok(session))) => {
-                let (committed, change) = session.finish(status).await;
-                Finish { error: committed.err(), ..self.finished(change) }
-            }
-            (None, _) => unreachable!("without a session nothing is waited for"),
+        match self.finish_at_once() {
+            Ok(finish) => finish,
+            Err(session) => self.finish_with(&session, status).await,
         }
     }
 }
 
 impl Visit {
-    /// The same where nothing has to be stored, as after most requests. `None` where it has to be waited for.
-    pub(crate) fn finish_at_once(&self) -> Option<Finish> {
+    /// The same where nothing has to be stored, as after most requests. Otherwise the session that has to be waited for, to
+    /// [finish with](Visit::finish_with).
+    pub(crate) fn finish_at_once(&self) -> std::result::Result<Finish, Session> {
         // first: whoever loads from now on sees it, whoever has loaded is seen here
         self.0.over.store(true, Ordering::SeqCst);
         match self.0.session.get() {
-            None => Some(Finish { error: None, read: false, set_cookie: None }),
-            Some(Err(_)) => Some(self.finished(CookieChange::None)),
-            Some(Ok(session)) => session.finish_at_once().map(|change| self.finished(change)),
+            None => Ok(Finish { error: None, read: false, set_cookie: None }),
+            Some(Err(_)) => Ok(self.finished(CookieChange::None)),
+            Some(Ok(session)) => {
+                session.finish_at_once().map(|change| self.finished(change)).ok_or_else(|| session.clone())
+            }
         }
+    }
+
+    pub(crate) async fn finish_with(&self, session: &Session, status: u16) -> Finish {
+        let (committed, change) = session.finish(status).await;
+        Finish { error: committed.err(), ..self.finished(change) }
     }
 
     fn finished(&self, change: CookieChange) -> Finish {

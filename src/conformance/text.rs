@@ -40,7 +40,7 @@ const STRANGE: [&str; 30] = [
 
 pub async fn strange_names_and_values_come_back_as_they_went_in<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
-    let all: Fields = STRANGE.iter().zip(STRANGE.iter().rev()).map(|(n, v)| (n.to_string(), v.to_string())).collect();
+    let all: Fields = STRANGE.iter().zip(STRANGE.iter().rev()).collect();
     let stored: Vec<(&str, &str)> = all.iter().collect();
 
     let at_once = given.session(&stored).await;

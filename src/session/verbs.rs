@@ -164,7 +164,7 @@ impl Session {
         if !self.exists() {
             // a pending value of a visitor without a session that is taken out again was never stored
             return match text {
-                Some(text) => self.create(Fields::from([(name.to_owned(), text)])).await,
+                Some(text) => self.create(Fields::from([(name, text)])).await,
                 None => Ok(()),
             };
         }

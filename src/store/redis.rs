@@ -147,11 +147,11 @@ impl Store for Redis {
     }
 
     async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
-        if let Some(near) = &self.near {
-            match near.look_up(presented, terms) {
-                Some(lookup) => return Ok(lookup),
-                None => meter::near::missed(),
-            }
+        if let Some(lookup) = self.load_at_hand(presented, terms) {
+            return Ok(lookup);
+        }
+        if self.may_be_near() {
+            meter::near::missed();
         }
         self.load_fresh(presented, terms).await
     }
@@ -330,8 +330,8 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
         "done" => {
             let now = from_millis(u64::from_redis_value(next()?)?);
             let packed = Vec::<u8>::from_redis_value(next()?)?;
-            let pairs = packed::unpack(&packed).ok_or(StoreError::unknown("a script's answer is no session"))?;
-            let record = Record::from_stored(texts_of(pairs), plain, terms);
+            let pairs = packed::unpack(&packed);
+            let record = pairs.and_then(|pairs| Record::from_stored(texts_of(pairs), plain, terms));
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
             return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });
         }

@@ -125,11 +125,12 @@ where
                     let Some(visit) = ongoing.0.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    if let Some(finish) = visit.finish_at_once() {
-                        return Poll::Ready(Ok(finished(response, finish)));
-                    }
+                    let session = match visit.finish_at_once() {
+                        Ok(finish) => return Poll::Ready(Ok(finished(response, finish))),
+                        Err(session) => session,
+                    };
                     let status = response.status().as_u16();
-                    let finishing = Box::pin(async move { visit.finish(status).await });
+                    let finishing = Box::pin(async move { visit.finish_with(&session, status).await });
                     this.step.set(Step::Finishing { response: Some(response), finishing });
                 }
                 StepProjection::Finishing { response, finishing } => {

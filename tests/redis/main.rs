@@ -131,7 +131,7 @@ fn iso(millis: u64) -> String {
 }
 
 fn fields(stored: &[(&str, &str)]) -> Fields {
-    stored.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
+    stored.iter().copied().collect()
 }
 
 fn change(delta: Delta) -> Change {

@@ -7,7 +7,7 @@ use crate::Stand;
 const DATES: &str = include_str!("../../src/store/redis/lua/dates.lua");
 
 impl Stand {
-    /// What a function of the prelude makes of each text.
+    /// What a function of the dates makes of each text.
     fn lua(&mut self, function: &str, texts: &[String]) -> Vec<String> {
         let script = format!(
             "{DATES}

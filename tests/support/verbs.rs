@@ -129,7 +129,8 @@ prop_compose! {
 /// A verb, the session, and the secret that is presented. `most` is the limit of a user's sessions.
 pub fn step(sessions: usize, most: usize) -> impl Strategy<Value = (usize, usize, Verb)> {
     let verb = prop_oneof![
-        2 => (btree_map(name(), text(), 0..3), idle()).prop_map(|(fields, idle)| Verb::Create { fields: fields.iter().collect(), idle }),
+        2 => (btree_map(name(), text(), 0..3), idle())
+            .prop_map(|(fields, idle)| Verb::Create { fields: fields.iter().collect(), idle }),
         1 => Just(Verb::Load),
         8 => planned(most).prop_map(Verb::Apply),
         1 => Just(Verb::Revoke),

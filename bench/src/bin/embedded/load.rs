@@ -42,7 +42,7 @@ pub(crate) fn scrambled(number: u64) -> u64 {
 /// About 300 bytes with the rest of a record.
 pub(crate) fn fields() -> Fields {
     let short = [("views", "17"), ("locale", "en-GB"), ("theme", "dark"), ("last", "/shop/checkout")];
-    let mut fields: Fields = short.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    let mut fields = Fields::from(short);
     fields.insert("cart", "x".repeat(180));
     fields
 }
@@ -66,17 +66,10 @@ pub(crate) fn resident() -> f64 {
     pages * 4096.0
 }
 
-/// How many nanoseconds the threads that now are have had a core: what they waited for other programs is not in it.
+/// How many nanoseconds this process has had a core: what it waited for other programs is not in it.
 pub(crate) fn worked() -> f64 {
-    let threads = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
-    let nanos = |path: std::path::PathBuf| std::fs::read_to_string(path).ok()?.split(' ').next()?.parse::<f64>().ok();
-    threads.filter_map(|thread| nanos(thread.path().join("schedstat"))).sum()
-}
-
-/// How many seconds this process has had a core, with the threads that have ended.
-pub(crate) fn of_the_process() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 /// Fills a store, and says how long that took and how much memory a session takes.

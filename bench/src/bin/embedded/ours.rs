@@ -9,7 +9,7 @@ use cloakroom::{Clock, Presented, Terms};
 
 use crate::Size;
 use crate::bare::{change, new_session};
-use crate::load::{self, Figures, Peer, all_presented, changes, fields, fill, loads_and_mix, of_the_process, pauses};
+use crate::load::{self, Figures, Peer, all_presented, changes, fields, fill, loads_and_mix, pauses, worked};
 
 struct Ours {
     all: Arc<Vec<Presented>>,
@@ -36,10 +36,10 @@ pub(crate) fn measure(size: Size) -> Figures {
     figures.insert("parts of the journal compacted meanwhile".to_owned(), removed as f64);
     drop(peer);
 
-    let (begun, before) = (Instant::now(), of_the_process());
+    let (begun, before) = (Instant::now(), worked());
     let store = Embedded::builder(dir.path()).without_control_socket().wait_for_disk().open().unwrap();
     figures.insert("restart, s".to_owned(), begun.elapsed().as_secs_f64());
-    figures.insert("restart, s of one core".to_owned(), of_the_process() - before);
+    figures.insert("restart, s of one core".to_owned(), (worked() - before) / 1e9);
     changes(&ours(store), size, "changes on the disk", &mut figures);
     drop(dir);
 
