@@ -40,7 +40,7 @@ impl Error {
         Kind::Invalid { what: what.into(), why: why.into() }.into()
     }
 
-    /// A name that a visitor may have given.
+    /// What was refused may be what the visitor gave: an id, a name, a number, a duration.
     pub(crate) fn malformed(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
         Kind::Malformed { what: what.into(), why: why.into() }.into()
     }
@@ -85,10 +85,17 @@ impl Error {
         Kind::NoRandomness.into()
     }
 
-    /// The HTTP status that says it: 503 for the store, 401 for a session that is gone or signed out, 400 for an id that
-    /// cannot be one, 403 for a request
-    /// from another site, 409 for a conflict or one session too many, 413 for what does not fit, 500 for mistakes in the
-    /// application.
+    /// The HTTP status that says it.
+    ///
+    /// | status | for |
+    /// | --- | --- |
+    /// | 400 | what a visitor may have given: an id or a field's name that cannot be one, a duration beyond the limits, a counter beyond 64 bits, a value that would not come back as it is (NaN, too deep) |
+    /// | 401 | a session that is gone, nobody signed in, a sign-in that is too long ago |
+    /// | 403 | a request from another site |
+    /// | 409 | a conflict with another request, or one session too many |
+    /// | 413 | a value or a field that does not fit into the session |
+    /// | 500 | mistakes in the application: its configuration, a type that cannot be written as JSON, a stored text that is no value of the type, a missing layer, a change after the response head |
+    /// | 503 | the store, or the operating system's random generator |
     pub fn status(&self) -> u16 {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => 503,
@@ -202,8 +209,8 @@ impl std::error::Error for Error {}
 
 /// A store that failed: it could not be asked, did not answer, or refused.
 ///
-/// Not an [`std::error::Error`] itself, so that `?` turns any error of the store's client into one. Whoever
-/// makes one sees to it that no secret is in its text.
+/// An error of the client that a store is built on becomes one by [`from_client`](StoreError::from_client). Whoever makes
+/// one sees to it that no secret is in its text.
 #[derive(Clone)]
 pub struct StoreError {
     message: Cow<'static, str>,
@@ -250,6 +257,13 @@ impl StoreError {
         StoreError { outcome: Outcome::Unknown, ..StoreError::new(message) }
     }
 
+    /// Turns any error of the store's client into one, for authors of stores:
+    /// `client.ask(question).await.map_err(StoreError::from_client)?`. Whether the change was made is then
+    /// [unknown](StoreError::unknown); where it is known, say [`new`](StoreError::new).
+    pub fn from_client(error: impl std::error::Error) -> StoreError {
+        StoreError::unknown(error.to_string())
+    }
+
     /// The store's own word for why it refused; `None` where it did not answer at all.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
@@ -271,11 +285,7 @@ impl StoreError {
     }
 }
 
-impl<E: std::error::Error> From<E> for StoreError {
-    fn from(error: E) -> Self {
-        StoreError::unknown(error.to_string())
-    }
-}
+impl std::error::Error for StoreError {}
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -290,5 +300,29 @@ impl fmt::Display for StoreError {
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreError({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_error_passes_through_the_question_mark_of_boxes_and_of_anyhow() {
+        // anyhow asks for exactly this
+        fn passes<E: std::error::Error + Send + Sync + 'static>(error: E) -> String {
+            error.to_string()
+        }
+        fn boxed() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            Err(StoreError::new("the disk is full"))?
+        }
+        assert_eq!(passes(StoreError::new("the disk is full")), boxed().unwrap_err().to_string());
+        assert!(Error::from(StoreError::new("the disk is full")).is_store());
+    }
+
+    #[test]
+    fn a_clients_error_becomes_a_store_error_whose_outcome_is_unknown() {
+        let error = StoreError::from_client(std::io::Error::other("connection reset"));
+        assert!(error.is_unknown() && error.to_string().starts_with("connection reset"));
     }
 }

@@ -72,12 +72,12 @@ pub(crate) fn check_name(name: &str, format: TokenFormat) -> Result<()> {
         TokenFormat::Plain => record::is_reserved_with_plain_tokens(name),
     };
     if name.is_empty() {
-        Err(Error::invalid("a field's name", "must not be empty"))
+        Err(Error::malformed("a field's name", "must not be empty"))
     } else if name.len() > MAX_NAME_BYTES {
         let why = format!("must have at most {MAX_NAME_BYTES} bytes, this one has {}", name.len());
-        Err(Error::invalid("a field's name", why))
+        Err(Error::malformed("a field's name", why))
     } else if reserved {
-        Err(Error::invalid(format!("field `{name}`"), "is reserved for the session itself"))
+        Err(Error::malformed(format!("field `{name}`"), "is reserved for the session itself"))
     } else {
         Ok(())
     }

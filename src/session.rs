@@ -220,10 +220,13 @@ impl Session {
         let own = self.state().loaded.as_ref().map(|loaded| loaded.record.longest_idle(terms));
         let absolute = own.unwrap_or(terms.absolute_lifetime);
         if let Some(why) = config::problem_with_lifetime(idle) {
-            return Err(Error::invalid("idle timeout", why));
+            return Err(Error::malformed("idle timeout", why));
         }
         if idle > absolute {
-            return Err(Error::invalid("idle timeout", format!("must not exceed the absolute lifetime, {absolute:?}")));
+            return Err(Error::malformed(
+                "idle timeout",
+                format!("must not exceed the absolute lifetime, {absolute:?}"),
+            ));
         }
         self.open_state()?.pending.idle_timeout = Some(idle);
         Ok(())

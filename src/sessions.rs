@@ -67,19 +67,34 @@ impl Sessions {
     /// Ends all sessions of a user now: their password changed, their account is closed. How many there were. Two round
     /// trips and the sessions in one parallel flight. (ASVS 7.4.2, 7.4.3)
     ///
+    /// ```
+    /// # async fn example(sessions: cloakroom::Sessions) -> Result<(), cloakroom::Error> {
+    /// sessions.revoke_user(42).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// The store's: then some may live on.
-    pub async fn revoke_user(&self, user: &UserId) -> Result<u64> {
-        self.end(Target::AllOf(user.clone()), Why::Application, None).await
+    /// [`is_invalid`](Error::is_invalid) for a user id that is not allowed; the store's: then some may live on.
+    pub async fn revoke_user<U>(&self, user: U) -> Result<u64>
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
+        self.end(Target::AllOf(user.try_into()?), Why::Application, None).await
     }
 
     /// A user's sessions, the latest sign-in first. Two round trips, one more when some of them have ended by themselves.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn devices(&self, user: &UserId, page: Page) -> Result<Vec<Device>> {
+    /// [`is_invalid`](Error::is_invalid) for a user id that is not allowed; the store's.
+    pub async fn devices<U>(&self, user: U, page: Page) -> Result<Vec<Device>>
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
         self.need_secrets()?;
-        Ok(self.ask(Verb::List, None, self.0.store.list(user, page, self.terms())).await?)
+        let user = user.try_into()?;
+        Ok(self.ask(Verb::List, None, self.0.store.list(&user, page, self.terms())).await?)
     }
 
     /// What happened is told to the application's hook and to the log.

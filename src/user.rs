@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -26,6 +27,28 @@ impl UserId {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Reads the text as the application's own kind of id, as [`str::parse`] does.
+    ///
+    /// ```
+    /// # use cloakroom::UserId;
+    /// let user = UserId::from(42);
+    /// assert_eq!(user.parse::<i64>(), Ok(42));
+    /// ```
+    ///
+    /// # Errors
+    /// What `N` says of a text that it cannot read.
+    pub fn parse<N: FromStr>(&self) -> Result<N, N::Err> {
+        self.0.parse()
+    }
+}
+
+impl FromStr for UserId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<UserId> {
+        UserId::try_from(text)
     }
 }
 
@@ -107,5 +130,14 @@ mod tests {
     fn a_number_and_its_text_are_the_same_user() {
         assert_eq!(UserId::from(42_u64), UserId::try_from("42").unwrap());
         assert_eq!(UserId::try_from("a\nb").unwrap().to_string(), "a\\nb");
+    }
+
+    #[test]
+    fn a_user_id_parses_into_the_number_that_it_was_made_of() {
+        assert_eq!(UserId::from(i64::MIN).parse::<i64>(), Ok(i64::MIN));
+        assert_eq!(UserId::from(u128::MAX).parse::<u128>(), Ok(u128::MAX));
+        assert_eq!("42".parse::<UserId>().unwrap(), UserId::from(42));
+        assert!(UserId::try_from("anna").unwrap().parse::<i64>().is_err());
+        assert!("".parse::<UserId>().unwrap_err().is_invalid());
     }
 }

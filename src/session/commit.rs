@@ -5,7 +5,7 @@ use crate::delta::{Change, Delta, Listed};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::meter;
-use crate::record::Refusal;
+use crate::record::{COUNTER_OVERFLOW, Refusal};
 use crate::sessions::Sessions;
 use crate::store::{Applied, Loaded};
 use crate::token::SessionId;
@@ -77,6 +77,9 @@ impl Session {
             }
             Applied::Refused(Refusal::Invalid { field, why }) if field == "session" => {
                 Err(Error::too_large("the session", why))
+            }
+            Applied::Refused(Refusal::Invalid { field, why: COUNTER_OVERFLOW }) => {
+                Err(Error::malformed(format!("field `{field}`"), COUNTER_OVERFLOW))
             }
             Applied::Refused(Refusal::Invalid { field, why }) => Err(Error::invalid(format!("field `{field}`"), why)),
         }

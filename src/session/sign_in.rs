@@ -271,11 +271,14 @@ impl SigningIn<'_> {
         let idle = self.idle_timeout.or(kept_idle).unwrap_or(config.terms.idle_timeout);
         for (what, duration) in [("idle timeout", idle), ("absolute lifetime", absolute)] {
             if let Some(why) = config::problem_with_lifetime(duration) {
-                return Err(Error::invalid(what, why));
+                return Err(Error::malformed(what, why));
             }
         }
         if self.idle_timeout.is_some() && idle > absolute {
-            return Err(Error::invalid("idle timeout", format!("must not exceed the absolute lifetime, {absolute:?}")));
+            return Err(Error::malformed(
+                "idle timeout",
+                format!("must not exceed the absolute lifetime, {absolute:?}"),
+            ));
         }
         let user_agent = self.session.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
         let (kept_device, kept_ip) =

@@ -90,13 +90,16 @@ impl Session {
     /// Takes a value out: it is read once and gone, however many requests try. At once: one round trip, none where there is
     /// nothing. For messages that are shown once.
     ///
+    /// A stored text that is no `T` is taken out as well, and answers `None`; it is logged and counted as by
+    /// [`get`](Session::get).
+    ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) when the text is no `T`: it stays; the store's.
+    /// [`is_conflict`](Error::is_conflict) when others changed it first every time; the store's.
     pub async fn take<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
         let name = field.name().to_owned();
         let mut taken = None;
         self.replace(&name, |session| {
-            taken = session.try_get(field.clone())?;
+            taken = session.get(field.clone())?;
             Ok(None)
         })
         .await?;
@@ -106,11 +109,13 @@ impl Session {
     /// Reads, changes and writes a field so that no other request's change of it is lost: where another one came first, it
     /// is read again and `change` is called again, a few times. At once: one round trip, two more for each repetition.
     ///
-    /// A [`set`](Session::set) of the same field that is still pending is what it begins with.
+    /// A [`set`](Session::set) of the same field that is still pending is what it begins with. Where there is nothing, or the
+    /// stored text is no `T` (another version of the application wrote it), it begins with the default; the latter is logged
+    /// and counted as by [`get`](Session::get). To keep such a text, ask [`try_get`](Session::try_get) first.
     ///
     /// # Errors
-    /// [`is_conflict`](Error::is_conflict) when others came first every time; [`is_invalid`](Error::is_invalid) when the
-    /// text is no `T`, or the new value does not fit; the store's.
+    /// [`is_conflict`](Error::is_conflict) when others came first every time; [`is_invalid`](Error::is_invalid) when the new
+    /// value does not fit or would not come back; the store's.
     pub async fn update<T, R>(&self, field: Field<T>, mut change: impl FnMut(&mut T) -> R) -> Result<R>
     where
         T: DeserializeOwned + Serialize + Default,
@@ -118,7 +123,7 @@ impl Session {
         let name = field.name().to_owned();
         let mut answer = None;
         self.replace(&name, |session| {
-            let mut value = session.try_get(field.clone())?.unwrap_or_default();
+            let mut value = session.get(field.clone())?.unwrap_or_default();
             answer = Some(change(&mut value));
             session.text_for(&name, &value).map(Some)
         })
@@ -284,7 +289,7 @@ impl Session {
 }
 
 fn sum(name: &str, text: &str, by: i64) -> Result<i64> {
-    let invalid = |why| Error::invalid(format!("field `{name}`"), why);
-    let value = crate::record::counter(text).ok_or_else(|| invalid(crate::record::NOT_A_COUNTER))?;
-    value.checked_add(by).ok_or_else(|| invalid(crate::record::COUNTER_OVERFLOW))
+    let field = || format!("field `{name}`");
+    let value = crate::record::counter(text).ok_or_else(|| Error::invalid(field(), crate::record::NOT_A_COUNTER))?;
+    value.checked_add(by).ok_or_else(|| Error::malformed(field(), crate::record::COUNTER_OVERFLOW))
 }

@@ -323,13 +323,18 @@ fn texts_of(pairs: Vec<Pair<'_>>) -> Vec<(&str, &str)> {
     texts
 }
 
+/// A part of a script's answer.
+fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
+    T::from_redis_value(value).map_err(StoreError::from_client)
+}
+
 fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
-    let refused = match String::from_redis_value(next()?)?.as_str() {
+    let refused = match read::<String>(next()?)?.as_str() {
         "done" => {
-            let now = from_millis(u64::from_redis_value(next()?)?);
-            let packed = Vec::<u8>::from_redis_value(next()?)?;
+            let now = from_millis(read(next()?)?);
+            let packed = read::<Vec<u8>>(next()?)?;
             let pairs = packed::unpack(&packed);
             let record = pairs.and_then(|pairs| Record::from_stored(texts_of(pairs), plain, terms));
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
@@ -338,8 +343,8 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
         "gone" => Refusal::Gone,
         "conflict" => Refusal::Conflict,
         "invalid" => {
-            let field = String::from_redis_value(next()?)?;
-            let why = match String::from_redis_value(next()?)?.as_str() {
+            let field = read(next()?)?;
+            let why = match read::<String>(next()?)?.as_str() {
                 "number" => record::NOT_A_COUNTER,
                 "overflow" => record::COUNTER_OVERFLOW,
                 "fields" => record::TOO_MANY_FIELDS,

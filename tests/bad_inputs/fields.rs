@@ -66,7 +66,7 @@ async fn names_are_refused(config: ConfigBuilder, names: Vec<String>) {
                 session.increment(Field::named(name.clone()), 1).await.unwrap_err(),
             ];
             for error in errors {
-                assert!(error.is_invalid(), "{name}: {error}");
+                assert!(error.is_invalid() && error.status() == 400, "{name}: {error}");
                 assert!(error.to_string().contains(match name.len() {
                     0 => "must not be empty",
                     65.. => "at most 64 bytes, this one has",
@@ -259,9 +259,13 @@ async fn a_session_larger_than_a_lowered_limit_may_shrink_but_not_grow() {
 async fn an_increment_that_makes_no_sense_is_an_error_and_the_field_stays() {
     let attempt = async |session: Session| {
         let error = session.increment(Field::named("name"), 1).await.unwrap_err();
-        assert!(error.is_invalid() && error.to_string().contains("`name` does not hold a whole number"), "{error}");
+        assert!(error.is_invalid() && error.status() == 500, "what is stored there is no visitor's doing");
+        assert!(error.to_string().contains("`name` does not hold a whole number"), "{error}");
         let error = session.increment(COUNT, i64::MAX).await.unwrap_err();
         assert!(error.is_invalid() && error.to_string().contains("`count` would go beyond"), "{error}");
+        assert_eq!(error.status(), 400, "a visitor may have given the number");
+        session.set(COUNT, &3)?;
+        assert_eq!(session.increment(COUNT, i64::MAX).await.unwrap_err().status(), 400, "pending as well");
         Ok::<_, Error>(())
     };
     on_each_store(async |place| {
@@ -324,7 +328,7 @@ async fn an_idle_timeout_that_cannot_be_is_an_error_that_names_the_limit() {
         ];
         for (idle, limit) in cases {
             let error = session.set_idle_timeout(idle).unwrap_err();
-            assert!(error.is_invalid() && error.to_string().starts_with("idle timeout "), "{error}");
+            assert!(error.is_invalid() && error.status() == 400 && error.to_string().starts_with("idle timeout "));
             assert!(error.to_string().contains(limit), "{error}");
         }
         session.commit().await?;

@@ -1,5 +1,9 @@
 //! What is stored and cannot be read is counted by what it is.
 
+use axum::Router;
+use axum::routing::get;
+use cloakroom::{Field, Session};
+
 use super::heard::{Heard, app};
 use crate::support::{Browser, Place, on_each_store};
 
@@ -11,6 +15,26 @@ async fn a_value_that_is_not_of_its_fields_type_is_counted() {
         let heard = Heard::new();
         browser.visit("/misread").await;
         assert_eq!(heard.all()["unreadable{what=value}"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_and_a_take_that_begin_anew_count_the_value_as_a_read_does() {
+    on_each_store(async |place| {
+        let wrong = || Field::<Vec<u32>>::named("name");
+        let app = Router::new()
+            .route("/write", get(async |session: Session| session.set(Field::<String>::named("name"), "andrew")))
+            .route("/update", get(async move |session: Session| session.update(wrong(), |list| list.push(1)).await))
+            .route("/take", get(async move |session: Session| session.take(wrong()).await.map(drop)))
+            .layer(place.sessions().layer());
+        for path in ["/update", "/take"] {
+            let browser = Browser::new(app.clone());
+            browser.visit("/write").await;
+            let heard = Heard::new();
+            browser.visit(path).await;
+            assert_eq!(heard.all()["unreadable{what=value}"], 1, "{path}");
+        }
     })
     .await;
 }

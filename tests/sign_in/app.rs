@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use cloakroom::{Device, Error, Field, Page, Session, SessionId, Sessions, SignedIn, UserId};
+use cloakroom::{Device, Error, Field, Page, Session, SessionId, Sessions, SignedIn};
 
 use crate::support::{Browser, Place};
 
@@ -60,7 +60,7 @@ async fn sign_in(session: Session, Path(user): Path<String>) -> Result<String, E
 }
 
 async fn devices_of(State(sessions): State<Sessions>, Path(user): Path<String>) -> Result<String, Error> {
-    Ok(listed(&sessions.devices(&UserId::try_from(user)?, Page::default()).await?))
+    Ok(listed(&sessions.devices(user, Page::default()).await?))
 }
 
 async fn sign_out_device(session: Session, Path(id): Path<String>) -> Result<String, Error> {

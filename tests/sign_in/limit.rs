@@ -219,7 +219,7 @@ async fn a_refused_sign_in_is_in_no_list_and_ended_by_nobody() {
         let newcomer = browsers[0].stranger();
         newcomer.visit("/write/cart/full").await;
         assert_eq!(newcomer.get("/sign_in/anna").await.status, 409);
-        assert_eq!(sessions.revoke_user(&"anna".try_into().unwrap()).await.unwrap(), 2);
+        assert_eq!(sessions.revoke_user("anna").await.unwrap(), 2);
         assert_eq!(newcomer.visit("/read/cart").await.body, "full");
         signed_in(newcomer, "anna").await;
     })

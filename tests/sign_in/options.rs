@@ -51,7 +51,7 @@ async fn a_remembered_session_may_be_given_a_longer_idle_timeout_within_its_own_
     let browser = Browser::new(remembering(&place.sessions()));
     browser.visit("/remember").await;
     let answer = browser.get("/too_long").await;
-    assert_eq!(answer.status, 500);
+    assert_eq!(answer.status, 400);
     assert!(answer.error.unwrap().to_string().contains("must not exceed the absolute lifetime"));
     browser.visit("/longer").await;
     place.clock.advance(19 * DAY);
@@ -59,7 +59,7 @@ async fn a_remembered_session_may_be_given_a_longer_idle_timeout_within_its_own_
 
     // of any other session that would be too long
     let other = signed_in(browser.stranger(), "anna").await;
-    assert_eq!(other.get("/longer").await.status, 500);
+    assert_eq!(other.get("/longer").await.status, 400);
 }
 
 #[tokio::test]

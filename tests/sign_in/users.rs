@@ -42,7 +42,7 @@ async fn the_number_and_its_text_are_one_user_with_one_list() {
         let other = browser.stranger();
         other.visit("/number").await;
         assert_eq!(browser.visit("/devices").await.body, format!("{} [{}]", id_of(&other), id_of(&browser)));
-        assert_eq!(sessions.revoke_user(&UserId::from(1)).await.unwrap(), 2);
+        assert_eq!(sessions.revoke_user(1).await.unwrap(), 2);
     })
     .await;
 }
@@ -111,7 +111,7 @@ async fn an_odd_user_id_lists_and_ends_only_its_own_sessions() {
         let browsers = signed_in_all(&sessions, &ODD).await;
         for (browser, user) in browsers.iter().zip(ODD) {
             assert_eq!(browser.visit("/devices").await.body, format!("[{}]", id_of(browser)), "{user:?}");
-            let devices = sessions.devices(&UserId::try_from(user).unwrap(), Page::default()).await.unwrap();
+            let devices = sessions.devices(user, Page::default()).await.unwrap();
             assert_eq!(devices.len(), 1);
         }
         for ended in 0..ODD.len() {

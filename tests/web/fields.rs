@@ -232,9 +232,9 @@ async fn a_session_may_have_its_own_idle_timeout_from_a_second_to_the_absolute_l
     let place = Place::memory();
     let browser = Browser::new(timed(&place.sessions()));
     browser.visit("/write").await;
-    assert_eq!(browser.get("/ttl/0").await.status, 500);
-    assert_eq!(browser.get("/ttl/43201").await.status, 500);
-    assert_eq!(browser.get(&format!("/ttl/{}", u64::MAX)).await.status, 500);
+    assert_eq!(browser.get("/ttl/0").await.status, 400);
+    assert_eq!(browser.get("/ttl/43201").await.status, 400);
+    assert_eq!(browser.get(&format!("/ttl/{}", u64::MAX)).await.status, 400);
     browser.visit("/ttl/43200").await;
     place.clock.advance(11 * 60 * MINUTE);
     assert_eq!(browser.visit("/peek").await.body, "true");

@@ -5,7 +5,8 @@ use axum::extract::Path;
 use axum::routing::get;
 use cloakroom::store::{Applied, Lookup, Memory, NewSession, Store, Target};
 use cloakroom::{
-    Change, Config, Device, Error, Field, Page, Presented, Refusal, Session, Sessions, StoreError, Terms, UserId,
+    Change, Config, Device, Error, Field, Page, Presented, Refusal, Session, Sessions, StoreError, Terms, TokenFormat,
+    UserId,
 };
 
 use crate::support::{Browser, Fault, Place, on_each_store};
@@ -40,7 +41,6 @@ fn app(sessions: &Sessions) -> Router {
         .route("/say/{what}", get(async |session: Session, what: Path<String>| session.set(FLASH, what.as_str())))
         .route("/flash", get(async |session: Session| session.get(FLASH).map(Option::unwrap_or_default)))
         .route("/take", get(async |session: Session| session.take(FLASH).await.map(Option::unwrap_or_default)))
-        .route("/misread", get(async |session: Session| session.take(Field::<u32>::named("flash")).await.map(drop)))
         .route("/set_and_take", get(set_and_take))
         .route("/add/{item}", get(add))
         .route("/set_and_add/{item}", get(set_and_add))
@@ -97,15 +97,62 @@ async fn taking_where_there_is_nothing_asks_nothing_and_makes_no_session() {
     .await;
 }
 
+/// The application after a deployment that gave both fields another type.
+fn deployed(sessions: &Sessions) -> Router {
+    let flash: Field<u32> = Field::named("flash");
+    let cart: Field<std::collections::BTreeMap<String, u32>> = Field::named("cart");
+    let (tried, taken, changed) = (flash.clone(), flash, cart.clone());
+    Router::new()
+        .route("/try", get(async move |session: Session| session.try_get(tried.clone()).map(drop)))
+        .route("/take", get(async move |session: Session| Ok::<_, Error>(format!("{:?}", session.take(taken).await?))))
+        .route(
+            "/add",
+            get(async move |session: Session| {
+                let add = |cart: &mut std::collections::BTreeMap<String, u32>| {
+                    *cart.entry("coat".to_owned()).or_default() += 1;
+                };
+                session.update(changed, add).await
+            }),
+        )
+        .route("/cart", get(async move |session: Session| Ok::<_, Error>(format!("{:?}", session.get(cart)?))))
+        .layer(sessions.layer())
+}
+
 #[tokio::test]
-async fn a_value_that_is_no_such_type_stays_where_it_is() {
+async fn a_deployment_that_changes_a_fields_type_lets_update_and_take_begin_anew() {
     on_each_store(async |place| {
-        let browser = Browser::new(app(&place.sessions()));
-        browser.visit("/say/hello").await;
-        let answer = browser.get("/misread").await;
-        assert_eq!(answer.status, 500);
-        assert!(answer.error.unwrap().to_string().contains("`flash`"));
-        assert_eq!(browser.visit("/take").await.body, "hello");
+        for format in [TokenFormat::Secret, TokenFormat::Plain] {
+            let sessions = place.sessions_with(Config::builder().token_format(format));
+            let browser = Browser::new(app(&sessions));
+            browser.visit("/say/hello").await;
+            browser.visit("/add/7").await;
+
+            let after = browser.at(deployed(&sessions));
+            let answer = after.get("/try").await;
+            assert_eq!(answer.status, 500, "{format:?}: who wants to see the error still does");
+            assert!(answer.error.unwrap().to_string().contains("`flash`"));
+            assert_eq!(browser.visit("/flash").await.body, "hello", "and the text is still there");
+
+            assert_eq!(after.visit("/take").await.body, "None");
+            assert_eq!(browser.visit("/flash").await.body, "", "{format:?}: taken out");
+            after.visit("/add").await;
+            after.visit("/add").await;
+            assert_eq!(after.visit("/cart").await.body, r#"Some({"coat": 2})"#, "{format:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn updates_that_begin_anew_at_the_same_time_lose_nothing_of_each_other() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let browser = Browser::new(app(&sessions));
+        browser.visit("/add/7").await;
+        let after = browser.at(deployed(&sessions));
+        let answers = at_once(&after, (0..4).map(|_| "/add".to_owned())).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        assert_eq!(after.visit("/cart").await.body, r#"Some({"coat": 4})"#);
     })
     .await;
 }

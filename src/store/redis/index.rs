@@ -298,7 +298,7 @@ fn values_of(values: Value) -> Result<Option<Vec<Option<String>>>, StoreError> {
     if let Value::ServerError(_) = values {
         return Ok(None);
     }
-    let values: Vec<Option<Vec<u8>>> = redis::from_redis_value(values)?;
+    let values: Vec<Option<Vec<u8>>> = redis::from_redis_value(values).map_err(StoreError::from_client)?;
     Ok(Some(values.into_iter().map(|bytes| String::from_utf8(bytes?).ok()).collect()))
 }
 

@@ -30,7 +30,7 @@ impl Inspect for Redis {
         let mut command = redis::cmd("SCAN");
         command.arg(position).arg("MATCH").arg(self.prefix.all()).arg("COUNT").arg(about);
         let answer = link.ask(Question::Command(&command)).await.map_err(|failure| failure.error)?;
-        let (position, keys): (u64, Vec<Vec<u8>>) = redis::from_redis_value(answer)?;
+        let (position, keys): (u64, Vec<Vec<u8>>) = redis::from_redis_value(answer).map_err(StoreError::from_client)?;
         let ids = keys.iter().filter_map(|key| self.prefix.session_of(std::str::from_utf8(key).ok()?)).collect();
         let next = match (position, node + 1 < primaries.len()) {
             (0, false) => None,

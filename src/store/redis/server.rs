@@ -34,7 +34,7 @@ impl Server {
             Server::Cluster(cluster) => cluster.ask(key, question, None).await?,
             Server::One(link) => link.ask_seen(question).await.map_err(|failure| failure.error)?,
         };
-        Ok((T::from_redis_value(answer)?, seen))
+        Ok((T::from_redis_value(answer).map_err(StoreError::from_client)?, seen))
     }
 
     /// The same for a revoke, which may have to wait for replicas.
@@ -51,7 +51,7 @@ impl Server {
                 link.ask_durably(question, durability).await.map_err(|failure| failure.error)?
             }
         };
-        Ok(T::from_redis_value(answer)?)
+        T::from_redis_value(answer).map_err(StoreError::from_client)
     }
 
     /// The names of all primaries, for what looks at all keys.
