@@ -148,7 +148,8 @@ impl Config {
             if !is_origin(origin) {
                 let why = format!(
                     "`{origin}` must be as browsers send it, like https://app.example.org: in lower case, without a \
-                     default port, without a path, a user or anything else"
+                     default port, without a path, a user, a `*` or anything else. It is compared as a whole: name each \
+                     origin by itself"
                 );
                 return Err(Error::config("trust_origin", why));
             }
@@ -299,7 +300,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// An origin whose requests may change something here, such as `https://app.example.org`. Compared as a whole.
+    /// An origin whose requests may change something here, such as `https://app.example.org`. It is compared as a whole, so
+    /// there is no `*`: call this once for each origin.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
         self.config.trusted_origins.push(origin.into());
         self
@@ -380,9 +382,31 @@ fn is_origin(text: &str) -> bool {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return false;
     };
-    let is_default_port = matches!((scheme, authority.port_u16()), ("https", Some(443)) | ("http", Some(80)));
-    let is_bare = !is_default_port && !authority.as_str().contains('@');
-    is_bare && format!("{scheme}://{authority}") == text && text.to_ascii_lowercase() == text
+    let port_is_usual = match (scheme, authority.as_str().strip_prefix(authority.host())) {
+        (_, Some("")) => true,
+        // as a browser writes it: `:080` and `:` are no ports to it
+        (scheme, Some(port)) => port.strip_prefix(':').is_some_and(|port| {
+            let is_default = matches!((scheme, port), ("https", "443") | ("http", "80"));
+            !is_default && port.parse::<u16>().is_ok_and(|number| number.to_string() == port)
+        }),
+        (_, None) => false, // a user stands before the host
+    };
+    let is_bare = format!("{scheme}://{authority}") == text && text.to_ascii_lowercase() == text;
+    is_bare && port_is_usual && is_host_of_origin(authority.host())
+}
+
+/// A host name or an address. A `*` would stand for nothing: origins are compared as a whole.
+fn is_host_of_origin(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        // browsers shorten addresses, and write those that stand for IPv4 in another way than we do
+        Some(address) => address
+            .parse::<std::net::Ipv6Addr>()
+            .is_ok_and(|parsed| parsed.to_string() == address || parsed.to_ipv4_mapped().is_some()),
+        None => {
+            let is_usual = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+            !host.is_empty() && !host.starts_with('.') && !host.contains("..") && host.bytes().all(is_usual)
+        }
+    }
 }
 
 /// Refuses a lifetime that is no whole number of seconds from 1 to nine digits.

@@ -17,9 +17,10 @@ pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 /// Whether a request may change something, or why not. Fetch Metadata first, then the full `Origin`; without either it is
 /// no browser of the last years, and passes unless `Strict`. (OWASP CSRF cheat sheet; ASVS 3.5.1)
 ///
-/// tower-http's layer decides the same way, but compares the `Origin` without its scheme and has no strict mode.
+/// tower-http's layer decides the same way, but compares the `Origin` without its scheme, has no strict mode, and lets
+/// WebSockets pass.
 pub(crate) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Config) -> Result<(), &'static str> {
-    if config.csrf == Csrf::Off || [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+    if config.csrf == Csrf::Off || only_reads(method, headers) {
         return Ok(());
     }
     let origin = only(headers, &header::ORIGIN)?;
@@ -39,6 +40,23 @@ pub(crate) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Co
     }
 }
 
+/// A GET that opens a WebSocket is as good as any change: what comes through the socket is not judged again, and browsers let
+/// every site open one, with the cookie. `Connection` is not asked for: whoever goes by `Upgrade` alone is guarded as well.
+/// In HTTP/2 and HTTP/3 a WebSocket is a CONNECT, which is judged as every method but these three. (RFC 6455, section 10.2;
+/// RFC 8441, section 4)
+fn only_reads(method: &Method, headers: &HeaderMap) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !upgrades_to_websocket(headers)
+}
+
+fn upgrades_to_websocket(headers: &HeaderMap) -> bool {
+    let mut protocols =
+        headers.get_all(header::UPGRADE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    protocols.any(|protocol| {
+        let name = protocol.split(|b| *b == b'/').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"websocket")
+    })
+}
+
 /// A header that may be there once. An empty one counts as none.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, &'static str> {
     let mut values = headers.get_all(name).iter().map(|value| value.as_bytes()).filter(|value| !value.is_empty());
@@ -48,12 +66,19 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]
     }
 }
 
+/// Browsers leave the scheme's default port out of `Origin`; other programs and proxies may name it in `Host`.
 fn is_own(origin: &[u8], uri: &Uri, headers: &HeaderMap, config: &Config) -> bool {
     let host = uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = host.or_else(|| headers.get(header::HOST).map(|host| host.as_bytes()));
-    let scheme: &[u8] = if config.cookie.secure { b"https://" } else { b"http://" };
-    let own = origin.strip_prefix(scheme);
-    own.is_some() && own.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    let (scheme, default_port): (&[u8], &[u8]) = match config.cookie.secure {
+        true => (b"https://", b":443"),
+        false => (b"http://", b":80"),
+    };
+    let (Some(origin), Some(host)) = (origin.strip_prefix(scheme), host) else {
+        return false;
+    };
+    let [origin, host] = [origin, host].map(|host| host.strip_suffix(default_port).unwrap_or(host));
+    !origin.is_empty() && origin.eq_ignore_ascii_case(host)
 }
 
 /// The token for forms: derived from the secret hash for this one purpose, so that nothing is stored.

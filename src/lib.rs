@@ -46,7 +46,7 @@ pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;
 pub use crate::token::{Presented, SecretHash, SessionId, TokenFormat};
 pub use crate::user::{MAX_USER_ID_BYTES, UserId};
-pub use crate::web::{Finish, Visit};
+pub use crate::web::{FailedCommit, Finish, OngoingVisit, Visit};
 #[cfg(feature = "axum")]
 pub use crate::web::{Fresh, RecentSignIn, SignedIn};
 #[cfg(feature = "tower")]

@@ -1,4 +1,4 @@
-//! What every framework adapter does: a [`Visit`] for each request.
+//! What every framework adapter does: an [`OngoingVisit`] for each request.
 
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use tokio::sync::OnceCell;
@@ -24,12 +24,53 @@ pub use axum::{Fresh, RecentSignIn, SignedIn};
 #[cfg(feature = "tower")]
 pub use tower::{SessionFuture, SessionLayer, SessionService};
 
-/// One request's way through the sessions. A framework adapter begins it with the request's cookies, puts it where the
-/// handler finds it, and finishes it when the response is ready.
-///
-/// Nothing is asked of the store until the [`session`](Visit::session) is.
+/// One request's way through the sessions, as handlers and extractors find it: nothing is asked of the store until the
+/// [`session`](Visit::session) is. Cheap to clone.
 #[derive(Clone)]
 pub struct Visit(Arc<Inner>);
+
+/// A [`Visit`] in the hands of its framework adapter, which does three things with each request:
+///
+/// 1. It [begins](Visit::begin) the visit with the head of the request.
+/// 2. It puts the [`visit`](OngoingVisit::visit) where handlers find it: into the request's extensions, which is where
+///    [`Session::load`] looks.
+/// 3. It [finishes](OngoingVisit::finish) when the response is ready and before its head leaves, and does to the response
+///    what it is told.
+///
+/// A visit that is dropped without being finished, because there was no response, is abandoned: whoever still holds its
+/// session gets an error for every change from then on, because nobody would store it.
+///
+/// ```
+/// use cloakroom::{Error, Sessions, Visit};
+/// use http::{Request, Response};
+///
+/// # fn plain(error: &Error) -> Response<String> { Response::new(error.to_string()) }
+/// async fn serve<B>(
+///     sessions: &Sessions,
+///     mut request: Request<B>,
+///     handler: impl AsyncFnOnce(Request<B>) -> Response<String>,
+/// ) -> Response<String> {
+///     let ongoing = match Visit::begin(sessions, request.method(), request.uri(), request.headers()) {
+///         Ok(ongoing) => ongoing,
+///         Err(error) => return plain(&error),
+///     };
+///     request.extensions_mut().insert(ongoing.visit().clone());
+///     let mut response = handler(request).await;
+///     let finish = match ongoing.finish(response.status().as_u16()).await {
+///         Ok(finish) => finish,
+///         Err(failed) => {
+///             let (error, finish) = failed.into_parts();
+///             response = plain(&error); // not the handler's: what it reported as done was not stored
+///             finish
+///         }
+///     };
+///     finish.apply(response.headers_mut());
+///     response
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "a visit that is dropped is abandoned: its changes are not stored"]
+pub struct OngoingVisit(Visit);
 
 struct Inner {
     sessions: Sessions,
@@ -40,14 +81,21 @@ struct Inner {
     over: AtomicBool,
 }
 
-/// What an adapter does to the response.
+/// What an adapter does to the head of the response. See [`apply`](Finish::apply).
 #[derive(Debug)]
-#[must_use]
+#[must_use = "without it the browser does not get its cookie, and caches do not learn that the response is one person's"]
 pub struct Finish {
-    /// Set: the response becomes this error. The handler's body must not be sent.
-    pub error: Option<Error>,
     read: bool,
     set_cookie: Option<HeaderValue>,
+}
+
+/// The changes of a request were not stored. The response becomes this [error](FailedCommit::error), and what the handler
+/// answered must not be sent: it would report as done what was not.
+#[derive(Debug)]
+#[must_use = "the response has to become an error"]
+pub struct FailedCommit {
+    error: Error,
+    finish: Finish,
 }
 
 impl Visit {
@@ -55,7 +103,7 @@ impl Visit {
     ///
     /// # Errors
     /// [`is_cross_site`](Error::is_cross_site): the request is to be answered with it, 403, and goes no further.
-    pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Visit> {
+    pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OngoingVisit> {
         if let Err(why) = csrf::judge(method, uri, headers, sessions.config()) {
             sessions.tell(Event::CrossSiteRefused { session: None, why });
             return Err(Error::cross_site(why));
@@ -63,13 +111,13 @@ impl Visit {
         let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
         let presented = cookie::read(cookies, sessions.config());
         let user_agent = headers.get(header::USER_AGENT).cloned();
-        Ok(Visit(Arc::new(Inner {
+        Ok(OngoingVisit(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
             presented,
             user_agent,
             session: OnceCell::new(),
             over: AtomicBool::new(false),
-        })))
+        }))))
     }
 
     /// The request's session: loaded when first asked for, the same (or the same error) afterwards. One round trip with
@@ -114,24 +162,37 @@ impl Visit {
         self.0.sessions.config().sign_in_page.as_deref()
     }
 
-    /// Commits, and says what to do to a response of this status. At most one round trip, none if nothing was changed
-    /// and no touch is due.
-    pub async fn finish(&self, status: u16) -> Finish {
-        match self.finish_at_once() {
-            Ok(finish) => finish,
-            Err(session) => self.finish_with(&session, status).await,
-        }
+    fn of(extensions: &http::Extensions) -> Result<&Visit> {
+        extensions.get().ok_or_else(Error::no_layer)
     }
 }
 
-impl Visit {
-    /// The same where nothing has to be stored, as after most requests. Otherwise the session that has to be waited for, to
-    /// [finish with](Visit::finish_with).
-    pub(crate) fn finish_at_once(&self) -> std::result::Result<Finish, Session> {
+impl OngoingVisit {
+    /// Returns the visit, for whoever handles the request.
+    pub fn visit(&self) -> &Visit {
+        &self.0
+    }
+
+    /// Commits what the request changed, and returns what to do to a response of this status. At most one round trip, none
+    /// if nothing was changed and no touch is due.
+    ///
+    /// # Errors
+    /// Returns the failed commit, with the error that the response becomes and what to do to its head.
+    pub async fn finish(self, status: u16) -> Result<Finish, FailedCommit> {
+        match self.finish_at_once() {
+            Ok(finish) => Ok(finish),
+            Err(session) => self.finish_with(&session, status).await,
+        }
+    }
+
+    /// Finishes where nothing has to be stored, as after most requests. Otherwise returns the session that has to be waited
+    /// for, to [finish with](OngoingVisit::finish_with).
+    pub(crate) fn finish_at_once(&self) -> Result<Finish, Session> {
+        let Inner { session, over, .. } = &*self.0.0;
         // first: whoever loads from now on sees it, whoever has loaded is seen here
-        self.0.over.store(true, Ordering::SeqCst);
-        match self.0.session.get() {
-            None => Ok(Finish { error: None, read: false, set_cookie: None }),
+        over.store(true, Ordering::SeqCst);
+        match session.get() {
+            None => Ok(Finish { read: false, set_cookie: None }),
             Some(Err(_)) => Ok(self.finished(CookieChange::None)),
             Some(Ok(session)) => {
                 session.finish_at_once().map(|change| self.finished(change)).ok_or_else(|| session.clone())
@@ -139,29 +200,33 @@ impl Visit {
         }
     }
 
-    pub(crate) async fn finish_with(&self, session: &Session, status: u16) -> Finish {
+    pub(crate) async fn finish_with(self, session: &Session, status: u16) -> Result<Finish, FailedCommit> {
         let (committed, change) = session.finish(status).await;
-        Finish { error: committed.err(), ..self.finished(change) }
+        let finish = self.finished(change);
+        match committed {
+            Ok(()) => Ok(finish),
+            Err(error) => Err(FailedCommit { error, finish }),
+        }
     }
 
     fn finished(&self, change: CookieChange) -> Finish {
-        let config = self.0.sessions.config();
+        let config = self.0.0.sessions.config();
         let set_cookie = match change {
             CookieChange::None => None,
             CookieChange::Set(token) => Some(cookie::set(&token, config)),
             CookieChange::Remove => Some(cookie::remove(config)),
         };
-        Finish { error: None, read: true, set_cookie }
+        Finish { read: true, set_cookie }
     }
+}
 
-    fn of(extensions: &http::Extensions) -> Result<&Visit> {
-        extensions.get().ok_or_else(Error::no_layer)
-    }
-
-    /// Ends a visit that has no response: what is changed from now on is an error.
-    pub fn abandon(&self) {
-        self.0.over.store(true, Ordering::SeqCst);
-        if let Some(Ok(session)) = self.0.session.get() {
+/// Ends the visit, also where no response ever came: the inner service failed, or the client hung up. Clones of the session
+/// that live on must not take changes that nobody will store. After it was finished this changes nothing.
+impl Drop for OngoingVisit {
+    fn drop(&mut self) {
+        let Inner { session, over, .. } = &*self.0.0;
+        over.store(true, Ordering::SeqCst);
+        if let Some(Ok(session)) = session.get() {
             session.close();
         }
     }
@@ -197,6 +262,19 @@ impl Finish {
             headers.append(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
+    }
+}
+
+impl FailedCommit {
+    /// Returns why the changes were not stored.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// Returns why the changes were not stored, and what to do to the head of the response that says so: what was done at
+    /// once before the commit failed stands, so its cookie must reach the browser all the same.
+    pub fn into_parts(self) -> (Error, Finish) {
+        (self.error, self.finish)
     }
 }
 

@@ -3,6 +3,7 @@
 mod support;
 
 mod web {
+    mod adapter;
     mod cookies;
     mod failing_store;
     mod fields;

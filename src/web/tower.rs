@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Finish, Visit};
+use super::{FailedCommit, Finish, OngoingVisit, Visit};
 use crate::error::{Error, Result};
 use crate::sessions::Sessions;
 
@@ -62,16 +62,14 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // the same manager's layer further out does all of it; another manager's visit is replaced for what is inside
         if request.extensions().get::<Visit>().is_some_and(|visit| visit.is_of(&self.sessions)) {
-            return SessionFuture {
-                step: Step::Answering { answer: self.inner.call(request), ongoing: Ongoing(None) },
-            };
+            return SessionFuture { step: Step::Answering { answer: self.inner.call(request), ongoing: None } };
         }
         match Visit::begin(&self.sessions, request.method(), request.uri(), request.headers()) {
             Err(error) => SessionFuture { step: Step::Refused { response: Some(error_response(error)) } },
-            Ok(visit) => {
-                request.extensions_mut().insert(visit.clone());
+            Ok(ongoing) => {
+                request.extensions_mut().insert(ongoing.visit().clone());
                 let answer = self.inner.call(request);
-                SessionFuture { step: Step::Answering { answer, ongoing: Ongoing(Some(visit)) } }
+                SessionFuture { step: Step::Answering { answer, ongoing: Some(ongoing) } }
             }
         }
     }
@@ -89,22 +87,12 @@ pin_project_lite::pin_project! {
     #[project = StepProjection]
     enum Step<F, ResBody> {
         Refused { response: Option<Response<ResBody>> },
-        Answering { #[pin] answer: F, ongoing: Ongoing },
-        Finishing { response: Option<Response<ResBody>>, finishing: Pin<Box<dyn Future<Output = Finish> + Send>> },
+        Answering { #[pin] answer: F, ongoing: Option<OngoingVisit> },
+        Finishing { response: Option<Response<ResBody>>, finishing: Finishing },
     }
 }
 
-/// A visit whose response is on its way. When that never comes (the inner service failed, the client hung up), clones of
-/// the session that live on must not take changes that nobody will store.
-struct Ongoing(Option<Visit>);
-
-impl Drop for Ongoing {
-    fn drop(&mut self) {
-        if let Some(visit) = &self.0 {
-            visit.abandon();
-        }
-    }
-}
+type Finishing = Pin<Box<dyn Future<Output = Result<Finish, FailedCommit>> + Send>>;
 
 impl<F, ResBody, E> Future for SessionFuture<F, ResBody>
 where
@@ -122,11 +110,11 @@ where
                 }
                 StepProjection::Answering { answer, ongoing } => {
                     let response = std::task::ready!(answer.poll(cx))?;
-                    let Some(visit) = ongoing.0.take() else {
+                    let Some(visit) = ongoing.take() else {
                         return Poll::Ready(Ok(response));
                     };
                     let session = match visit.finish_at_once() {
-                        Ok(finish) => return Poll::Ready(Ok(finished(response, finish))),
+                        Ok(finish) => return Poll::Ready(Ok(finished(response, Ok(finish)))),
                         Err(session) => session,
                     };
                     let status = response.status().as_u16();
@@ -143,8 +131,14 @@ where
     }
 }
 
-fn finished<B: Default>(response: Response<B>, mut finish: Finish) -> Response<B> {
-    let mut response = finish.error.take().map_or(response, error_response);
+fn finished<B: Default>(response: Response<B>, committed: Result<Finish, FailedCommit>) -> Response<B> {
+    let (mut response, finish) = match committed {
+        Ok(finish) => (response, finish),
+        Err(failed) => {
+            let (error, finish) = failed.into_parts();
+            (error_response(error), finish)
+        }
+    };
     finish.apply(response.headers_mut());
     response
 }

@@ -126,6 +126,17 @@ const ORIGIN_ONLY: &[Row] = &[
     (&[(HOST, "example.com"), (ORIGIN, "https://example.com:8443")], false),
     (&[(HOST, "example.com:8443"), (ORIGIN, "https://example.com:8444")], false),
     (&[(HOST, "[::1]:3000"), (ORIGIN, "https://[::1]:3000")], true),
+    // browsers leave the default port out of Origin, whoever wrote Host may not
+    (&[(HOST, "shop.example:443"), (ORIGIN, "https://shop.example")], true),
+    (&[(HOST, "shop.example"), (ORIGIN, "https://shop.example:443")], true),
+    (&[(HOST, "shop.example:443"), (ORIGIN, "https://shop.example:443")], true),
+    (&[(HOST, "[::1]:443"), (ORIGIN, "https://[::1]")], true),
+    (&[(HOST, "shop.example:80"), (ORIGIN, "https://shop.example")], false),
+    (&[(HOST, "shop.example:443"), (ORIGIN, "https://evil.example")], false),
+    (&[(HOST, "shop.example:443"), (ORIGIN, "https://shop.example:8443")], false),
+    (&[(HOST, "shop.example:443"), (ORIGIN, "http://shop.example")], false),
+    (&[(HOST, "shop.example:443"), (ORIGIN, "https://shop.example:443:443")], false),
+    (&[(HOST, ":443"), (ORIGIN, "https://")], false),
     (&[(HOST, "127.0.0.1:3000"), (ORIGIN, "https://localhost:3000")], false),
     (&[(HOST, "example.com"), (ORIGIN, "https://example.com"), (ORIGIN, "https://example.com")], false),
     (&[(HOST, "example.com"), (ORIGIN, "https://example.com, https://attacker.example")], false),
@@ -153,6 +164,48 @@ async fn what_only_reads_is_never_refused() {
     for method in ["GET", "HEAD", "OPTIONS"] {
         decide(Config::builder(), method, &pass).await;
         decide(Config::builder().csrf(Csrf::Strict), method, &pass).await;
+    }
+}
+
+/// How browsers and other programs ask for a WebSocket over HTTP/1.1.
+const UPGRADES: [&[(&str, &str)]; 7] = [
+    &[("connection", "Upgrade"), ("upgrade", "websocket")],
+    &[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")],
+    &[("connection", "upgrade"), ("upgrade", "h2c, websocket")],
+    &[("connection", "upgrade"), ("upgrade", "h2c,WEBSOCKET , other")],
+    &[("connection", "upgrade"), ("upgrade", "h2c"), ("upgrade", "websocket")],
+    &[("connection", "upgrade"), ("upgrade", "websocket/13")],
+    // a proxy took `Connection` away, and the application goes by `Upgrade` alone
+    &[("upgrade", "websocket")],
+];
+
+#[tokio::test]
+async fn a_get_that_opens_a_web_socket_is_judged_as_a_post() {
+    let csrf = |csrf| Config::builder().csrf(csrf);
+    let all: Vec<_> = [FETCH_METADATA, ORIGIN_ONLY, NEITHER].concat();
+    let nothing_said = NEITHER.iter().map(|(headers, _)| *headers).collect::<Vec<_>>();
+    for (mode, upgrades) in [(Csrf::On, &UPGRADES[..]), (Csrf::Strict, &UPGRADES[..1]), (Csrf::Off, &UPGRADES[..1])] {
+        let scene = Scene::new(csrf(mode)).await;
+        for upgrade in upgrades {
+            for (headers, as_post) in &all {
+                let expected = match mode {
+                    Csrf::Off => true,
+                    Csrf::Strict if nothing_said.contains(headers) => false,
+                    _ => *as_post,
+                };
+                let both = [*upgrade, *headers].concat();
+                assert_eq!(scene.lets("GET", "/do", &both).await, expected, "{mode:?} {both:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_to_something_else_only_reads() {
+    let scene = Scene::new(Config::builder()).await;
+    for upgrade in ["h2c", "websockets", "not-websocket", "TLS/1.2", ""] {
+        let headers = [("connection", "upgrade"), ("upgrade", upgrade), (SITE, "cross-site")];
+        assert!(scene.lets("GET", "/do", &headers).await, "{upgrade:?}");
     }
 }
 
@@ -206,6 +259,9 @@ async fn over_plain_http_the_origin_is_a_plain_one() {
         (&[(HOST, "localhost:3000"), (ORIGIN, "http://127.0.0.1:3000")], false),
         (&[(HOST, "localhost:3000"), (ORIGIN, "http://localhost:3001"), (SITE, "same-site")], false),
         (&[(HOST, "localhost:3000"), (ORIGIN, "null")], false),
+        (&[(HOST, "localhost:80"), (ORIGIN, "http://localhost")], true),
+        (&[(HOST, "localhost"), (ORIGIN, "http://localhost:80")], true),
+        (&[(HOST, "localhost:443"), (ORIGIN, "http://localhost")], false),
     ];
     decide(Config::builder().plain_http_for_development(), "POST", table).await;
 }
@@ -221,6 +277,7 @@ async fn where_the_request_names_the_host_itself_that_one_counts() {
         ("http://example.com/do", "example.com", "http://example.com", false),
         ("https://example.com:8443/do", "example.com", "https://example.com:8443", true),
         ("https://example.com:8443/do", "example.com", "https://example.com", false),
+        ("https://example.com:443/do", "other.example", "https://example.com", true),
         ("https://evil.example@example.com/do", "example.com", "https://evil.example", false),
     ] {
         let headers = [(HOST, host), (ORIGIN, origin)];

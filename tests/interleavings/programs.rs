@@ -152,15 +152,21 @@ impl Browser {
         let manager = if act == Act::Read { &managers.touching } else { &managers.usual };
         let mut headers = HeaderMap::new();
         headers.extend(self.cookie.clone().map(|cookie| (header::COOKIE, cookie)));
-        let visit = Visit::begin(manager, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
-        let session = visit.session().await.expect("the store answers");
+        let ongoing = Visit::begin(manager, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
+        let session = ongoing.visit().session().await.expect("the store answers");
         let user = session.user();
         let answer = self.act(&session, act).await;
         if answer.is_ok() && act == Act::SignOutEverywhere {
             self.ended.extend(user);
         }
-        let finish = visit.finish(200).await;
-        for error in [answer.err(), finish.error.clone()].into_iter().flatten() {
+        let (failed, finish) = match ongoing.finish(200).await {
+            Ok(finish) => (None, finish),
+            Err(failed) => {
+                let (error, finish) = failed.into_parts();
+                (Some(error), finish)
+            }
+        };
+        for error in [answer.err(), failed].into_iter().flatten() {
             let is_expected = error.is_gone() || error.is_conflict() || error.is_limit() || error.is_signed_out();
             assert!(is_expected, "{act:?}: {error}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use cloakroom::store::{NearCache, Redis};
-use cloakroom::{Config, OnLimit, Session, SessionId, Sessions, Visit};
+use cloakroom::{Config, OnLimit, OngoingVisit, Session, SessionId, Sessions, Visit};
 
 use super::heard::{Heard, NAME, app, told};
 use crate::support::{Browser, on_each_store};
@@ -77,7 +77,7 @@ async fn what_is_refused_is_counted_by_its_reason() {
         assert_eq!(browser.stranger().get("/sign_in/anna").await.status, 409);
         let foreign = Request::post("/write").header("sec-fetch-site", "cross-site").body(Body::empty()).unwrap();
         assert_eq!(browser.ask(foreign).await.status, 403);
-        let late = visit(&sessions, &browser).await;
+        let (_ongoing, late) = visit(&sessions, &browser).await;
         sessions.revoke(&id_of(&browser)).await.unwrap();
         late.set(NAME, "too late").unwrap();
         assert!(late.commit().await.unwrap_err().is_gone());
@@ -97,7 +97,7 @@ async fn a_conflict_is_counted_also_where_the_update_is_repeated_and_succeeds() 
         let sessions = place.sessions();
         let browser = Browser::new(app(&sessions));
         browser.visit("/write").await;
-        let (first, second) = (visit(&sessions, &browser).await, visit(&sessions, &browser).await);
+        let [(_one, first), (_other, second)] = [visit(&sessions, &browser).await, visit(&sessions, &browser).await];
         first.update(NAME, |name| name.push('1')).await.unwrap();
         second.update(NAME, |name| name.push('2')).await.unwrap();
         assert_eq!(browser.visit("/read").await.body, "andrew12");
@@ -138,10 +138,12 @@ async fn evictions_replays_and_unknown_tokens_are_told_apart() {
 }
 
 /// Another request of this browser, still going on.
-async fn visit(sessions: &Sessions, browser: &Browser) -> Session {
+async fn visit(sessions: &Sessions, browser: &Browser) -> (OngoingVisit, Session) {
     let cookie = HeaderValue::from_str(&format!("__Host-sid={}", browser.token().unwrap())).unwrap();
     let headers = HeaderMap::from_iter([(header::COOKIE, cookie)]);
-    Visit::begin(sessions, &Method::GET, &Uri::from_static("/"), &headers).unwrap().session().await.unwrap()
+    let ongoing = Visit::begin(sessions, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
+    let session = ongoing.visit().session().await.unwrap();
+    (ongoing, session)
 }
 
 fn id_of(browser: &Browser) -> SessionId {
