@@ -25,7 +25,8 @@ pub(crate) struct Flags {
     #[arg(group = "whose", value_name = "ID")]
     ids: Vec<String>,
 
-    /// All sessions of this user: a password has changed, an account is closed
+    /// All sessions of this user: a password has changed, an account is closed (--user=ID where the id begins with two
+    /// hyphens)
     #[arg(long, group = "whose", value_name = "USER")]
     user: Option<String>,
 

@@ -76,3 +76,24 @@ fn what_lies_beside_sessions_is_none() {
     house.cli::<()>("HSET session:CCCCCCCCCCCCCCCCCCCCCA name andrew");
     assert_eq!(ids(&house.run(&["list", "--json"])), BTreeSet::from([id.to_string()]));
 }
+
+#[test]
+fn a_user_may_begin_with_a_hyphen() {
+    let house = House::open();
+    for user in ["-x", "-h", "-1", "-", "-Ok3V0pXq1mB8sT5rYw2uC", "--json"] {
+        house.signed_in(user);
+        let joined = format!("--user={user}");
+        // two hyphens and a word can only be another flag
+        let flags: &[&[&str]] = if user == "--json" { &[&[&joined]] } else { &[&["--user", user], &[&joined]] };
+        for flags in flags {
+            let said = house.run(&[&["list"], *flags, &["--json"]].concat());
+            assert!(said.code == 0 && said.json()["user"] == user, "{flags:?}: {said:?}");
+            let said = house.run(&[&["revoke"], *flags, &["--dry-run", "--json"]].concat());
+            assert!(said.code == 0 && said.json()["found"] == 1, "{flags:?}: {said:?}");
+        }
+    }
+    for verb in ["list", "revoke"] {
+        let said = house.run(&[verb, "--user", "--json"]);
+        assert!(said.code == 2 && said.stderr.contains("value is required for '--user <USER>'"), "{said:?}");
+    }
+}
