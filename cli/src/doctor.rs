@@ -25,9 +25,10 @@ use self::server::Server;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::place::Place;
+use crate::printable::printable;
 use crate::store_flags::StoreFlags;
 use crate::survey::{self, ScanFlags};
-use crate::terminal::{self, AnswerFlags, BAD, DOUBTFUL, FAINT, GOOD, line, painted, printable};
+use crate::terminal::{self, AnswerFlags, BAD, DOUBTFUL, FAINT, GOOD, line, painted};
 
 #[derive(Args)]
 pub(crate) struct Flags {
@@ -161,7 +162,7 @@ impl Report {
                 Level::Skip => FAINT,
             };
             let level = painted(style, format_args!("{:<4}", finding.level.name()));
-            let servers = finding.servers.iter().map(|name| format!("[{name}] ")).collect::<String>();
+            let servers = finding.servers.iter().map(|name| format!("[{}] ", printable(name))).collect::<String>();
             let advice = finding.advice.as_ref().map(|advice| format!(" → {}", printable(advice))).unwrap_or_default();
             line(format_args!("{level}  {:<12}  {servers}{}{advice}", finding.check, printable(&finding.text)))?;
         }

@@ -6,17 +6,18 @@ use cloakroom::{Page, SessionId, UserId};
 
 use crate::failure::Failure;
 use crate::opened::Opened;
+use crate::printable::printable;
 use crate::show::summary;
 use crate::store_flags::StoreFlags;
 use crate::survey::{Found, ScanFlags, Survey};
-use crate::terminal::{self, AnswerFlags, lasting, printable};
+use crate::terminal::{self, AnswerFlags, lasting};
 
 /// How many of a user's index are read: far more than the library lets a user have.
 const MOST_OF_A_USER: usize = 100_000;
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// Only the sessions of this user, the latest sign-in first
+    /// Only the sessions of this user, the latest sign-in first (--user=ID where the id begins with two hyphens)
     #[arg(long, value_name = "USER")]
     user: Option<String>,
 

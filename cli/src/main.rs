@@ -14,6 +14,7 @@ mod man;
 mod moving;
 mod opened;
 mod place;
+mod printable;
 mod redis_flags;
 mod repair;
 mod revoke;
@@ -25,13 +26,14 @@ mod terminal;
 mod times;
 mod watch;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
+use crate::printable::PrintableLog;
 
 /// Server-side web sessions: one opaque ticket in the browser, everything else on the server.
 #[derive(Parser)]
@@ -99,7 +101,7 @@ async fn main() -> ExitCode {
 /// Says on stderr why it did not work, even when nobody reads it, and leaves with the failure's code.
 fn report(failure: &Failure) -> ExitCode {
     if !failure.is_silent() {
-        let _ = writeln!(std::io::stderr(), "cloakroom: {failure}");
+        terminal::remark(format_args!("cloakroom: {failure}"));
     }
     failure.exit_code()
 }
@@ -108,5 +110,9 @@ fn report(failure: &Failure) -> ExitCode {
 fn log_to_stderr() {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into()).from_env_lossy();
     let is_terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_terminal)
+        .with_writer(|| PrintableLog(std::io::stderr()))
+        .init();
 }

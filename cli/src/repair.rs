@@ -7,6 +7,7 @@ use cloakroom::store::Embedded;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::printable::printable;
 use crate::store_flags::state_directory;
 use crate::terminal::{self, AnswerFlags, Many, line};
 
@@ -38,8 +39,14 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         match &repaired.aside {
             None => line(format_args!("nothing is damaged: {sessions}"))?,
             Some(aside) => {
-                repaired.damage.iter().try_for_each(|damage| line(format_args!("damaged: {damage}")))?;
-                line(format_args!("kept {sessions}; the damaged files are in {}", aside.display()))?;
+                repaired
+                    .damage
+                    .iter()
+                    .try_for_each(|damage| line(format_args!("damaged: {}", printable(&damage.to_string()))))?;
+                line(format_args!(
+                    "kept {sessions}; the damaged files are in {}",
+                    printable(&aside.display().to_string())
+                ))?;
                 line("what is lost may have been the end of a session: to be sure, cloakroom revoke --all")?;
             }
         }

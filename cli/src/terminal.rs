@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::printable::{printable, printable_json};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
@@ -25,7 +26,7 @@ pub(crate) struct AnswerFlags {
     pub(crate) json: bool,
 }
 
-/// One line on stdout.
+/// One line on stdout, in which whatever others have written is [`printable`] already.
 ///
 /// # Errors
 /// When nobody reads it any more.
@@ -34,17 +35,18 @@ pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(stdout, "{text}").and_then(|()| stdout.flush())?)
 }
 
-/// One value on one line.
+/// One value on one line. What would steer a terminal or cannot be seen is escaped.
 ///
 /// # Errors
 /// When nobody reads it any more.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    line(serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?)
+    let json = serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?;
+    line(printable_json(&json))
 }
 
 /// A remark beside the answer. That nobody reads it is no reason to stop.
 pub(crate) fn remark(text: impl Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
 pub(crate) fn painted(style: Style, text: impl Display) -> String {
@@ -62,21 +64,13 @@ pub(crate) fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::usage(format!("{what} needs --yes where nobody can be asked")));
     }
-    let _ = write!(anstream::stderr().lock(), "{what}? [y/N] ");
+    let _ = write!(anstream::stderr().lock(), "{}? [y/N] ", printable(what));
     let mut answer = String::new();
     let _ = std::io::stdin().read_line(&mut answer);
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::failed("nothing was done")),
     }
-}
-
-/// Somebody else's text, which may hold what steers a terminal or turns the direction of writing.
-pub(crate) fn printable(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// Rows under a heading, each column as wide as it must be.
@@ -131,12 +125,6 @@ impl Display for Many {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_of_somebody_else_cannot_steer_the_terminal() {
-        assert_eq!(printable("red \u{1b}[31m\r\nÄ \u{202e}"), "red \\u{1b}[31m\\r\\nÄ \\u{202e}");
-        assert_eq!(printable(r#"{"a": "b\n"}"#), r#"{"a": "b\n"}"#);
-    }
 
     #[test]
     fn numbers_and_durations_read_as_a_person_says_them() {

@@ -11,6 +11,7 @@ mod list;
 mod many;
 mod moving;
 mod places;
+mod printable;
 mod revoke;
 mod rights;
 mod show;
