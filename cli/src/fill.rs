@@ -1,5 +1,9 @@
 //! Putting whole sessions into a store: what is there already is never changed unasked.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasher as _;
+
 use clap::Args;
 use cloakroom::SessionId;
 use cloakroom::store::{Restore as _, Restored, Save as _, Saved, Target};
@@ -54,6 +58,8 @@ pub(crate) struct Filled {
     pub(crate) ended: u64,
     /// An example of those that differ.
     example: Option<SessionId>,
+    /// In a dry run, the sessions that would have been made: a hash of each.
+    planned: HashMap<SessionId, u64>,
 }
 
 impl Filled {
@@ -85,7 +91,7 @@ impl Filled {
             }
         }
         if dry_run {
-            self.made += missing.len() as u64;
+            missing.iter().for_each(|saved| self.would_make(saved));
             self.replaced += changed.len() as u64;
             return Ok(());
         }
@@ -99,19 +105,48 @@ impl Filled {
         Ok(())
     }
 
+    /// Counts as if it had been made, also where it is there twice.
+    fn would_make(&mut self, saved: &Saved) {
+        let digest = self.planned.hasher().hash_one(saved.to_json().to_string());
+        match self.planned.entry(saved.id) {
+            Entry::Vacant(entry) => {
+                entry.insert(digest);
+                self.made += 1;
+            }
+            Entry::Occupied(entry) if *entry.get() == digest => self.same += 1,
+            Entry::Occupied(_) => self.differs(saved.id),
+        }
+    }
+
     async fn make(&mut self, target: &Opened, sessions: &[Saved]) -> Result<u64, Failure> {
         if sessions.is_empty() {
             return Ok(0);
         }
-        let mut made = 0;
+        let (mut made, mut taken) = (0, Vec::new());
         for (saved, restored) in sessions.iter().zip(target.store.restore(sessions).await?) {
             match restored {
                 Restored::Made => made += 1,
-                Restored::Taken => self.differs(saved.id),
+                Restored::Taken => taken.push(saved),
                 Restored::Ended => self.ended += 1,
             }
         }
+        self.compare(target, &taken).await?;
         Ok(made)
+    }
+
+    /// Looks at what came first: the same session again, where it is there twice among those that are put.
+    async fn compare(&mut self, target: &Opened, taken: &[&Saved]) -> Result<(), Failure> {
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = taken.iter().map(|saved| saved.id).collect();
+        for (saved, there) in taken.iter().zip(target.store.save(&ids, &target.terms).await?) {
+            match there {
+                Some(there) if there == **saved => self.same += 1,
+                _ => self.differs(saved.id),
+            }
+        }
+        Ok(())
     }
 
     fn differs(&mut self, id: SessionId) {

@@ -1,6 +1,7 @@
 //! `cloakroom import`: the sessions that `export` has printed.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _, StdinLock};
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use cloakroom::store::Saved;
@@ -9,10 +10,15 @@ use crate::failure::Failure;
 use crate::fill::{FLIGHT, Filled, LifetimeFlags, Others};
 use crate::opened::Opened;
 use crate::store_flags::StoreFlags;
+use crate::strict_json;
 use crate::terminal::{self, AnswerFlags, Many};
 
 /// The longest line, in bytes: far more than a session may hold.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+/// How far the clock of the machine on which the sessions were made may be ahead of this one's.
+const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
+/// What some editors and shells put in front of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// How many bad lines are named; the others are counted.
 const MOST_NAMED: u64 = 20;
 
@@ -92,12 +98,30 @@ fn answer(flags: &Flags, filled: &Filled, bad: u64) -> Result<(), Failure> {
 
 /// The session in a line, or what is wrong with it.
 fn session_of(line: &str, target: &Opened) -> Result<Saved, String> {
-    let value = serde_json::from_str(line).map_err(|error| format!("it is no JSON ({error})"))?;
-    let saved = Saved::from_json(&value, &target.terms)?;
+    let saved = Saved::from_json(&strict_json::parse(line)?, &target.terms)?;
+    check_not_ahead(&saved)?;
     match (target.is_ours(&saved.id), target.plain_tokens) {
         (true, _) => Ok(saved),
         (false, true) => Err("its id is no plain token: leave --plain-tokens out".to_owned()),
         (false, false) => Err("its id is a plain token: say --plain-tokens".to_owned()),
+    }
+}
+
+/// Refuses what has not happened yet. A sign-in of the future would be its user's latest for as long as it is ahead of the
+/// clock, and the limit on a user's sessions could not tell which of the others is the oldest. A session that was made or
+/// used in the future would live longer than it should.
+fn check_not_ahead(saved: &Saved) -> Result<(), String> {
+    let latest = SystemTime::now() + CLOCKS_APART;
+    let Saved { record, signed_in_at, .. } = saved;
+    let times = [
+        ("signed_in_at", *signed_in_at),
+        ("created_at", Some(record.created_at)),
+        ("last_accessed_at", Some(record.last_accessed_at)),
+        ("rotated_at", record.rotated_at),
+    ];
+    match times.iter().find(|(_, time)| time.is_some_and(|time| time > latest)) {
+        Some((name, _)) => Err(format!("`{name}` is in the future by this machine's clock")),
+        None => Ok(()),
     }
 }
 
@@ -118,6 +142,9 @@ impl Lines {
                 return Ok(None);
             }
             self.number += 1;
+            if self.number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
+            }
             if read as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
                 self.stdin.skip_until(b'\n').map_err(cannot)?;
                 return Ok(Some(Err(format!("it is longer than {LONGEST_LINE} bytes"))));

@@ -21,6 +21,7 @@ mod revoke;
 mod show;
 mod stats;
 mod store_flags;
+mod strict_json;
 mod survey;
 mod terminal;
 mod times;

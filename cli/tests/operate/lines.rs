@@ -167,3 +167,90 @@ fn what_has_expired_stays_expired() {
         assert_eq!(run(&[&["list", "--json"], &target[..]].concat(), &[]).ids(), [lasting.expose().to_owned()].into());
     }
 }
+
+/// The lines, and another field in the first.
+fn with(lines: &[u8], name: &str, text: &str) -> (String, String) {
+    let lines = String::from_utf8(lines.to_vec()).expect("UTF-8");
+    let line = lines.lines().next().expect("a line").to_owned();
+    let mut value: Value = serde_json::from_str(&line).expect("JSON");
+    let field = if name == "signed_in_at" { &mut value[name] } else { &mut value["stored"][name] };
+    *field = text.into();
+    (line, value.to_string())
+}
+
+#[test]
+fn a_byte_order_mark_costs_no_session() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("UTF-8");
+    let lines = made(2);
+    let said = import(&[&b"\xef\xbb\xbf"[..], &lines].concat(), &["--store", path]);
+    assert_eq!((said.code, &said.json()["made"]), (0, &2.into()), "{said:?}");
+    let said = import(&[&b"\xef\xbb\xbf\n"[..], &lines].concat(), &["--store", path]);
+    assert_eq!((said.code, &said.json()["already_there"]), (0, &2.into()), "{said:?}");
+    // anywhere else it is no mark
+    let said = import(&[&lines[..], b"\xef\xbb\xbf", &lines].concat(), &["--store", path]);
+    assert!(said.code == 1 && said.stderr.contains("line 3: it is no JSON"), "{said:?}");
+}
+
+#[test]
+fn a_session_that_is_there_twice_is_one_and_two_states_of_it_are_a_conflict() {
+    let redis = House::open();
+    let lines = made(2);
+    let (line, other) = with(&lines, "username", "somebody else");
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().to_str().expect("UTF-8");
+        for place in [["--store", path], ["--redis-url", &redis.redis.url()]] {
+            let flags = [&place[..], dry_run].concat();
+            let said = import(format!("{line}\n{line}\n{line}\n").as_bytes(), &flags);
+            let counts = ["made", "already_there", "differing"].map(|name| said.json()[name].clone());
+            assert_eq!((said.code, counts), (0, [1.into(), 2.into(), 0.into()]), "{flags:?}: {said:?}");
+        }
+        let said = import(format!("{line}\n{other}\n").as_bytes(), &[&["--store", path], dry_run].concat());
+        assert!(said.code == 1 && said.json()["differing"] == 1, "{said:?}");
+    }
+}
+
+#[test]
+fn what_has_not_happened_yet_is_refused_by_its_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("UTF-8");
+    let line = made(2);
+    let signed_in = &line[line.iter().position(|b| *b == b'\n').expect("a line") + 1..];
+    let after = |seconds: u64| SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + seconds;
+    for (name, text) in [
+        ("signed_in_at", "99999999999.000000".to_owned()),
+        ("signed_in_at", format!("{}.000000", after(3600))),
+        ("created_at", "2999-01-01T00:00:00.000+00:00".to_owned()),
+        ("last_accessed_at", "2999-01-01T00:00:00.000+00:00".to_owned()),
+        ("rotated_at", after(3600).to_string()),
+    ] {
+        let (_, line) = with(signed_in, name, &text);
+        let said = import(format!("\n{line}\n").as_bytes(), &["--store", path]);
+        let why = format!("line 2: `{name}` is in the future");
+        assert!(said.code == 1 && said.stderr.contains(&why), "{why}: {said:?}");
+        assert_eq!(said.json()["made"], 0, "{said:?}");
+    }
+    // clocks may be a little apart
+    let (_, line) = with(signed_in, "signed_in_at", &format!("{}.000000", after(30)));
+    assert_eq!(import(line.as_bytes(), &["--store", path]).json()["made"], 1);
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("UTF-8");
+    let (line, _) = with(&made(1), "username", "x");
+    for (first, twice, name) in [
+        ("{\"id\":", "{\"id\":\"x\",\"id\":", "id"),
+        ("\"stored\":{", "\"stored\":{},\"stored\":{", "stored"),
+        ("\"stored\":{", "\"stored\":{\"cart\":\"hunter2\",", "cart"),
+        ("\"stored\":{", "\"stored\":{\"us\\u0065rname\":\"hunter2\",", "username"),
+    ] {
+        assert!(line.contains(first), "{line}");
+        let said = import(line.replace(first, twice).as_bytes(), &["--store", path]);
+        let why = format!("line 1: the key `{name}` is there twice");
+        assert!(said.code == 1 && said.stderr.contains(&why), "{why}: {said:?}");
+        assert!(said.json()["made"] == 0 && !said.all().contains("hunter2"), "{said:?}");
+    }
+}
