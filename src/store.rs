@@ -30,7 +30,7 @@ mod saved;
 #[cfg(unix)]
 pub use embedded::Attached;
 #[cfg(feature = "embedded")]
-pub use embedded::{Embedded, EmbeddedBuilder, Repaired};
+pub use embedded::{Embedded, EmbeddedBuilder, Repaired, Snapshot};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Durability, NearCache, Redis, RedisBuilder};

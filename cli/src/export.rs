@@ -30,7 +30,7 @@ pub(crate) struct Flags {
 /// When the store is not available. What was printed until then is whole.
 pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
     flags.store.redis.be_patient();
-    let opened = flags.lifetime.applied_to(Opened::open(&flags.store).await?);
+    let opened = flags.lifetime.applied_to(Opened::to_look(&flags.store).await?);
     let mut survey = Survey::with_bar(&opened, &flags.scan).await;
     let mut stdout = BufWriter::new(std::io::stdout().lock());
     let mut exported = 0;

@@ -53,7 +53,8 @@ pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
         ));
     }
     flags.store.redis.be_patient();
-    let target = flags.lifetime.applied_to(Opened::to_fill(&flags.store.place()?, &flags.store.redis).await?);
+    let target = Opened::to_fill(&flags.store.place()?, &flags.store.redis, flags.dry_run).await?;
+    let target = flags.lifetime.applied_to(target);
     let mut lines = Lines { stdin: std::io::stdin().lock(), number: 0 };
     let (mut filled, mut bad, mut batch) = (Filled::default(), 0, Vec::new());
     while let Some(line) = lines.next()? {

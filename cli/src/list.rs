@@ -39,7 +39,7 @@ pub(crate) struct Flags {
 /// When the user has none, or the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let user = flags.user.as_deref().map(user_of).transpose()?;
-    let opened = Opened::open(&flags.store).await?;
+    let opened = Opened::to_look(&flags.store).await?;
     let limit = if flags.limit == 0 { usize::MAX } else { flags.limit };
     // one more tells whether there are more
     let wanted = limit.saturating_add(1);

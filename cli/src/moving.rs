@@ -58,12 +58,9 @@ pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
     flags.redis.be_patient();
     let (from, to) = (place(&flags, "--from", &flags.from)?, place(&flags, "--to", &flags.to)?);
     check_different(&from, &to)?;
-    let from = flags.lifetime.applied_to(Opened::at(&from, &flags.redis, None).await?);
-    let to = match flags.dry_run && is_nothing(&to) {
-        true => None,
-        false => Some(flags.lifetime.applied_to(Opened::to_fill(&to, &flags.redis).await?)),
-    };
-    Moving { flags: &flags, from: &from, to: to.as_ref(), moved: Moved::default() }.run().await
+    let from = flags.lifetime.applied_to(Opened::to_move(&from, &flags.redis, flags.dry_run).await?);
+    let to = flags.lifetime.applied_to(Opened::to_fill(&to, &flags.redis, flags.dry_run).await?);
+    Moving { flags: &flags, from: &from, to: &to, moved: Moved::default() }.run().await
 }
 
 /// What was named: URLs of servers, or one directory.
@@ -91,15 +88,6 @@ fn check_different(from: &Place, to: &Place) -> Result<(), Failure> {
     if are_same { Err(Failure::usage("--from and --to are the same place")) } else { Ok(()) }
 }
 
-/// Whether there is no directory, or nothing in it: a dry run shall not make a store.
-fn is_nothing(place: &Place) -> bool {
-    let Place::Embedded(path) = place else { return false };
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
 /// What has been done.
 #[derive(Default)]
 struct Moved {
@@ -113,16 +101,13 @@ struct Moved {
 struct Moving<'a> {
     flags: &'a Flags,
     from: &'a Opened,
-    /// `None` in a dry run, where there is no target yet.
-    to: Option<&'a Opened>,
+    to: &'a Opened,
     moved: Moved,
 }
 
 impl Moving<'_> {
     async fn run(mut self) -> Result<(), Failure> {
-        if let Some(to) = self.to {
-            self.look_for_others(to).await?;
-        }
+        self.look_for_others(self.to).await?;
         self.all().await.map_err(|failure| failure.after(self.in_words()))?;
         self.answer()?;
         let way_out = if self.flags.mirror { ": they were used there later" } else { "; --mirror replaces them" };
@@ -165,21 +150,15 @@ impl Moving<'_> {
         while let Some(ids) = survey.ids().await? {
             let sessions: Vec<Saved> =
                 self.from.store.save(&ids, &self.from.terms).await?.into_iter().flatten().collect();
-            let Some(to) = self.to else {
-                self.moved.filled.made += sessions.len() as u64;
-                continue;
-            };
-            self.moved.filled.put(to, sessions, others, self.flags.dry_run).await?;
-            self.follow(to, &ids).await?;
+            self.moved.filled.put(self.to, sessions, others, self.flags.dry_run).await?;
+            self.follow(self.to, &ids).await?;
             all.extend(ids);
         }
         survey.finish();
         survey.remark_on_others();
         // what was moved first may have ended while the last were
-        if let Some(to) = self.to {
-            for ids in all.chunks(FLIGHT) {
-                self.follow(to, ids).await?;
-            }
+        for ids in all.chunks(FLIGHT) {
+            self.follow(self.to, ids).await?;
         }
         Ok(())
     }
@@ -187,8 +166,8 @@ impl Moving<'_> {
     /// Looks at the source again, and ends at the target what has ended there meanwhile. A session is written to the target
     /// before this, so whatever ends it at the source comes before this look, or is for the next run to see.
     async fn follow(&mut self, to: &Opened, ids: &[SessionId]) -> Result<(), Failure> {
-        // nobody else has a directory that this process has opened
-        if self.flags.dry_run || matches!(self.from.store, Kept::Embedded(_)) {
+        // nobody opens a directory that this process has locked
+        if self.flags.dry_run || matches!(self.from.store, Kept::Stopped(_)) {
             return Ok(());
         }
         let at_source = self.from.store.save(ids, &self.from.terms).await?;

@@ -40,52 +40,61 @@ impl Opened<Redis> {
 }
 
 impl Opened {
-    /// Opens the store that the flags or the environment name.
+    /// Opens the store that the flags or the environment name, to look at it.
     ///
     /// # Errors
     /// When there is none, or it is not available.
-    pub(crate) async fn open(flags: &StoreFlags) -> Result<Opened, Failure> {
-        Opened::open_durably(flags, None).await
+    pub(crate) async fn to_look(flags: &StoreFlags) -> Result<Opened, Failure> {
+        match flags.place()? {
+            Place::Embedded(path) => Ok(Opened::of(&flags.redis, Kept::to_look(&path).await?)),
+            place => Opened::in_redis(&place, &flags.redis, None).await,
+        }
     }
 
-    /// The same; a revoke waits until so many replicas have it.
-    pub(crate) async fn open_durably(flags: &StoreFlags, durability: Option<Durability>) -> Result<Opened, Failure> {
-        Opened::at(&flags.place()?, &flags.redis, durability).await
-    }
-
-    /// Opens the store at this place, which must be there.
+    /// Opens the store at this place, which must be there, to move its sessions. In a dry run it is only looked at.
     ///
     /// # Errors
     /// When there is none, or it is not available.
-    pub(crate) async fn at(
-        place: &Place,
-        flags: &RedisFlags,
-        durability: Option<Durability>,
-    ) -> Result<Opened, Failure> {
-        let store = match place {
-            Place::Redis(reach) => Kept::Redis(connected(flags, reach, durability).await?),
+    pub(crate) async fn to_move(place: &Place, flags: &RedisFlags, dry_run: bool) -> Result<Opened, Failure> {
+        match place {
+            Place::Embedded(path) if dry_run => Ok(Opened::of(flags, Kept::to_look(path).await?)),
+            Place::Embedded(path) => Ok(Opened::of(flags, Kept::to_move(path).await?)),
+            _ => Opened::in_redis(place, flags, None).await,
+        }
+    }
+
+    /// Opens the store that the flags or the environment name, to end sessions: as durably as this.
+    ///
+    /// # Errors
+    /// When there is none, or it is not available.
+    pub(crate) async fn to_change(flags: &StoreFlags, durability: Option<Durability>) -> Result<Opened, Failure> {
+        match flags.place()? {
             Place::Embedded(_) if durability.is_some() => {
-                return Err(Failure::usage(
-                    "--wait-for-replicas is about Redis: a store in a directory has no replicas",
-                ));
+                Err(Failure::usage("--wait-for-replicas is about Redis: a store in a directory has no replicas"))
             }
-            Place::Embedded(path) => Kept::in_directory(path).await?,
-            Place::Memory => return Err(in_memory()),
-        };
-        Ok(Opened::of(flags, store))
+            Place::Embedded(path) => Ok(Opened::of(&flags.redis, Kept::to_change(&path).await?)),
+            place => Opened::in_redis(&place, &flags.redis, durability).await,
+        }
     }
 
-    /// Opens the store at this place for sessions that are to come, or makes it. No process may use its directory.
+    async fn in_redis(place: &Place, flags: &RedisFlags, durability: Option<Durability>) -> Result<Opened, Failure> {
+        match place {
+            Place::Redis(reach) => Ok(Opened::of(flags, Kept::Redis(connected(flags, reach, durability).await?))),
+            Place::Memory | Place::Embedded(_) => Err(in_memory()),
+        }
+    }
+
+    /// Opens the store at this place for sessions that are to come, or makes it. No process may use its directory. In a dry
+    /// run it is only looked at.
     ///
     /// # Errors
     /// When it is not available, or its directory is in use.
-    pub(crate) async fn to_fill(place: &Place, flags: &RedisFlags) -> Result<Opened, Failure> {
-        let store = match place {
-            Place::Redis(reach) => Kept::Redis(connected(flags, reach, None).await?),
-            Place::Embedded(path) => Kept::to_fill(path).await?,
-            Place::Memory => return Err(in_memory()),
-        };
-        Ok(Opened::of(flags, store))
+    pub(crate) async fn to_fill(place: &Place, flags: &RedisFlags, dry_run: bool) -> Result<Opened, Failure> {
+        match place {
+            Place::Embedded(path) if dry_run => Ok(Opened::of(flags, Kept::to_fill_later(path).await?)),
+            Place::Embedded(path) => Ok(Opened::of(flags, Kept::to_fill(path).await?)),
+            _ => Opened::in_redis(place, flags, None).await,
+        }
     }
 
     /// A user's sessions, the latest sign-in first.

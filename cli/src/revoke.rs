@@ -62,7 +62,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let user = flags.user.as_deref().map(user_of).transpose()?;
     let timeout = flags.store.redis.timeout().max(Duration::from_secs(5));
     let durability = flags.wait_for_replicas.map(|replicas| Durability { replicas, on_disk: false, timeout });
-    let opened = Opened::open_durably(&flags.store, durability).await?;
+    let opened = match flags.dry_run {
+        true => Opened::to_look(&flags.store).await?,
+        false => Opened::to_change(&flags.store, durability).await?,
+    };
     match &user {
         Some(user) => of_user(&flags, &opened, user).await,
         None if flags.all => everyone(&flags, &opened).await,

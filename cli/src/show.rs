@@ -33,7 +33,7 @@ pub(crate) struct Flags {
 /// # Errors
 /// When there is no such session, or the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let opened = Opened::open(&flags.store).await?;
+    let opened = Opened::to_look(&flags.store).await?;
     let id = opened.named(&flags.id, &flags.scan).await?;
     let Some(loaded) = opened.find(&id).await? else {
         return Err(Failure::not_found(format!("there is no session {id}: it has ended, or never was")));

@@ -31,7 +31,7 @@ pub(crate) struct Flags {
 /// # Errors
 /// When the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let opened = Opened::open(&flags.store).await?;
+    let opened = Opened::to_look(&flags.store).await?;
     let mut survey = Survey::with_bar(&opened, &flags.scan).await;
     let mut stats = Stats::default();
     while let Some(part) = survey.part().await? {

@@ -94,7 +94,7 @@ impl<'a> Survey<'a> {
         let bar = match &opened.store {
             Kept::Redis(redis) => bar(redis).await,
             // it names all sessions at once, and then they are counted
-            Kept::Embedded(_) | Kept::Running(_) => styled(ProgressBar::new(0), "sessions"),
+            _ => styled(ProgressBar::new(0), "sessions"),
         };
         Survey { bar, ..Survey::quiet(opened, flags) }
     }
@@ -137,7 +137,7 @@ impl<'a> Survey<'a> {
         self.cursor = part.next;
         match self.opened.store {
             Kept::Redis(_) => self.bar.inc(self.pace.step() as u64),
-            Kept::Embedded(_) | Kept::Running(_) => self.bar.set_length(part.ids.len() as u64),
+            _ => self.bar.set_length(part.ids.len() as u64),
         }
         let all = part.ids.len();
         let mut ids = part.ids;

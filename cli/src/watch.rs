@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::kept::Kept;
 use crate::opened::Opened;
 use crate::store_flags::StoreFlags;
 use crate::survey::{ScanFlags, Survey};
@@ -44,14 +45,14 @@ pub(crate) struct Flags {
 /// # Errors
 /// When the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let opened = Opened::open(&flags.store).await?;
     tokio::select! {
-        done = watch(&flags, &opened) => done,
+        done = watch(&flags) => done,
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
 
-async fn watch(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
+async fn watch(flags: &Flags) -> Result<(), Failure> {
+    let mut opened = Opened::to_look(&flags.store).await?;
     if !flags.answer.json {
         let heading = ["time", "sessions", "signed in", "new/s", "ended/s", "revoked since start"];
         line(painted(STRONG, row(heading.map(str::to_owned))))?;
@@ -61,8 +62,12 @@ async fn watch(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
     for _ in 0..flags.count.unwrap_or(u64::MAX) {
         if let Some(look) = &before {
             tokio::time::sleep_until(look.at + Duration::from_secs(flags.interval)).await;
+            // a process that uses the directory may have come, or gone
+            if !matches!(opened.store, Kept::Redis(_)) {
+                opened = Opened::to_look(&flags.store).await?;
+            }
         }
-        let look = Look::take(opened, &flags.scan).await?;
+        let look = Look::take(&opened, &flags.scan).await?;
         let difference = before.as_ref().map(|before| look.since(before)).unwrap_or_default();
         total.new += difference.new;
         total.expired += difference.expired;

@@ -1,17 +1,19 @@
 //! One machine, no server: sessions in memory, and a journal of them in one directory.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
 
 use self::books::{Books, Entry, Sessions};
+use self::directory::Directory;
 use self::format::State;
+use self::journal::Told;
 use self::keeper::Keeper;
 use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, Store, Target};
-use crate::clock::Clock;
+use crate::clock::{Clock, to_millis};
 use crate::config::Terms;
 use crate::delta::Change;
 use crate::device::{Device, Page};
@@ -24,7 +26,10 @@ use crate::user::UserId;
 mod attached;
 mod books;
 #[cfg(unix)]
+mod clients;
+#[cfg(unix)]
 mod control;
+mod directory;
 mod format;
 mod journal;
 mod keeper;
@@ -32,11 +37,13 @@ mod latest;
 mod open;
 mod recovery;
 mod seal;
+mod snapshot;
 mod transfer;
 
 #[cfg(unix)]
 pub use self::attached::Attached;
 pub use self::open::{EmbeddedBuilder, Repaired};
+pub use self::snapshot::Snapshot;
 
 /// Keeps sessions in memory, and every change in a journal on disk: for one machine and one process, without a server.
 ///
@@ -56,12 +63,12 @@ pub struct Embedded {
 
 /// What the verbs and the keeper share.
 struct Shared {
-    dir: PathBuf,
     /// Locked for as long as this is open.
-    _lock: File,
+    dir: Arc<Directory>,
     clock: Clock,
     wait_for_disk: bool,
     sessions: Sessions,
+    told: Told,
     books: Mutex<Books>,
     synced: watch::Sender<Synced>,
 }
@@ -93,7 +100,7 @@ impl Embedded {
 
     /// The directory.
     pub fn path(&self) -> &Path {
-        &self.shared.dir
+        self.shared.dir.path()
     }
 
     /// Returns when the disk has a change, where that was asked for.
@@ -119,11 +126,15 @@ impl Store for Embedded {
     }
 
     async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
-        Ok(self.shared.look_up(presented))
+        let (lookup, passed) = self.shared.look_up(presented);
+        self.shared.tell(passed);
+        Ok(lookup)
     }
 
     fn load_at_hand(&self, presented: &Presented, _terms: &Terms) -> Option<Lookup> {
-        Some(self.shared.look_up(presented))
+        let (lookup, passed) = self.shared.look_up(presented);
+        // otherwise the journal is told first
+        self.shared.knows(passed).then_some(lookup)
     }
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
@@ -140,7 +151,12 @@ impl Store for Embedded {
 
     async fn list(&self, user: &UserId, page: Page, _terms: &Terms) -> Result<Vec<Device>, StoreError> {
         let now = self.shared.clock.now();
-        let found = self.shared.books().index.page_of(&self.shared.sessions, user, page, now);
+        let (found, passed) = {
+            let index = &self.shared.books().index;
+            let passed = index.latest_end(&self.shared.sessions, user, now);
+            (index.page_of(&self.shared.sessions, user, page, now), passed)
+        };
+        self.shared.tell(passed);
         Ok(found.iter().map(|(id, record)| Device::of(*id, record)).collect())
     }
 }
@@ -148,16 +164,14 @@ impl Store for Embedded {
 impl Inspect for Embedded {
     async fn find(&self, id: &SessionId, _terms: &Terms) -> Result<Option<Loaded>, StoreError> {
         let now = self.shared.clock.now();
-        let sessions = self.shared.sessions.pin();
-        let found = sessions.get(id).and_then(|entry| entry.live(now));
-        Ok(found.map(|(record, _)| Loaded { record: record.clone(), now }))
+        self.shared.tell(self.shared.sessions.pin().get(id).and_then(|entry| entry.passed(now)));
+        Ok(books::find(&self.shared.sessions, id, now))
     }
 
     async fn scan(&self, _cursor: Option<&str>, _about: usize) -> Result<Scanned, StoreError> {
         let now = self.shared.clock.now();
-        let sessions = self.shared.sessions.pin();
-        let live = sessions.iter().filter(|(_, entry)| entry.live(now).is_some());
-        Ok(Scanned { ids: live.map(|(id, _)| *id).collect(), next: None })
+        self.shared.tell(self.shared.sessions.pin().values().filter_map(|entry| entry.passed(now)).max());
+        Ok(books::scan(&self.shared.sessions, now))
     }
 }
 
@@ -167,13 +181,31 @@ type Answered<T> = Result<(T, u64), StoreError>;
 const NOTHING: u64 = 0;
 
 impl Shared {
-    fn look_up(&self, presented: &Presented) -> Lookup {
+    /// Looks a session up; where it does not open, also the time that has passed for that.
+    fn look_up(&self, presented: &Presented) -> (Lookup, Option<SystemTime>) {
         let now = self.clock.now();
         let sessions = self.sessions.pin();
-        match sessions.get(&presented.id).map(|entry| &entry.state) {
-            Some(State::Live(record, _)) => record.clone().look_up(presented, now),
-            Some(State::Evicted(secret, until)) if *secret == presented.secret_hash && now < *until => Lookup::Evicted,
-            Some(State::Evicted(..)) | None => Lookup::Gone,
+        let Some(entry) = sessions.get(&presented.id) else { return (Lookup::Gone, None) };
+        let lookup = match &entry.state {
+            State::Live(record, _) => record.clone().look_up(presented, now),
+            State::Evicted(secret, until) if *secret == presented.secret_hash && now < *until => Lookup::Evicted,
+            State::Evicted(..) => Lookup::Gone,
+        };
+        let passed = if matches!(lookup, Lookup::Live(_)) { None } else { entry.passed(now) };
+        (lookup, passed)
+    }
+
+    /// Whether the journal knows that this time has passed.
+    fn knows(&self, passed: Option<SystemTime>) -> bool {
+        passed.is_none_or(|time| to_millis(time) <= self.told.load(Ordering::SeqCst))
+    }
+
+    /// Has the journal know, before that is answered, that this time has passed: so that what has ended by then has ended
+    /// for the next process, too, whatever the system's clock is set to.
+    fn tell(&self, passed: Option<SystemTime>) {
+        if !self.knows(passed) {
+            // a full disk is no reason not to answer: the keeper tries it again, and says so
+            let _ = self.books().journal.tell(self.clock.now());
         }
     }
 
@@ -213,6 +245,9 @@ impl Shared {
         let Some((before, mut order)) = held else {
             return Ok((Applied::Refused(Refusal::Gone), NOTHING));
         };
+        if now >= before.ends_at() {
+            let _ = books.journal.tell(now);
+        }
         let mut record = before.as_ref().clone();
         let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
         if let Err(refusal) = record.apply(presented, change, terms, now) {
@@ -258,7 +293,7 @@ impl Shared {
         let ids = match target {
             Target::Session(id) | Target::SessionOf(_, id) => vec![*id],
             Target::Own(presented) => vec![presented.id],
-            Target::OthersOf(user, _) | Target::AllOf(user) => books.index.sessions_of(&self.sessions, user, now),
+            Target::OthersOf(user, _) | Target::AllOf(user) => books.index.ids_of(user),
         };
         let is_meant = |id: &SessionId, record: &Record| match target {
             Target::Session(_) => true,
@@ -266,11 +301,15 @@ impl Shared {
             Target::SessionOf(user, _) | Target::AllOf(user) => record.user_id.as_ref() == Some(user),
             Target::OthersOf(user, kept) => record.user_id.as_ref() == Some(user) && id != kept,
         };
-        let ids: Vec<_> = {
+        let (ids, passed): (Vec<_>, _) = {
             let sessions = self.sessions.pin();
+            let passed = ids.iter().filter_map(|id| sessions.get(id)?.passed(now)).max();
             let lives = |id: &SessionId| sessions.get(id)?.live(now).map(|(record, _)| is_meant(id, record));
-            ids.into_iter().filter(|id| lives(id) == Some(true)).collect()
+            (ids.into_iter().filter(|id| lives(id) == Some(true)).collect(), passed)
         };
+        if !self.knows(passed) {
+            let _ = books.journal.tell(now);
+        }
         // what ended before, and the journal does not know it yet, is asked for again
         let told = match ids.is_empty() {
             true => books.pay(&self.sessions, now).map(|()| books.journal.commit),
@@ -284,11 +323,11 @@ impl Shared {
     }
 
     fn not_done(&self, error: &std::io::Error) -> StoreError {
-        StoreError::new(format!("the journal in {} could not be written: {error}", self.dir.display()))
+        StoreError::new(format!("the journal in {} could not be written: {error}", self.dir.path().display()))
     }
 
     fn not_durable(&self, what: impl std::fmt::Display) -> StoreError {
-        StoreError::not_durable(format!("the store in {}: {what}", self.dir.display()))
+        StoreError::not_durable(format!("the store in {}: {what}", self.dir.path().display()))
     }
 }
 
@@ -312,6 +351,6 @@ fn is_touch(change: &Change) -> bool {
 
 impl std::fmt::Debug for Embedded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Embedded").field("path", &self.shared.dir).finish_non_exhaustive()
+        f.debug_struct("Embedded").field("path", &self.path()).finish_non_exhaustive()
     }
 }

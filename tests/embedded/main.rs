@@ -4,6 +4,7 @@
 mod verbs;
 
 mod attached;
+mod clock;
 mod crashes;
 mod damage;
 #[cfg(unix)]

@@ -1,14 +1,17 @@
 //! The other end of the control socket: an operator who looks into the store of a running process.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
-use super::control::{Question, path_in};
+use super::clients::UNDISTURBED;
+use super::control::{Address, Question};
+use super::directory::missing_rights;
 use crate::clock::from_millis;
 use crate::config::Terms;
 use crate::device::Page;
@@ -20,8 +23,13 @@ use crate::user::UserId;
 
 /// How many ids one question holds: far less than the longest that is listened to.
 const MOST_IDS: usize = 256;
-/// How long a running process may take for one answer.
+/// How long a running process may take to be reached, and for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The process gives a connection up that was idle for longer, if others need the place: so the next question goes through a
+/// new one.
+const FRESH: Duration = UNDISTURBED.checked_div(2).unwrap();
+/// How long to wait before the next attempt where too many others want to be connected.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// An [`Embedded`](super::Embedded) store that another process of the same user has open, as its operators reach it: through
 /// a socket in its directory. That process does what is asked, so that everything it promises holds.
@@ -31,7 +39,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Attached {
     path: PathBuf,
     /// None while a question is out, and when one was given up half-way: its answer may still come.
-    line: Mutex<Option<BufReader<UnixStream>>>,
+    line: Mutex<Option<Line>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    stream: BufReader<UnixStream>,
+    used: Instant,
+}
+
+impl Line {
+    fn new(stream: UnixStream) -> Line {
+        Line { stream: BufReader::new(stream), used: Instant::now() }
+    }
 }
 
 impl Attached {
@@ -41,19 +61,8 @@ impl Attached {
     /// When this user may not, or the socket cannot be reached for another reason.
     pub async fn to(path: impl AsRef<Path>) -> Result<Option<Attached>, StoreError> {
         let path = path.as_ref().to_owned();
-        match UnixStream::connect(path_in(&path)).await {
-            Ok(stream) => Ok(Some(Attached { path, line: Mutex::new(Some(BufReader::new(stream))) })),
-            // a socket without a listener is left from a process that was killed
-            Err(error)
-                if [std::io::ErrorKind::NotFound, std::io::ErrorKind::ConnectionRefused].contains(&error.kind()) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(StoreError::new(format!(
-                "the process that uses the session store in {} cannot be reached: {error}",
-                path.display()
-            ))),
-        }
+        let stream = connect(&path).await?;
+        Ok(stream.map(|stream| Attached { path, line: Mutex::new(Some(Line::new(stream))) }))
     }
 
     /// The directory.
@@ -89,7 +98,11 @@ impl Attached {
 
     async fn ask(&self, question: Question) -> Result<Value, StoreError> {
         let mut line = self.line.lock().await;
-        let mut stream = line.take().ok_or_else(|| self.silent("a question before was given up"))?;
+        let fresh = line.take().filter(|line| line.used.elapsed() < FRESH);
+        let mut stream = match fresh {
+            Some(line) => line.stream,
+            None => BufReader::new(connect(&self.path).await?.ok_or_else(|| self.gone())?),
+        };
         let mut text = String::new();
         let asked = async {
             stream.write_all(format!("{}\n", question.as_json()).as_bytes()).await?;
@@ -99,9 +112,9 @@ impl Attached {
             Ok(Ok(read)) if read > 0 => {}
             Ok(Ok(_)) => return Err(self.silent("it has closed the connection")),
             Ok(Err(error)) => return Err(self.silent(&error.to_string())),
-            Err(_) => return Err(self.silent("it took too long")),
+            Err(_) => return Err(self.silent(&too_long())),
         }
-        *line = Some(stream);
+        *line = Some(Line { stream, used: Instant::now() });
         let answer: Value = serde_json::from_str(&text).map_err(|_| self.not_understood())?;
         match answer["error"].as_str().map(str::to_owned) {
             None => Ok(answer),
@@ -109,6 +122,10 @@ impl Attached {
             Some(error) if answer["is_unknown"] == true => Err(StoreError::unknown(error)),
             Some(error) => Err(StoreError::new(error)),
         }
+    }
+
+    fn gone(&self) -> StoreError {
+        StoreError::new(format!("the process that used the session store in {} has ended", self.path.display()))
     }
 
     fn silent(&self, why: &str) -> StoreError {
@@ -119,6 +136,44 @@ impl Attached {
     fn not_understood(&self) -> StoreError {
         self.silent("what it said is not understood")
     }
+}
+
+/// A connection to the process that has this directory open; `None` where there is none.
+async fn connect(dir: &Path) -> Result<Option<UnixStream>, StoreError> {
+    let cannot = |why: &dyn std::fmt::Display| {
+        StoreError::new(format!(
+            "the process that uses the session store in {} cannot be reached: {why}",
+            dir.display()
+        ))
+    };
+    let connected = async {
+        let address = Address::in_directory(dir)?;
+        loop {
+            match UnixStream::connect(&address.path).await {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(BETWEEN_TRIES).await,
+                connected => return connected,
+            }
+        }
+    };
+    let connected = tokio::time::timeout(PATIENCE, connected).await.map_err(|_| cannot(&too_long()))?;
+    match connected {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => match error.kind() {
+            // a socket without a listener is left from a process that was killed
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Ok(None),
+            // where no socket can be, no process listens at one
+            ErrorKind::NotADirectory | ErrorKind::InvalidInput => Ok(None),
+            ErrorKind::PermissionDenied => Err(cannot(&format!("{error}. {}", missing_rights(dir)))),
+            _ => Err(cannot(&error)),
+        },
+    }
+}
+
+fn too_long() -> String {
+    format!(
+        "it has said nothing for {} seconds. It may have been stopped, or its disk may be stuck",
+        PATIENCE.as_secs()
+    )
 }
 
 impl Inspect for Attached {

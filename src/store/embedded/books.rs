@@ -12,6 +12,7 @@ use crate::delta::SignIn;
 use crate::device::Page;
 use crate::policy::OnLimit;
 use crate::record::{Record, Refusal};
+use crate::store::{Loaded, Scanned};
 use crate::token::SessionId;
 use crate::user::UserId;
 
@@ -33,6 +34,14 @@ impl Entry {
         }
     }
 
+    /// The latest time of this session that has passed, and with which something of it has ended: the session, or the grace
+    /// of its previous secret.
+    pub(super) fn passed(&self, now: SystemTime) -> Option<SystemTime> {
+        let (record, _) = self.record()?;
+        let grace = record.previous.and_then(|held| held.until);
+        [Some(record.ends_at()), grace].into_iter().flatten().filter(|time| *time <= now).max()
+    }
+
     fn record(&self) -> Option<(&Arc<Record>, u64)> {
         match &self.state {
             State::Live(record, order) => Some((record, *order)),
@@ -48,6 +57,20 @@ impl Entry {
     fn user(&self) -> Option<(&UserId, u64)> {
         self.record().and_then(|(record, order)| Some((record.user_id.as_ref()?, order)))
     }
+}
+
+/// A session that lives.
+pub(super) fn find(sessions: &Sessions, id: &SessionId, now: SystemTime) -> Option<Loaded> {
+    let sessions = sessions.pin();
+    let (record, _) = sessions.get(id)?.live(now)?;
+    Some(Loaded { record: record.clone(), now })
+}
+
+/// All sessions that live, in one part.
+pub(super) fn scan(sessions: &Sessions, now: SystemTime) -> Scanned {
+    let sessions = sessions.pin();
+    let live = sessions.iter().filter(|(_, entry)| entry.live(now).is_some());
+    Scanned { ids: live.map(|(id, _)| *id).collect(), next: None }
 }
 
 /// What only one may hold at a time who changes something.
@@ -180,8 +203,20 @@ impl Index {
         (1000 * to_millis(now)).max(latest.map_or(0, |(_, order)| order + 1))
     }
 
+    /// A user's sessions, of which some may have ended, in the order of sign-in.
+    pub(super) fn ids_of(&self, user: &UserId) -> Vec<SessionId> {
+        self.users.get(user).cloned().unwrap_or_default()
+    }
+
+    /// When the latest of a user's sessions ended that are not in lists for that reason.
+    pub(super) fn latest_end(&self, sessions: &Sessions, user: &UserId, now: SystemTime) -> Option<SystemTime> {
+        let sessions = sessions.pin();
+        let ids = self.users.get(user)?;
+        ids.iter().filter_map(|id| sessions.get(id).filter(|entry| entry.has_ended(now))?.passed(now)).max()
+    }
+
     /// A user's sessions that live, in the order of sign-in.
-    pub(super) fn sessions_of(&self, sessions: &Sessions, user: &UserId, now: SystemTime) -> Vec<SessionId> {
+    fn sessions_of(&self, sessions: &Sessions, user: &UserId, now: SystemTime) -> Vec<SessionId> {
         let sessions = sessions.pin();
         let lives = |id: &&SessionId| sessions.get(*id).is_some_and(|entry| entry.live(now).is_some());
         self.users.get(user).into_iter().flatten().filter(lives).copied().collect()

@@ -1,8 +1,9 @@
 //! A socket in the store's directory, by which operators reach the sessions of a running process. One line of JSON asks, one
 //! answers. The verbs are those of the store, so all that it promises holds.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +13,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::Embedded;
+use super::clients::{Clients, Place};
+use super::directory::{Identity, check_in_place, identity};
 use crate::clock::to_millis;
 use crate::config::Terms;
 use crate::device::Page;
@@ -23,21 +26,49 @@ use crate::store::{Inspect as _, Save as _, Saved, Store as _, Target};
 use crate::token::SessionId;
 use crate::user::UserId;
 
-/// How many operators are listened to at once; others wait.
-const MOST_CLIENTS: usize = 16;
 /// The longest question, in bytes.
 const LONGEST_LINE: u64 = 16 * 1024;
 /// Who says nothing for so long is not listened to any more.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Who has not read an answer by then gets no more of it.
+const PATIENCE_WITH_READERS: Duration = Duration::from_secs(30);
 
-/// The file in the store's directory.
-pub(super) fn path_in(dir: &Path) -> PathBuf {
-    dir.join("control")
+/// The socket's name in the store's directory.
+pub(super) const NAME: &str = "control";
+/// The longest path that a socket may have on every Unix, in bytes.
+const LONGEST_PATH: usize = 100;
+
+/// The socket in a store's directory, as the operating system takes it.
+pub(super) struct Address {
+    pub(super) path: PathBuf,
+    /// By which the directory is named where its path is too long.
+    _dir: Option<File>,
+}
+
+impl Address {
+    /// # Errors
+    /// When there is no directory, or its path is too long and nothing shorter names it.
+    pub(super) fn in_directory(dir: &Path) -> io::Result<Address> {
+        let path = dir.join(NAME);
+        if path.as_os_str().len() <= LONGEST_PATH {
+            return Ok(Address { path, _dir: None });
+        }
+        let dir = File::open(dir)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(NAME);
+        match cfg!(target_os = "linux") {
+            true => Ok(Address { path, _dir: Some(dir) }),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the path of a socket may have {LONGEST_PATH} bytes here: use a directory with a shorter path"),
+            )),
+        }
+    }
 }
 
 /// The listening thread, from outside. Dropping it ends it.
 pub(super) struct Control {
     path: PathBuf,
+    identity: Identity,
     stop: Arc<Notify>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -45,16 +76,18 @@ pub(super) struct Control {
 impl Control {
     /// Listens for whoever runs as the user of this process, or as root.
     pub(super) fn start(store: Embedded) -> io::Result<Control> {
-        let path = path_in(store.path());
-        // whoever holds the directory's lock owns this name: what stands there is left from a process that was killed
+        let path = store.path().join(NAME);
+        // whoever has locked the directory owns this name: what stands there is left from a process that was killed
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = std::os::unix::net::UnixListener::bind(&path)?;
+        let address = Address::in_directory(store.path())?;
+        let listener = std::os::unix::net::UnixListener::bind(&address.path)?;
         listener.set_nonblocking(true)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        let user = fs::metadata(&path)?.uid();
+        let metadata = fs::symlink_metadata(&path)?;
+        let user = metadata.uid();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = Arc::new(Notify::new());
         let stopped = stop.clone();
@@ -64,7 +97,7 @@ impl Control {
                 stopped.notified().await;
             });
         })?;
-        Ok(Control { path, stop, thread: Mutex::new(Some(thread)) })
+        Ok(Control { path, identity: identity(&metadata), stop, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -74,15 +107,17 @@ impl Drop for Control {
         if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
-        let _ = fs::remove_file(&self.path);
+        // another process may have put its own there, when somebody has moved the directory
+        if check_in_place(&self.path, self.identity).is_ok() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
 async fn listen(listener: std::os::unix::net::UnixListener, store: Embedded, user: u32) {
     let Ok(listener) = UnixListener::from_std(listener) else { return };
-    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+    let mut clients = Clients::default();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let Ok((client, _)) = listener.accept().await else {
             // no more files: those that are open will be closed
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -91,23 +126,23 @@ async fn listen(listener: std::os::unix::net::UnixListener, store: Embedded, use
         let is_allowed = client.peer_cred().is_ok_and(|peer| [user, 0].contains(&peer.uid()));
         if is_allowed {
             let store = store.clone();
-            tokio::spawn(async move {
-                let _ = serve(client, &store).await;
-                drop(place);
-            });
+            let serve = |place: Arc<Place>| {
+                let serving = async move { serve(client, &store, &place).await };
+                tokio::spawn(serving).abort_handle()
+            };
+            clients.seat(serve).await;
         }
     }
 }
 
 /// Answers until the operator leaves, or says what is no question.
-async fn serve(client: UnixStream, store: &Embedded) -> io::Result<()> {
+async fn serve(client: UnixStream, store: &Embedded, place: &Place) -> io::Result<()> {
     let (reading, mut writing) = client.into_split();
     let mut reading = BufReader::new(reading);
     loop {
         let mut line = Vec::new();
         let mut limited = (&mut reading).take(LONGEST_LINE);
-        let read = tokio::time::timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await;
-        let read = read.map_err(|_| io::ErrorKind::TimedOut)??;
+        let read = place.waiting(PATIENCE, limited.read_until(b'\n', &mut line)).await?;
         if read == 0 {
             return Ok(());
         }
@@ -117,7 +152,8 @@ async fn serve(client: UnixStream, store: &Embedded) -> io::Result<()> {
             Some(question) => question.answered_by(store).await.unwrap_or_else(|error| in_words(&error)),
             None => json!({ "error": "the question is not understood: it is from another version" }),
         };
-        writing.write_all(format!("{answer}\n").as_bytes()).await?;
+        let answer = format!("{answer}\n");
+        place.waiting(PATIENCE_WITH_READERS, writing.write_all(answer.as_bytes())).await?;
         if !is_understood {
             return Ok(());
         }

@@ -10,14 +10,16 @@
 //! is missing is noticed and can be named.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::directory::{Directory, Identity, check_in_place, identity};
 use crate::clock::to_millis;
 
 /// How a part begins. Its number follows, and the format's version is in it.
@@ -33,7 +35,11 @@ pub(super) const HEAD_LEN: usize = 4 + 4 + 8;
 pub(super) const PART_BYTES: u64 = 32 << 20;
 
 pub(super) fn part_path(dir: &Path, part: u64) -> PathBuf {
-    dir.join(format!("journal-{part:0width$}", width = NUMBER_LEN))
+    dir.join(part_name(part))
+}
+
+pub(super) fn part_name(part: u64) -> String {
+    format!("journal-{part:0width$}", width = NUMBER_LEN)
 }
 
 pub(super) fn title(part: u64) -> String {
@@ -45,10 +51,13 @@ pub(super) fn checksum(part: u64, payload: &[u8]) -> u64 {
     xxh3_64_with_seed(payload, part ^ (payload.len() as u64) << 40)
 }
 
+/// The latest time that the journal knows, in milliseconds: what a process that reads it takes for past.
+pub(super) type Told = Arc<AtomicU64>;
+
 /// The end of the journal, where changes are appended.
 pub(super) struct Journal {
-    dir: PathBuf,
-    file: Arc<File>,
+    dir: Arc<Directory>,
+    current: Part,
     part: u64,
     /// The length of the current part up to which it is whole.
     len: u64,
@@ -56,33 +65,66 @@ pub(super) struct Journal {
     torn: bool,
     /// The last change.
     pub(super) commit: u64,
+    told: Told,
     /// The parts before the current one, and their lengths.
     closed: VecDeque<(u64, u64)>,
     /// Parts with changes that the disk may not have.
-    unsynced: Vec<Arc<File>>,
+    unsynced: Vec<Part>,
     /// Names that the disk may not have.
     new_names: bool,
     part_bytes: u64,
     frame: Vec<u8>,
 }
 
+/// A part that is open, and where it is.
+#[derive(Clone)]
+struct Part {
+    file: Arc<File>,
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl Part {
+    fn of(dir: &Directory, part: u64, file: File) -> io::Result<Part> {
+        let identity = identity(&file.metadata()?);
+        Ok(Part { file: Arc::new(file), path: part_path(dir.path(), part), identity })
+    }
+
+    /// What is written to a file that nobody will find again is lost, although the operating system takes it.
+    fn check_in_place(&self) -> io::Result<()> {
+        check_in_place(&self.path, self.identity)
+    }
+}
+
 impl Journal {
     /// Goes on behind the last change, in the last of these parts (there is always one), or in a new one.
     pub(super) fn after(
-        dir: &Path,
+        dir: &Arc<Directory>,
         commit: u64,
+        told: Told,
         mut parts: VecDeque<(u64, u64)>,
         part_bytes: u64,
         anew: bool,
     ) -> io::Result<Journal> {
-        let unsynced = parts.iter().map(|(part, _)| open(dir, *part)).collect::<io::Result<Vec<_>>>()?;
+        let open = |part: u64| Part::of(dir, part, dir.open(&part_name(part))?);
+        let unsynced = parts.iter().map(|(part, _)| open(*part)).collect::<io::Result<Vec<_>>>()?;
         let (part, len) = parts.pop_back().unwrap_or_default();
-        let file = unsynced.last().cloned().ok_or_else(|| io::Error::other("a journal has at least one part"))?;
-        (&*file).seek(SeekFrom::Start(len))?;
-        let (closed, frame) = (parts, Vec::new());
-        let dir = dir.to_owned();
-        let mut journal =
-            Journal { dir, file, part, len, torn: false, commit, closed, unsynced, new_names: true, part_bytes, frame };
+        let current = unsynced.last().cloned().ok_or_else(|| io::Error::other("a journal has at least one part"))?;
+        (&*current.file).seek(SeekFrom::Start(len))?;
+        let mut journal = Journal {
+            dir: dir.clone(),
+            current,
+            part,
+            len,
+            torn: false,
+            commit,
+            told,
+            closed: parts,
+            unsynced,
+            new_names: true,
+            part_bytes,
+            frame: Vec::new(),
+        };
         if anew || len < TITLE_LEN as u64 {
             journal.turn_over()?;
         }
@@ -107,21 +149,32 @@ impl Journal {
         let (len, check) = (payload.len() as u32, checksum(self.part, payload));
         frame[4..8].copy_from_slice(&len.to_le_bytes());
         frame[8..HEAD_LEN].copy_from_slice(&check.to_le_bytes());
-        if let Err(error) = (&*self.file).write_all(frame) {
+        // after it was written: whoever removes the file later than this removes a change that was made
+        let written = (&*self.current.file).write_all(frame).and_then(|()| self.current.check_in_place());
+        if let Err(error) = written {
             self.torn = true;
             let _ = self.mend(); // if not now, then before the next change
             return Err(error);
         }
         self.len += self.frame.len() as u64;
         self.commit = commit;
+        self.told.fetch_max(to_millis(now), Ordering::SeqCst);
         Ok(commit)
+    }
+
+    /// Has the journal know what time it is, if it does not: by a change of nothing.
+    pub(super) fn tell(&mut self, now: SystemTime) -> io::Result<()> {
+        match self.told.load(Ordering::SeqCst) >= to_millis(now) {
+            true => Ok(()),
+            false => self.append(now, |_| ()).map(|_| ()),
+        }
     }
 
     /// Cuts off what a failed write has left.
     fn mend(&mut self) -> io::Result<()> {
         if self.torn {
-            self.file.set_len(self.len)?;
-            (&*self.file).seek(SeekFrom::Start(self.len))?;
+            self.current.file.set_len(self.len)?;
+            (&*self.current.file).seek(SeekFrom::Start(self.len))?;
             self.torn = false;
         }
         Ok(())
@@ -130,10 +183,11 @@ impl Journal {
     /// Begins the next part.
     pub(super) fn turn_over(&mut self) -> io::Result<()> {
         self.mend()?;
-        let file = Arc::new(create(&self.dir, self.part + 1)?);
+        self.dir.check_in_place()?;
+        let next = Part::of(&self.dir, self.part + 1, create(&self.dir, self.part + 1)?)?;
         self.closed.push_back((self.part, self.len));
-        self.unsynced.push(file.clone());
-        (self.file, self.part, self.len, self.new_names) = (file, self.part + 1, TITLE_LEN as u64, true);
+        self.unsynced.push(next.clone());
+        (self.current, self.part, self.len, self.new_names) = (next, self.part + 1, TITLE_LEN as u64, true);
         Ok(())
     }
 
@@ -154,45 +208,31 @@ impl Journal {
 
     /// What must be synced for the disk to have everything up to the last change.
     pub(super) fn take_unsynced(&mut self) -> Unsynced {
-        let files = std::mem::replace(&mut self.unsynced, vec![self.file.clone()]);
+        let parts = std::mem::replace(&mut self.unsynced, vec![self.current.clone()]);
         let dir = std::mem::take(&mut self.new_names).then(|| self.dir.clone());
-        Unsynced { files, dir, commit: self.commit }
+        Unsynced { parts, dir, commit: self.commit }
     }
 
     /// Forgets the oldest part, and says which file may go now. There is always one behind it.
     pub(super) fn forget_first(&mut self) -> Option<PathBuf> {
-        self.closed.pop_front().map(|(part, _)| part_path(&self.dir, part))
+        self.closed.pop_front().map(|(part, _)| part_path(self.dir.path(), part))
     }
 }
 
-fn open(dir: &Path, part: u64) -> io::Result<Arc<File>> {
-    OpenOptions::new().read(true).write(true).open(part_path(dir, part)).map(Arc::new)
-}
-
 /// A part without changes.
-pub(super) fn create(dir: &Path, part: u64) -> io::Result<File> {
-    let path = part_path(dir, part);
-    let mut file = for_this_user().read(true).create_new(true).open(&path)?;
+pub(super) fn create(dir: &Directory, part: u64) -> io::Result<File> {
+    let mut file = dir.create(&part_name(part))?;
     if let Err(error) = file.write_all(title(part).as_bytes()) {
-        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::remove_file(part_path(dir.path(), part));
         return Err(error);
     }
     Ok(file)
 }
 
-/// Opens files for writing; those that are made, nobody else may read.
-pub(super) fn for_this_user() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 /// What the disk may not have.
 pub(super) struct Unsynced {
-    files: Vec<Arc<File>>,
-    dir: Option<PathBuf>,
+    parts: Vec<Part>,
+    dir: Option<Arc<Directory>>,
     /// The last change that they hold.
     pub(super) commit: u64,
 }
@@ -200,13 +240,8 @@ pub(super) struct Unsynced {
 impl Unsynced {
     /// Waits for the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.files.iter().try_for_each(|file| file.sync_data())?;
-        self.dir.as_deref().map_or(Ok(()), sync_dir)
+        self.parts.iter().try_for_each(|part| part.file.sync_data())?;
+        self.dir.as_ref().map_or(Ok(()), |dir| dir.sync())?;
+        self.parts.iter().try_for_each(Part::check_in_place)
     }
-}
-
-/// Makes the disk have the names of a directory.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    // elsewhere a directory cannot be opened as a file, and needs no syncing
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }

@@ -97,6 +97,11 @@ impl Keeping {
 
     fn tick(&mut self) {
         self.pay();
+        if let Err(error) = self.shared.dir.check_in_place() {
+            // nothing that is there now is this store's
+            tracing::error!(target: "cloakroom", %error, "sessions cannot be changed");
+            return self.sync();
+        }
         if let Err(error) = self.shorten() {
             tracing::warn!(target: "cloakroom", %error, "the journal could not be shortened: it is tried again");
         }
@@ -107,7 +112,7 @@ impl Keeping {
     fn pay(&self) {
         let shared = &self.shared;
         if let Err(error) = shared.books().pay(&shared.sessions, shared.clock.now()) {
-            tracing::error!(target: "cloakroom", %error, path = %shared.dir.display(),
+            tracing::error!(target: "cloakroom", %error, path = %shared.dir.path().display(),
                 "sessions have ended, and the journal cannot be told: until it can, a restart brings them back");
         }
     }
@@ -133,15 +138,17 @@ impl Keeping {
         if let Err(error) = unsynced.sync() {
             return self.distrust(unsynced.commit, &error);
         }
-        if is_trusted {
-            shared.synced.send_modify(|synced| synced.commit = synced.commit.max(unsynced.commit));
-        }
+        shared.synced.send_modify(|synced| {
+            // behind what the disk may not have nothing is durable: who waits is told so, until all is written again
+            let told = if is_trusted { &mut synced.commit } else { &mut synced.failed };
+            *told = (*told).max(unsynced.commit);
+        });
     }
 
     /// After a sync that failed nobody knows what the disk has, and asking it again proves nothing. So all is written again.
     fn distrust(&self, commit: u64, error: &io::Error) {
         let shared = &self.shared;
-        tracing::error!(target: "cloakroom", %error, path = %shared.dir.display(),
+        tracing::error!(target: "cloakroom", %error, path = %shared.dir.path().display(),
             "the disk did not take the journal: it is written again");
         let mut books = shared.books();
         books.distrusted = Some(books.journal.part());
@@ -170,11 +177,19 @@ impl Keeping {
         Ok(())
     }
 
-    /// Lets expired sessions go. The journal need not be told: it knows when they end.
+    /// Lets expired sessions go.
     fn sweep(&mut self) {
         let shared = self.shared.clone();
         let now = shared.clock.now();
         let ended = self.ids_of(|entry| entry.has_ended(now));
+        // the journal knows when they end, and must know that this time has come
+        if !ended.is_empty()
+            && let Err(error) = shared.books().journal.tell(now)
+        {
+            tracing::warn!(target: "cloakroom", %error, path = %shared.dir.path().display(),
+                "the journal cannot be told what time it is: if the clock is set back before a restart, sessions that have \
+                 ended live again");
+        }
         for slice in ended.chunks(SLICE) {
             if self.wishes.stop.load(Ordering::SeqCst) {
                 return;
@@ -223,7 +238,8 @@ impl Keeping {
                 if books.distrusted.is_none() && (!is_long || self.wishes.stop.load(Ordering::SeqCst)) {
                     return Ok(());
                 }
-                if oldest == books.journal.part() {
+                // nothing is written again to a part that is not to be trusted itself
+                if oldest == books.journal.part() || books.distrusted == Some(books.journal.part()) {
                     books.journal.turn_over()?;
                 }
                 oldest

@@ -1,15 +1,17 @@
 //! Opening the directory of a store: whose it is, of which version, and whether everything is there.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
 use super::books::{Books, Index, Sessions};
-use super::journal::{self, Journal, TITLE_LEN, part_path};
+use super::directory::{Directory, LOCK, failed};
+use super::journal::{self, Journal, TITLE_LEN, Told, part_name};
 use super::keeper::Keeper;
 use super::latest::Latest;
 use super::recovery::{self, ANY_PART, Recovered};
@@ -91,13 +93,13 @@ impl EmbeddedBuilder {
     /// # Errors
     /// As [`Embedded::open`].
     pub fn open(self) -> Result<Embedded, StoreError> {
-        let (dir, lock) = self.take_directory()?;
-        let seal = read_seal(&dir, &self.clock)?.map_err(|why| damaged(&dir, &[why]))?;
-        let opened = self.read(dir, lock, seal)?;
-        if !opened.recovered.damage.is_empty() {
-            return Err(damaged(&opened.dir, &opened.recovered.damage));
-        }
-        opened.start(false)
+        let dir = self.take_directory()?;
+        let seal = match read_seal(dir.path())? {
+            Sealed::New => self.first_seal(&dir)?,
+            sealed => sealed.existing(dir.path())?,
+        };
+        let contents = Contents::read(dir.path(), &seal, &self.clock)?.checked(dir.path())?;
+        Opening { dir, options: self, seal, contents }.start(false)
     }
 
     /// Repairs a damaged store, which must not be in use: keeps every session that can be read, and says what is lost.
@@ -110,59 +112,67 @@ impl EmbeddedBuilder {
     pub fn repair(mut self) -> Result<Repaired, StoreError> {
         // it is open for a moment only: there is nothing to ask
         self.is_listening = false;
-        let (dir, lock) = self.take_directory()?;
+        let dir = self.take_directory()?;
         let mut damage = Vec::new();
-        let seal = read_seal(&dir, &self.clock)?.unwrap_or_else(|why| {
-            damage.push(why);
-            Seal { first_part: ANY_PART, synced: 0, time: self.clock.now() }
-        });
-        let mut opened = self.read(dir, lock, seal)?;
-        damage.append(&mut opened.recovered.damage);
+        let seal = match read_seal(dir.path())? {
+            Sealed::With(seal) => seal,
+            Sealed::Not(why) => {
+                damage.push(why);
+                Seal { first_part: ANY_PART, synced: 0, time: self.clock.now() }
+            }
+            Sealed::New => self.first_seal(&dir)?,
+        };
+        let contents = Contents::read(dir.path(), &seal, &self.clock)?;
+        let mut opened = Opening { dir, options: self, seal, contents };
+        damage.append(&mut opened.contents.recovered.damage);
         if damage.is_empty() {
-            let sessions = opened.sessions.len();
+            let sessions = opened.contents.sessions.len();
             return Ok(Repaired { sessions, damage, aside: None });
         }
         let aside =
-            opened.put_aside().map_err(|error| failed(&opened.dir, "its files cannot be kept aside", &error))?;
+            opened.put_aside().map_err(|error| failed(opened.dir.path(), "its files cannot be kept aside", &error))?;
         let store = opened.start(true)?;
         Ok(Repaired { sessions: store.shared.sessions.len(), damage, aside: Some(aside) })
     }
 
-    fn take_directory(&self) -> Result<(PathBuf, File), StoreError> {
-        if !self.is_new_allowed && !is_store(&self.path) {
-            return Err(StoreError::new(format!("there is no session store in {}", self.path.display())));
+    fn take_directory(&self) -> Result<Arc<Directory>, StoreError> {
+        if !self.is_new_allowed {
+            check_is_store(&self.path)?;
         }
-        let made = make_dir(&self.path).and_then(|()| self.path.canonicalize());
-        let dir = made.map_err(|error| failed(&self.path, "the directory cannot be made", &error))?;
-        let cannot = |error: &io::Error| failed(&dir, "its lock cannot be taken", error);
-        let path = dir.join("lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut lock = options.open(&path).map_err(|error| cannot(&error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let owner = fs::read_to_string(&path).unwrap_or_default();
-                let by = if owner.is_empty() { String::new() } else { format!(", {}", owner.trim_end()) };
-                let dir = dir.display();
-                return Err(StoreError::new(format!("the session store in {dir} is in use by another process{by}")));
-            }
-            Err(TryLockError::Error(error)) => return Err(cannot(&error)),
-        }
-        // for people and for the next one to come: that it cannot be written is no reason not to open
-        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "process {}", std::process::id()));
-        Ok((dir, lock))
+        Directory::take(&self.path).map(Arc::new)
     }
 
-    fn read(&self, dir: PathBuf, lock: File, seal: Seal) -> Result<Opening, StoreError> {
+    fn first_seal(&self, dir: &Directory) -> Result<Seal, StoreError> {
+        let seal = Seal { first_part: 1, synced: 0, time: self.clock.now() };
+        seal.write(dir).map_err(|error| failed(dir.path(), "its seal cannot be written", &error))?;
+        Ok(seal)
+    }
+}
+
+/// What the files in a directory say. Reading it changes none of them.
+pub(super) struct Contents {
+    pub(super) sessions: Sessions,
+    pub(super) index: Index,
+    recovered: Recovered,
+}
+
+impl Contents {
+    /// Reads them. The clock learns what time it has been.
+    pub(super) fn read(dir: &Path, seal: &Seal, clock: &Clock) -> Result<Contents, StoreError> {
         let mut latest = Latest::default();
-        let recovered = recovery::read(&dir, &seal, |change| latest.note(change));
-        let mut recovered = recovered.map_err(|error| failed(&dir, "it cannot be read", &error))?;
+        let recovered = recovery::read(dir, seal, |change| latest.note(change));
+        let mut recovered = recovered.map_err(|error| failed(dir, "it cannot be read", &error))?;
         let (sessions, mut index, mut damage) = latest.read();
         recovered.damage.append(&mut damage);
-        self.clock.not_before(recovered.time);
-        index.settle(&sessions, self.clock.now());
-        Ok(Opening { dir, lock, options: self.clone(), seal, sessions, index, recovered })
+        clock.not_before(recovered.time);
+        index.settle(&sessions, clock.now());
+        Ok(Contents { sessions, index, recovered })
+    }
+
+    /// Returns them where nothing is missing.
+    pub(super) fn checked(self, dir: &Path) -> Result<Contents, StoreError> {
+        let damage = &self.recovered.damage;
+        if damage.is_empty() { Ok(self) } else { Err(damaged(dir, damage)) }
     }
 }
 
@@ -180,36 +190,39 @@ impl Embedded {
 
 /// A store whose journal has been read.
 struct Opening {
-    dir: PathBuf,
-    lock: File,
+    dir: Arc<Directory>,
     options: EmbeddedBuilder,
     seal: Seal,
-    sessions: Sessions,
-    index: Index,
-    recovered: Recovered,
+    contents: Contents,
 }
 
 impl Opening {
     /// Goes on where the journal ends; behind everything that cannot be trusted.
-    fn start(mut self, distrusts: bool) -> Result<Embedded, StoreError> {
-        let path = self.dir.display().to_string();
-        for lost in &self.recovered.unsealed {
+    fn start(self, distrusts: bool) -> Result<Embedded, StoreError> {
+        let Opening { dir, options, seal, contents: Contents { sessions, index, mut recovered } } = self;
+        let path = dir.path().display().to_string();
+        for lost in &recovered.unsealed {
             tracing::warn!(target: "cloakroom", path, "lost with the last second before a failure: {lost}");
         }
-        let distrusts = distrusts || !self.recovered.unsealed.is_empty();
-        let journal = self.journal(distrusts).map_err(|error| failed(&self.dir, "it cannot be written", &error))?;
+        if let Some(torn) = recovered.torn_in_words() {
+            tracing::warn!(target: "cloakroom", path, "{torn}");
+        }
+        let distrusts = distrusts || !recovered.unsealed.is_empty();
+        let told = Arc::new(AtomicU64::new(to_millis(recovered.time)));
+        let journal = journal(&dir, &seal, &mut recovered, told.clone(), options.part_bytes, distrusts)
+            .map_err(|error| failed(dir.path(), "it cannot be written", &error))?;
         let distrusted = distrusts.then(|| journal.part() - 1);
         let shared = Arc::new(Shared {
-            dir: self.dir,
-            _lock: self.lock,
-            clock: self.options.clock,
-            wait_for_disk: self.options.wait_for_disk,
-            sessions: self.sessions,
-            books: Mutex::new(Books::new(journal, self.index, distrusted)),
-            synced: watch::Sender::new(Synced { commit: self.seal.synced, failed: 0 }),
+            dir,
+            clock: options.clock,
+            wait_for_disk: options.wait_for_disk,
+            sessions,
+            told,
+            books: Mutex::new(Books::new(journal, index, distrusted)),
+            synced: watch::Sender::new(Synced { commit: seal.synced, failed: 0 }),
         });
-        let keeper =
-            Keeper::start(shared.clone()).map_err(|error| failed(&shared.dir, "no thread can be begun", &error))?;
+        let keeper = Keeper::start(shared.clone())
+            .map_err(|error| failed(shared.dir.path(), "no thread can be begun", &error))?;
         let store = Embedded {
             #[cfg(unix)]
             _control: None,
@@ -217,45 +230,69 @@ impl Opening {
             shared,
         };
         #[cfg(unix)]
-        if self.options.is_listening {
+        if options.is_listening {
             return Ok(store.listening());
         }
         Ok(store)
     }
 
-    fn journal(&mut self, anew: bool) -> io::Result<Journal> {
-        self.recovered.cut(&self.dir)?;
-        let mut parts = std::mem::take(&mut self.recovered.parts);
-        if parts.is_empty() {
-            let first = self.seal.first_part.max(1);
-            journal::create(&self.dir, first)?;
-            parts = VecDeque::from([(first, TITLE_LEN as u64)]);
-        }
-        Journal::after(&self.dir, self.recovered.commit, parts, self.options.part_bytes, anew)
-    }
-
     /// Copies the journal and its seal as they are.
     fn put_aside(&self) -> io::Result<PathBuf> {
-        let aside = self.dir.join(format!("damaged-{}", to_millis(self.options.clock.now())));
-        make_dir(&aside)?;
-        let mut files: Vec<_> = self.recovered.parts.iter().map(|(part, _)| part_path(&self.dir, *part)).collect();
-        files.push(self.dir.join("seal"));
-        for file in files {
-            match fs::copy(&file, aside.join(file.file_name().unwrap_or_default())) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
+        let name = format!("damaged-{}", to_millis(self.options.clock.now()));
+        let aside = self.dir.make(&name)?;
+        let parts = self.contents.recovered.parts.iter().map(|(part, _)| part_name(*part));
+        parts.chain([seal::NAME.to_owned()]).try_for_each(|file| self.dir.copy(&file, &name))?;
         Ok(aside)
     }
 }
 
-/// The seal, or what it says that there is none where there should be one.
-fn read_seal(dir: &Path, clock: &Clock) -> Result<Result<Seal, String>, StoreError> {
-    let cannot = |error: &io::Error| failed(dir, "its seal cannot be read or written", error);
+fn journal(
+    dir: &Arc<Directory>,
+    seal: &Seal,
+    recovered: &mut Recovered,
+    told: Told,
+    part_bytes: u64,
+    anew: bool,
+) -> io::Result<Journal> {
+    recovered.cut(dir)?;
+    let mut parts = std::mem::take(&mut recovered.parts);
+    if parts.is_empty() {
+        let first = seal.first_part.max(1);
+        journal::create(dir, first)?;
+        parts = VecDeque::from([(first, TITLE_LEN as u64)]);
+    }
+    Journal::after(dir, recovered.commit, told, parts, part_bytes, anew)
+}
+
+/// What there is of a seal.
+pub(super) enum Sealed {
+    With(Seal),
+    /// Nothing is there: the directory is for a new store.
+    New,
+    /// It should be there, and is not: why.
+    Not(String),
+}
+
+impl Sealed {
+    /// The seal of a store that must be there.
+    pub(super) fn existing(self, dir: &Path) -> Result<Seal, StoreError> {
+        match self {
+            Sealed::With(seal) => Ok(seal),
+            Sealed::Not(why) => Err(damaged(dir, &[why])),
+            Sealed::New => Err(no_store(dir, "")),
+        }
+    }
+}
+
+/// Reads the seal.
+///
+/// # Errors
+/// When the directory holds something else, or a store of another version, or cannot be read.
+pub(super) fn read_seal(dir: &Path) -> Result<Sealed, StoreError> {
+    let cannot = |error: &io::Error| failed(dir, "its seal cannot be read", error);
     match Seal::read(dir) {
-        Ok(seal) => Ok(Ok(seal)),
-        Err(Unsealed::Unreadable) => Ok(Err("the seal is damaged".to_owned())),
+        Ok(seal) => Ok(Sealed::With(seal)),
+        Err(Unsealed::Unreadable) => Ok(Sealed::Not("the seal is damaged".to_owned())),
         Err(Unsealed::Unknown(title)) => Err(StoreError::new(format!(
             "the session store in {} is of another version, `{title}`: move its sessions with the program that wrote it \
              (cloakroom export), or use that version",
@@ -265,22 +302,33 @@ fn read_seal(dir: &Path, clock: &Clock) -> Result<Result<Seal, String>, StoreErr
         Err(Unsealed::Missing) => {
             let names = names_in(dir).map_err(|error| cannot(&error))?;
             if names.iter().any(|name| is_of_journal(name)) {
-                return Ok(Err("the seal is missing".to_owned()));
+                return Ok(Sealed::Not("the seal is missing".to_owned()));
             }
-            if let Some(other) = names.iter().find(|name| !["lock", "seal.new", "control"].contains(&name.as_str())) {
+            if let Some(other) = names.iter().find(|name| ![LOCK, seal::NEW, "control"].contains(&name.as_str())) {
                 let dir = dir.display();
                 return Err(StoreError::new(format!("{dir} holds something else than a session store: {other}")));
             }
-            let seal = Seal { first_part: 1, synced: 0, time: clock.now() };
-            seal.write(dir).map_err(|error| cannot(&error))?;
-            Ok(Ok(seal))
+            Ok(Sealed::New)
         }
     }
 }
 
-/// Also a damaged one.
-fn is_store(dir: &Path) -> bool {
-    names_in(dir).is_ok_and(|names| names.iter().any(|name| name == seal::NAME || is_of_journal(name)))
+/// Checks that there is a store, whole or damaged.
+///
+/// # Errors
+/// When there is none, or this user may not look.
+pub(super) fn check_is_store(path: &Path) -> Result<(), StoreError> {
+    match names_in(path) {
+        Ok(names) if names.iter().any(|name| name == seal::NAME || is_of_journal(name)) => Ok(()),
+        Ok(_) => Err(no_store(path, "")),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(no_store(path, ": it is not a directory")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(no_store(path, "")),
+        Err(error) => Err(failed(path, "the directory cannot be read", &error)),
+    }
+}
+
+fn no_store(path: &Path, why: &str) -> StoreError {
+    StoreError::new(format!("there is no session store in {}{why}", path.display()))
 }
 
 fn names_in(dir: &Path) -> io::Result<Vec<String>> {
@@ -291,22 +339,10 @@ fn is_of_journal(name: &str) -> bool {
     name.starts_with("journal-")
 }
 
-fn make_dir(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
 fn damaged(dir: &Path, damage: &[String]) -> StoreError {
     StoreError::new(format!(
         "the session store in {} is damaged: {}. Nothing was changed. `cloakroom repair` keeps what can be read",
         dir.display(),
         damage.join("; ")
     ))
-}
-
-fn failed(dir: &Path, what: &str, error: &io::Error) -> StoreError {
-    StoreError::new(format!("the session store in {}: {what}: {error}", dir.display()))
 }

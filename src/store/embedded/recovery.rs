@@ -1,14 +1,16 @@
 //! Reads the journal back, and finds out what is missing.
 
 use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::directory::Directory;
 use super::format::Reader;
-use super::journal::{HEAD_LEN, MARKER, NUMBER_LEN, TITLE_LEN, checksum, part_path, title};
+use super::journal::{HEAD_LEN, MARKER, NUMBER_LEN, TITLE_LEN, checksum, part_name, part_path, title};
 use super::seal::Seal;
+use crate::clock::to_iso;
 use crate::token::SessionId;
 
 /// Parts are numbered from 1. Without a seal the oldest part that is there counts as the first.
@@ -26,10 +28,22 @@ pub(super) struct Recovered {
     pub(super) damage: Vec<String>,
     /// What is missing of the time after the seal, in which a power cut takes what it likes, a sentence each.
     pub(super) unsealed: Vec<String>,
-    /// Where an unfinished change stands at the end of the last part.
-    torn: Option<(u64, u64)>,
+    /// The last part, and what stands at its end and is not a whole change.
+    torn: Option<(u64, Torn)>,
     /// The part whose first line was not even finished.
     unfinished: Option<u64>,
+    /// Older parts, whose removal did not reach the disk.
+    outdated: Vec<u64>,
+    /// When the last whole change was made.
+    last_change: Option<SystemTime>,
+}
+
+/// What stands at the end of a part and is not a whole change.
+struct Torn {
+    at: u64,
+    bytes: usize,
+    /// How many changes seem to begin in it.
+    begun: usize,
 }
 
 /// One session, what has become of it as it is written, and where that stands.
@@ -61,8 +75,11 @@ pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(&Change<'_>)) -
         unsealed: Vec::new(),
         torn: None,
         unfinished: None,
+        outdated: Vec::new(),
+        last_change: None,
     };
-    let parts = parts_of(dir, seal.first_part)?;
+    let parts;
+    (read.outdated, parts) = parts_of(dir)?.into_iter().partition(|part| *part < seal.first_part);
     let first = if seal.first_part == ANY_PART { parts.first() } else { Some(&seal.first_part) };
     let mut expected = first.copied().unwrap_or_default();
     for (i, part) in parts.iter().enumerate() {
@@ -114,7 +131,8 @@ impl Recovered {
                     at = next;
                 }
                 None if is_last => {
-                    self.torn = Some((part, at as u64));
+                    let begun = bytes[at..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
+                    self.torn = Some((part, Torn { at: at as u64, bytes: bytes.len() - at, begun }));
                     break;
                 }
                 None => {
@@ -134,6 +152,7 @@ impl Recovered {
         }
         self.commit = self.commit.max(frame.commit);
         self.time = self.time.max(frame.time);
+        self.last_change = Some(frame.time);
         let mut from = Reader(frame.changes);
         while !from.0.is_empty() {
             let before = from.0.len();
@@ -152,18 +171,34 @@ impl Recovered {
         notes.push(what);
     }
 
-    /// Cuts off an unfinished change at the end.
-    pub(super) fn cut(&mut self, dir: &Path) -> io::Result<()> {
+    /// What stands at the end and is not a whole change, in words.
+    pub(super) fn torn_in_words(&self) -> Option<String> {
+        let (part, Torn { bytes, begun, .. }) = self.torn.as_ref()?;
+        let last = match self.last_change {
+            Some(time) => format!("the last whole change is number {} of {}", self.commit, to_iso(time)),
+            None => "no whole change stands before them".to_owned(),
+        };
+        Some(format!(
+            "{bytes} bytes at the end of {}, in which {begun} changes begin, are not whole and are cut off; {last}. After a \
+             kill this is one change that had not been answered; after a power cut or a crash of the machine, changes that \
+             were answered later than that may be lost with it, ends of sessions among them",
+            part_name(*part)
+        ))
+    }
+
+    /// Removes what the journal does not need any more, and an unfinished change at its end.
+    pub(super) fn cut(&mut self, dir: &Directory) -> io::Result<()> {
+        self.outdated.drain(..).try_for_each(|part| fs::remove_file(part_path(dir.path(), part)))?;
         if let Some(part) = self.unfinished.take() {
-            fs::remove_file(part_path(dir, part))?;
+            fs::remove_file(part_path(dir.path(), part))?;
             self.parts.pop_back();
         }
-        if let Some((part, len)) = self.torn.take() {
-            let file = OpenOptions::new().write(true).open(part_path(dir, part))?;
-            file.set_len(len)?;
+        if let Some((part, torn)) = self.torn.take() {
+            let file = dir.open(&part_name(part))?;
+            file.set_len(torn.at)?;
             file.sync_all()?;
             if let Some(last) = self.parts.back_mut() {
-                last.1 = len;
+                last.1 = torn.at;
             }
         }
         Ok(())
@@ -184,26 +219,20 @@ fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame<'_>> {
     Some(Frame { commit, time, changes: from.0, end: at + HEAD_LEN + len })
 }
 
-/// The numbers of the parts that are there, the oldest first. Older ones, whose removal did not reach the disk, go now.
-fn parts_of(dir: &Path, first: u64) -> io::Result<Vec<u64>> {
+/// The numbers of the parts that are there, the oldest first.
+fn parts_of(dir: &Path) -> io::Result<Vec<u64>> {
     let mut parts = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix("journal-")).filter(|n| n.len() == NUMBER_LEN);
-        let Some(part) = number.and_then(|number| number.parse().ok()) else { continue };
-        if part >= first {
-            parts.push(part);
-        } else {
-            fs::remove_file(part_path(dir, part))?;
-        }
+        parts.extend(number.and_then(|number| number.parse::<u64>().ok()));
     }
     parts.sort_unstable();
     Ok(parts)
 }
 
 fn names(first: u64, last: u64) -> String {
-    let name = |part| format!("journal-{part:0width$}", width = NUMBER_LEN);
-    if first == last { name(first) } else { format!("{} to {}", name(first), name(last)) }
+    if first == last { part_name(first) } else { format!("{} to {}", part_name(first), part_name(last)) }
 }
 
 fn changes(first: u64, last: u64) -> String {

@@ -7,11 +7,13 @@ use std::time::SystemTime;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::journal::{for_this_user, sync_dir};
+use super::directory::Directory;
 use crate::clock::{from_millis, to_millis};
 
 /// The file in the store's directory.
 pub(super) const NAME: &str = "seal";
+/// The next one, until it is whole.
+pub(super) const NEW: &str = "seal.new";
 const TITLE: &str = "cloakroom sessions 1";
 
 /// Written after each sync.
@@ -69,13 +71,20 @@ impl Seal {
     }
 
     /// Takes the place of the one before, entirely or not at all.
-    pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
-        let (new, name) = (dir.join("seal.new"), dir.join(NAME));
-        let mut file = for_this_user().create(true).truncate(true).open(&new)?;
+    pub(super) fn write(&self, dir: &Directory) -> io::Result<()> {
+        // another directory of this name must not get it: it would count as a store that has lost its journal
+        dir.check_in_place()?;
+        let new = dir.join(NEW);
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // was left by a process that was killed, or put there by somebody else
+            _ => {}
+        }
+        let mut file = dir.create(NEW)?;
         file.write_all(self.text().as_bytes())?;
         file.sync_all()?;
-        fs::rename(new, name)?;
-        sync_dir(dir)
+        fs::rename(new, dir.join(NAME))?;
+        dir.sync()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Whole sessions, out of this store and into it.
 
 use std::collections::HashSet;
+use std::time::SystemTime;
 
+use super::books::Sessions;
 use super::format::State;
 use super::{Answered, Embedded, NOTHING, Shared};
 use crate::config::Terms;
@@ -13,14 +15,24 @@ use crate::token::SessionId;
 impl Save for Embedded {
     async fn save(&self, ids: &[SessionId], _terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {
         let now = self.shared.clock.now();
-        let sessions = self.shared.sessions.pin();
-        let saved = |id: &SessionId| {
-            let (record, order) = sessions.get(id)?.live(now)?;
-            let signed_in_at = record.user_id.is_some().then(|| from_micros(order));
-            Some(Saved { id: *id, record: record.clone(), signed_in_at })
+        let passed = {
+            let sessions = self.shared.sessions.pin();
+            ids.iter().filter_map(|id| sessions.get(id)?.passed(now)).max()
         };
-        Ok(ids.iter().map(saved).collect())
+        self.shared.tell(passed);
+        Ok(save(&self.shared.sessions, ids, now))
     }
+}
+
+/// Those that live.
+pub(super) fn save(sessions: &Sessions, ids: &[SessionId], now: SystemTime) -> Vec<Option<Saved>> {
+    let sessions = sessions.pin();
+    let saved = |id: &SessionId| {
+        let (record, order) = sessions.get(id)?.live(now)?;
+        let signed_in_at = record.user_id.is_some().then(|| from_micros(order));
+        Some(Saved { id: *id, record: record.clone(), signed_in_at })
+    };
+    ids.iter().map(saved).collect()
 }
 
 impl Restore for Embedded {

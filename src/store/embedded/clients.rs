@@ -1,0 +1,73 @@
+//! The operators who are connected to a control socket: only so many at a time, and none keeps the others out by being silent.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// How many operators are listened to at a time; others wait for a place.
+const MOST: usize = 16;
+/// Whoever has been waited for longer than this has to go when somebody else needs the place.
+pub(super) const UNDISTURBED: Duration = Duration::from_secs(1);
+/// How often is looked whether a place has become free.
+const LOOK: Duration = Duration::from_millis(10);
+
+#[derive(Default)]
+pub(super) struct Clients(Vec<(Arc<Place>, AbortHandle)>);
+
+/// One client's place.
+pub(super) struct Place {
+    /// Since when it is waited for: to ask, or to read its answer. None while its question is being answered.
+    waited_for: Mutex<Option<Instant>>,
+}
+
+impl Clients {
+    /// Waits until there is a place, and has `serve` begin with it.
+    pub(super) async fn seat(&mut self, serve: impl FnOnce(Arc<Place>) -> AbortHandle) {
+        while !self.has_room() {
+            tokio::time::sleep(LOOK).await;
+        }
+        let place = Arc::new(Place { waited_for: Mutex::new(Some(Instant::now())) });
+        self.0.push((place.clone(), serve(place)));
+    }
+
+    /// Whether there is a place, if need be that of the one who has been waited for longest.
+    fn has_room(&mut self) -> bool {
+        self.0.retain(|(_, task)| !task.is_finished());
+        if self.0.len() < MOST {
+            return true;
+        }
+        let waited_for = self.0.iter().enumerate().filter_map(|(at, (place, _))| Some((place.waited_for()?, at)));
+        match waited_for.min().filter(|(since, _)| since.elapsed() > UNDISTURBED) {
+            Some((_, at)) => {
+                self.0.swap_remove(at).1.abort();
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Place {
+    fn waited_for(&self) -> Option<Instant> {
+        *self.waited_for.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, waited_for: Option<Instant>) {
+        *self.waited_for.lock().unwrap_or_else(PoisonError::into_inner) = waited_for;
+    }
+
+    /// Waits for the client, and not longer than this.
+    pub(super) async fn waiting<T>(
+        &self,
+        patience: Duration,
+        client: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        self.note(Some(Instant::now()));
+        let done = tokio::time::timeout(patience, client).await;
+        self.note(None);
+        done.map_err(|_| io::ErrorKind::TimedOut)?
+    }
+}

@@ -1,0 +1,313 @@
+//! The directory of a store: that only one process uses it, whose it is, and how files are made in it.
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::StoreError;
+
+/// Says which process has the store open, for people. It is locked itself only where a directory cannot be.
+pub(super) const LOCK: &str = "lock";
+
+/// A directory that nobody but this process writes to, until this is dropped.
+pub(super) struct Directory {
+    path: PathBuf,
+    identity: Identity,
+    /// The user and the group to whom everything in it is given, where they are not those of this process.
+    #[cfg(unix)]
+    owner: Option<(u32, u32)>,
+    /// The directory itself, or the file `lock` in it.
+    _locked: File,
+}
+
+/// Which file something is, whatever its name is. Only on Unix can two of one name be told apart.
+#[cfg(unix)]
+pub(super) type Identity = (u64, u64);
+#[cfg(not(unix))]
+pub(super) type Identity = ();
+
+pub(super) fn identity(metadata: &Metadata) -> Identity {
+    #[cfg(unix)]
+    return (std::os::unix::fs::MetadataExt::dev(metadata), std::os::unix::fs::MetadataExt::ino(metadata));
+    #[cfg(not(unix))]
+    let _ = metadata;
+}
+
+/// Checks that this name still stands for this file: that it was neither removed, nor moved, nor replaced.
+///
+/// # Errors
+/// What has happened, and what to do.
+pub(super) fn check_in_place(path: &Path, identity: Identity) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if self::identity(&metadata) == identity => Ok(()),
+        _ => Err(io::Error::other(format!(
+            "{} was removed, moved or replaced while the store was open. Put it back, or restart the application",
+            path.display()
+        ))),
+    }
+}
+
+impl Directory {
+    /// Locks the directory; makes it where there is none.
+    ///
+    /// # Errors
+    /// When another process uses it, or it cannot be made or locked.
+    pub(super) fn take(path: &Path) -> Result<Directory, StoreError> {
+        let made = make_dir(path).and_then(|()| path.canonicalize());
+        let path = made.map_err(|error| failed(path, "the directory cannot be made", &error))?;
+        let cannot = |error: io::Error| failed(&path, "its lock cannot be taken", &error);
+        let metadata = fs::metadata(&path).map_err(cannot)?;
+        let locked = lock(&path).map_err(cannot)?.ok_or_else(|| in_use(&path))?;
+        let directory = Directory {
+            identity: identity(&metadata),
+            #[cfg(unix)]
+            owner: other_owner(&metadata),
+            _locked: locked,
+            path: path.clone(),
+        };
+        directory.check_in_place().map_err(cannot)?;
+        directory.sign().map_err(cannot)?;
+        #[cfg(unix)]
+        warn_of_others(&path, &metadata);
+        Ok(directory)
+    }
+
+    /// Writes into the lock which process has the store open.
+    fn sign(&self) -> io::Result<()> {
+        let mut lock = self.open_with(LOCK, for_this_user().create(true).truncate(false))?;
+        // for people: that it cannot be written is no reason not to open the store
+        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", this_process()));
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Opens a file of the store to write to it.
+    pub(super) fn open(&self, name: &str) -> io::Result<File> {
+        self.open_with(name, &mut for_this_user())
+    }
+
+    /// Makes a file of the store, which must not be there.
+    pub(super) fn create(&self, name: &str) -> io::Result<File> {
+        self.open_with(name, for_this_user().create_new(true))
+    }
+
+    fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+        let file =
+            options.open(self.join(name)).map_err(|error| if is_link(&error) { planted(name) } else { error })?;
+        #[cfg(unix)]
+        self.keep_private(name, &file)?;
+        Ok(file)
+    }
+
+    /// Gives a file to whom the directory belongs, and to nobody else.
+    #[cfg(unix)]
+    fn keep_private(&self, name: &str, file: &File) -> io::Result<()> {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+        let metadata = file.metadata()?;
+        // one that stands elsewhere, too, is not ours to change: least of all when this is root
+        if !metadata.is_file() || metadata.nlink() != 1 {
+            return Err(planted(name));
+        }
+        if let Some((user, group)) = self.owner.filter(|(user, _)| *user != metadata.uid()) {
+            fchown(file, Some(user), Some(group))?;
+        }
+        if metadata.mode() & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a directory in it.
+    pub(super) fn make(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.join(name);
+        make_dir(&path)?;
+        #[cfg(unix)]
+        if let Some((user, group)) = self.owner {
+            std::os::unix::fs::lchown(&path, Some(user), Some(group))?;
+        }
+        Ok(path)
+    }
+
+    /// Copies a file of the store, if it is there, to a new one in a directory that was [made](Directory::make) in it.
+    pub(super) fn copy(&self, name: &str, into: &str) -> io::Result<()> {
+        match File::open(self.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            from => io::copy(&mut from?, &mut self.create(&format!("{into}/{name}"))?).map(|_| ()),
+        }
+    }
+
+    /// Checks that the directory is where it was when it was opened.
+    pub(super) fn check_in_place(&self) -> io::Result<()> {
+        check_in_place(&self.path, self.identity)
+    }
+
+    /// Makes the disk have the names in it.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        // elsewhere a directory cannot be opened as a file, and needs no syncing
+        if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
+    }
+}
+
+/// Opens files to write to; never through a link. Those that are made, nobody else may read.
+fn for_this_user() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    }
+    options
+}
+
+/// Whether a file was not opened because its name stands for a link.
+fn is_link(error: &io::Error) -> bool {
+    cfg!(unix) && error.raw_os_error() == Some(LINK)
+}
+
+#[cfg(unix)]
+const LINK: i32 = rustix::io::Errno::LOOP.raw_os_error();
+#[cfg(not(unix))]
+const LINK: i32 = 0;
+
+fn planted(name: &str) -> io::Error {
+    io::Error::other(format!(
+        "{name} is not a file of the store but a link or something else, which somebody has put there: nothing was \
+         written to it. Remove it, and see to it that nobody else may write to the directory"
+    ))
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Locks the directory for this process alone; `None` where another process has it.
+///
+/// The directory itself: a file in it can be removed, and then two processes would have a lock each.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    if cfg!(unix) {
+        let directory = File::open(path)?;
+        match directory.try_lock() {
+            Ok(()) => return Ok(Some(directory)),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // some file systems lock files only
+            Err(TryLockError::Error(_)) => {}
+        }
+    }
+    let file = for_this_user().create(true).truncate(false).open(path.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Locks the directory against who would write to it, and writes nothing into it itself. Until this is dropped.
+///
+/// # Errors
+/// When a process uses it, or it cannot be locked.
+pub(super) fn lock_against_writers(path: &Path) -> Result<File, StoreError> {
+    let file = File::open(if cfg!(unix) { path.to_owned() } else { path.join(LOCK) });
+    let file = file.map_err(|error| failed(path, "its lock cannot be taken", &error))?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(in_use(path)),
+        Err(TryLockError::Error(error)) => Err(failed(path, "its lock cannot be taken", &error)),
+    }
+}
+
+fn in_use(path: &Path) -> StoreError {
+    let store = format!("the session store in {}", path.display());
+    if cfg!(unix) && File::open(path).is_ok_and(|directory| directory.try_lock_shared().is_ok()) {
+        return StoreError::new(format!("{store} is just being moved by another process: wait until it has ended"));
+    }
+    let owner = fs::read_to_string(path.join(LOCK)).unwrap_or_default();
+    let by = if owner.is_empty() { String::new() } else { format!(", {}", owner.trim_end()) };
+    StoreError::new(format!(
+        "{store} is in use by another process{by}. Only one at a time may have it open: stop that one first, or use \
+         another directory"
+    ))
+}
+
+/// What another process is told of this one. In a container a process has a number that nobody outside knows it by, but the
+/// name of the host is the container's.
+fn this_process() -> String {
+    let number = std::process::id();
+    #[cfg(unix)]
+    return format!(
+        "process {number} on host {} (if that is a container, the number counts in there)",
+        rustix::system::uname().nodename().to_string_lossy()
+    );
+    #[cfg(not(unix))]
+    format!("process {number}")
+}
+
+/// To whom root gives what it writes: to the user who has to read it afterwards.
+#[cfg(unix)]
+fn other_owner(metadata: &Metadata) -> Option<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_others = rustix::process::geteuid().is_root() && metadata.uid() != 0;
+    is_others.then(|| (metadata.uid(), metadata.gid()))
+}
+
+#[cfg(unix)]
+fn warn_of_others(path: &Path, metadata: &Metadata) {
+    use std::os::unix::fs::MetadataExt as _;
+    let (path, mode, owner) = (path.display(), metadata.mode() & 0o7777, metadata.uid());
+    if mode & 0o077 != 0 {
+        tracing::warn!(target: "cloakroom", %path, mode = format!("{mode:o}"),
+            "the directory of the session store is open to other users of this machine: chmod 700 closes it");
+    }
+    let user = rustix::process::geteuid();
+    if owner != user.as_raw() && owner != 0 && !user.is_root() {
+        tracing::warn!(target: "cloakroom", %path, owner, user = user.as_raw(),
+            "the directory of the session store belongs to another user, who can read and change all sessions: use a \
+             directory of this process's own user");
+    }
+}
+
+/// An error of a directory: what could not be done, why, and where rights are missing whose they are.
+pub(super) fn failed(dir: &Path, what: &str, error: &io::Error) -> StoreError {
+    let rights = match error.kind() {
+        #[cfg(unix)]
+        io::ErrorKind::PermissionDenied => format!(". {}", missing_rights(dir)),
+        _ => String::new(),
+    };
+    StoreError::new(format!("the session store in {}: {what}: {error}{rights}", dir.display()))
+}
+
+/// Says which user would be allowed to use this directory.
+#[cfg(unix)]
+pub(super) fn missing_rights(dir: &Path) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = rustix::process::geteuid().as_raw();
+    let Ok(owner) = fs::metadata(dir).map(|metadata| metadata.uid()) else {
+        return format!("This process runs as user {user}, who may not look there");
+    };
+    if owner != user {
+        return format!(
+            "The directory belongs to user {owner}, and this process runs as user {user}: run it as that user \
+             (sudo -u '#{owner}' ...)"
+        );
+    }
+    let is_others = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|metadata| metadata.uid() != user);
+    match fs::read_dir(dir).ok().and_then(|entries| entries.flatten().find(is_others)) {
+        Some(entry) => format!(
+            "{} in it belongs to another user: sudo chown -R {user} '{}'",
+            entry.file_name().display(),
+            dir.display()
+        ),
+        None => format!("This process runs as user {user}"),
+    }
+}
