@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cookie::SameSite;
 use crate::error::{Error, Result};
 use crate::events::{Event, Hook};
+use crate::local_path::is_local_path;
 use crate::policy::{OnLimit, OnReplay};
 use crate::token::TokenFormat;
 
@@ -61,6 +62,7 @@ pub struct Config {
     pub(crate) on_limit: OnLimit,
     pub(crate) on_replay: OnReplay,
     pub(crate) sign_in_page: Option<String>,
+    pub(crate) sign_in_next: Option<String>,
     pub(crate) csrf: Csrf,
     pub(crate) trusted_origins: Vec<String>,
     pub(crate) hook: Option<Hook>,
@@ -115,6 +117,7 @@ impl Config {
                 on_limit: OnLimit::default(),
                 on_replay: OnReplay::default(),
                 sign_in_page: None,
+                sign_in_next: None,
                 csrf: Csrf::default(),
                 trusted_origins: Vec::new(),
                 hook: None,
@@ -138,12 +141,7 @@ impl Config {
             let why = format!("must be from 1 to {MAX_SESSIONS_PER_USER}, not {}", self.max_sessions_per_user);
             return Err(Error::config("max_sessions_per_user", why));
         }
-        let is_path = |page: &String| {
-            page.starts_with('/') && !page.starts_with("//") && page.bytes().all(|b| b.is_ascii_graphic())
-        };
-        if !self.sign_in_page.as_ref().is_none_or(is_path) {
-            return Err(Error::config("sign_in_page", "must be a path on this site: it begins with one /"));
-        }
+        self.check_sign_in_page()?;
         for origin in &self.trusted_origins {
             if !is_origin(origin) {
                 let why = format!(
@@ -153,6 +151,30 @@ impl Config {
                 );
                 return Err(Error::config("trust_origin", why));
             }
+        }
+        Ok(())
+    }
+
+    fn check_sign_in_page(&self) -> Result<()> {
+        let page = self.sign_in_page.as_deref();
+        if page.is_some_and(|page| !is_local_path(page)) {
+            let why = "must be a path on this site: it begins with one /, and has no other / beside one, no backslash, no \
+                       space and nothing but ASCII";
+            return Err(Error::config("sign_in_page", why));
+        }
+        let Some(name) = self.sign_in_next.as_deref() else {
+            return Ok(());
+        };
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        {
+            return Err(Error::config("sign_in_next", "must be 1 to 64 letters, digits, `-` or `_`"));
+        }
+        let Some(page) = page else {
+            return Err(Error::config("sign_in_next", "needs a sign_in_page, whose parameter it is"));
+        };
+        let query = page.split('#').next().and_then(|page| page.split_once('?')).map_or("", |(_, query)| query);
+        if query.split('&').any(|parameter| parameter.split('=').next() == Some(name)) {
+            return Err(Error::config("sign_in_next", format!("is `{name}`, which sign_in_page has already")));
         }
         Ok(())
     }
@@ -291,6 +313,17 @@ impl ConfigBuilder {
     /// answer is 401; so it is always for other requests.
     pub fn sign_in_page(mut self, path: impl Into<String>) -> Self {
         self.config.sign_in_page = Some(path.into());
+        self
+    }
+
+    /// Tells the sign-in page where the visitor wanted to go, in a parameter of this name: `/sign-in?next=/orders%3Fpage%3D2`.
+    /// Default: it is not told. Whoever reads the parameter passes it through [`local_path`](crate::local_path), because
+    /// anybody can write a link to the sign-in page with another one.
+    ///
+    /// The path is the one that the session layer sees. Put the layer around the router in which others are nested: inside,
+    /// the path lacks what the outer one took away.
+    pub fn sign_in_next(mut self, parameter: impl Into<String>) -> Self {
+        self.config.sign_in_next = Some(parameter.into());
         self
     }
 

@@ -17,6 +17,7 @@ mod device;
 mod delta;
 mod record;
 mod policy;
+mod local_path;
 mod config;
 mod clock;
 mod events;
@@ -40,6 +41,7 @@ pub use crate::error::{Error, Result, StoreError};
 pub use crate::events::{Event, Why};
 pub use crate::field::{Field, MAX_NAME_BYTES};
 pub use crate::fields::Fields;
+pub use crate::local_path::local_path;
 pub use crate::policy::{OnLimit, OnReplay};
 pub use crate::record::{Previous, Record, Refusal, reserved_fields};
 pub use crate::session::{Ended, Session, SigningIn};
@@ -48,6 +50,6 @@ pub use crate::token::{Presented, SecretHash, SessionId, TokenFormat};
 pub use crate::user::{MAX_USER_ID_BYTES, UserId};
 pub use crate::web::{FailedCommit, Finish, OngoingVisit, Visit};
 #[cfg(feature = "axum")]
-pub use crate::web::{Fresh, RecentSignIn, SignedIn};
+pub use crate::web::{Fresh, RecentSignIn, SignInRejection, SignedIn};
 #[cfg(feature = "tower")]
 pub use crate::web::{SessionFuture, SessionLayer, SessionService};

@@ -1,5 +1,7 @@
 //! What every framework adapter does: an [`OngoingVisit`] for each request.
 
+#[cfg(feature = "axum")]
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use tokio::sync::OnceCell;
 
@@ -16,11 +18,15 @@ use crate::token::Presented;
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "axum")]
+mod rejection;
 #[cfg(feature = "tower")]
 mod tower;
 
 #[cfg(feature = "axum")]
 pub use axum::{Fresh, RecentSignIn, SignedIn};
+#[cfg(feature = "axum")]
+pub use rejection::SignInRejection;
 #[cfg(feature = "tower")]
 pub use tower::{SessionFuture, SessionLayer, SessionService};
 
@@ -76,6 +82,9 @@ struct Inner {
     sessions: Sessions,
     presented: Option<Presented>,
     user_agent: Option<HeaderValue>,
+    /// What the request asks for, where the sign-in page is to be told.
+    #[cfg(feature = "axum")]
+    wanted: Option<PathAndQuery>,
     session: OnceCell<Result<Session>>,
     /// The response is on its way: a session that is only now asked for cannot be changed.
     over: AtomicBool,
@@ -115,6 +124,8 @@ impl Visit {
             sessions: sessions.clone(),
             presented,
             user_agent,
+            #[cfg(feature = "axum")]
+            wanted: sessions.config().sign_in_next.as_ref().and_then(|_| uri.path_and_query().cloned()),
             session: OnceCell::new(),
             over: AtomicBool::new(false),
         }))))
@@ -140,7 +151,7 @@ impl Visit {
     }
 
     async fn open(&self, from: ReadFrom) -> Result<Session> {
-        let Inner { sessions, presented, user_agent, session, over } = &*self.0;
+        let Inner { sessions, presented, user_agent, session, over, .. } = &*self.0;
         let open = || Session::open(sessions, presented.as_ref(), user_agent.as_ref(), from);
         let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
@@ -154,12 +165,6 @@ impl Visit {
     /// Whether it is this manager's: an adapter that finds a visit of its own manager leaves everything to it.
     pub fn is_of(&self, sessions: &Sessions) -> bool {
         self.0.sessions.is_same(sessions)
-    }
-
-    /// Where people who are not signed in are sent.
-    #[cfg(feature = "axum")]
-    pub(crate) fn sign_in_page(&self) -> Option<&str> {
-        self.0.sessions.config().sign_in_page.as_deref()
     }
 
     fn of(extensions: &http::Extensions) -> Result<&Visit> {

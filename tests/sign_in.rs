@@ -10,6 +10,7 @@ mod sign_in {
     mod interrupted;
     mod users;
     mod limit;
+    mod next;
     mod rotation;
     mod told;
     mod events;

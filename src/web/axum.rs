@@ -6,9 +6,8 @@ use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
 
-use super::Visit;
+use super::rejection::SignInRejection;
 use super::tower::error_response;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -47,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Fresh {
 
 /// A session with somebody signed in. Otherwise the answer is 401; a person who asked for a page is sent to the
 /// [`sign_in_page`](crate::ConfigBuilder::sign_in_page), if there is one. Take `Option<SignedIn>` for a page that everybody
-/// may see.
+/// may see, and `Result<SignedIn, SignInRejection>` to answer in another way.
 ///
 /// ```
 /// use cloakroom::SignedIn;
@@ -65,11 +64,11 @@ pub struct SignedIn {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
-    type Rejection = Response;
+    type Rejection = SignInRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<SignedIn, Response> {
-        let session = Session::load(&parts.extensions).await.map_err(IntoResponse::into_response)?;
-        let user = session.user().ok_or_else(|| to_sign_in(parts, Error::signed_out()))?;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<SignedIn, SignInRejection> {
+        let session = Session::load(&parts.extensions).await.map_err(SignInRejection::Failed)?;
+        let user = session.user().ok_or_else(|| SignInRejection::of(parts, Error::signed_out()))?;
         Ok(SignedIn { user, session })
     }
 }
@@ -84,8 +83,11 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
     }
 }
 
-/// The same, where the user has proved who they are at most so many seconds ago. For what needs more trust than a session
-/// that was left open: changing a password, paying. The session is read as by [`Fresh`].
+/// A session whose user has proved who they are at most so many seconds ago. For what needs more trust than a session that
+/// was left open: changing a password, paying. The session is read as by [`Fresh`].
+///
+/// Otherwise the answer is as for [`SignedIn`], with another text where somebody is signed in, but not recently enough. The
+/// [`sign_in_page`](crate::ConfigBuilder::sign_in_page) must therefore show its form also to people who are signed in.
 ///
 /// ```
 /// use cloakroom::RecentSignIn;
@@ -103,26 +105,16 @@ pub struct RecentSignIn<const SECONDS: u64> {
 }
 
 impl<S: Send + Sync, const SECONDS: u64> FromRequestParts<S> for RecentSignIn<SECONDS> {
-    type Rejection = Response;
+    type Rejection = SignInRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
-        let session = Session::load_fresh(&parts.extensions).await.map_err(IntoResponse::into_response)?;
-        let user = session.user().ok_or_else(|| to_sign_in(parts, Error::signed_out()))?;
-        match session.require_recent_sign_in(Duration::from_secs(SECONDS)).await {
-            Ok(()) => Ok(RecentSignIn { user, session }),
-            Err(error) => Err(to_sign_in(parts, error)),
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, SignInRejection> {
+        let session = Session::load_fresh(&parts.extensions).await.map_err(SignInRejection::Failed)?;
+        let recent = session.require_recent_sign_in(Duration::from_secs(SECONDS)).await;
+        let user = recent.and_then(|()| session.user().ok_or_else(Error::signed_out));
+        match user {
+            Ok(user) => Ok(RecentSignIn { user, session }),
+            Err(error) => Err(SignInRejection::of(parts, error)),
         }
-    }
-}
-
-/// A redirect for a person who asked for a page, if one is configured to go to; otherwise the error.
-fn to_sign_in(parts: &Parts, error: Error) -> Response {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let asked_for_page = parts.method == Method::GET && accept.contains("text/html");
-    let page = parts.extensions.get::<Visit>().and_then(Visit::sign_in_page).filter(|_| asked_for_page);
-    match page.and_then(|page| HeaderValue::from_str(page).ok()) {
-        Some(page) => (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response(),
-        None => error.into_response(),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::header::{ACCEPT, LOCATION, VARY};
 use axum::http::{Method, Request};
 use axum::routing::{any, get};
-use cloakroom::{Config, ConfigBuilder, RecentSignIn, Session, Sessions, SignedIn};
+use cloakroom::{Config, ConfigBuilder, RecentSignIn, Session, Sessions, SignInRejection, SignedIn};
 
 use super::app::{app, pass, signed_in};
 use crate::support::{Browser, Fault, Place, on_each_store};
@@ -143,6 +143,28 @@ async fn a_sign_in_is_recent_for_as_long_as_the_route_says() {
     assert_eq!(browser.get("/pay").await.status, 401, "a new secret proves nothing");
     signed_in(browser.clone(), "anna").await;
     browser.visit("/pay").await;
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_the_rejection_tells_a_stale_sign_in_and_none_and_a_failed_store_apart() {
+    let place = Place::memory();
+    let sessions = place.sessions_with(with_page());
+    let why = async |who: Result<RecentSignIn<600>, SignInRejection>| match who {
+        Ok(recent) => recent.user.as_str().to_owned(),
+        Err(SignInRejection::Failed(error)) => format!("failed: {error}"),
+        Err(SignInRejection::SignedOut { error, redirect }) => format!("{error}; {redirect:?}"),
+        Err(SignInRejection::NotRecent { error, redirect }) => format!("{error}; {redirect:?}"),
+    };
+    let browser = Browser::new(app(&sessions).route("/why", get(why)).layer(sessions.layer()));
+    assert!(browser.visit("/why").await.body.starts_with("nobody is signed in"));
+    signed_in(browser.clone(), "anna").await;
+    assert_eq!(browser.visit("/why").await.body, "anna");
+    place.clock.advance(Duration::from_secs(601));
+    let page = browser.saying(ACCEPT, HTML);
+    assert_eq!(browser.visit("/why").await.body, "the last sign-in is too long ago: sign in again; None");
+    assert!(page.visit("/why").await.body.ends_with("; Some(\"/sign_in?next=here\")"));
+    place.store.fault("load", Fault::Away);
+    assert!(page.visit("/why").await.body.starts_with("failed: session store"), "not a reason to sign in again");
 }
 
 #[tokio::test]

@@ -1,0 +1,133 @@
+//! What an extractor answers where nobody is signed in, or not recently enough.
+
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Visit;
+use crate::error::Error;
+use crate::local_path::is_local_path;
+
+/// What stays as it is in the value of a query's parameter.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// Why [`SignedIn`](super::SignedIn) or [`RecentSignIn`](super::RecentSignIn) turned a request away.
+///
+/// As a response it is a redirect where there is somewhere to redirect to, and otherwise its error. A handler that takes a
+/// `Result` answers in its own way:
+///
+/// ```
+/// use axum::response::{IntoResponse, Response};
+/// use cloakroom::{RecentSignIn, SignInRejection};
+///
+/// async fn pay(who: Result<RecentSignIn<600>, SignInRejection>) -> Response {
+///     match who {
+///         Ok(recent) => format!("{} pays.", recent.user).into_response(),
+///         Err(SignInRejection::NotRecent { error, .. }) => {
+///             (axum::http::StatusCode::UNAUTHORIZED, format!("Your password, please: {error}.")).into_response()
+///         }
+///         Err(other) => other.into_response(),
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub enum SignInRejection {
+    /// The session could not be read, or there is no session layer around the route.
+    Failed(Error),
+    /// Nobody is signed in.
+    SignedOut {
+        /// 401: [`is_signed_out`](Error::is_signed_out).
+        error: Error,
+        /// The sign-in page, with where the visitor wanted to go, if this request is one to redirect.
+        redirect: Option<String>,
+    },
+    /// Somebody is signed in, but proved too long ago who they are.
+    NotRecent {
+        /// 401: [`is_not_recent`](Error::is_not_recent).
+        error: Error,
+        /// The sign-in page, with where the visitor wanted to go, if this request is one to redirect.
+        redirect: Option<String>,
+    },
+}
+
+impl SignInRejection {
+    /// Returns the error, whichever it is.
+    pub fn error(&self) -> &Error {
+        match self {
+            SignInRejection::Failed(error)
+            | SignInRejection::SignedOut { error, .. }
+            | SignInRejection::NotRecent { error, .. } => error,
+        }
+    }
+
+    pub(super) fn of(parts: &Parts, error: Error) -> SignInRejection {
+        if error.is_signed_out() {
+            SignInRejection::SignedOut { error, redirect: redirect(parts) }
+        } else if error.is_not_recent() {
+            SignInRejection::NotRecent { error, redirect: redirect(parts) }
+        } else {
+            SignInRejection::Failed(error)
+        }
+    }
+}
+
+impl IntoResponse for SignInRejection {
+    fn into_response(self) -> Response {
+        match self {
+            SignInRejection::SignedOut { error, redirect: Some(page) }
+            | SignInRejection::NotRecent { error, redirect: Some(page) } => match HeaderValue::try_from(page) {
+                Ok(page) => {
+                    tracing::debug!(target: "cloakroom", %error, "a visitor was sent to the sign-in page");
+                    (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
+                }
+                Err(_) => error.into_response(),
+            },
+            SignInRejection::Failed(error)
+            | SignInRejection::SignedOut { error, redirect: None }
+            | SignInRejection::NotRecent { error, redirect: None } => error.into_response(),
+        }
+    }
+}
+
+impl From<SignInRejection> for Error {
+    fn from(rejection: SignInRejection) -> Error {
+        rejection.error().clone()
+    }
+}
+
+impl std::fmt::Display for SignInRejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error().fmt(f)
+    }
+}
+
+impl std::error::Error for SignInRejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.error())
+    }
+}
+
+/// The sign-in page, where one is configured, for a person who asked for a page.
+fn redirect(parts: &Parts) -> Option<String> {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if parts.method != Method::GET || !accept.contains("text/html") {
+        return None;
+    }
+    let visit = &parts.extensions.get::<Visit>()?.0;
+    let config = visit.sessions.config();
+    let page = config.sign_in_page.as_deref()?;
+    let wanted = visit.wanted.as_ref().map(|wanted| wanted.as_str()).filter(|wanted| is_local_path(wanted));
+    match config.sign_in_next.as_deref().zip(wanted) {
+        Some((parameter, wanted)) => Some(with_parameter(page, parameter, wanted)),
+        None => Some(page.to_owned()),
+    }
+}
+
+/// The page with one more parameter in its query, before its fragment.
+fn with_parameter(page: &str, name: &str, value: &str) -> String {
+    let fragment_at = page.find('#').unwrap_or(page.len());
+    let (page, fragment) = page.split_at(fragment_at);
+    let joint = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{joint}{name}={}{fragment}", utf8_percent_encode(value, IN_QUERY))
+}
