@@ -41,31 +41,6 @@ impl Delta {
         self.set.remove(name);
         self.remove.insert(name.to_owned());
     }
-
-    /// Takes out what has been stored, unless it was changed again meanwhile.
-    pub(crate) fn forget(&mut self, stored: &Delta) {
-        self.set.retain(|name, text| stored.set.get(name) != Some(text));
-        self.remove.retain(|name| !stored.remove.contains(name));
-        if self.idle_timeout == stored.idle_timeout {
-            self.idle_timeout = None;
-        }
-    }
-
-    /// Takes out what was pending for a field, unless it was changed again meanwhile.
-    pub(crate) fn forget_if(&mut self, name: &str, pending: Option<&Option<String>>) {
-        if self.of(name) == pending.map(Option::as_deref) {
-            self.set.remove(name);
-            self.remove.remove(name);
-        }
-    }
-
-    /// What this delta makes of a field: `None` where it leaves it alone.
-    pub(crate) fn of(&self, name: &str) -> Option<Option<&str>> {
-        match self.set.get(name) {
-            Some(text) => Some(Some(text)),
-            None => self.remove.contains(name).then_some(None),
-        }
-    }
 }
 
 /// Everything that one call may change in a session that lives.

@@ -1,6 +1,7 @@
 //! The handle that a handler holds: one request's view of its session.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
-use crate::delta::{Change, Delta};
+use crate::delta::Change;
 use crate::error::{Error, Result};
 use crate::field::{Field, check_name};
 use crate::fields::Fields;
@@ -24,18 +25,20 @@ use crate::value;
 
 mod commit;
 mod forms;
+mod pending;
 mod sign_in;
 mod verbs;
 
+use pending::{IsList, Pending};
 pub use sign_in::SigningIn;
 
 /// One request's session. Cheap to clone; clones are the same session.
 ///
 /// Two kinds of verbs change it:
 ///
-/// - **deferred** ([`set`](Session::set), [`remove`](Session::remove),
-///   [`set_idle_timeout`](Session::set_idle_timeout)): collected, and stored in one step when the response is ready,
-///   before its head leaves. A response of 5xx or 408 drops them.
+/// - **deferred** ([`set`](Session::set), [`remove`](Session::remove), [`clear`](Session::clear),
+///   [`push`](Session::push), [`set_idle_timeout`](Session::set_idle_timeout), [`begin`](Session::begin)): collected, and
+///   stored in one step when the response is ready, before its head leaves. A response of 5xx or 408 drops them.
 /// - **at once** (everything `async`): stands when it returns, whatever the response.
 ///
 /// A visitor without a session has an empty one; it is stored, and a cookie sent, when something is written.
@@ -59,7 +62,7 @@ struct State {
     /// The session as last seen; `None` for a visitor without one.
     loaded: Option<Loaded>,
     /// Deferred changes.
-    pending: Delta,
+    pending: Pending,
     /// A token on its way to the store. It outlives a dropped future: asking again is harmless.
     candidate: Option<Candidate>,
     /// What the response tells the browser.
@@ -181,17 +184,21 @@ impl Session {
             return Ok(None);
         };
         let value = match self.format() {
-            TokenFormat::Secret => value::from_text(text),
-            TokenFormat::Plain => value::from_raw_text(text),
+            TokenFormat::Secret => value::from_text(&text),
+            TokenFormat::Plain => value::from_raw_text(&text),
         };
         value.map(Some).map_err(|why| invalid_field(field.name(), why))
     }
 
     /// Sets a field. Deferred.
     ///
+    /// What is accepted comes back as it is, with one exception: an `Option` in an `Option` that is a field of a struct is one
+    /// `Option` in JSON, unless the struct says how to read it.
+    ///
     /// # Errors
-    /// When the value cannot be written as JSON, a limit would be exceeded, or the name is not allowed. Nothing is
-    /// changed then.
+    /// When the value cannot be written as JSON, or would not come back as it is: NaN and infinite numbers, an empty option in
+    /// an option, more than 127 levels of lists, maps and structs. When a limit would be exceeded, or the name is not allowed.
+    /// Nothing is changed then.
     pub fn set<T: Borrow<V>, V: Serialize + ?Sized>(&self, field: Field<T>, value: &V) -> Result<()> {
         self.check(field.name())?;
         let text = self.text_for(field.name(), value)?;
@@ -208,6 +215,73 @@ impl Session {
     pub fn remove<T>(&self, field: Field<T>) -> Result<()> {
         self.check(field.name())?;
         self.open_state()?.pending.remove(field.name());
+        Ok(())
+    }
+
+    /// Removes all fields of the application: those that this request knows of, and what it has set or pushed. Deferred. The
+    /// visitor stays signed in and keeps the session; what another request sets meanwhile stays. With plain tokens the fields
+    /// of the program that shares the session are removed as well.
+    ///
+    /// # Errors
+    /// Only when the response head has left.
+    pub fn clear(&self) -> Result<()> {
+        let mut state = self.open_state()?;
+        let State { pending, loaded, candidate, .. } = &mut *state;
+        let on_its_way = candidate.as_ref().map(|candidate| match &candidate.purpose {
+            Purpose::Create(new) => &new.fields,
+            Purpose::Change(change) => &change.delta.set,
+        });
+        let stored = loaded.as_ref().map(|loaded| &loaded.record.fields);
+        pending.clear(stored.into_iter().chain(on_its_way).flat_map(Fields::keys));
+        Ok(())
+    }
+
+    /// The names of the application's fields, with what this request has set and removed, in their order.
+    pub fn fields(&self) -> Vec<String> {
+        let state = self.state();
+        let kept = state.stored().into_iter().flat_map(Fields::keys).filter(|name| !state.pending.replaces(name));
+        let names: BTreeSet<&str> = kept.chain(state.pending.grows().map(|(name, _)| name)).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Appends a value to a list: messages for the next page. Deferred. However many requests push at the same time, no
+    /// value is lost: the list is read again where another request came first. [`take`](Session::take) reads the list and
+    /// empties it.
+    ///
+    /// ```
+    /// # use cloakroom::{Error, Field, Session};
+    /// const MESSAGES: Field<Vec<String>> = Field::new("messages");
+    ///
+    /// async fn save(session: Session) -> Result<(), Error> {
+    ///     session.push(MESSAGES, "Your address was saved.")
+    /// }
+    ///
+    /// async fn next_page(session: Session) -> Result<String, Error> {
+    ///     Ok(session.take(MESSAGES).await?.unwrap_or_default().join(" "))
+    /// }
+    /// ```
+    ///
+    /// A stored text that is no such list is replaced; that is logged and counted as by [`get`](Session::get).
+    ///
+    /// The commit costs two more round trips for each time that another request came first. Where a
+    /// [`commit`](Session::commit) is dropped half-way, a value may be there twice.
+    ///
+    /// # Errors
+    /// As [`set`](Session::set). Nothing is changed then.
+    pub fn push<T, V>(&self, field: Field<Vec<T>>, value: &V) -> Result<()>
+    where
+        T: Borrow<V> + DeserializeOwned,
+        V: Serialize + ?Sized,
+    {
+        // tells of a text that is no such list
+        self.get(field.clone())?;
+        let name = field.name();
+        let item = value::to_item(value).map_err(|why| unwritable(name, why))?;
+        let is_list: IsList = |text| serde_json::from_str::<Vec<T>>(text).is_ok();
+        let mut state = self.open_state()?;
+        let text = pending::appended(state.text_of(name).as_deref(), std::slice::from_ref(&item), is_list);
+        state.check_fits(name, &text, &self.0.sessions).inspect_err(|_| meter::refused("too_large"))?;
+        state.pending.push(name, item, is_list);
         Ok(())
     }
 
@@ -267,7 +341,7 @@ impl Session {
             TokenFormat::Secret => value::to_text(value),
             TokenFormat::Plain => value::to_raw_text(value),
         };
-        text.map_err(|why| invalid_field(name, why))
+        text.map_err(|why| unwritable(name, why))
     }
 
     fn check(&self, name: &str) -> Result<()> {
@@ -308,26 +382,34 @@ impl State {
     }
 
     /// A field's text with what this request has set.
-    fn text_of(&self, name: &str) -> Option<&str> {
-        match self.pending.of(name) {
-            Some(text) => text,
-            None => self.stored_text(name),
-        }
+    fn text_of(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.pending.text_of(name, self.stored_text(name))
     }
 
     fn stored_text(&self, name: &str) -> Option<&str> {
-        self.loaded.as_ref()?.record.fields.get(name)
+        self.stored()?.get(name)
+    }
+
+    /// The application's fields as last seen.
+    fn stored(&self) -> Option<&Fields> {
+        Some(&self.loaded.as_ref()?.record.fields)
     }
 
     /// Whether the session would still be within its limits. The store decides; this says it where the mistake is.
     fn check_fits(&self, name: &str, text: &str, sessions: &Sessions) -> Result<()> {
         let terms = sessions.config().terms();
         let none = Fields::new();
-        let (stored, set) = (self.loaded.as_ref().map_or(&none, |loaded| &loaded.record.fields), &self.pending.set);
-        let is_gone = |name| set.contains_key(name) || self.pending.remove.contains(name);
-        let stays = stored.iter().filter(|(name, _)| !is_gone(name)).chain(set.iter());
-        let others = stays.filter(|(other, _)| *other != name).map(|(name, text)| name.len() + text.len());
-        let (count, bytes) = others.fold((1, name.len() + text.len()), |(count, sum), len| (count + 1, sum + len));
+        let stored = self.stored().unwrap_or(&none);
+        let stays = |name: &str| stored.contains_key(name) && !self.pending.replaces(name);
+        let kept = stored.iter().filter(|(other, _)| !self.pending.replaces(other));
+        let kept = kept.map(|(other, text)| (other, 1, other.len() + text.len()));
+        let grown = self.pending.grows().map(|(other, len)| match stays(other) {
+            true => (other, 0, len),
+            false => (other, 1, other.len() + len),
+        });
+        let others = kept.chain(grown).filter(|(other, ..)| *other != name);
+        let (count, bytes) =
+            others.fold((1, name.len() + text.len()), |(count, sum), (_, more, bytes)| (count + more, sum + bytes));
         let is_new = self.text_of(name).is_none();
         if is_new && count > terms.max_fields {
             return Err(Error::too_large(
@@ -341,6 +423,14 @@ impl State {
             return Err(Error::too_large(format!("field `{name}`"), why));
         }
         Ok(())
+    }
+}
+
+/// What a type cannot be written as is the application's mistake; a value that would not come back may be a visitor's.
+fn unwritable(name: &str, why: &'static str) -> Error {
+    match why {
+        value::NO_JSON => invalid_field(name, why),
+        _ => Error::malformed(format!("field `{name}`"), why),
     }
 }
 

@@ -9,6 +9,7 @@ mod web {
     mod fields;
     mod late;
     mod layers;
+    mod lists;
     mod lazy;
     mod signing_out;
     mod statuses;

@@ -4,6 +4,7 @@ use super::{Candidate, CookieChange, Purpose, Session, State};
 use crate::delta::{Change, Delta, Listed};
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::fields::Fields;
 use crate::meter;
 use crate::record::{COUNTER_OVERFLOW, Refusal};
 use crate::sessions::Sessions;
@@ -93,15 +94,15 @@ impl Session {
             (state.pending.clone(), state.loaded.is_some(), touch, rotate)
         };
         if !exists {
-            return match pending.set.is_empty() {
-                true => Ok(()),
-                false => self.create(pending.set).await.inspect(|()| meter::committed()),
+            return match pending.makes_a_session() {
+                true => self.create(pending.delta(&Fields::new()).set).await.inspect(|()| meter::committed()),
+                false => Ok(()),
             };
         }
         if pending.is_empty() && !touch && !rotate {
             return Ok(());
         }
-        let stored = self.store_pending(&pending, rotate).await;
+        let stored = self.store_pending(rotate).await;
         match stored {
             // the visitor asked for nothing that failed; the next request touches, or rotates, again
             stored if pending.is_empty() => {
@@ -127,12 +128,32 @@ impl Session {
         }
     }
 
-    async fn store_pending(&self, pending: &Delta, rotate: bool) -> Result<()> {
-        if rotate && self.rotate_with(pending.clone()).await? {
+    /// Stores what is pending. Where another request pushed to the same list first, the list is seen again and what this one
+    /// pushed is appended to that: of those who come at the same time one is done each time.
+    async fn store_pending(&self, rotate: bool) -> Result<()> {
+        const ATTEMPTS: u32 = 64;
+        const LONGEST_PAUSE: u32 = 8;
+        for attempt in 1.. {
+            let delta = {
+                let state = self.state();
+                state.pending.delta(state.stored().unwrap_or(&Fields::new()))
+            };
+            match self.store_once(&delta, rotate).await {
+                Err(error) if error.is_conflict() && !delta.expect.is_empty() && attempt < ATTEMPTS => {
+                    self.reload(attempt.min(LONGEST_PAUSE)).await?;
+                }
+                stored => return stored,
+            }
+        }
+        unreachable!("attempts are counted")
+    }
+
+    async fn store_once(&self, delta: &Delta, rotate: bool) -> Result<()> {
+        if rotate && self.rotate_with(delta.clone()).await? {
             return Ok(());
         }
-        self.change(pending.clone()).await?;
-        self.state().pending.forget(pending);
+        self.change(delta.clone()).await?;
+        self.state().pending.forget(delta);
         Ok(())
     }
 

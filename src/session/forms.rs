@@ -9,6 +9,29 @@ use crate::events::Event;
 use crate::token::{Token, TokenFormat};
 
 impl Session {
+    /// Begins a session for a visitor who has none, so that a form has a token: for forms that must not be sent without one.
+    /// Deferred: it is stored, and the cookie sent, when the response is ready. Where there is a session nothing happens.
+    ///
+    /// ```
+    /// # use cloakroom::{Error, Session};
+    /// async fn form(session: Session) -> Result<String, Error> {
+    ///     session.begin()?;
+    ///     Ok(format!(r#"<input type="hidden" name="csrf" value="{}">"#, session.csrf_token()))
+    /// }
+    ///
+    /// async fn posted(session: Session, csrf: String) -> Result<(), Error> {
+    ///     session.require_csrf(&csrf)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Only when the response head has left.
+    pub fn begin(&self) -> Result<()> {
+        let mut state = self.open_state()?;
+        state.pending.begins = state.loaded.is_none();
+        Ok(())
+    }
+
     /// A token to put into a form, or into the header [`CSRF_HEADER`]: valid for this session only. Nothing is stored and
     /// nothing asked; it is derived from the secret's hash.
     ///
@@ -25,7 +48,7 @@ impl Session {
             // the commit is going to rotate: a token of the secret before would die while the form is filled in
             state.minted_ahead = Token::with_new_secret(&presented.id).ok();
         }
-        let will_exist = state.loaded.is_none() && !state.pending.set.is_empty();
+        let will_exist = state.loaded.is_none() && state.pending.makes_a_session();
         if will_exist && state.minted_ahead.is_none() {
             state.minted_ahead = Token::mint(TokenFormat::Secret).ok();
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::pending::Pending;
 use super::{Candidate, Purpose, Session};
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
@@ -28,7 +29,10 @@ impl Session {
         self.check(field.name())?;
         let _turn = self.turn().await?;
         let name = field.name().to_owned();
-        let pending = self.state().pending.of(&name).map(|text| text.map(str::to_owned));
+        let (pending, seen) = {
+            let state = self.state();
+            (state.pending.of(&name).map(|text| text.map(str::to_owned)), state.pending.seen(&name))
+        };
         let start = match &pending {
             Some(text) => Some(text.as_deref().unwrap_or("0")),
             None => (!self.exists()).then_some("0"),
@@ -44,7 +48,7 @@ impl Session {
             self.create(delta.set).await?;
         }
         let mut state = self.state();
-        state.pending.forget_if(&name, pending.as_ref());
+        state.pending.forget_seen(&name, &seen);
         let text = state.stored_text(&name).unwrap_or_default();
         text.parse().map_err(|_| Error::invalid(format!("field `{name}`"), crate::record::NOT_A_COUNTER))
     }
@@ -138,13 +142,13 @@ impl Session {
         self.check(name)?;
         let _turn = self.turn().await?;
         for attempt in 1.. {
-            let (seen, before, pending) = {
+            let (is_there, before, seen) = {
                 let state = self.state();
                 let before = state.stored_text(name).map(str::to_owned);
-                (state.text_of(name).is_some(), before, state.pending.of(name).map(|text| text.map(str::to_owned)))
+                (state.text_of(name).is_some(), before, state.pending.seen(name))
             };
             let text = make(self)?;
-            if text.is_none() && !seen {
+            if text.is_none() && !is_there {
                 return Ok(());
             }
             let replaced = self.replace_once(name, before, text).await;
@@ -157,7 +161,7 @@ impl Session {
                 }
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    self.state().pending.forget_if(name, pending.as_ref());
+                    self.state().pending.forget_seen(name, &seen);
                     return Ok(());
                 }
             }
@@ -201,7 +205,7 @@ impl Session {
     }
 
     /// Sees the session anew, after a moment that is different for everybody.
-    async fn reload(&self, attempt: u32) -> Result<()> {
+    pub(super) async fn reload(&self, attempt: u32) -> Result<()> {
         let mut random = [0; 1];
         getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
         tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
@@ -222,7 +226,7 @@ impl Session {
         let _turn = self.turn().await?;
         if self.id().is_none() {
             let answer = self.nothing_there();
-            self.state().pending = Delta::default();
+            self.state().pending = Pending::default();
             return answer;
         }
         match self.end_current().await? {

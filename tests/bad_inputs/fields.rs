@@ -342,11 +342,64 @@ async fn an_idle_timeout_that_cannot_be_is_an_error_that_names_the_limit() {
 }
 
 #[tokio::test]
+async fn a_value_that_would_not_come_back_is_an_error_that_says_why_and_changes_nothing() {
+    fn nested(levels: usize) -> serde_json::Value {
+        (0..levels).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner]))
+    }
+    let attempt = async |session: Session| {
+        let number: Field<f64> = Field::named("name");
+        let numbers: Field<BTreeMap<String, Option<f32>>> = Field::named("name");
+        let list: Field<Vec<f64>> = Field::named("list");
+        let deep: Field<serde_json::Value> = Field::named("name");
+        let nan = BTreeMap::from([("a".to_owned(), Some(f32::NAN))]);
+        let errors = [
+            (session.set(number.clone(), &f64::NAN).unwrap_err(), "NaN or an infinite number"),
+            (session.set(number.clone(), &f64::NEG_INFINITY).unwrap_err(), "NaN or an infinite number"),
+            (session.set(numbers, &nan).unwrap_err(), "NaN or an infinite number"),
+            (session.update(number, |number| *number = f64::INFINITY).await.unwrap_err(), "NaN or an infinite number"),
+            (session.push(list.clone(), &f64::NAN).unwrap_err(), "NaN or an infinite number"),
+            (session.set(deep, &nested(128)).unwrap_err(), "deeper than 127 levels"),
+            (
+                session.push(Field::<Vec<serde_json::Value>>::named("list"), &nested(127)).unwrap_err(),
+                "deeper than 127 levels",
+            ),
+        ];
+        for (error, why) in errors {
+            assert!(error.is_invalid() && error.status() == 400, "a visitor may have given it: {error}");
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(error.to_string().starts_with("field `name` ") || error.to_string().starts_with("field `list` "));
+        }
+        assert_eq!((session.get(NAME)?.as_deref(), session.get(list)?), (Some("andrew"), None));
+        Ok::<_, Error>(())
+    };
+    let deepest = async |session: Session| {
+        let deep: Field<serde_json::Value> = Field::named("deep");
+        session.set(deep.clone(), &nested(127))?;
+        session.push(Field::<Vec<serde_json::Value>>::named("list"), &nested(126))?;
+        session.commit().await?;
+        assert_eq!(session.try_get(deep)?, Some(nested(127)));
+        assert_eq!(session.try_get(Field::<Vec<serde_json::Value>>::named("list"))?, Some(vec![nested(126)]));
+        Ok::<_, Error>(())
+    };
+    on_each_store(async |place| {
+        for format in [TokenFormat::Secret, TokenFormat::Plain] {
+            let sessions = place.sessions_with(Config::builder().token_format(format));
+            let browser = browser_at(&sessions, attempt).await;
+            browser.visit("/try").await;
+            assert_eq!(browser.visit("/stored").await.body, INTACT);
+            browser_at(&sessions, deepest).await.visit("/try").await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_value_that_is_no_json_is_an_error_that_names_the_field() {
     let attempt = async |session: Session| {
         let field: Field<BTreeMap<(u8, u8), u8>> = Field::named("pairs");
         let error = session.set(field, &BTreeMap::from([((1, 2), 3)])).unwrap_err();
-        assert!(error.is_invalid() && error.to_string().contains("`pairs` cannot be written as JSON"), "{error}");
+        assert!(error.is_invalid() && error.status() == 500, "no visitor chooses the type");
+        assert!(error.to_string().contains("`pairs` cannot be written as JSON"), "{error}");
     };
     let browser = browser_at(&Place::memory().sessions(), attempt).await;
     browser.visit("/try").await;

@@ -1,0 +1,204 @@
+//! What a request has deferred: collected here, and stored in one step when the response is ready.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::delta::Delta;
+use crate::fields::Fields;
+
+/// Deferred changes. A field stands in at most one of `set`, `remove` and `pushed`.
+#[derive(Clone, Default)]
+pub(super) struct Pending {
+    set: Fields,
+    remove: BTreeSet<String>,
+    pushed: BTreeMap<String, Pushed>,
+    pub(super) idle_timeout: Option<Duration>,
+    /// A session is to be made, even where nothing is set.
+    pub(super) begins: bool,
+}
+
+/// Items to append to a list, whatever that holds by then: what it becomes is known only when it is stored.
+#[derive(Clone)]
+pub(super) struct Pushed {
+    items: Vec<String>,
+    is_list: IsList,
+}
+
+/// Whether a stored text is a list of the items' type.
+pub(super) type IsList = fn(&str) -> bool;
+
+/// What was pending for a field at some moment.
+pub(super) struct Seen {
+    text: Option<Option<String>>,
+    pushed: usize,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.idle_timeout.is_none() && !self.makes_a_session()
+    }
+
+    /// Whether a visitor without a session gets one for it.
+    pub(super) fn makes_a_session(&self) -> bool {
+        self.begins || !self.set.is_empty() || !self.pushed.is_empty()
+    }
+
+    pub(super) fn set(&mut self, name: &str, text: String) {
+        self.remove.remove(name);
+        self.pushed.remove(name);
+        self.set.insert(name, text);
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.set.remove(name);
+        self.pushed.remove(name);
+        self.remove.insert(name.to_owned());
+    }
+
+    pub(super) fn push(&mut self, name: &str, item: String, is_list: IsList) {
+        match self.of(name).map(|text| text.map(str::to_owned)) {
+            Some(text) => self.set(name, appended(text.as_deref(), &[item], is_list)),
+            None => {
+                let pushed = self.pushed.entry(name.to_owned());
+                pushed.or_insert(Pushed { items: Vec::new(), is_list }).items.push(item);
+            }
+        }
+    }
+
+    /// Removes these fields, and forgets what else was to be set.
+    pub(super) fn clear<'a>(&mut self, stored: impl Iterator<Item = &'a str>) {
+        self.set = Fields::new();
+        self.pushed.clear();
+        self.remove.extend(stored.map(str::to_owned));
+    }
+
+    /// What is set or removed of a field: `None` where it is left alone. What is pushed depends on what is stored.
+    pub(super) fn of(&self, name: &str) -> Option<Option<&str>> {
+        match self.set.get(name) {
+            Some(text) => Some(Some(text)),
+            None => self.remove.contains(name).then_some(None),
+        }
+    }
+
+    /// What a field becomes.
+    pub(super) fn text_of<'a>(&'a self, name: &str, stored: Option<&'a str>) -> Option<Cow<'a, str>> {
+        match (self.of(name), self.pushed.get(name)) {
+            (Some(text), _) => text.map(Cow::Borrowed),
+            (None, Some(pushed)) => Some(Cow::Owned(appended(stored, &pushed.items, pushed.is_list))),
+            (None, None) => stored.map(Cow::Borrowed),
+        }
+    }
+
+    /// Whether a stored field is replaced or removed.
+    pub(super) fn replaces(&self, name: &str) -> bool {
+        self.set.contains_key(name) || self.remove.contains(name)
+    }
+
+    /// The names of all fields that it sets, and by how many bytes the texts of these grow what is stored.
+    pub(super) fn grows(&self) -> impl Iterator<Item = (&str, usize)> {
+        let set = self.set.iter().map(|(name, text)| (name, text.len()));
+        let len = |pushed: &Pushed| pushed.items.iter().map(|item| item.len() + 1).sum();
+        set.chain(self.pushed.iter().map(move |(name, pushed)| (name.as_str(), len(pushed))))
+    }
+
+    /// What to ask of the store. A list must still be what it was, or what another request pushed meanwhile would be lost.
+    pub(super) fn delta(&self, stored: &Fields) -> Delta {
+        let mut delta = Delta {
+            set: self.set.clone(),
+            remove: self.remove.clone(),
+            idle_timeout: self.idle_timeout,
+            ..Delta::default()
+        };
+        for (name, Pushed { items, is_list }) in &self.pushed {
+            let before = stored.get(name);
+            delta.set(name, appended(before, items, *is_list));
+            delta.expect.insert(name.clone(), before.map(str::to_owned));
+        }
+        delta
+    }
+
+    /// Takes out what has been stored, unless it was changed again meanwhile.
+    pub(super) fn forget(&mut self, stored: &Delta) {
+        self.set.retain(|name, text| stored.set.get(name) != Some(text));
+        self.remove.retain(|name| !stored.remove.contains(name));
+        self.pushed.retain(|name, pushed| {
+            let before = stored.expect.get(name).and_then(Option::as_deref);
+            if let Some(text) = stored.set.get(name) {
+                let is_stored = |count: &usize| appended(before, &pushed.items[..*count], pushed.is_list) == text;
+                let count = (1..=pushed.items.len()).rev().find(is_stored).unwrap_or(0);
+                pushed.items.drain(..count);
+            }
+            !pushed.items.is_empty()
+        });
+        if self.idle_timeout == stored.idle_timeout {
+            self.idle_timeout = None;
+        }
+        self.begins = false;
+    }
+
+    pub(super) fn seen(&self, name: &str) -> Seen {
+        Seen {
+            text: self.of(name).map(|text| text.map(str::to_owned)),
+            pushed: self.pushed.get(name).map_or(0, |pushed| pushed.items.len()),
+        }
+    }
+
+    /// Takes out what was pending for a field, unless it was changed again meanwhile.
+    pub(super) fn forget_seen(&mut self, name: &str, seen: &Seen) {
+        if self.of(name) == seen.text.as_ref().map(Option::as_deref) {
+            self.set.remove(name);
+            self.remove.remove(name);
+        }
+        if let Some(pushed) = self.pushed.get_mut(name) {
+            pushed.items.drain(..seen.pushed.min(pushed.items.len()));
+            if pushed.items.is_empty() {
+                self.pushed.remove(name);
+            }
+        }
+    }
+}
+
+/// The text of a list with more items. What is no such list counts as none.
+pub(super) fn appended(list: Option<&str>, items: &[String], is_list: IsList) -> String {
+    let list = list.filter(|text| is_list(text)).map(str::trim_ascii);
+    let before = list.and_then(|text| text.strip_prefix('[')?.strip_suffix(']')).map_or("", str::trim_ascii);
+    let all: Vec<&str> =
+        [before].into_iter().filter(|text| !text.is_empty()).chain(items.iter().map(String::as_str)).collect();
+    format!("[{}]", all.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn appends(list: Option<&str>, items: &[&str]) -> String {
+        let items: Vec<_> = items.iter().map(|item| (*item).to_owned()).collect();
+        appended(list, &items, |text| serde_json::from_str::<Vec<u8>>(text).is_ok())
+    }
+
+    #[test]
+    fn items_are_appended_to_whatever_list_is_there() {
+        assert_eq!(appends(None, &["1", "2"]), "[1,2]");
+        assert_eq!(appends(Some("[]"), &["1"]), "[1]");
+        assert_eq!(appends(Some(" [ 1, 2 ]\n"), &["3"]), "[1, 2,3]");
+        for no_list in ["", "3", "null", "[300]", r#"["a"]"#, "[1", r#"{"a":[1]}"#] {
+            assert_eq!(appends(Some(no_list), &["1"]), "[1]", "{no_list}");
+        }
+    }
+
+    #[test]
+    fn what_was_stored_is_forgotten_and_what_was_pushed_meanwhile_is_not() {
+        let mut pending = Pending::default();
+        let is_list: IsList = |text| serde_json::from_str::<Vec<u8>>(text).is_ok();
+        let stored = Fields::from([("list", "[1]")]);
+        pending.push("list", "1".to_owned(), is_list);
+        pending.push("list", "1".to_owned(), is_list);
+        let delta = pending.delta(&stored);
+        pending.push("list", "1".to_owned(), is_list);
+        pending.forget(&delta);
+        assert_eq!(pending.text_of("list", Some("[1,1,1]")).unwrap(), "[1,1,1,1]");
+        pending.forget(&pending.delta(&Fields::new()));
+        assert!(pending.is_empty());
+    }
+}
