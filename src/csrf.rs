@@ -14,29 +14,46 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The header in which a script sends the token that a form has in a field.
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 
+/// Why a form is refused.
+pub(crate) const WRONG_TOKEN: &str = "the form's token is missing, or is not of this session";
+
+/// What a request's headers say of where it comes from, of one that may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// A page of this very site sent it.
+    SameOrigin,
+    /// A trusted site, no browser, the visitor by hand, or it was not asked for: it only reads, or the check is off.
+    Unknown,
+}
+
 /// Whether a request may change something, or why not. Fetch Metadata first, then the full `Origin`; without either it is
 /// no browser of the last years, and passes unless `Strict`. (OWASP CSRF cheat sheet; ASVS 3.5.1)
 ///
 /// tower-http's layer decides the same way, but compares the `Origin` without its scheme, has no strict mode, and lets
 /// WebSockets pass.
-pub(crate) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Config) -> Result<(), &'static str> {
+pub(crate) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Config) -> Result<Judged, &'static str> {
     if config.csrf == Csrf::Off || only_reads(method, headers) {
-        return Ok(());
+        return Ok(Judged::Unknown);
     }
     let origin = only(headers, &header::ORIGIN)?;
     if origin.is_some_and(|origin| config.trusted_origins.iter().any(|trusted| trusted.as_bytes() == origin)) {
-        return Ok(());
+        // whose own origin is among the trusted ones has its own pages still
+        return match only(headers, &SEC_FETCH_SITE) {
+            Ok(Some(b"same-origin")) => Ok(Judged::SameOrigin),
+            _ => Ok(Judged::Unknown),
+        };
     }
     match only(headers, &SEC_FETCH_SITE)? {
-        Some(b"same-origin" | b"none") => return Ok(()),
+        Some(b"same-origin") => return Ok(Judged::SameOrigin),
+        Some(b"none") => return Ok(Judged::Unknown),
         Some(_) => return Err("Sec-Fetch-Site says that another site sent it"),
         None => {}
     }
     match origin {
-        Some(origin) if is_own(origin, uri, headers, config) => Ok(()),
+        Some(origin) if is_own(origin, uri, headers, config) => Ok(Judged::SameOrigin),
         Some(_) => Err("Origin is another one"),
         None if config.csrf == Csrf::Strict => Err("neither Sec-Fetch-Site nor Origin is there"),
-        None => Ok(()),
+        None => Ok(Judged::Unknown),
     }
 }
 

@@ -10,6 +10,7 @@ use std::{cell::Cell, time::Instant};
 #[cfg(feature = "metrics")]
 use metrics::{Histogram, IntoF64, Level, Metadata};
 
+use crate::csrf;
 use crate::events::{Event, Why};
 #[cfg(feature = "metrics")]
 use crate::metrics::*;
@@ -141,8 +142,8 @@ pub(crate) fn happened(event: &Event) {
         Event::Replayed { .. } => count!(1, REPLAYS),
         Event::Evicted { .. } => count!(1, EVICTED),
         Event::Revoked { ended, why, .. } => revoked(*ended, *why),
-        Event::CrossSiteRefused { session: None, .. } => refused("cross_site"),
-        Event::CrossSiteRefused { session: Some(_), .. } => refused("form"),
+        Event::CrossSiteRefused { why: csrf::WRONG_TOKEN, .. } => refused("form"),
+        Event::CrossSiteRefused { .. } => refused("cross_site"),
         // counted as what the store answered
         Event::SignInRefused { .. } => {}
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config;
+use crate::csrf::Judged;
 use crate::delta::Change;
 use crate::error::{Error, Result};
 use crate::field::{Field, check_name};
@@ -53,6 +54,8 @@ struct Inner {
     turn: tokio::sync::Mutex<()>,
     /// What the browser says it is.
     user_agent: Option<HeaderValue>,
+    /// Where the request comes from.
+    judged: Judged,
 }
 
 #[derive(Default)]
@@ -118,6 +121,7 @@ impl Session {
         sessions: &Sessions,
         presented: Option<&Presented>,
         user_agent: Option<&HeaderValue>,
+        judged: Judged,
         from: ReadFrom,
     ) -> Result<Session> {
         let mut state = State::default();
@@ -129,6 +133,7 @@ impl Session {
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
             user_agent: user_agent.cloned(),
+            judged,
         })))
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cookie;
-use crate::csrf;
+use crate::csrf::{self, Judged};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::session::{CookieChange, Session};
@@ -80,6 +80,7 @@ pub struct OngoingVisit(Visit);
 
 struct Inner {
     sessions: Sessions,
+    judged: Judged,
     presented: Option<Presented>,
     user_agent: Option<HeaderValue>,
     /// What the request asks for, where the sign-in page is to be told.
@@ -113,15 +114,16 @@ impl Visit {
     /// # Errors
     /// [`is_cross_site`](Error::is_cross_site): the request is to be answered with it, 403, and goes no further.
     pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OngoingVisit> {
-        if let Err(why) = csrf::judge(method, uri, headers, sessions.config()) {
+        let judged = csrf::judge(method, uri, headers, sessions.config()).map_err(|why| {
             sessions.tell(Event::CrossSiteRefused { session: None, why });
-            return Err(Error::cross_site(why));
-        }
+            Error::cross_site(why)
+        })?;
         let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
         let presented = cookie::read(cookies, sessions.config());
         let user_agent = headers.get(header::USER_AGENT).cloned();
         Ok(OngoingVisit(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
+            judged,
             presented,
             user_agent,
             #[cfg(feature = "axum")]
@@ -151,8 +153,8 @@ impl Visit {
     }
 
     async fn open(&self, from: ReadFrom) -> Result<Session> {
-        let Inner { sessions, presented, user_agent, session, over, .. } = &*self.0;
-        let open = || Session::open(sessions, presented.as_ref(), user_agent.as_ref(), from);
+        let Inner { sessions, judged, presented, user_agent, session, over, .. } = &*self.0;
+        let open = || Session::open(sessions, presented.as_ref(), user_agent.as_ref(), *judged, from);
         let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
             && over.load(Ordering::SeqCst)

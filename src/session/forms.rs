@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use super::Session;
-use crate::csrf::{self, CSRF_HEADER};
+use crate::csrf::{self, CSRF_HEADER, Judged, WRONG_TOKEN};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::token::{Token, TokenFormat};
@@ -35,8 +35,9 @@ impl Session {
     /// A token to put into a form, or into the header [`CSRF_HEADER`]: valid for this session only. Nothing is stored and
     /// nothing asked; it is derived from the secret's hash.
     ///
-    /// Empty for a visitor without a session, who gets none created for it (unless this request is going to create one
-    /// anyway), and with plain tokens. What such a visitor posts is judged by where it comes from.
+    /// Empty for a visitor without a session, who gets none created for it unless this request is going to create one anyway
+    /// ([`begin`](Session::begin) makes it do so), and with plain tokens. What such a visitor posts is judged by where it comes
+    /// from.
     pub fn csrf_token(&self) -> String {
         let mut state = self.state();
         if self.format() == TokenFormat::Plain || state.over && state.loaded.is_none() {
@@ -62,27 +63,54 @@ impl Session {
         hash.as_ref().map(csrf::token).unwrap_or_default()
     }
 
-    /// Checks the token that came with a form. It is good for the current secret and the held previous one. A visitor
-    /// without a session has none, and passes. No round trip. (ASVS 3.5.1)
+    /// Checks the token that came with a form, where there is something to protect. No round trip. (ASVS 3.5.1)
+    ///
+    /// | the visitor has | and the token is | |
+    /// | --- | --- | --- |
+    /// | a session | of the current secret, or of the held previous one | passes |
+    /// | a session | empty | passes if the layer saw by `Sec-Fetch-Site` or `Origin` that a page of this site sent the request: that page was made before another tab made the session |
+    /// | a session | any other | is refused |
+    /// | no session | any | passes: there is no token for it, and the layer has judged where it comes from |
+    ///
+    /// [`require_csrf`](Session::require_csrf) lets only the first pass.
     ///
     /// # Errors
-    /// [`is_cross_site`](Error::is_cross_site), 403, for a token that is missing, cut off, from before the sign-in or of
+    /// [`is_cross_site`](Error::is_cross_site), 403, for what is refused: a token that is cut off, from before the sign-in or of
     /// another session; a configuration error with plain tokens, from which no token can be derived.
     pub fn check_csrf(&self, shown: &str) -> Result<()> {
+        let is_from_before = shown.is_empty() && self.0.judged == Judged::SameOrigin;
+        match self.exists() && !is_from_before {
+            true => self.require_csrf(shown),
+            false => self.sessions().need_secrets(),
+        }
+    }
+
+    /// The same for the header [`CSRF_HEADER`]; one that is missing counts as empty.
+    ///
+    /// # Errors
+    /// As [`check_csrf`](Session::check_csrf).
+    pub fn check_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
+        self.check_csrf(in_header(headers))
+    }
+
+    /// Requires a form's token, of every visitor and wherever the request comes from. No round trip. A visitor without a
+    /// session has none: the page with the form [begins](Session::begin) one.
+    ///
+    /// # Errors
+    /// As [`check_csrf`](Session::check_csrf), also for an empty token and without a session.
+    pub fn require_csrf(&self, shown: &str) -> Result<()> {
         self.sessions().need_secrets()?;
         let state = self.state();
-        let Some(loaded) = &state.loaded else {
-            return Ok(());
-        };
-        let held = loaded.record.previous.filter(|held| held.until.is_none_or(|until| loaded.now < until));
-        let accepted = [loaded.record.secret_hash, held.map(|held| held.secret_hash)];
-        match accepted.iter().flatten().any(|hash| csrf::matches(shown, hash)) {
+        let accepted = state.loaded.as_ref().map(|loaded| {
+            let held = loaded.record.previous.filter(|held| held.until.is_none_or(|until| loaded.now < until));
+            [loaded.record.secret_hash, held.map(|held| held.secret_hash)]
+        });
+        match accepted.iter().flatten().flatten().any(|hash| csrf::matches(shown, hash)) {
             true => Ok(()),
             false => {
-                let why = "the form's token is missing, or is not of this session";
                 let session = state.presented.map(|presented| presented.id);
-                self.sessions().tell(Event::CrossSiteRefused { session, why });
-                Err(Error::cross_site(why))
+                self.sessions().tell(Event::CrossSiteRefused { session, why: WRONG_TOKEN });
+                Err(Error::cross_site(WRONG_TOKEN))
             }
         }
     }
@@ -90,9 +118,12 @@ impl Session {
     /// The same for the header [`CSRF_HEADER`].
     ///
     /// # Errors
-    /// As [`check_csrf`](Session::check_csrf).
-    pub fn check_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
-        let shown = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
-        self.check_csrf(shown.unwrap_or_default())
+    /// As [`require_csrf`](Session::require_csrf).
+    pub fn require_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
+        self.require_csrf(in_header(headers))
     }
+}
+
+fn in_header(headers: &HeaderMap) -> &str {
+    headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Query};
-use axum::http::{HeaderMap, HeaderName};
-use axum::routing::get;
-use cloakroom::{CSRF_HEADER, Config, Error, Field, Session, Sessions, TokenFormat};
+use axum::http::{HeaderMap, HeaderName, Request, header};
+use axum::routing::{get, post as posted};
+use cloakroom::{CSRF_HEADER, Config, Csrf, Error, Field, Session, Sessions, TokenFormat};
 
 use crate::support::{Answer, Browser, Place, on_each_store};
 
@@ -183,6 +184,128 @@ async fn a_visitor_without_a_session_gets_no_token_and_no_session_for_it_and_pas
         let token = browser.visit("/form").await.body;
         browser.visit("/sign_out").await;
         assert!(accepts(&browser, &token).await, "again a visitor without a session");
+    })
+    .await;
+}
+
+/// A shop: its pages have forms, and what is posted is taken as `check_csrf` or `require_csrf` say.
+fn shop(sessions: &Sessions) -> Router {
+    let begun = async |session: Session| {
+        session.begin()?;
+        Ok::<_, Error>(session.csrf_token())
+    };
+    let buy = async |session: Session, token: String| {
+        session.check_csrf(&token)?;
+        session.increment(Field::new("bought"), 1).await.map(|bought| bought.to_string())
+    };
+    let pay = async |session: Session, token: String| {
+        session.require_csrf(&token)?;
+        session.increment(Field::new("paid"), 1).await.map(|paid| paid.to_string())
+    };
+    let by_script = async |session: Session, headers: HeaderMap| session.require_csrf_header(&headers);
+    Router::new()
+        .route("/page", get(async |session: Session| session.csrf_token()))
+        .route("/begun", get(begun))
+        .route("/write", get(async |session: Session| session.set(NAME, "andrew")))
+        .route("/fields", get(async |session: Session| session.fields().join(" ")))
+        .route("/buy", posted(buy))
+        .route("/pay", posted(pay))
+        .route("/by_script", posted(by_script))
+        .layer(sessions.layer())
+}
+
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Sends a form with these headers, and keeps the cookie that the answer sets.
+async fn submit(browser: &Browser, path: &str, headers: &[(HeaderName, &str)], token: &str) -> Answer {
+    let mut request = Request::post(path).header(header::HOST, "shop.example");
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    if let Some(cookie) = browser.token() {
+        request = request.header(header::COOKIE, format!("__Host-sid={cookie}"));
+    }
+    let answer = browser.ask(request.body(Body::from(token.to_owned())).unwrap()).await;
+    if let Some(cookie) = answer.set_cookie() {
+        browser.carry("__Host-sid", cookie.split(['=', ';']).nth(1).unwrap());
+    }
+    answer
+}
+
+#[tokio::test]
+async fn the_second_tab_of_a_visitor_without_a_session_posts_its_form_after_the_first() {
+    let own: [&[(HeaderName, &str)]; 3] = [
+        &[(SITE, "same-origin")],
+        &[(header::ORIGIN, "https://shop.example")],
+        &[(SITE, "same-origin"), (header::ORIGIN, "https://trusted.example")],
+    ];
+    on_each_store(async |place| {
+        for headers in own {
+            let sessions = place.sessions_with(Config::builder().trust_origin("https://trusted.example"));
+            let browser = Browser::new(shop(&sessions));
+            let (first, second) = (browser.visit("/page").await.body, browser.visit("/page").await.body);
+            assert_eq!((first.as_str(), second.as_str()), ("", ""));
+            assert_eq!(submit(&browser, "/buy", headers, &first).await.body, "1");
+            assert!(browser.token().is_some(), "now there is a session");
+            assert_eq!(submit(&browser, "/buy", headers, &second).await.body, "2", "{headers:?}");
+            let token = browser.visit("/page").await.body;
+            assert_eq!(submit(&browser, "/buy", headers, &token).await.body, "3");
+            for wrong in [&token[1..], "x", " "] {
+                assert_eq!(submit(&browser, "/buy", headers, wrong).await.status, 403, "{wrong:?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_token_is_refused_where_nothing_says_that_this_site_sent_it() {
+    let others: [&[(HeaderName, &str)]; 7] = [
+        &[],
+        &[(SITE, "none")],
+        &[(SITE, "cross-site")],
+        &[(SITE, "same-site")],
+        &[(header::ORIGIN, "https://attacker.example")],
+        &[(header::ORIGIN, "https://trusted.example")],
+        &[(SITE, "cross-site"), (header::ORIGIN, "https://trusted.example")],
+    ];
+    on_each_store(async |place| {
+        let trusting = || Config::builder().trust_origin("https://trusted.example");
+        for config in [trusting(), trusting().csrf(Csrf::Off)] {
+            let browser = Browser::new(shop(&place.sessions_with(config)));
+            browser.visit("/write").await;
+            for headers in others {
+                assert_eq!(submit(&browser, "/buy", headers, "").await.status, 403, "{headers:?}");
+            }
+            assert_eq!(browser.visit("/fields").await.body, "name");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_form_that_requires_a_token_begins_a_session_and_takes_nothing_else() {
+    on_each_store(async |place| {
+        let own = [(SITE, "same-origin")];
+        let browser = Browser::new(shop(&place.sessions()));
+        assert_eq!(submit(&browser, "/pay", &own, "").await.status, 403, "no session, no token");
+        assert_eq!(submit(&browser, "/pay", &own, "anything").await.status, 403);
+        assert!(place.store.asked().is_empty());
+
+        let token = browser.visit("/begun").await.body;
+        assert_eq!(token.len(), 43);
+        assert_eq!(place.store.asked(), ["create"]);
+        assert_eq!(browser.visit("/fields").await.body, "", "a session without a field");
+        let cookie = browser.token();
+        assert_eq!(browser.visit("/begun").await.body, token, "the second tab has the same session");
+        assert_eq!(browser.token(), cookie);
+        for wrong in ["", "x", &token[1..]] {
+            assert_eq!(submit(&browser, "/pay", &own, wrong).await.status, 403, "{wrong:?}");
+        }
+        assert_eq!(submit(&browser, "/pay", &own, &token).await.body, "1");
+        assert_eq!(submit(&browser, "/by_script", &own, "").await.status, 403);
+        let by_script = [(SITE, "same-origin"), (CSRF_HEADER, token.as_str())];
+        assert_eq!(submit(&browser, "/by_script", &by_script, "").await.status, 200);
     })
     .await;
 }
