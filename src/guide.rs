@@ -52,6 +52,6 @@ pub mod sharing {}
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "embedded"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
