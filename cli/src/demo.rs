@@ -5,6 +5,7 @@ mod assets;
 mod devices;
 mod flags;
 mod form;
+mod names;
 mod page;
 mod posted;
 mod routes;
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::flags::Flags;
 use crate::demo::flags::Limits;
+use crate::demo::names::Names;
 use crate::demo::timeline::Timeline;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -64,10 +66,11 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
         Place::Redis(reach) => Sessions::new(redis_flags::connect(flags.store.redis.builder(reach)?).await?, config),
     };
     let (listener, address) = listen(&flags.host, flags.port).await?;
+    let names = Names::new(address.ip(), &flags.host, &flags.allowed_host);
     let plain_tokens = flags.store.redis.plain_tokens;
     let demo = Demo { place, prefix: flags.store.redis.prefix, plain_tokens, limits, timeline, address };
     announce(&demo);
-    serve(listener, routes::router(demo, &sessions)).await
+    serve(listener, routes::router(demo, names, &sessions)).await
 }
 
 async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use cloakroom::{Config, ConfigBuilder};
 
+use crate::demo::names::host_name;
 use crate::failure::Failure;
 use crate::store_flags::StoreFlags;
 
@@ -23,6 +24,11 @@ pub(crate) struct Flags {
     /// The port to listen on; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+
+    /// A name of this machine to which the demo answers as well; again for each further one [default: localhost, its
+    /// addresses, and what --host says]
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    pub(crate) allowed_host: Vec<String>,
 
     /// How long a session lives without a request, where its form does not say [default: 60, or the absolute lifetime]
     #[arg(long, value_name = "SECONDS", value_parser = seconds())]
@@ -67,7 +73,8 @@ impl Flags {
     /// Flags that contradict each other.
     pub(crate) fn limits(&self) -> Result<(Limits, ConfigBuilder), Failure> {
         let longest = self.absolute_lifetime;
-        for (flag, seconds) in [("--idle-timeout", self.idle_timeout), ("--rotate-every", self.rotate_every)] {
+        for (flag, seconds) in [("--idle-timeout", self.idle_timeout), ("--rotate-every", self.rotate_every)]
+        {
             if let Some(seconds) = seconds.filter(|seconds| *seconds > longest) {
                 let limit = format!("at most --absolute-lifetime, {longest} seconds, not {seconds}");
                 return Err(Failure::usage(format!("{flag} must be {limit}")));

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use cloakroom::{Ended, Error, Field, Session, Sessions};
 
 use crate::demo::answer::{Problem, Standing, Wants};
 use crate::demo::form::{LARGEST_FORM, Query};
+use crate::demo::names::{self, Names};
 use crate::demo::posted::Posted;
 use crate::demo::{Demo, assets, devices, page, stranger};
 
@@ -23,7 +24,7 @@ pub(crate) const PAGE_VIEWS: Field<i64> = Field::new("page_views");
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-pub(crate) fn router(demo: Demo, sessions: &Sessions) -> Router {
+pub(crate) fn router(demo: Demo, names: Names, sessions: &Sessions) -> Router {
     Router::new()
         .route("/", get(page::show))
         .route("/session", get(show))
@@ -42,6 +43,7 @@ pub(crate) fn router(demo: Demo, sessions: &Sessions) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::no_such_route(StatusCode::METHOD_NOT_ALLOWED, "this route has another method")
         })
+        .layer(from_fn_with_state(Arc::new(names), names::only_own))
         .layer(map_response(guarded))
         .with_state(Arc::new(demo))
 }

@@ -61,10 +61,12 @@ fn the_store_is_chosen_by_flags_before_the_environment() {
 #[test]
 fn what_cannot_work_is_exit_code_2_and_says_why() {
     let redis = ["demo", "--port", "0", "--redis-url"];
-    let cases: [(&[&str], &str); 22] = [
+    let cases: [(&[&str], &str); 24] = [
         (&[], "Usage"),
         (&["demon"], "demon"),
         (&["demo", "--ttl", "5"], "--ttl"),
+        (&["demo", "--allowed-host", "a b"], "--allowed-host"),
+        (&["demo", "--allowed-host", "shop.example:80"], "without a scheme or a port"),
         (&["demo", "--port", "65536"], "65536"),
         (&["demo", "--port", "http"], "--port"),
         (&["demo", "--store", ""], "a value is required"),
@@ -148,7 +150,7 @@ fn help_and_version_are_done() {
     assert!(code == 0 && said.contains("demo") && said.contains("4 the store is not available"), "{said}");
     let (code, said) = run(&["demo", "--help"], &[]);
     let flags =
-        ["--host", "--port", "--store", "--redis-url", "--redis-host", "--redis-port", "--prefix", "--plain-tokens"];
+        ["--host", "--allowed-host", "--port", "--store", "--redis-url", "--redis-host", "--redis-port", "--prefix", "--plain-tokens"];
     for flag in flags {
         assert!(code == 0 && said.contains(flag), "{flag} in {said}");
     }

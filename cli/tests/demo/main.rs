@@ -4,6 +4,7 @@
 mod support;
 
 mod command_line;
+mod names;
 mod outage;
 mod page;
 mod routes;
