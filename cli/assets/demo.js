@@ -122,7 +122,8 @@ async function show(answer, ended) {
   const { ttl, page_views, ...rest } = answer;
   const now = JSON.stringify(rest);
   const hasEnded = state() === "live" && !answer.authenticated;
-  const hasExpired = hasEnded && !ended && !answer.reason && secondsLeft() < 1.5;
+  const isEvicted = answer.reason === "signed in elsewhere";
+  const hasExpired = hasEnded && !ended && !isEvicted && secondsLeft() < 1.5;
   const wasFailing = failing;
   failing = false;
   if (wasFailing) say("It answers again.");
@@ -134,9 +135,9 @@ async function show(answer, ended) {
   if (wasFailing || now !== shown || answer.authenticated) {
     const page = await takeOver(hasExpired ? "/?peek=1&error=expired" : "/?peek=1", answer.authenticated);
     if (!page) return;
-    if (answer.reason) ended = page.getElementById("notice").textContent.trim();
+    if (isEvicted) ended = page.getElementById("notice").textContent.trim();
   }
-  if (hasEnded) say(ended ?? (hasExpired ? "The session expired." : "The session has ended."), answer.reason && "bad");
+  if (hasEnded) say(ended ?? (hasExpired ? "The session expired." : "The session has ended."), isEvicted && "bad");
   shown = now;
 }
 

@@ -1,5 +1,6 @@
 //! `cloakroom demo`: a page, and the same as JSON, on which sessions can be watched living and ending.
 
+mod absence;
 mod answer;
 mod assets;
 mod devices;

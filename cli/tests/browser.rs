@@ -89,13 +89,13 @@ fn browser_counts_views_changes_the_ttl_and_logs_out_in_place() {
     browser.run("window.isTheSamePage = true");
     let id = browser.wait_for("#session-id", |text| text.len() == 22);
 
-    browser.wait_for_text("#page-views", "0");
-    browser.click("#increment");
     browser.wait_for_text("#page-views", "1");
     browser.click("#increment");
     browser.wait_for_text("#page-views", "2");
+    browser.click("#increment");
+    browser.wait_for_text("#page-views", "3");
     (0..5).for_each(|_| browser.click("#increment"));
-    browser.wait_for_text("#page-views", "7");
+    browser.wait_for_text("#page-views", "8");
 
     browser.fill("#ttl", "900");
     browser.click("#change-ttl");
@@ -125,10 +125,10 @@ fn browser_shows_what_redis_holds() {
     browser.go(&demo.url("/"));
     start_a_session(&browser, "andrew", 500);
     browser.click("#increment");
-    browser.wait_for_text("#page-views", "1");
+    browser.wait_for_text("#page-views", "2");
 
     let key = format!("session:{}", browser.wait_for("#session-id", |text| !text.is_empty()));
-    let panel = browser.wait_for("#store", |text| text.contains("page_views 1"));
+    let panel = browser.wait_for("#store", |text| text.contains("page_views 2"));
     let fields: Vec<(String, String)> = redis::cmd("HGETALL").arg(&key).query(&mut redis.client()).unwrap();
     for (name, text) in fields {
         let shown = if name == "secret_hash" { "(43 characters, not shown)" } else { &text };
@@ -183,12 +183,12 @@ fn browser_profiles_have_sessions_of_their_own() {
         start_a_session(browser, name, 300);
     }
     browsers[0].click("#increment");
-    browsers[0].wait_for_text("#page-views", "1");
+    browsers[0].wait_for_text("#page-views", "2");
     browsers[0].click("#logout");
     wait_for_state(&browsers[0], "blank");
     browsers[1].reload();
     browsers[1].wait_for_text("#ticket-title", "ben");
-    browsers[1].wait_for_text("#page-views", "0");
+    browsers[1].wait_for_text("#page-views", "1");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn browser_without_javascript_can_do_the_same() {
     let id = browser.text("#session-id").expect("an id");
 
     browser.click("#increment");
-    browser.wait_for_text("#page-views", "1");
+    browser.wait_for_text("#page-views", "2");
     browser.fill("#ttl", "900");
     browser.click("#change-ttl");
     browser.wait_for_text("#configured", "900");
@@ -242,7 +242,7 @@ fn browser_page_stays_open_while_the_store_is_stopped_and_goes_on_when_it_is_bac
     browser.go(&demo.url("/"));
     start_a_session(&browser, "andrew", 3000);
     browser.click("#increment");
-    browser.wait_for_text("#page-views", "1");
+    browser.wait_for_text("#page-views", "2");
     let cookie = browser.cookie("sid");
 
     redis.shutdown();
@@ -251,14 +251,14 @@ fn browser_page_stays_open_while_the_store_is_stopped_and_goes_on_when_it_is_bac
     browser.click("#increment");
     eventually("the click is answered", || browser.attribute("[aria-busy]", "aria-busy").is_none().then_some(()));
     browser.wait_for_text("#notice", is_down);
-    assert_eq!(browser.text("#page-views").as_deref(), Some("1"));
+    assert_eq!(browser.text("#page-views").as_deref(), Some("2"));
     assert_eq!(browser.attribute("#ticket", "data-state").as_deref(), Some("live"), "what was known stays in sight");
     assert_eq!(browser.cookie("sid"), cookie);
 
     redis.restart();
     browser.wait_for_text("#notice", "It answers again.");
     browser.click("#increment");
-    browser.wait_for_text("#page-views", "2");
+    browser.wait_for_text("#page-views", "3");
     assert_eq!(browser.cookie("sid"), cookie);
 }
 
@@ -308,7 +308,7 @@ fn browser_takes_the_picture_for_the_readme() {
     browser.resize(width, 900, 1.15);
     browser.go(&demo.url("/"));
     start_a_session(&browser, "andrew", 60);
-    for views in 1..=3 {
+    for views in 2..=3 {
         browser.click("#increment");
         browser.wait_for_text("#page-views", &views.to_string());
     }

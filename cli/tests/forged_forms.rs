@@ -59,7 +59,7 @@ fn a_token_of_another_session_or_from_before_the_sign_in_is_refused(demo: &Demo)
     let mine = visitor.csrf_token().expect("a token");
     assert_eq!(visitor.submit_bare("/increment", &[("csrf", &mine[1..])]).status, 403, "cut off");
     assert_eq!(visitor.submit_bare("/increment", &[("csrf", &mine)]).status, 303);
-    assert_eq!(page_views(&mut visitor), "1");
+    assert_eq!(page_views(&mut visitor), "2");
     visitor.login("andrew", 300);
     assert_eq!(visitor.submit_bare("/increment", &[("csrf", &mine)]).status, 403);
 }
@@ -73,7 +73,7 @@ fn a_program_needs_no_token_but_a_wrong_one_is_refused(demo: &Demo) {
     visitor.post("/increment", &[("csrf", "made up")]).error(403);
     visitor.send("POST", "/increment", &[("x-csrf-token", "made up")], "").error(403);
     visitor.send("DELETE", "/devices/AAAAAAAAAAAAAAAAAAAAAA", &[("x-csrf-token", "made up")], "").error(403);
-    assert_eq!(page_views(&mut visitor), "3");
+    assert_eq!(page_views(&mut visitor), "4");
 }
 
 fn the_token_of_an_open_page_outlives_a_rotation(demo: &Demo) {

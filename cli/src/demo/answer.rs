@@ -7,10 +7,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use cloakroom::{Ended, Error, Session, TokenFormat, reserved_fields};
+use cloakroom::{Error, Session, TokenFormat, reserved_fields};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::demo::absence::Absence;
 use crate::demo::routes::USERNAME;
 use crate::demo::stranger::Refused;
 
@@ -87,13 +88,9 @@ impl Standing {
         reason: None,
     };
 
-    /// Nobody is here any more, and this is why, if it is known.
-    pub(crate) fn after(ended: Option<Ended>) -> Standing {
-        let reason = match ended {
-            Some(Ended::SignedInElsewhere) => Some("signed in elsewhere"),
-            _ => None,
-        };
-        Standing { reason, ..Standing::ANONYMOUS }
+    /// Nobody is here, and this is why.
+    pub(crate) fn without(absence: Absence) -> Standing {
+        Standing { reason: absence.reason(), ..Standing::ANONYMOUS }
     }
 
     pub(crate) fn of(session: &Session) -> Standing {
@@ -176,9 +173,11 @@ pub(crate) enum Code {
     Username,
     /// The form could not be read.
     Form,
-    /// There is no session.
+    /// There is no session, and never was one.
     NoSession,
-    /// There was one, and its time was up. Only the page says this.
+    /// There was one.
+    Ended,
+    /// There was one, and its time was up. Only the page knows this.
     Expired,
     /// The device was signed out before.
     NoDevice,
@@ -193,11 +192,12 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    const ALL: [(Code, &str); 10] = [
+    const ALL: [(Code, &str); 11] = [
         (Code::Ttl, "ttl"),
         (Code::Username, "username"),
         (Code::Form, "form"),
         (Code::NoSession, "no-session"),
+        (Code::Ended, "ended"),
         (Code::Expired, "expired"),
         (Code::NoDevice, "no-device"),
         (Code::Conflict, "conflict"),
@@ -226,9 +226,11 @@ impl Problem {
         Problem { status, code: Code::Form, why }
     }
 
-    pub(crate) fn no_session() -> Problem {
-        let why = "no session: POST /login starts one".to_owned();
-        Problem { status: StatusCode::UNAUTHORIZED, code: Code::NoSession, why }
+    /// Something that needs a session.
+    pub(crate) fn without(absence: Absence) -> Problem {
+        let code = if absence == Absence::NeverCame { Code::NoSession } else { Code::Ended };
+        let why = format!("{}: POST /login starts one", absence.reason().unwrap_or("no session"));
+        Problem { status: StatusCode::UNAUTHORIZED, code, why }
     }
 
     pub(crate) fn no_such_route(status: StatusCode, why: &str) -> Problem {
@@ -238,8 +240,11 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
-        if error.is_gone() || error.is_signed_out() {
-            return Problem::no_session();
+        if error.is_gone() {
+            return Problem::without(Absence::Ended);
+        }
+        if error.is_signed_out() {
+            return Problem::without(Absence::NeverCame);
         }
         // the library itself tells of a form that it refused
         if !error.is_cross_site() {

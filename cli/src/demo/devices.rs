@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -12,6 +12,7 @@ use cloakroom::{Device, Error, Session, SessionId};
 use serde::Serialize;
 
 use crate::demo::Demo;
+use crate::demo::absence::Absence;
 use crate::demo::answer::{Code, Problem, Standing};
 use crate::demo::posted::Posted;
 use crate::times;
@@ -83,11 +84,11 @@ impl IntoResponse for Ended {
 }
 
 /// `GET /devices`: the latest sign-in first. To list them is no use of the session, and extends nothing.
-async fn list(session: Result<Session, Error>) -> Result<Json<Devices>, Problem> {
+async fn list(session: Result<Session, Error>, headers: HeaderMap) -> Result<Json<Devices>, Problem> {
     let session = session?;
     session.peek();
     if session.user().is_none() {
-        return Err(Problem::no_session());
+        return Err(Problem::without(Absence::of(&headers, &session)));
     }
     Ok(Json(Devices { devices: session.devices().await?.into_iter().map(Shown::from).collect() }))
 }

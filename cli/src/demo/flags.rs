@@ -31,7 +31,7 @@ pub(crate) struct Flags {
     pub(crate) allowed_host: Vec<String>,
 
     /// How long a session lives without a request, where its form does not say [default: 60, or the absolute lifetime]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    #[arg(long, visible_alias = "ttl", value_name = "SECONDS", value_parser = seconds())]
     idle_timeout: Option<u64>,
 
     /// How long a session lives at all
@@ -73,7 +73,7 @@ impl Flags {
     /// Flags that contradict each other.
     pub(crate) fn limits(&self) -> Result<(Limits, ConfigBuilder), Failure> {
         let longest = self.absolute_lifetime;
-        for (flag, seconds) in [("--idle-timeout", self.idle_timeout), ("--rotate-every", self.rotate_every)]
+        for (flag, seconds) in [("--idle-timeout (or --ttl)", self.idle_timeout), ("--rotate-every", self.rotate_every)]
         {
             if let Some(seconds) = seconds.filter(|seconds| *seconds > longest) {
                 let limit = format!("at most --absolute-lifetime, {longest} seconds, not {seconds}");

@@ -60,11 +60,11 @@ impl Fields {
             })
     }
 
-    /// The time to live, or the default where the form has no such field.
+    /// The time to live, or the default where the form has none.
     pub(crate) fn ttl_or_default(&self, limits: &Limits) -> Result<Duration, Problem> {
-        match self.value("ttl") {
-            None => Ok(Duration::from_secs(limits.default_ttl)),
-            Some(_) => self.ttl(limits.longest_ttl),
+        match self.value("ttl").unwrap_or_default().trim() {
+            "" => Ok(Duration::from_secs(limits.default_ttl)),
+            _ => self.ttl(limits.longest_ttl),
         }
     }
 }
@@ -134,10 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_ttl_is_the_default_and_an_empty_one_is_not() {
+    fn a_missing_or_empty_ttl_is_the_default() {
         let ttl = |body: &str| Fields::parse(body.as_bytes()).ttl_or_default(&LIMITS);
-        assert_eq!(ttl("username=andrew").ok(), Some(Duration::from_secs(60)));
-        assert!(ttl("ttl=").is_err());
+        for body in ["username=andrew", "ttl=", "ttl=+"] {
+            assert_eq!(ttl(body).ok(), Some(Duration::from_secs(60)), "{body}");
+        }
+        assert!(ttl("ttl=0").is_err());
     }
 
     #[test]

@@ -7,8 +7,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use cloakroom::{Device, Ended, Error, Session, SessionId};
+use cloakroom::{Device, Error, Session, SessionId};
 
+use crate::demo::absence::{Absence, brings_cookie};
 use crate::demo::answer::{Code, Problem, whole_seconds};
 use crate::demo::form::{DEFAULT_USERNAME, LONGEST_USERNAME, Query};
 use crate::demo::routes::{PAGE_VIEWS, Seen, USERNAME, looked_at};
@@ -27,23 +28,27 @@ pub(crate) async fn show(
     query: Query,
     headers: HeaderMap,
 ) -> Response {
-    let (ticket, ended) = match look(session, &query, &demo).await {
+    let (ticket, absence) = match look(session, &query, &headers, &demo).await {
         Ok(found) => found,
         // what it was is logged and told there; the page has its own words for it
         Err(error) => (Ticket::Closed(Problem::from(error).status), None),
     };
     let asked = query.0.value("error").and_then(Code::parse).filter(|_| !matches!(ticket, Ticket::Closed(_)));
     let status = if let Ticket::Closed(status) = ticket { status } else { StatusCode::OK };
-    let notice = match ended {
-        Some(_) => Some(evicted(&demo)),
-        None => asked.and_then(|code| notice(code, &ticket, demo.limits.longest_ttl)),
+    // without a question, a cookie that opens nothing is explained
+    let asked = asked.or(Some(Code::Ended).filter(|_| absence == Some(Absence::Ended)));
+    let notice = match absence {
+        Some(Absence::SignedInElsewhere) => Some(evicted(&demo)),
+        _ => asked.and_then(|code| notice(code, &ticket, demo.limits.longest_ttl)),
     };
-    let stamp = match ended {
-        Some(_) => Some("Ended"),
-        None => Some("Expired").filter(|_| asked == Some(Code::Expired) && matches!(ticket, Ticket::Blank)),
+    let stamp = match (absence, asked) {
+        (Some(Absence::SignedInElsewhere), _) => Some("Ended"),
+        (Some(_), Some(Code::Expired)) => Some("Expired"),
+        (Some(Absence::Ended), Some(Code::Ended)) => Some("Ended"),
+        _ => None,
     };
     let other_site = stranger::url(&headers, &demo.address);
-    let page = Page { demo: &demo, ticket, notice, stamp, has_stale_cookie: has_cookie(&headers), other_site };
+    let page = Page { demo: &demo, ticket, notice, stamp, has_stale_cookie: brings_cookie(&headers), other_site };
     match page.render() {
         Ok(html) if status == StatusCode::OK => Html(html).into_response(),
         Ok(html) => (status, [(header::RETRY_AFTER, "1")], Html(html)).into_response(),
@@ -55,9 +60,14 @@ pub(crate) async fn show(
 }
 
 /// The ticket for what there is, or why there is none any more.
-async fn look(session: Result<Session, Error>, query: &Query, demo: &Demo) -> Result<(Ticket, Option<Ended>), Error> {
-    match looked_at(session, query).await? {
-        Seen::Nobody(ended) => Ok((Ticket::Blank, ended)),
+async fn look(
+    session: Result<Session, Error>,
+    query: &Query,
+    headers: &HeaderMap,
+    demo: &Demo,
+) -> Result<(Ticket, Option<Absence>), Error> {
+    match looked_at(session, query, headers).await? {
+        Seen::Nobody(absence) => Ok((Ticket::Blank, Some(absence))),
         Seen::Session(session) => {
             let devices = session.devices().await?;
             Ok((Live::of(&session, devices, demo).map_or(Ticket::Blank, |live| Ticket::Live(Box::new(live))), None))
@@ -284,9 +294,10 @@ fn evicted(demo: &Demo) -> Notice {
 fn notice(code: Code, ticket: &Ticket, longest_ttl: u64) -> Option<Notice> {
     let lives = matches!(ticket, Ticket::Live(_));
     let (tone, text) = match code {
-        Code::Expired | Code::NoSession if lives => return None,
+        Code::Ended | Code::Expired | Code::NoSession if lives => return None,
         Code::Expired => ("plain", "The session expired.".to_owned()),
-        Code::NoSession => ("plain", "There was no session any more.".to_owned()),
+        Code::Ended => ("plain", "Your session expired, or was ended elsewhere.".to_owned()),
+        Code::NoSession => ("plain", "There is no session: start one first.".to_owned()),
         Code::Ttl => ("bad", format!("The time to live must be a whole number of seconds from 1 to {longest_ttl}.")),
         Code::Username => {
             ("bad", format!("The user name must have at most {LONGEST_USERNAME} characters and no control characters."))
@@ -299,12 +310,6 @@ fn notice(code: Code, ticket: &Ticket, longest_ttl: u64) -> Option<Notice> {
         Code::Failed => ("bad", "That did not work. The log of the demo says why.".to_owned()),
     };
     Some(Notice { tone, text })
-}
-
-/// Whether the browser sent this demo's cookie, whatever it is worth.
-fn has_cookie(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).any(|pair| pair.trim_start().starts_with("sid="))
 }
 
 #[cfg(test)]

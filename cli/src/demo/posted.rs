@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use cloakroom::{CSRF_HEADER, Error, Session};
 
 use crate::demo::Demo;
+use crate::demo::absence::Absence;
 use crate::demo::answer::{Problem, Wants};
 use crate::demo::form::Fields;
 
@@ -31,13 +32,22 @@ impl Posted {
         self.session.clone()
     }
 
+    /// Whatever session the visitor has, even none; where there is one and a browser's form asks for something, the form is of
+    /// this session's page.
+    pub(crate) fn any_session_of_this_page(&self) -> Result<Session, Error> {
+        let session = self.any_session()?;
+        if session.exists() {
+            self.check_token(&session)?;
+        }
+        Ok(session)
+    }
+
     /// The session, which exists; where a browser's form asks for something, the form is of this session's page.
     pub(crate) fn session(&self) -> Result<Session, Problem> {
-        let session = self.any_session()?;
+        let session = self.any_session_of_this_page()?;
         if !session.exists() {
-            return Err(Problem::no_session());
+            return Err(Problem::without(Absence::of(&self.headers, &session)));
         }
-        self.check_token(&session)?;
         Ok(session)
     }
 

@@ -1,16 +1,18 @@
 //! The routes. Each handler is one use of the library's `Session`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use cloakroom::{Ended, Error, Field, Session, Sessions};
+use cloakroom::{Error, Field, Session, Sessions};
 
+use crate::demo::absence::Absence;
 use crate::demo::answer::{Problem, Standing, Wants};
 use crate::demo::form::{LARGEST_FORM, Query};
 use crate::demo::names::{self, Names};
@@ -20,6 +22,9 @@ use crate::demo::{Demo, assets, devices, page, stranger};
 pub(crate) const USERNAME: Field<String> = Field::new("username");
 pub(crate) const PAGE_VIEWS: Field<i64> = Field::new("page_views");
 
+/// As in the tutorials, the page that a sign-in leads to is the first.
+const FIRST_VIEW: i64 = 1;
+
 /// Everything this page may load comes from here, and nothing is inline.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -27,6 +32,7 @@ const CONTENT_SECURITY_POLICY: &str =
 pub(crate) fn router(demo: Demo, names: Names, sessions: &Sessions) -> Router {
     Router::new()
         .route("/", get(page::show))
+        .route("/index.html", get(page::show))
         .route("/session", get(show))
         .route("/login", post(login))
         .route("/increment", post(increment))
@@ -49,10 +55,10 @@ pub(crate) fn router(demo: Demo, names: Names, sessions: &Sessions) -> Router {
 }
 
 /// `GET /session`: what there is. With `?peek=1` it looks without extending.
-async fn show(session: Result<Session, Error>, query: Query) -> Response {
-    match looked_at(session, &query).await {
+async fn show(session: Result<Session, Error>, query: Query, headers: HeaderMap) -> Response {
+    match looked_at(session, &query, &headers).await {
         Ok(Seen::Session(session)) => Standing::of(&session).into_response(),
-        Ok(Seen::Nobody(ended)) => Standing::after(ended).into_response(),
+        Ok(Seen::Nobody(absence)) => Standing::without(absence).into_response(),
         Err(error) => Problem::from(error).into_response(),
     }
 }
@@ -61,44 +67,66 @@ async fn show(session: Result<Session, Error>, query: Query) -> Response {
 pub(crate) enum Seen {
     /// A session that lives.
     Session(Session),
-    /// None, and why there is none any more, if that is known.
-    Nobody(Option<Ended>),
+    /// None, and why.
+    Nobody(Absence),
 }
 
 /// The session after this look at it: extended where that was due, unless the request only peeks. Nobody where there is
 /// none, also when it ended meanwhile.
-pub(crate) async fn looked_at(session: Result<Session, Error>, query: &Query) -> Result<Seen, Error> {
+pub(crate) async fn looked_at(
+    session: Result<Session, Error>,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Seen, Error> {
     let session = session?;
     if query.peeks() {
         session.peek();
     }
     match session.commit().await {
         Ok(()) if session.exists() => Ok(Seen::Session(session)),
-        Ok(()) => Ok(Seen::Nobody(session.ended())),
-        Err(error) if error.is_gone() => Ok(Seen::Nobody(None)),
+        Ok(()) => Ok(Seen::Nobody(Absence::of(headers, &session))),
+        Err(error) if error.is_gone() => Ok(Seen::Nobody(Absence::Ended)),
         Err(error) => Err(error),
     }
 }
 
-/// `POST /login`: a fresh session, and the old one is gone. Unless tokens are plain, the user is signed in with it.
+/// `POST /login`: a session in which nothing is left of what was there before, neither its fields nor its secret. Unless
+/// tokens are plain, the user is signed in with it.
 async fn login(State(demo): State<Arc<Demo>>, ConnectInfo(peer): ConnectInfo<SocketAddr>, posted: Posted) -> Response {
     let begin = async {
         let form = posted.form()?;
         let (username, ttl) = (form.username()?, form.ttl_or_default(&demo.limits)?);
         let session = posted.any_session()?;
-        if session.exists() {
-            session.sign_out().await?;
+        let begun = match demo.plain_tokens {
+            true => begin_plain(&session, username, ttl).await,
+            false => sign_in(&session, username, ttl, peer.ip()).await,
+        };
+        match begun {
+            // many have signed in as this user at the same time: it was the oldest session already, and was ended
+            Err(error) if error.is_gone() => Ok(Standing::without(Absence::Ended)),
+            begun => Ok(begun.map(|()| Standing::of(&session))?),
         }
-        session.set(USERNAME, username)?;
-        session.set(PAGE_VIEWS, &0)?;
-        session.set_idle_timeout(ttl)?;
-        session.commit().await?;
-        if !demo.plain_tokens {
-            session.sign_in(username).idle_timeout(ttl).ip(peer.ip().to_canonical()).await?;
-        }
-        Ok(Standing::of(&session))
     };
     posted.wants.answer(begin.await)
+}
+
+async fn sign_in(session: &Session, username: &str, ttl: Duration, ip: IpAddr) -> Result<(), Error> {
+    session.sign_in(username).discard_fields().idle_timeout(ttl).ip(ip.to_canonical()).await?;
+    // at once: where the session is ended meanwhile, nothing is left that would fail when the answer is ready
+    session.update(USERNAME, |name| username.clone_into(name)).await?;
+    session.update(PAGE_VIEWS, |views| *views = FIRST_VIEW).await
+}
+
+async fn begin_plain(session: &Session, username: &str, ttl: Duration) -> Result<(), Error> {
+    match session.sign_out().await {
+        // another request has ended it
+        Err(error) if error.is_gone() => {}
+        done => done?,
+    }
+    session.set(USERNAME, username)?;
+    session.set(PAGE_VIEWS, &FIRST_VIEW)?;
+    session.set_idle_timeout(ttl)?;
+    session.commit().await
 }
 
 /// `POST /increment`: one more page view, counted by the store.
@@ -123,10 +151,10 @@ async fn change_ttl(State(demo): State<Arc<Demo>>, posted: Posted) -> Response {
     posted.wants.answer(change.await)
 }
 
-/// `POST /logout`: the session ends now.
+/// `POST /logout`: the session ends now. Where there is none, nothing is left to do.
 async fn logout(posted: Posted) -> Response {
     let end = async {
-        posted.session()?.sign_out().await?;
+        posted.any_session_of_this_page()?.sign_out().await?;
         Ok(Standing::ANONYMOUS)
     };
     posted.wants.answer(end.await)

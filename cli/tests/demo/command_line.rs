@@ -64,7 +64,7 @@ fn what_cannot_work_is_exit_code_2_and_says_why() {
     let cases: [(&[&str], &str); 24] = [
         (&[], "Usage"),
         (&["demon"], "demon"),
-        (&["demo", "--ttl", "5"], "--ttl"),
+        (&["demo", "--ttl", "90", "--absolute-lifetime", "60"], "--ttl"),
         (&["demo", "--allowed-host", "a b"], "--allowed-host"),
         (&["demo", "--allowed-host", "shop.example:80"], "without a scheme or a port"),
         (&["demo", "--port", "65536"], "65536"),
@@ -149,8 +149,18 @@ fn help_and_version_are_done() {
     let (code, said) = run(&["--help"], &[]);
     assert!(code == 0 && said.contains("demo") && said.contains("4 the store is not available"), "{said}");
     let (code, said) = run(&["demo", "--help"], &[]);
-    let flags =
-        ["--host", "--allowed-host", "--port", "--store", "--redis-url", "--redis-host", "--redis-port", "--prefix", "--plain-tokens"];
+    let flags = [
+        "--host",
+        "--allowed-host",
+        "--ttl",
+        "--port",
+        "--store",
+        "--redis-url",
+        "--redis-host",
+        "--redis-port",
+        "--prefix",
+        "--plain-tokens",
+    ];
     for flag in flags {
         assert!(code == 0 && said.contains(flag), "{flag} in {said}");
     }

@@ -10,6 +10,8 @@ crate::on_each_store! {
     the_page_of_a_session_shows_what_is_stored,
     a_form_is_answered_by_the_page,
     a_form_that_was_refused_leads_to_a_page_that_says_why,
+    who_had_a_session_is_told_that_it_is_over_and_who_had_none_is_not,
+    the_page_is_index_html_too,
     only_who_asks_for_a_page_alone_is_sent_to_it,
     what_a_visitor_typed_is_text_on_the_page,
     a_page_says_nothing_that_a_link_made_up,
@@ -67,12 +69,11 @@ fn a_form_is_answered_by_the_page(demo: &Demo) {
 
 fn a_form_that_was_refused_leads_to_a_page_that_says_why(demo: &Demo) {
     let name = "a".repeat(41);
-    let cases: [(&str, Form, &str, &str); 5] = [
+    let cases: [(&str, Form, &str, &str); 4] = [
         ("/login", &[("ttl", "0")], "/?error=ttl", "The time to live must be a whole number of seconds"),
         ("/login", &[("username", &name)], "/?error=username", "The user name must have at most 40 characters"),
-        ("/increment", &[], "/?error=no-session", "There was no session any more."),
-        ("/ttl", &[("ttl", "60")], "/?error=no-session", "There was no session any more."),
-        ("/logout", &[], "/?error=no-session", "There was no session any more."),
+        ("/increment", &[], "/?error=no-session", "There is no session: start one first."),
+        ("/ttl", &[("ttl", "60")], "/?error=no-session", "There is no session: start one first."),
     ];
     for (path, form, location, notice) in cases {
         let mut visitor = Visitor::of(demo);
@@ -81,6 +82,42 @@ fn a_form_that_was_refused_leads_to_a_page_that_says_why(demo: &Demo) {
         assert!(answer.sets_no_cookie(), "{path}");
         assert!(visitor.get(location).body.contains(notice), "{path}");
     }
+}
+
+fn who_had_a_session_is_told_that_it_is_over_and_who_had_none_is_not(demo: &Demo) {
+    let over = "Your session expired, or was ended elsewhere.";
+    let mut visitor = Visitor::of(demo);
+    visitor.login("andrew", 60);
+    let mut old = Visitor::with_token(demo, visitor.token());
+    visitor.post("/logout", &[]).ok();
+    for path in ["/", "/?peek=1"] {
+        let page = old.get(path);
+        assert!(
+            page.status == 200 && page.body.contains(over) && page.body.contains(">Session ended<"),
+            "{}",
+            page.body
+        );
+    }
+    for (path, form) in [("/increment", &[][..]), ("/ttl", &[("ttl", "60")])] {
+        let answer = old.submit(path, form);
+        assert_eq!((answer.status, answer.header("location").as_str()), (303, "/?error=ended"), "{path}");
+        assert!(old.get("/?error=ended").body.contains(over), "{path}");
+    }
+    assert_eq!(old.get("/session").ok()["reason"], "session expired or ended");
+    assert!(old.post("/increment", &[]).error(401).starts_with("session expired or ended"));
+    for visitor in [&mut visitor, &mut Visitor::of(demo)] {
+        let page = visitor.get("/").body;
+        assert!(!page.contains(over) && page.contains(">No session<"), "nobody's cookie opens nothing");
+        assert_eq!(visitor.get("/session").ok().get("reason"), None);
+        assert!(visitor.post("/increment", &[]).error(401).starts_with("no session"));
+    }
+}
+
+fn the_page_is_index_html_too(demo: &Demo) {
+    let mut visitor = Visitor::of(demo);
+    assert_eq!(visitor.get("/index.html").body, visitor.get("/").body);
+    visitor.login("andrew", 60);
+    assert!(visitor.get("/index.html").body.contains(r#"data-state="live""#));
 }
 
 fn only_who_asks_for_a_page_alone_is_sent_to_it(demo: &Demo) {

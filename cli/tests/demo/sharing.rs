@@ -83,7 +83,7 @@ fn another_program_reads_and_changes_what_we_write() {
     let stored = fields(&redis, &key);
     assert_eq!(stored.keys().collect::<Vec<_>>(), LAYOUT);
     assert_eq!(stored["username"], "007", "as it is, without quotes");
-    assert_eq!(stored["page_views"], "1");
+    assert_eq!(stored["page_views"], "2");
     assert_eq!(stored["session_ttl"], "200");
     let left: i64 = run(&redis, &["TTL", &key]);
     assert!((1..=200).contains(&left), "{left}");
@@ -93,7 +93,7 @@ fn another_program_reads_and_changes_what_we_write() {
     let _: i64 = run(&redis, &["HSET", &key, "device", "a phone", "username", "ben"]);
     let _: bool = run(&redis, &["EXPIRE", &key, "150"]);
     let seen = visitor.peek();
-    assert_eq!(seen["session"]["page_views"], "11");
+    assert_eq!(seen["session"]["page_views"], "12");
     assert_eq!(seen["session"]["username"], "ben");
     assert_eq!(seen["session"]["device"], "a phone");
     assert!(seen["ttl"].as_u64().unwrap() <= 150);
