@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Attached, Embedded, Inspect as _, Store, Target};
+use cloakroom::store::{Attached, Embedded, Inspect as _, Snapshot, Store, Target};
 use cloakroom::{Change, Page, Presented, SessionId, SignIn, Terms, UserId};
 
 use crate::crashes::sign_in;
@@ -151,4 +151,63 @@ async fn a_store_that_must_be_there_is_not_made() {
     fs::remove_file(path.join("seal")).unwrap();
     let error = Embedded::builder(&path).existing_only().open().unwrap_err();
     assert!(error.to_string().contains("the seal is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn clients_that_say_nothing_or_do_not_read_keep_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    for _ in 0..200 {
+        session(&store, None).await;
+    }
+    let connect = || UnixStream::connect(dir.path().join("control")).unwrap();
+    let silent: Vec<_> = (0..20).map(|_| connect()).collect();
+    let not_reading: Vec<_> = (0..20)
+        .map(|_| {
+            let stream = connect();
+            stream.set_nonblocking(true).unwrap();
+            // more answers than the socket holds
+            let _ = (&stream).write_all("{\"scan\":true}\n".repeat(2000).as_bytes());
+            stream
+        })
+        .collect();
+    let attached = Attached::to(dir.path()).await.unwrap().expect("a process has it open");
+    assert_eq!(attached.scan(None, 10).await.unwrap().ids.len(), 200);
+    // whoever was kept waiting by them asks again, through a new connection
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    let again: Vec<_> = (0..20).map(|_| connect()).collect();
+    assert_eq!(attached.scan(None, 10).await.unwrap().ids.len(), 200);
+    drop((silent, not_reading, again));
+}
+
+#[tokio::test]
+async fn a_process_in_a_directory_with_a_long_path_is_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d".repeat(200)).join("store");
+    fs::create_dir_all(&path).unwrap();
+    assert!(Attached::to(&path).await.unwrap().is_none(), "nobody has it open");
+    let store = Embedded::open(&path).unwrap();
+    let id = session(&store, None).await.id;
+    let attached = Attached::to(&path).await.unwrap();
+    // elsewhere a socket there has no name: then the store does without
+    assert!(attached.is_some() || !cfg!(target_os = "linux"));
+    if let Some(attached) = attached {
+        assert_eq!(attached.scan(None, 10).await.unwrap().ids, [id]);
+        drop(store);
+        assert!(!path.join("control").exists());
+    }
+}
+
+#[tokio::test]
+async fn where_there_is_no_directory_there_is_no_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [&file, &dir.path().join("nowhere"), &file.join("below")] {
+        assert!(Attached::to(path).await.unwrap().is_none(), "{}", path.display());
+        let error = Snapshot::of(path).unwrap_err().to_string();
+        assert!(error.contains("there is no session store in"), "{error}");
+    }
+    let error = Embedded::builder(&file).existing_only().open().unwrap_err().to_string();
+    assert!(error.contains("it is not a directory"), "{error}");
 }

@@ -8,6 +8,11 @@ mod clock;
 mod crashes;
 mod damage;
 #[cfg(unix)]
+mod directory;
+#[cfg(unix)]
 mod full;
+mod looking;
 mod model;
 mod restored;
+#[cfg(unix)]
+mod waiting;
