@@ -31,14 +31,13 @@ fn all_files() -> Vec<File> {
 #[ignore = "started by the test that limits it"]
 fn a_process_with_few_files() {
     let path = std::env::var("CLOAKROOM_WAITING").expect("the directory");
-    // each part takes two changes
-    let store = Embedded::builder(path).part_bytes(1500).without_control_socket().wait_for_disk().open().unwrap();
+    // so that a part takes some changes
+    let store = Embedded::builder(path).part_bytes(15_000).without_control_socket().wait_for_disk().open().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let before = made(&store).await.unwrap();
-        made(&store).await.unwrap();
         let mut files = all_files();
-        // the next part takes the last file, unless the thread behind the store was faster
+        // the next part takes the one file that is left, unless the thread behind the store was faster
         let error = loop {
             files.pop();
             match made(&store).await {
@@ -49,7 +48,8 @@ fn a_process_with_few_files() {
         };
         assert!(error.to_string().contains("the disk did not take it"), "{error}");
 
-        // nothing can be written again now: later changes are told, too
+        // the part before is closed by now: nothing can be written again without a file, and later changes are told, too
+        files.extend(all_files());
         let error = made(&store).await.expect_err("it is behind what the disk may not have");
         assert!(error.is_not_durable(), "{error}");
         let revoked = tokio::time::timeout(PATIENCE, store.revoke(&Target::Session(before.id))).await;
