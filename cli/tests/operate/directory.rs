@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::support::demo::Demo;
-use crate::support::operator::{Said, run};
+use crate::support::eventually;
+use crate::support::operator::{Running, Said, run};
 use crate::support::visitor::Visitor;
 
 fn verb(path: &Path, arguments: &[&str]) -> Said {
@@ -124,6 +127,117 @@ fn a_damaged_store_is_named_and_repaired_by_its_own_verb_alone() {
     let lives = visitors.into_iter().filter(|visitor| is_signed_in(&mut visitor.to(&demo))).count();
     // what is lost may be a sign-in, with the secret that it gave to the browser
     assert!(0 < lives && lives as u64 <= left, "{lives} of {left}");
+}
+
+#[test]
+fn who_removes_the_lock_does_not_let_a_second_process_in() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let demo = Demo::in_directory(dir.path());
+    let mut visitor = Visitor::of(&demo);
+    visitor.login("andrew", 600);
+    fs::remove_file(dir.path().join("lock")).expect("it is there");
+    let said = verb(dir.path(), &["demo", "--port", "0"]);
+    assert!(said.code == 4 && said.stderr.contains("is in use by another process"), "{said:?}");
+    let said = verb(dir.path(), &["repair"]);
+    assert!(said.code == 4 && said.stderr.contains("is in use by another process"), "{said:?}");
+    // the one that has it open is still reached
+    assert_eq!(verb(dir.path(), &["stats", "--json"]).json()["signed_in"], 1);
+}
+
+#[test]
+fn a_directory_that_is_removed_under_the_demo_signs_nobody_in() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("sessions");
+    let demo = Demo::in_directory(&path);
+    let mut visitor = Visitor::of(&demo);
+    visitor.login("andrew", 600);
+    fs::remove_dir_all(&path).expect("it is there");
+    let mut late = Visitor::of(&demo);
+    let refused = late.post("/login", &[("user", "beth"), ("ttl", "600")]);
+    assert_eq!((refused.status, late.has_cookie()), (503, false), "{}", refused.body);
+    assert!(is_signed_in(&mut visitor), "reading goes on");
+    let log = demo.stderr();
+    assert!(log.contains("was removed, moved or replaced while the store was open"), "{log}");
+}
+
+#[test]
+fn while_somebody_watches_a_stopped_store_the_application_starts_and_is_watched() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut demo = Demo::in_directory(dir.path());
+    Visitor::of(&demo).login("andrew", 600);
+    assert_eq!(demo.stop().code(), Some(0));
+    let path = dir.path().to_str().expect("UTF-8");
+    let mut watch = Running::start(&["watch", "--interval", "1", "--json", "--store", path]);
+    let mut sessions = || serde_json::from_str::<Value>(&watch.line()).expect("JSON")["sessions"].clone();
+    assert_eq!(sessions(), 1);
+    let mut demo = Demo::in_directory(dir.path());
+    Visitor::of(&demo).login("beth", 600);
+    eventually("the process is watched", || (sessions() == 2).then_some(()));
+    assert_eq!(demo.stop().code(), Some(0));
+    let demo = Demo::in_directory(dir.path());
+    Visitor::of(&demo).login("carol", 600);
+    eventually("and so is the next one", || (sessions() == 3).then_some(()));
+}
+
+#[test]
+fn a_directory_with_a_long_path_is_as_good_as_any() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("d".repeat(150)).join("sessions");
+    let mut demo = Demo::in_directory(&path);
+    let mut visitor = Visitor::of(&demo);
+    let id = visitor.login("andrew", 600)["session_id"].as_str().expect("an id").to_owned();
+    assert_eq!(verb(&path, &["list", "--json"]).ids(), BTreeSet::from([id.clone()]));
+    if cfg!(target_os = "linux") {
+        assert_eq!(verb(&path, &["revoke", "--json", &id]).json()["ended"], 1);
+        assert!(!is_signed_in(&mut visitor));
+    }
+    assert_eq!(demo.stop().code(), Some(0));
+    assert_eq!(verb(&path, &["stats", "--json"]).json()["sessions"], u32::from(!cfg!(target_os = "linux")));
+}
+
+#[test]
+fn a_file_in_the_place_of_a_directory_is_named_for_what_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("sessions");
+    fs::write(&path, "").expect("it is written");
+    for arguments in [&["list"][..], &["stats"], &["export"], &["revoke", "--all", "--yes"], &["repair"]] {
+        let said = verb(&path, arguments);
+        let expected = format!("there is no session store in {}: it is not a directory", path.display());
+        assert!(said.code == 4 && said.stderr.contains(&expected), "{said:?}");
+    }
+}
+
+#[test]
+fn what_was_cut_off_the_end_of_the_journal_is_said_in_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut demo = Demo::in_directory(dir.path());
+    let seal = fs::read(dir.path().join("seal")).expect("the seal of before they come");
+    for name in ["andrew", "beth", "carol"] {
+        Visitor::of(&demo).login(name, 600);
+    }
+    demo.kill();
+    // as a power cut leaves it: the file is as long as it was, and the end of it has not reached the disk
+    let journal = dir.path().join("journal-0000000001");
+    let bytes = fs::read(&journal).expect("the journal");
+    let begins: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"\xC1oak")).collect();
+    let last_two = begins[begins.len() - 2];
+    let mut cut = bytes.clone();
+    cut.truncate(last_two + 5);
+    cut.extend(b"\xC1oak of one more");
+    fs::write(&journal, cut).expect("it is written");
+    fs::write(dir.path().join("seal"), seal).expect("it is written");
+    let log = Demo::in_directory(dir.path()).stderr();
+    for part in [
+        "21 bytes at the end of journal-0000000001, in which 2 changes begin",
+        "the last whole change is number ",
+        "changes that were answered",
+        dir.path().to_str().expect("UTF-8"),
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    // it is said once: then it is gone
+    let log = Demo::in_directory(dir.path()).stderr();
+    assert!(!log.contains("at the end of"), "{log}");
 }
 
 #[test]

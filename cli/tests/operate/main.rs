@@ -10,6 +10,7 @@ mod lines;
 mod list;
 mod many;
 mod moving;
+mod other_users;
 mod places;
 mod printable;
 mod revoke;

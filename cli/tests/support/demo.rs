@@ -56,13 +56,22 @@ impl Demo {
     /// With these variables in its environment. Without a `--port`, a free one is picked.
     pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Demo {
         let said = tempfile::tempdir().expect("a temporary directory");
-        let file = |name| File::create(said.path().join(name)).expect("a file");
         let mut command = cloakroom(&["demo"]);
         if !flags.contains(&"--port") {
             command.args(["--port", "0"]);
         }
         // where nothing names a store, it is in a directory of this demo's own
         command.args(flags).env("XDG_STATE_HOME", said.path()).envs(environment.iter().copied());
+        Demo::of(command, said)
+    }
+
+    /// By a command that somebody else has made, which says `demo` and its flags.
+    pub fn by(command: Command) -> Demo {
+        Demo::of(command, tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn of(mut command: Command, said: tempfile::TempDir) -> Demo {
+        let file = |name| File::create(said.path().join(name)).expect("a file");
         let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().expect("the program starts");
         let mut demo = Demo { child, url: String::new(), said };
         let first_line = demo.first_line();

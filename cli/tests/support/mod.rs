@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+pub mod accounts;
 pub mod browser;
 pub mod demo;
 pub mod operator;

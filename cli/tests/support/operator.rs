@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::ops::Deref;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -64,7 +64,12 @@ impl Said {
 
 /// Runs a verb that ends by itself.
 pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-    let done = cloakroom(arguments).envs(environment.iter().copied()).output().expect("the program runs");
+    said(cloakroom(arguments).envs(environment.iter().copied()))
+}
+
+/// Runs a command that ends by itself.
+pub fn said(command: &mut Command) -> Said {
+    let done = command.output().expect("the program runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Said { code: done.status.code().expect("an exit code"), stdout: text(done.stdout), stderr: text(done.stderr) }
 }
@@ -76,6 +81,12 @@ pub struct Running {
 }
 
 impl Running {
+    pub fn start(arguments: &[&str]) -> Running {
+        let mut child = cloakroom(arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let lines = BufReader::new(child.stdout.take().expect("its stdout"));
+        Running { child, lines }
+    }
+
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         assert!(self.lines.read_line(&mut line).expect("it says something") > 0, "it has ended");
@@ -142,11 +153,7 @@ impl House {
 
     /// Starts a verb that runs on.
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = cloakroom(arguments);
-        command.args(["--redis-port", &self.redis.port().to_string()]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
-        let lines = BufReader::new(child.stdout.take().expect("its stdout"));
-        Running { child, lines }
+        Running::start(&[arguments, &["--redis-port", &self.redis.port().to_string()]].concat())
     }
 
     /// What redis-cli would get for these words.
