@@ -159,7 +159,7 @@ impl Config {
         let page = self.sign_in_page.as_deref();
         if page.is_some_and(|page| !is_local_path(page)) {
             let why = "must be a path on this site: it begins with one /, and has no other / beside one, no backslash, no \
-                       space and nothing but ASCII";
+                       space, none of \"<>` and nothing but ASCII";
             return Err(Error::config("sign_in_page", why));
         }
         let Some(name) = self.sign_in_next.as_deref() else {

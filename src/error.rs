@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+mod public;
+
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

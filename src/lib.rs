@@ -48,8 +48,8 @@ pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;
 pub use crate::token::{Presented, SecretHash, SessionId, TokenFormat};
 pub use crate::user::{MAX_USER_ID_BYTES, UserId};
+#[cfg(feature = "tower")]
+pub use crate::web::{ErrorResponses, OnError, PlainErrors, RequestHead, SessionFuture, SessionLayer, SessionService};
 pub use crate::web::{FailedCommit, Finish, OngoingVisit, Visit};
 #[cfg(feature = "axum")]
 pub use crate::web::{Fresh, RecentSignIn, SignInRejection, SignedIn};
-#[cfg(feature = "tower")]
-pub use crate::web::{SessionFuture, SessionLayer, SessionService};

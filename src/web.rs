@@ -16,10 +16,14 @@ use crate::session::{CookieChange, Session};
 use crate::sessions::{ReadFrom, Sessions};
 use crate::token::Presented;
 
+#[cfg(feature = "tower")]
+mod accept;
 #[cfg(feature = "axum")]
 mod axum;
 #[cfg(feature = "axum")]
 mod rejection;
+#[cfg(feature = "tower")]
+mod respond;
 #[cfg(feature = "tower")]
 mod tower;
 
@@ -27,6 +31,8 @@ mod tower;
 pub use axum::{Fresh, RecentSignIn, SignedIn};
 #[cfg(feature = "axum")]
 pub use rejection::SignInRejection;
+#[cfg(feature = "tower")]
+pub use respond::{ErrorResponses, OnError, PlainErrors, RequestHead};
 #[cfg(feature = "tower")]
 pub use tower::{SessionFuture, SessionLayer, SessionService};
 

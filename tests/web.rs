@@ -5,6 +5,7 @@ mod support;
 mod web {
     mod adapter;
     mod cookies;
+    mod errors;
     mod failing_store;
     mod fields;
     mod late;

@@ -8,7 +8,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use super::rejection::SignInRejection;
-use super::tower::error_response;
+use super::respond;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::user::UserId;
@@ -118,8 +118,10 @@ impl<S: Send + Sync, const SECONDS: u64> FromRequestParts<S> for RecentSignIn<SE
     }
 }
 
+/// The text for visitors. A session layer around the route answers in its own way instead: with problem details where JSON is
+/// asked for, or as [`on_error`](crate::SessionLayer::on_error) says.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        error_response::<Body>(self)
+        respond::untouched::<Body>(self)
     }
 }

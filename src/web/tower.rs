@@ -4,16 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::respond::{ErrorResponses, OnError, PlainErrors, RequestHead, respond, retell};
 use super::{FailedCommit, Finish, OngoingVisit, Visit};
 use crate::error::{Error, Result};
 use crate::sessions::Sessions;
-
-/// How long a client should wait before it asks again when the store is away, in seconds.
-const RETRY_AFTER: u64 = 1;
 
 impl Sessions {
     /// The layer that gives the routes inside it sessions. A route that does not ask for its session costs nothing.
@@ -21,39 +19,76 @@ impl Sessions {
         if !self.config().cookie.secure {
             tracing::warn!(target: "cloakroom", "the session cookie is not Secure: for development over plain http only");
         }
-        SessionLayer { sessions: self.clone() }
+        SessionLayer { sessions: self.clone(), errors: PlainErrors }
     }
 }
 
-/// See [`Sessions::layer`].
+/// See [`Sessions::layer`]. Errors are answered as by [`PlainErrors`], for which the service's body must be made `From<String>`;
+/// axum's is. With [`on_error`](SessionLayer::on_error) it may be any body.
 #[derive(Debug, Clone)]
-pub struct SessionLayer {
+pub struct SessionLayer<E = PlainErrors> {
     sessions: Sessions,
+    errors: E,
 }
 
-impl<S> Layer<S> for SessionLayer {
-    type Service = SessionService<S>;
+impl SessionLayer {
+    /// Has the application answer with all errors in its own way: those of the layer itself, such as a request of another site
+    /// and a commit that failed, and those that an extractor or a handler returned, unless something between them and the layer
+    /// has answered already. `Set-Cookie`, `Vary`, `Retry-After` and the like are kept, whatever is answered.
+    ///
+    /// The head of each request is copied for it. What the application has no answer for may be left to
+    /// [`RequestHead::default_response`].
+    ///
+    /// ```
+    /// use axum::http::{StatusCode, header};
+    /// use axum::response::{Html, IntoResponse, Response};
+    /// use cloakroom::{Error, RequestHead, Sessions};
+    ///
+    /// fn error_page(error: &Error, request: &RequestHead) -> Response {
+    ///     let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    ///     if !accept.is_some_and(|accept| accept.contains("text/html")) {
+    ///         return request.default_response(error);
+    ///     }
+    ///     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    ///     (status, Html(format!("<!doctype html><title>Sorry</title><p>{}", error.public_message()))).into_response()
+    /// }
+    ///
+    /// # fn example(sessions: Sessions) -> axum::Router {
+    /// axum::Router::new().layer(sessions.layer().on_error(error_page))
+    /// # }
+    /// ```
+    pub fn on_error<F, B>(self, respond: F) -> SessionLayer<OnError<F>>
+    where
+        F: Fn(&Error, &RequestHead) -> Response<B>,
+    {
+        SessionLayer { sessions: self.sessions, errors: OnError::new(respond) }
+    }
+}
 
-    fn layer(&self, inner: S) -> SessionService<S> {
-        SessionService { inner, sessions: self.sessions.clone() }
+impl<S, E: Clone> Layer<S> for SessionLayer<E> {
+    type Service = SessionService<S, E>;
+
+    fn layer(&self, inner: S) -> SessionService<S, E> {
+        SessionService { inner, sessions: self.sessions.clone(), errors: self.errors.clone() }
     }
 }
 
 /// The service that [`SessionLayer`] makes.
 #[derive(Debug, Clone)]
-pub struct SessionService<S> {
+pub struct SessionService<S, E = PlainErrors> {
     inner: S,
     sessions: Sessions,
+    errors: E,
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
+impl<S, E, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S, E>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: Default,
+    E: ErrorResponses<ResBody>,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = SessionFuture<S::Future, ResBody>;
+    type Future = SessionFuture<S::Future, ResBody, E>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -62,14 +97,18 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // the same manager's layer further out does all of it; another manager's visit is replaced for what is inside
         if request.extensions().get::<Visit>().is_some_and(|visit| visit.is_of(&self.sessions)) {
-            return SessionFuture { step: Step::Answering { answer: self.inner.call(request), ongoing: None } };
+            return SessionFuture { step: Step::Answering { answer: self.inner.call(request), begun: None } };
         }
+        let asked = self.errors.asked(&request);
         match Visit::begin(&self.sessions, request.method(), request.uri(), request.headers()) {
-            Err(error) => SessionFuture { step: Step::Refused { response: Some(error_response(error)) } },
-            Ok(ongoing) => {
-                request.extensions_mut().insert(ongoing.visit().clone());
+            Err(error) => {
+                SessionFuture { step: Step::Refused { response: Some(respond(error, &self.errors, &asked)) } }
+            }
+            Ok(visit) => {
+                request.extensions_mut().insert(visit.visit().clone());
                 let answer = self.inner.call(request);
-                SessionFuture { step: Step::Answering { answer, ongoing: Some(ongoing) } }
+                let begun = Some(Begun { visit, errors: self.errors.clone(), asked });
+                SessionFuture { step: Step::Answering { answer, begun } }
             }
         }
     }
@@ -77,27 +116,37 @@ where
 
 pin_project_lite::pin_project! {
     /// The future of [`SessionService`]: the inner response, then the commit.
-    pub struct SessionFuture<F, ResBody> {
+    pub struct SessionFuture<F, ResBody, E = PlainErrors>
+    where
+        E: ErrorResponses<ResBody>,
+    {
         #[pin]
-        step: Step<F, ResBody>,
+        step: Step<F, ResBody, E, E::Asked>,
     }
 }
 
 pin_project_lite::pin_project! {
     #[project = StepProjection]
-    enum Step<F, ResBody> {
+    enum Step<F, ResBody, E, A> {
         Refused { response: Option<Response<ResBody>> },
-        Answering { #[pin] answer: F, ongoing: Option<OngoingVisit> },
-        Finishing { response: Option<Response<ResBody>>, finishing: Finishing },
+        Answering { #[pin] answer: F, begun: Option<Begun<E, A>> },
+        Finishing { finishing: Finishing, answered: Option<(Response<ResBody>, E, A)> },
     }
+}
+
+/// A visit whose response is on its way, and how it is answered if it becomes an error.
+struct Begun<E, A> {
+    visit: OngoingVisit,
+    errors: E,
+    asked: A,
 }
 
 type Finishing = Pin<Box<dyn Future<Output = Result<Finish, FailedCommit>> + Send>>;
 
-impl<F, ResBody, E> Future for SessionFuture<F, ResBody>
+impl<F, ResBody, E, Failure> Future for SessionFuture<F, ResBody, E>
 where
-    F: Future<Output = Result<Response<ResBody>, E>>,
-    ResBody: Default,
+    F: Future<Output = Result<Response<ResBody>, Failure>>,
+    E: ErrorResponses<ResBody>,
 {
     type Output = F::Output;
 
@@ -108,53 +157,42 @@ where
                 StepProjection::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after it was ready")));
                 }
-                StepProjection::Answering { answer, ongoing } => {
+                StepProjection::Answering { answer, begun } => {
                     let response = std::task::ready!(answer.poll(cx))?;
-                    let Some(visit) = ongoing.take() else {
+                    let Some(Begun { visit, errors, asked }) = begun.take() else {
                         return Poll::Ready(Ok(response));
                     };
                     let session = match visit.finish_at_once() {
-                        Ok(finish) => return Poll::Ready(Ok(finished(response, Ok(finish)))),
+                        Ok(finish) => return Poll::Ready(Ok(finished(response, Ok(finish), &errors, &asked))),
                         Err(session) => session,
                     };
                     let status = response.status().as_u16();
                     let finishing = Box::pin(async move { visit.finish_with(&session, status).await });
-                    this.step.set(Step::Finishing { response: Some(response), finishing });
+                    this.step.set(Step::Finishing { finishing, answered: Some((response, errors, asked)) });
                 }
-                StepProjection::Finishing { response, finishing } => {
-                    let finish = std::task::ready!(finishing.as_mut().poll(cx));
-                    let response = response.take().expect("polled after it was ready");
-                    return Poll::Ready(Ok(finished(response, finish)));
+                StepProjection::Finishing { finishing, answered } => {
+                    let committed = std::task::ready!(finishing.as_mut().poll(cx));
+                    let (response, errors, asked) = answered.take().expect("polled after it was ready");
+                    return Poll::Ready(Ok(finished(response, committed, &errors, &asked)));
                 }
             }
         }
     }
 }
 
-fn finished<B: Default>(response: Response<B>, committed: Result<Finish, FailedCommit>) -> Response<B> {
+fn finished<B, E: ErrorResponses<B>>(
+    response: Response<B>,
+    committed: Result<Finish, FailedCommit>,
+    errors: &E,
+    asked: &E::Asked,
+) -> Response<B> {
     let (mut response, finish) = match committed {
-        Ok(finish) => (response, finish),
+        Ok(finish) => (retell(response, errors, asked), finish),
         Err(failed) => {
             let (error, finish) = failed.into_parts();
-            (error_response(error), finish)
+            (respond(error, errors, asked), finish)
         }
     };
     finish.apply(response.headers_mut());
-    response
-}
-
-/// The response for an error: its status and no body. The error itself is in the extensions, so that a layer further out
-/// can render it.
-pub(crate) fn error_response<B: Default>(error: Error) -> Response<B> {
-    let mut response = Response::new(B::default());
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if status.is_server_error() {
-        tracing::error!(target: "cloakroom", %error, "a request failed for its session");
-    }
-    *response.status_mut() = status;
-    if error.is_store() {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
-    }
-    response.extensions_mut().insert(error);
     response
 }

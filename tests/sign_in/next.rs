@@ -150,6 +150,9 @@ const FOREIGN: &[&str] = &[
     ".evil.example",
     "/orders\r\nSet-Cookie: sid=1",
     "http:///evil.example",
+    "/\"><script>alert(1)</script>",
+    "/?q=\"onmouseover=alert(1)",
+    "/`",
     "http:\\\\evil.example",
 ];
 

@@ -38,7 +38,7 @@ fn is_unavailable(answer: &Answer) {
     assert_eq!(answer.status, 503);
     assert_eq!(answer.all(RETRY_AFTER), ["1"]);
     assert_eq!(answer.all(VARY), ["Cookie"]);
-    assert_eq!(answer.body, "");
+    assert_eq!(answer.body, "Sessions are not available at the moment. Please try again.");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub(crate) enum Wants {
 }
 
 impl Wants {
-    fn of(headers: &HeaderMap) -> Wants {
+    pub(crate) fn of(headers: &HeaderMap) -> Wants {
         let accepts = |kind: &str| {
             let lines = headers.get_all(header::ACCEPT).into_iter();
             let mut kinds = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use cloakroom::{Error, Field, Session, Sessions};
+use cloakroom::{Error, Field, RequestHead, Session, Sessions};
 
 use crate::demo::absence::Absence;
 use crate::demo::answer::{Problem, Standing, Wants};
@@ -40,8 +40,7 @@ pub(crate) fn router(demo: Demo, names: Names, sessions: &Sessions) -> Router {
         .route("/logout", post(logout))
         .merge(devices::router(demo.plain_tokens))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
-        .layer(sessions.layer())
-        .layer(from_fn(explained))
+        .layer(sessions.layer().on_error(explained))
         .layer(map_response(never_stored))
         .route("/forged", get(stranger::show))
         .merge(assets::router())
@@ -160,14 +159,10 @@ async fn logout(posted: Posted) -> Response {
     posted.wants.answer(end.await)
 }
 
-/// What the session layer refused, it left without words.
-async fn explained(wants: Wants, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let Some(error) = response.extensions_mut().remove::<Error>() else {
-        return response;
-    };
-    let mut explained = wants.answer(Err::<Standing, _>(Problem::from(error)));
-    explained.headers_mut().extend(std::mem::take(response.headers_mut()));
+/// What the session layer refuses is answered as everything else is.
+fn explained(error: &Error, request: &RequestHead) -> Response {
+    let problem = Problem::from(error.clone());
+    let mut explained = Wants::of(&request.headers).answer(Err::<Standing, _>(problem));
     // its body may not have been read: the next request needs a connection of its own
     explained.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     explained

@@ -1,0 +1,52 @@
+//! What a visitor is told of an error: a text for people and a word for programs, without anything of the inside.
+
+use std::borrow::Cow;
+
+use super::{Error, Kind};
+
+impl Error {
+    /// Returns a word for programs that names the kind of error and stays the same from version to version: `store`, `gone`,
+    /// `signed_out`, `sign_in_not_recent`, `cross_site`, `conflict`, `too_many_sessions`, `malformed`, `too_large` or
+    /// `internal`.
+    pub fn code(&self) -> &'static str {
+        match *self.0 {
+            Kind::Store(_) | Kind::NoRandomness => "store",
+            Kind::Gone => "gone",
+            Kind::SignedOut => "signed_out",
+            Kind::NotRecent => "sign_in_not_recent",
+            Kind::CrossSite(_) => "cross_site",
+            Kind::Conflict(_) => "conflict",
+            Kind::Limit { .. } => "too_many_sessions",
+            Kind::Malformed { .. } => "malformed",
+            Kind::TooLarge { .. } => "too_large",
+            Kind::Config { .. } | Kind::Invalid { .. } | Kind::HeadSent | Kind::NoLayer => "internal",
+        }
+    }
+
+    /// Returns what may be shown to the visitor: what happened and what to do, in English, and nothing of the inside. For the
+    /// log there is the error itself.
+    pub fn public_message(&self) -> Cow<'static, str> {
+        match &*self.0 {
+            Kind::Store(_) | Kind::NoRandomness => "Sessions are not available at the moment. Please try again.",
+            Kind::Gone => "Your session has ended. Please begin again.",
+            Kind::SignedOut => "You are not signed in. Please sign in.",
+            Kind::NotRecent => "You signed in too long ago for this. Please sign in again.",
+            Kind::CrossSite(_) => {
+                "This request seems to come from another site and was refused. Please reload the page and try again."
+            }
+            Kind::Conflict(_) => "Another request has just changed the same thing. Please try again.",
+            Kind::Limit { most } => {
+                return format!(
+                    "You are signed in as often as allowed, which is {most} times. Please sign out on another device first."
+                )
+                .into();
+            }
+            Kind::Malformed { .. } => "Something in this request is not written as it should be.",
+            Kind::TooLarge { .. } => "This is more than a session can hold.",
+            Kind::Config { .. } | Kind::Invalid { .. } | Kind::HeadSent | Kind::NoLayer => {
+                "Something went wrong on this server."
+            }
+        }
+        .into()
+    }
+}
