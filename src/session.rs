@@ -268,8 +268,8 @@ impl Session {
     ///
     /// A stored text that is no such list is replaced; that is logged and counted as by [`get`](Session::get).
     ///
-    /// The commit costs two more round trips for each time that another request came first. Where a
-    /// [`commit`](Session::commit) is dropped half-way, a value may be there twice.
+    /// The commit costs two more round trips for each time that another request came first. Where the answer to a
+    /// [`commit`](Session::commit) is lost, or its future is dropped, the value was pushed once or not at all.
     ///
     /// # Errors
     /// As [`set`](Session::set). Nothing is changed then.

@@ -95,7 +95,9 @@ impl Session {
         };
         if !exists {
             return match pending.makes_a_session() {
-                true => self.create(pending.delta(&Fields::new()).set).await.inspect(|()| meter::committed()),
+                true => {
+                    self.ask_pending(async |delta| self.create(delta.set).await).await.inspect(|()| meter::committed())
+                }
                 false => Ok(()),
             };
         }
@@ -134,18 +136,29 @@ impl Session {
         const ATTEMPTS: u32 = 64;
         const LONGEST_PAUSE: u32 = 8;
         for attempt in 1.. {
-            let delta = {
-                let state = self.state();
-                state.pending.delta(state.stored().unwrap_or(&Fields::new()))
-            };
-            match self.store_once(&delta, rotate).await {
-                Err(error) if error.is_conflict() && !delta.expect.is_empty() && attempt < ATTEMPTS => {
+            let has_pushed = self.state().pending.has_pushed();
+            match self.ask_pending(async |delta| self.store_once(&delta, rotate).await).await {
+                Err(error) if error.is_conflict() && has_pushed && attempt < ATTEMPTS => {
                     self.reload(attempt.min(LONGEST_PAUSE)).await?;
                 }
                 stored => return stored,
             }
         }
         unreachable!("attempts are counted")
+    }
+
+    /// Asks for what is pending. Where the answer is lost, or the future is dropped, nothing is pushed a second time.
+    async fn ask_pending(&self, ask: impl AsyncFnOnce(Delta) -> Result<()>) -> Result<()> {
+        let (delta, pushed) = {
+            let mut state = self.state();
+            let State { pending, loaded, .. } = &mut *state;
+            pending.ask(loaded.as_ref().map_or(&Fields::new(), |loaded| &loaded.record.fields))
+        };
+        let answer = ask(delta).await;
+        if answer.as_ref().is_err_and(|error| !error.is_unknown()) {
+            self.state().pending.take_back(pushed);
+        }
+        answer
     }
 
     async fn store_once(&self, delta: &Delta, rotate: bool) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::fields::Fields;
 pub(super) struct Pending {
     set: Fields,
     remove: BTreeSet<String>,
-    pushed: BTreeMap<String, Pushed>,
+    pushed: AllPushed,
     pub(super) idle_timeout: Option<Duration>,
     /// A session is to be made, even where nothing is set.
     pub(super) begins: bool,
@@ -24,6 +24,8 @@ pub(super) struct Pushed {
     items: Vec<String>,
     is_list: IsList,
 }
+
+pub(super) type AllPushed = BTreeMap<String, Pushed>;
 
 /// Whether a stored text is a list of the items' type.
 pub(super) type IsList = fn(&str) -> bool;
@@ -42,6 +44,11 @@ impl Pending {
     /// Whether a visitor without a session gets one for it.
     pub(super) fn makes_a_session(&self) -> bool {
         self.begins || !self.set.is_empty() || !self.pushed.is_empty()
+    }
+
+    /// Whether a list is to be appended to, whose text must not have changed.
+    pub(super) fn has_pushed(&self) -> bool {
+        !self.pushed.is_empty()
     }
 
     pub(super) fn set(&mut self, name: &str, text: String) {
@@ -102,8 +109,9 @@ impl Pending {
         set.chain(self.pushed.iter().map(move |(name, pushed)| (name.as_str(), len(pushed))))
     }
 
-    /// What to ask of the store. A list must still be what it was, or what another request pushed meanwhile would be lost.
-    pub(super) fn delta(&self, stored: &Fields) -> Delta {
+    /// What to ask of the store, and what was taken out for it: as long as it is unknown whether that was done, it is not
+    /// asked again. A list must still be what it was, or what another request pushed meanwhile would be lost.
+    pub(super) fn ask(&mut self, stored: &Fields) -> (Delta, AllPushed) {
         let mut delta = Delta {
             set: self.set.clone(),
             remove: self.remove.clone(),
@@ -115,22 +123,22 @@ impl Pending {
             delta.set(name, appended(before, items, *is_list));
             delta.expect.insert(name.clone(), before.map(str::to_owned));
         }
-        delta
+        (delta, std::mem::take(&mut self.pushed))
+    }
+
+    /// Takes back what was asked and was not done, before what was pushed meanwhile.
+    pub(super) fn take_back(&mut self, pushed: AllPushed) {
+        for (name, mut pushed) in pushed.into_iter().filter(|(name, _)| !self.replaces(name)).collect::<Vec<_>>() {
+            let since = self.pushed.remove(&name).map(|since| since.items);
+            pushed.items.extend(since.into_iter().flatten());
+            self.pushed.insert(name, pushed);
+        }
     }
 
     /// Takes out what has been stored, unless it was changed again meanwhile.
     pub(super) fn forget(&mut self, stored: &Delta) {
         self.set.retain(|name, text| stored.set.get(name) != Some(text));
         self.remove.retain(|name| !stored.remove.contains(name));
-        self.pushed.retain(|name, pushed| {
-            let before = stored.expect.get(name).and_then(Option::as_deref);
-            if let Some(text) = stored.set.get(name) {
-                let is_stored = |count: &usize| appended(before, &pushed.items[..*count], pushed.is_list) == text;
-                let count = (1..=pushed.items.len()).rev().find(is_stored).unwrap_or(0);
-                pushed.items.drain(..count);
-            }
-            !pushed.items.is_empty()
-        });
         if self.idle_timeout == stored.idle_timeout {
             self.idle_timeout = None;
         }
@@ -188,17 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_is_forgotten_and_what_was_pushed_meanwhile_is_not() {
+    fn what_is_asked_is_not_asked_again_unless_it_is_taken_back() {
         let mut pending = Pending::default();
-        let is_list: IsList = |text| serde_json::from_str::<Vec<u8>>(text).is_ok();
         let stored = Fields::from([("list", "[1]")]);
-        pending.push("list", "1".to_owned(), is_list);
-        pending.push("list", "1".to_owned(), is_list);
-        let delta = pending.delta(&stored);
-        pending.push("list", "1".to_owned(), is_list);
-        pending.forget(&delta);
-        assert_eq!(pending.text_of("list", Some("[1,1,1]")).unwrap(), "[1,1,1,1]");
-        pending.forget(&pending.delta(&Fields::new()));
+        for item in ["2", "3"] {
+            pending.push("list", item.to_owned(), |_| true);
+        }
+        let (delta, pushed) = pending.ask(&stored);
+        assert_eq!((delta.set.get("list"), delta.expect["list"].as_deref()), (Some("[1,2,3]"), Some("[1]")));
         assert!(pending.is_empty());
+        pending.push("list", "4".to_owned(), |_| true);
+        pending.take_back(pushed);
+        assert_eq!(pending.text_of("list", Some("[1]")).unwrap(), "[1,2,3,4]");
+
+        let (_, pushed) = pending.ask(&stored);
+        pending.remove("list");
+        pending.take_back(pushed);
+        assert_eq!(pending.text_of("list", Some("[1]")), None, "it was removed meanwhile");
     }
 }

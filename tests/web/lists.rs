@@ -10,7 +10,7 @@ use axum::routing::get;
 use cloakroom::{Config, Error, Field, Session, Sessions, TokenFormat};
 use tokio::sync::Notify;
 
-use crate::support::{Browser, Place, on_each_store};
+use crate::support::{Browser, Fault, Place, on_each_store};
 
 const MESSAGES: Field<Vec<String>> = Field::new("messages");
 const NAME: Field<String> = Field::new("name");
@@ -174,6 +174,52 @@ async fn a_push_is_stored_in_the_same_step_as_a_rotation_that_is_due() {
     assert_eq!(place.store.asked(), ["load", "apply"]);
     assert_ne!(browser.token(), before);
     assert_eq!(browser.visit("/messages").await.body, "one two");
+}
+
+#[tokio::test]
+async fn what_was_pushed_before_an_answer_was_lost_is_there_once() {
+    on_each_store(async |place| {
+        let store = place.store.clone();
+        let commit = async move |session: Session, Path((verb, how)): Path<(String, String)>| {
+            let verb = if verb == "create" { "create" } else { "apply" };
+            session.push(MESSAGES, how.as_str())?;
+            match how.as_str() {
+                "away" => {
+                    store.fault(verb, Fault::Away);
+                    assert!(session.commit().await.unwrap_err().is_store());
+                }
+                "lost" => {
+                    store.fault(verb, Fault::AnswerLost);
+                    assert!(session.commit().await.unwrap_err().is_unknown());
+                }
+                _ => {
+                    store.fault(verb, Fault::DoneButHangs);
+                    tokio::select! {
+                        _ = session.commit() => panic!("it hangs"),
+                        () = store.until_asked(verb) => {}
+                    }
+                }
+            }
+            store.heal();
+            session.push(MESSAGES, "more")
+        };
+        let sessions = place.sessions();
+        let app = app(&sessions).route("/commit/{verb}/{how}", get(commit)).layer(sessions.layer());
+        for verb in ["create", "apply"] {
+            // in memory it is done as soon as it is asked; nobody can say when Redis has done what it will not answer
+            let dropped = (!place.is_redis()).then_some("dropped");
+            for how in ["away", "lost"].into_iter().chain(dropped) {
+                let browser = Browser::new(app.clone());
+                if verb == "apply" {
+                    browser.visit("/write").await;
+                }
+                place.store.asked();
+                browser.visit(&format!("/commit/{verb}/{how}")).await;
+                assert_eq!(browser.visit("/messages").await.body, format!("{how} more"), "{verb}");
+            }
+        }
+    })
+    .await;
 }
 
 fn clearing(sessions: &Sessions) -> Router {
