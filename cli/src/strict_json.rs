@@ -6,15 +6,21 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Reads one value.
+/// Reads one value from one line.
 ///
 /// # Errors
 /// Where it is no JSON, or a key is there twice, which is named. No value is repeated.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
-    match serde_json::from_str(text) {
-        Ok(Strict(value)) => Ok(value),
-        Err(error) if error.is_data() => Err(error.to_string()),
-        Err(error) => Err(format!("it is no JSON ({error})")),
+    let error = match serde_json::from_str(text) {
+        Ok(Strict(value)) => return Ok(value),
+        Err(error) => error,
+    };
+    let said = error.to_string();
+    // the text is one line, so its number would only confuse
+    let what = said.rsplit_once(" at line ").map_or(said.as_str(), |(what, _)| what);
+    match error.is_data() {
+        true => Err(format!("{what}, at column {}", error.column())),
+        false => Err(format!("it is no JSON ({what}, at column {})", error.column())),
     }
 }
 
@@ -89,7 +95,7 @@ mod tests {
         for text in [r#"{"a":[1,-2,0.5,null,true,"é\n"],"b":{"a":{}}}"#, "[]", "null", "18446744073709551615"] {
             assert_eq!(parse(text), Ok(serde_json::from_str(text).expect("JSON")), "{text}");
         }
-        assert!(parse("{\"a\": ").is_err_and(|why| why.starts_with("it is no JSON (EOF")));
+        assert!(parse("{\"a\": ").is_err_and(|why| why == "it is no JSON (EOF while parsing a value, at column 6)"));
     }
 
     #[test]
@@ -101,7 +107,7 @@ mod tests {
             r#"[[{"key":{},"key":{}}]]"#,
         ] {
             let why = parse(text).expect_err(text);
-            assert!(why.starts_with("the key `key` is there twice at line 1") && !why.contains("hunter"), "{why}");
+            assert!(why.starts_with("the key `key` is there twice, at column ") && !why.contains("hunter"), "{why}");
         }
     }
 }
