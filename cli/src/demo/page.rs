@@ -35,8 +35,12 @@ pub(crate) async fn show(
     };
     let asked = query.0.value("error").and_then(Code::parse).filter(|_| !matches!(ticket, Ticket::Closed(_)));
     let status = if let Ticket::Closed(status) = ticket { status } else { StatusCode::OK };
-    // without a question, a cookie that opens nothing is explained
-    let asked = asked.or(Some(Code::Ended).filter(|_| absence == Some(Absence::Ended)));
+    // whether there was a session is the cookie's to say, and not a link's
+    let asked = match (absence, asked) {
+        (Some(Absence::NeverCame), Some(Code::Ended | Code::Expired)) => None,
+        (Some(Absence::Ended), None | Some(Code::NoSession)) => Some(Code::Ended),
+        _ => asked,
+    };
     let notice = match absence {
         Some(Absence::SignedInElsewhere) => Some(evicted(&demo)),
         _ => asked.and_then(|code| notice(code, &ticket, demo.limits.longest_ttl)),

@@ -149,7 +149,9 @@ fn what_a_visitor_typed_is_text_on_the_page(demo: &Demo) {
 fn a_page_says_nothing_that_a_link_made_up(demo: &Demo) {
     let mut visitor = Visitor::of(demo);
     let plain = visitor.get("/").body;
-    for query in ["error=%3Cscript%3E", "error=nothing", "error=", "ticket=live", "error=TTL"] {
+    for query in
+        ["error=%3Cscript%3E", "error=nothing", "error=", "ticket=live", "error=TTL", "error=ended", "error=expired"]
+    {
         assert_eq!(visitor.get(&format!("/?{query}")).body, plain, "{query}");
     }
     visitor.login("andrew", 60);
