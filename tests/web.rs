@@ -12,7 +12,11 @@ mod web {
     mod layers;
     mod lists;
     mod lazy;
+    mod middleware;
+    mod opting_out;
+    mod serving;
     mod signing_out;
     mod statuses;
+    mod tower_http;
     mod values;
 }
