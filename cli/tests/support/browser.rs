@@ -109,6 +109,11 @@ impl Browser {
         self.driver.post("/execute/sync", json!({ "script": script, "args": [] })).expect("the script runs")
     }
 
+    /// Looks into the page's first frame from now on.
+    pub fn look_into_frame(&self) {
+        self.driver.post("/frame", json!({ "id": 0 })).expect("the page has a frame");
+    }
+
     /// A cookie of this page, with its attributes as WebDriver names them; scripts cannot see all of these.
     pub fn cookie(&self, name: &str) -> Option<Value> {
         self.driver.get(&format!("/cookie/{name}")).ok()
