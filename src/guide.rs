@@ -15,6 +15,18 @@ pub mod devices {}
 #[doc = include_str!("../docs/csrf.md")]
 pub mod csrf {}
 
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/cross-site.md")]
+pub mod cross_site {}
+
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/middleware.md")]
+pub mod middleware {}
+
+#[cfg(feature = "axum")]
+#[doc = include_str!("../docs/production.md")]
+pub mod production {}
+
 #[cfg(feature = "redis")]
 #[doc = include_str!("../docs/stores.md")]
 pub mod stores {}
