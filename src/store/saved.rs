@@ -70,6 +70,9 @@ impl Saved {
 
     /// Reads what [`to_json`](Saved::to_json) has written, strictly: what cannot be read in every part is refused.
     ///
+    /// Two things are the caller's to refuse, as `cloakroom import` does: a key that stood twice in the text, because a
+    /// [`Value`] has kept only one of them, and times of the future, because nothing is compared with a clock here.
+    ///
     /// # Errors
     /// What is wrong, naming the field. Secrets and values are not repeated.
     pub fn from_json(value: &Value, terms: &Terms) -> Result<Saved, String> {
