@@ -128,7 +128,10 @@ impl Pending {
 
     /// Takes back what was asked and was not done, before what was pushed meanwhile.
     pub(super) fn take_back(&mut self, pushed: AllPushed) {
-        for (name, mut pushed) in pushed.into_iter().filter(|(name, _)| !self.replaces(name)).collect::<Vec<_>>() {
+        for (name, mut pushed) in pushed {
+            if self.replaces(&name) {
+                continue;
+            }
             let since = self.pushed.remove(&name).map(|since| since.items);
             pushed.items.extend(since.into_iter().flatten());
             self.pushed.insert(name, pushed);
