@@ -211,3 +211,24 @@ async fn where_there_is_no_directory_there_is_no_process() {
     let error = Embedded::builder(&file).existing_only().open().unwrap_err().to_string();
     assert!(error.contains("it is not a directory"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_does_not_answer_is_not_waited_for_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let _stopped = std::os::unix::net::UnixListener::bind(dir.path().join("control")).unwrap();
+    let attached = Attached::to(dir.path()).await.unwrap().expect("somebody listens");
+    let error = attached.scan(None, 10).await.unwrap_err().to_string();
+    assert!(error.contains("it has said nothing for 30 seconds. It may have been stopped"), "{error}");
+    // so many wait that the next one cannot even be connected
+    let path = dir.path().join("control");
+    let mut waiting = Vec::new();
+    loop {
+        let client = tokio::net::UnixStream::connect(&path).await;
+        match client {
+            Ok(client) => waiting.push(client),
+            Err(error) => break assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+    }
+    let error = Attached::to(dir.path()).await.unwrap_err().to_string();
+    assert!(error.contains("cannot be reached: it has said nothing for 30 seconds"), "{error}");
+}

@@ -38,12 +38,19 @@ pub(super) fn identity(metadata: &Metadata) -> Identity {
 /// # Errors
 /// What has happened, and what to do.
 pub(super) fn check_in_place(path: &Path, identity: Identity) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if self::identity(&metadata) == identity => Ok(()),
-        _ => Err(io::Error::other(format!(
+    let gone = || {
+        io::Error::other(format!(
             "{} was removed, moved or replaced while the store was open. Put it back, or restart the application",
             path.display()
-        ))),
+        ))
+    };
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if self::identity(&metadata) == identity => Ok(()),
+        Ok(_) => Err(gone()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Err(gone()),
+            _ => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        },
     }
 }
 
