@@ -195,6 +195,37 @@ async fn when_its_files_vanish_changes_are_refused_and_reading_and_ending_go_on(
     }
 }
 
+#[tokio::test]
+async fn an_older_part_and_the_seal_that_were_removed_are_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // each part takes two of these changes
+    let store = Embedded::builder(dir.path()).part_bytes(600).without_control_socket().open().unwrap();
+    let mut all = Vec::new();
+    for _ in 0..6 {
+        all.push(made(&store).await.unwrap());
+    }
+    let (first, seal) = (journal(dir.path()), dir.path().join("seal"));
+    assert!(first.exists() && dir.path().join("journal-0000000003").exists());
+    fs::remove_file(first).unwrap();
+    fs::remove_file(&seal).unwrap();
+    // until all that was in the parts so far stands in later ones
+    let begin = std::time::Instant::now();
+    while dir.path().join("journal-0000000003").exists() || !seal.exists() {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(40));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    all.push(made(&store).await.unwrap());
+    // as a kill would leave it
+    let left = tempfile::tempdir().unwrap();
+    for (name, bytes) in listing(dir.path()) {
+        fs::write(left.path().join(name), bytes).unwrap();
+    }
+    let again = Embedded::open(left.path()).unwrap();
+    for presented in &all {
+        assert!(is_there(&again, presented).await);
+    }
+}
+
 /// All names, with what is in the files.
 fn listing(path: &Path) -> Vec<(String, Vec<u8>)> {
     let Ok(entries) = fs::read_dir(path) else { return Vec::new() };

@@ -4,6 +4,9 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
+use rustix::fs::{AtFlags, Mode, OFlags};
+
 use crate::error::StoreError;
 
 /// Says which process has the store open, for people. It is locked itself only where a directory cannot be.
@@ -16,6 +19,9 @@ pub(super) struct Directory {
     /// The user and the group to whom everything in it is given, where they are not those of this process.
     #[cfg(unix)]
     owner: Option<(u32, u32)>,
+    /// By which its files are named: when it has been moved, nothing is written into what has come in its place.
+    #[cfg(unix)]
+    handle: File,
     /// The directory itself, or the file `lock` in it.
     _locked: File,
 }
@@ -69,6 +75,8 @@ impl Directory {
             identity: identity(&metadata),
             #[cfg(unix)]
             owner: other_owner(&metadata),
+            #[cfg(unix)]
+            handle: File::open(&path).map_err(cannot)?,
             _locked: locked,
             path: path.clone(),
         };
@@ -81,7 +89,10 @@ impl Directory {
 
     /// Writes into the lock which process has the store open.
     fn sign(&self) -> io::Result<()> {
-        let mut lock = self.open_with(LOCK, for_this_user().create(true).truncate(false))?;
+        let mut lock = match self.create(LOCK) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.open(LOCK)?,
+            lock => lock?,
+        };
         // for people: that it cannot be written is no reason not to open the store
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", this_process()));
         Ok(())
@@ -97,36 +108,72 @@ impl Directory {
 
     /// Opens a file of the store to write to it.
     pub(super) fn open(&self, name: &str) -> io::Result<File> {
-        self.open_with(name, &mut for_this_user())
+        self.private(name, self.open_with(name, false))
     }
 
     /// Makes a file of the store, which must not be there.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
-        self.open_with(name, for_this_user().create_new(true))
+        self.private(name, self.open_with(name, true))
     }
 
-    fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
-        let file =
-            options.open(self.join(name)).map_err(|error| if is_link(&error) { planted(name) } else { error })?;
+    fn private(&self, name: &str, file: io::Result<File>) -> io::Result<File> {
+        let file = file.map_err(|error| if is_link(&error) { planted(name) } else { error })?;
         #[cfg(unix)]
         self.keep_private(name, &file)?;
         Ok(file)
     }
 
-    /// Gives a file to whom the directory belongs, and to nobody else.
+    /// Never through a link.
+    #[cfg(unix)]
+    fn open_with(&self, name: &str, is_new: bool) -> io::Result<File> {
+        let new = if is_new { OFlags::CREATE | OFlags::EXCL } else { OFlags::empty() };
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | new;
+        Ok(rustix::fs::openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    #[cfg(not(unix))]
+    fn open_with(&self, name: &str, is_new: bool) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(is_new).open(self.join(name))
+    }
+
+    /// Removes a file of the store, if it is there.
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        #[cfg(unix)]
+        let removed = rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()).map_err(io::Error::from);
+        #[cfg(not(unix))]
+        let removed = fs::remove_file(self.join(name));
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a file of the store in the place of another one, which goes.
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        #[cfg(unix)]
+        return Ok(rustix::fs::renameat(&self.handle, from, &self.handle, to)?);
+        #[cfg(not(unix))]
+        fs::rename(self.join(from), self.join(to))
+    }
+
+    /// Gives a file to whom the directory belongs, and to nobody else. Not every file system can do that.
     #[cfg(unix)]
     fn keep_private(&self, name: &str, file: &File) -> io::Result<()> {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
         let metadata = file.metadata()?;
         // one that stands elsewhere, too, is not ours to change: least of all when this is root
-        if !metadata.is_file() || metadata.nlink() != 1 {
+        if !metadata.is_file() || metadata.nlink() > 1 {
             return Err(planted(name));
         }
-        if let Some((user, group)) = self.owner.filter(|(user, _)| *user != metadata.uid()) {
-            fchown(file, Some(user), Some(group))?;
+        if let Some((user, group)) = self.owner.filter(|(user, _)| *user != metadata.uid())
+            && let Err(error) = fchown(file, Some(user), Some(group))
+        {
+            tracing::warn!(target: "cloakroom", %error, path = %self.join(name).display(),
+                "a file cannot be given to the owner of its directory, user {user}");
         }
         if metadata.mode() & 0o077 != 0 {
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            // where this does nothing, the mode of the directory is all that keeps others out
+            let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
         }
         Ok(())
     }
@@ -155,23 +202,11 @@ impl Directory {
         check_in_place(&self.path, self.identity)
     }
 
-    /// Makes the disk have the names in it.
+    /// Makes the disk have the names in it. By its own name: where that is gone, nobody will find them.
     pub(super) fn sync(&self) -> io::Result<()> {
         // elsewhere a directory cannot be opened as a file, and needs no syncing
         if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
     }
-}
-
-/// Opens files to write to; never through a link. Those that are made, nobody else may read.
-fn for_this_user() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
-    }
-    options
 }
 
 /// Whether a file was not opened because its name stands for a link.
@@ -212,7 +247,14 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
             Err(TryLockError::Error(_)) => {}
         }
     }
-    let file = for_this_user().create(true).truncate(false).open(path.join(LOCK))?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    }
+    let file = options.open(path.join(LOCK))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

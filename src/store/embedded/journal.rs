@@ -206,6 +206,14 @@ impl Journal {
         self.len + self.closed.iter().map(|(_, len)| len).sum::<u64>() > 2 * needed + 2 * self.part_bytes
     }
 
+    /// Checks that the parts before the current one are there.
+    pub(super) fn check_closed(&self) -> io::Result<()> {
+        self.closed
+            .iter()
+            .try_for_each(|(part, _)| part_path(self.dir.path(), *part).symlink_metadata().map(|_| ()))
+            .map_err(|error| io::Error::new(error.kind(), format!("a part of the journal was removed: {error}")))
+    }
+
     /// What must be synced for the disk to have everything up to the last change.
     pub(super) fn take_unsynced(&mut self) -> Unsynced {
         let parts = std::mem::replace(&mut self.unsynced, vec![self.current.clone()]);
@@ -214,8 +222,8 @@ impl Journal {
     }
 
     /// Forgets the oldest part, and says which file may go now. There is always one behind it.
-    pub(super) fn forget_first(&mut self) -> Option<PathBuf> {
-        self.closed.pop_front().map(|(part, _)| part_path(self.dir.path(), part))
+    pub(super) fn forget_first(&mut self) -> Option<String> {
+        self.closed.pop_front().map(|(part, _)| part_name(part))
     }
 }
 
@@ -223,7 +231,7 @@ impl Journal {
 pub(super) fn create(dir: &Directory, part: u64) -> io::Result<File> {
     let mut file = dir.create(&part_name(part))?;
     if let Err(error) = file.write_all(title(part).as_bytes()) {
-        let _ = std::fs::remove_file(part_path(dir.path(), part));
+        let _ = dir.remove(&part_name(part));
         return Err(error);
     }
     Ok(file)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::books::Entry;
 use super::format::State;
-use super::seal::Seal;
+use super::seal::{self, Seal};
 use crate::token::SessionId;
 
 /// How often the journal is brought to the disk where nobody waits for it.
@@ -102,11 +102,24 @@ impl Keeping {
             tracing::error!(target: "cloakroom", %error, "sessions cannot be changed");
             return self.sync();
         }
+        self.check_parts();
         if let Err(error) = self.shorten() {
             tracing::warn!(target: "cloakroom", %error, "the journal could not be shortened: it is tried again");
         }
         self.sync();
         self.seal();
+    }
+
+    /// Where somebody has removed a part of the journal, everything is written again.
+    fn check_parts(&self) {
+        let mut books = self.shared.books();
+        if books.distrusted.is_none()
+            && let Err(error) = books.journal.check_closed()
+        {
+            tracing::error!(target: "cloakroom", %error, path = %self.shared.dir.path().display(),
+                "the journal is written again");
+            books.distrusted = Some(books.journal.part());
+        }
     }
 
     fn pay(&self) {
@@ -170,7 +183,8 @@ impl Keeping {
         let says_it = |(last, at): &(Seal, Instant)| {
             (last.first_part, last.synced) == (seal.first_part, seal.synced) && at.elapsed() < SEAL_EVERY
         };
-        if !self.sealed.as_ref().is_some_and(says_it) || self.wishes.stop.load(Ordering::SeqCst) {
+        let is_there = self.shared.dir.join(seal::NAME).exists();
+        if !is_there || !self.sealed.as_ref().is_some_and(says_it) || self.wishes.stop.load(Ordering::SeqCst) {
             seal.write(&self.shared.dir)?;
             self.sealed = Some((seal, Instant::now()));
         }
@@ -252,7 +266,7 @@ impl Keeping {
             }
             self.seal_with(oldest + 1)?;
             let file = shared.books().journal.forget_first();
-            file.map_or(Ok(()), std::fs::remove_file)?;
+            file.map_or(Ok(()), |file| shared.dir.remove(&file))?;
         }
     }
 

@@ -68,8 +68,8 @@ impl EmbeddedBuilder {
         self
     }
 
-    /// Does not listen for operators: without the socket in the directory, `cloakroom list`, `show` and `revoke` reach the
-    /// sessions only while no process has it open.
+    /// Does not listen for operators: without the socket in the directory, `cloakroom list` and `show` see what its files
+    /// say, and `revoke` ends sessions only while no process has it open.
     pub fn without_control_socket(mut self) -> Self {
         self.is_listening = false;
         self
@@ -182,7 +182,8 @@ impl Embedded {
     fn listening(self) -> Embedded {
         let control = super::control::Control::start(self.clone()).inspect_err(|error| {
             tracing::warn!(target: "cloakroom", %error, path = %self.path().display(),
-                "there is no control socket: operators reach the sessions only while no process has the store open");
+                "there is no control socket: operators see what the files say, and end sessions only while no process has \
+                 the store open");
         });
         Embedded { _control: control.ok().map(Arc::new), ..self }
     }

@@ -188,9 +188,9 @@ impl Recovered {
 
     /// Removes what the journal does not need any more, and an unfinished change at its end.
     pub(super) fn cut(&mut self, dir: &Directory) -> io::Result<()> {
-        self.outdated.drain(..).try_for_each(|part| fs::remove_file(part_path(dir.path(), part)))?;
+        self.outdated.drain(..).try_for_each(|part| dir.remove(&part_name(part)))?;
         if let Some(part) = self.unfinished.take() {
-            fs::remove_file(part_path(dir.path(), part))?;
+            dir.remove(&part_name(part))?;
             self.parts.pop_back();
         }
         if let Some((part, torn)) = self.torn.take() {

@@ -72,18 +72,12 @@ impl Seal {
 
     /// Takes the place of the one before, entirely or not at all.
     pub(super) fn write(&self, dir: &Directory) -> io::Result<()> {
-        // another directory of this name must not get it: it would count as a store that has lost its journal
-        dir.check_in_place()?;
-        let new = dir.join(NEW);
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            // was left by a process that was killed, or put there by somebody else
-            _ => {}
-        }
+        // it was left by a process that was killed, or put there by somebody else
+        dir.remove(NEW)?;
         let mut file = dir.create(NEW)?;
         file.write_all(self.text().as_bytes())?;
         file.sync_all()?;
-        fs::rename(new, dir.join(NAME))?;
+        dir.rename(NEW, NAME)?;
         dir.sync()
     }
 }
