@@ -4,6 +4,7 @@ mod support;
 
 mod web {
     mod adapter;
+    mod changed_settings;
     mod cookies;
     mod errors;
     mod failing_store;
