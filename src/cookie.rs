@@ -23,10 +23,7 @@ pub enum SameSite {
 /// Values that are no token are passed over. Two different tokens mean that one was planted: which one cannot be
 /// told, so neither is taken.
 pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> Option<Presented> {
-    let pairs = headers.into_iter().flat_map(|header| header.split(|b| *b == b';'));
-    // byte by byte instead of by a cookie parser: another cookie's odd bytes must not cost anybody their session
-    let values =
-        pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(config.cookie.name.as_bytes())?.strip_prefix(b"="));
+    let values = values(headers, config);
     let mut tokens = values.filter_map(|value| Presented::parse(config.token_format, value));
     let first = tokens.next()?;
     if tokens.any(|token| token != first) {
@@ -34,6 +31,17 @@ pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Con
         return None;
     }
     Some(first)
+}
+
+/// Whether there is a cookie with our name, whatever is in it.
+pub(crate) fn is_there<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> bool {
+    values(headers, config).next().is_some()
+}
+
+fn values<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = headers.into_iter().flat_map(|header| header.split(|b| *b == b';'));
+    // byte by byte instead of by a cookie parser: another cookie's odd bytes must not cost anybody their session
+    pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(config.cookie.name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// The header that hands the browser a token.

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::session::Absence;
+
 mod public;
 
 /// The library's result.
@@ -22,12 +24,12 @@ enum Kind {
     Malformed { what: Cow<'static, str>, why: Cow<'static, str> },
     TooLarge { what: Cow<'static, str>, why: Cow<'static, str> },
     Store(StoreError),
-    Gone,
+    Gone(Absence),
     Conflict(Cow<'static, str>),
     HeadSent,
     NoLayer,
     NoRandomness,
-    SignedOut,
+    SignedOut(Absence),
     NotRecent,
     Limit { most: usize },
     CrossSite(&'static str),
@@ -52,7 +54,11 @@ impl Error {
     }
 
     pub(crate) fn gone() -> Error {
-        Kind::Gone.into()
+        Error::gone_because(Absence::Meanwhile)
+    }
+
+    pub(crate) fn gone_because(absence: Absence) -> Error {
+        Kind::Gone(absence).into()
     }
 
     pub(crate) fn conflict(what: impl Into<Cow<'static, str>>) -> Error {
@@ -67,8 +73,8 @@ impl Error {
         Kind::NoLayer.into()
     }
 
-    pub(crate) fn signed_out() -> Error {
-        Kind::SignedOut.into()
+    pub(crate) fn signed_out(absence: Absence) -> Error {
+        Kind::SignedOut(absence).into()
     }
 
     pub(crate) fn not_recent() -> Error {
@@ -101,7 +107,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => 503,
-            Kind::Gone | Kind::SignedOut | Kind::NotRecent => 401,
+            Kind::Gone(_) | Kind::SignedOut(_) | Kind::NotRecent => 401,
             Kind::CrossSite(_) => 403,
             Kind::Conflict(_) | Kind::Limit { .. } => 409,
             Kind::Malformed { .. } => 400,
@@ -129,7 +135,7 @@ impl Error {
 
     /// Whether the session does not exist, has ended, or the token was stale.
     pub fn is_gone(&self) -> bool {
-        matches!(*self.0, Kind::Gone)
+        matches!(*self.0, Kind::Gone(_))
     }
 
     /// Whether another request changed the same thing at the same time.
@@ -144,7 +150,7 @@ impl Error {
 
     /// Whether nobody is signed in where somebody must be.
     pub fn is_signed_out(&self) -> bool {
-        matches!(*self.0, Kind::SignedOut)
+        matches!(*self.0, Kind::SignedOut(_))
     }
 
     /// Whether the last sign-in is too long ago for what was asked: the user should prove again who they are.
@@ -188,13 +194,13 @@ impl fmt::Display for Error {
                 write!(f, "{what} {why}")
             }
             Kind::Store(error) => write!(f, "session store: {error}"),
-            Kind::Gone => f.write_str("the session is gone: it does not exist, has ended, or its token is stale"),
+            Kind::Gone(absence) => write!(f, "the session is gone: {absence}"),
             Kind::Conflict(what) => write!(f, "conflict: {what}"),
             Kind::HeadSent => f.write_str("the response head has been sent: the session can no longer be changed"),
             Kind::NoLayer => f.write_str("no session layer around this route: add `sessions.layer()` to the router"),
-            Kind::SignedOut => f.write_str("nobody is signed in"),
+            Kind::SignedOut(absence) => write!(f, "nobody is signed in: {absence}"),
             Kind::NotRecent => f.write_str("the last sign-in is too long ago: sign in again"),
-            Kind::Limit { most } => write!(f, "this user is signed in {most} times, which is as often as allowed"),
+            Kind::Limit { most } => write!(f, "this user already has {most} sessions, the most that are allowed"),
             Kind::CrossSite(why) => write!(f, "refused as a request of another site: {why}"),
             Kind::NoRandomness => f.write_str("the operating system's random generator failed: no session was made"),
         }

@@ -24,12 +24,14 @@ use crate::token::{Presented, SessionId, Token, TokenFormat};
 use crate::user::UserId;
 use crate::value;
 
+mod absence;
 mod commit;
 mod forms;
 mod pending;
 mod sign_in;
 mod verbs;
 
+pub(crate) use absence::Absence;
 use pending::{IsList, Pending};
 pub use sign_in::SigningIn;
 
@@ -54,6 +56,8 @@ struct Inner {
     turn: tokio::sync::Mutex<()>,
     /// What the browser says it is.
     user_agent: Option<HeaderValue>,
+    /// A cookie with our name came along, whatever it held.
+    has_cookie: bool,
     /// Where the request comes from.
     judged: Judged,
 }
@@ -121,6 +125,7 @@ impl Session {
         sessions: &Sessions,
         presented: Option<&Presented>,
         user_agent: Option<&HeaderValue>,
+        has_cookie: bool,
         judged: Judged,
         from: ReadFrom,
     ) -> Result<Session> {
@@ -133,6 +138,7 @@ impl Session {
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
             user_agent: user_agent.cloned(),
+            has_cookie,
             judged,
         })))
     }

@@ -89,6 +89,7 @@ struct Inner {
     judged: Judged,
     presented: Option<Presented>,
     user_agent: Option<HeaderValue>,
+    has_cookie: bool,
     /// What the request asks for, where the sign-in page is to be told.
     #[cfg(feature = "axum")]
     wanted: Option<PathAndQuery>,
@@ -124,14 +125,16 @@ impl Visit {
             sessions.tell(Event::CrossSiteRefused { session: None, why });
             Error::cross_site(why)
         })?;
-        let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-        let presented = cookie::read(cookies, sessions.config());
+        let cookies = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let presented = cookie::read(cookies(), sessions.config());
+        let has_cookie = presented.is_some() || cookie::is_there(cookies(), sessions.config());
         let user_agent = headers.get(header::USER_AGENT).cloned();
         Ok(OngoingVisit(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
             judged,
             presented,
             user_agent,
+            has_cookie,
             #[cfg(feature = "axum")]
             wanted: sessions.config().sign_in_next.as_ref().and_then(|_| uri.path_and_query().cloned()),
             session: OnceCell::new(),
@@ -159,8 +162,8 @@ impl Visit {
     }
 
     async fn open(&self, from: ReadFrom) -> Result<Session> {
-        let Inner { sessions, judged, presented, user_agent, session, over, .. } = &*self.0;
-        let open = || Session::open(sessions, presented.as_ref(), user_agent.as_ref(), *judged, from);
+        let Inner { sessions, judged, presented, user_agent, has_cookie, session, over, .. } = &*self.0;
+        let open = || Session::open(sessions, presented.as_ref(), user_agent.as_ref(), *has_cookie, *judged, from);
         let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
             && over.load(Ordering::SeqCst)

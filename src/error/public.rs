@@ -11,8 +11,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => "store",
-            Kind::Gone => "gone",
-            Kind::SignedOut => "signed_out",
+            Kind::Gone(_) => "gone",
+            Kind::SignedOut(_) => "signed_out",
             Kind::NotRecent => "sign_in_not_recent",
             Kind::CrossSite(_) => "cross_site",
             Kind::Conflict(_) => "conflict",
@@ -28,8 +28,8 @@ impl Error {
     pub fn public_message(&self) -> Cow<'static, str> {
         match &*self.0 {
             Kind::Store(_) | Kind::NoRandomness => "Sessions are not available at the moment. Please try again.",
-            Kind::Gone => "Your session has ended. Please begin again.",
-            Kind::SignedOut => "You are not signed in. Please sign in.",
+            Kind::Gone(_) => "Your session has ended. Please begin again.",
+            Kind::SignedOut(_) => "You are not signed in. Please sign in.",
             Kind::NotRecent => "You signed in too long ago for this. Please sign in again.",
             Kind::CrossSite(_) => {
                 "This request seems to come from another site and was refused. Please reload the page and try again."
@@ -37,7 +37,7 @@ impl Error {
             Kind::Conflict(_) => "Another request has just changed the same thing. Please try again.",
             Kind::Limit { most } => {
                 return format!(
-                    "You are signed in as often as allowed, which is {most} times. Please sign out on another device first."
+                    "You are signed in on as many devices as allowed ({most}). Please sign out on one of them first."
                 )
                 .into();
             }

@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
-use super::{CookieChange, Session, State};
+use super::{Absence, CookieChange, Session, State};
 use crate::config;
 use crate::delta::{Change, SignIn};
 use crate::device::{self, Device, Page};
@@ -156,7 +156,7 @@ impl Session {
         self.refresh().await?;
         self.signed_in()?;
         let state = self.state();
-        let loaded = state.loaded.as_ref().ok_or_else(Error::signed_out)?;
+        let loaded = state.loaded.as_ref().ok_or_else(|| Error::signed_out(Absence::Meanwhile))?;
         let auth_time = loaded.record.auth_time.ok_or_else(Error::not_recent)?;
         // a time in the future is one that the application gave, or a clock that was set back: not older than `within`
         match loaded.now.duration_since(auth_time).unwrap_or_default() <= within {
@@ -166,7 +166,7 @@ impl Session {
     }
 
     fn signed_in(&self) -> Result<(UserId, SessionId)> {
-        self.user().zip(self.id()).ok_or_else(Error::signed_out)
+        self.user().zip(self.id()).ok_or_else(|| self.signed_out())
     }
 
     async fn bind(&self, new: SignIn) -> Result<()> {

@@ -288,7 +288,8 @@ impl Session {
 
     /// The answer to a verb that needs a session where there is none: fine for a visitor who never had one.
     pub(super) fn nothing_there(&self) -> Result<()> {
-        if self.state().stale { Err(Error::gone()) } else { Ok(()) }
+        let is_stale = self.state().stale;
+        if is_stale { Err(Error::gone_because(self.absence())) } else { Ok(()) }
     }
 }
 

@@ -68,7 +68,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<SignedIn, SignInRejection> {
         let session = Session::load(&parts.extensions).await.map_err(SignInRejection::Failed)?;
-        let user = session.user().ok_or_else(|| SignInRejection::of(parts, Error::signed_out()))?;
+        let user = session.user().ok_or_else(|| SignInRejection::of(parts, session.signed_out()))?;
         Ok(SignedIn { user, session })
     }
 }
@@ -110,7 +110,7 @@ impl<S: Send + Sync, const SECONDS: u64> FromRequestParts<S> for RecentSignIn<SE
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, SignInRejection> {
         let session = Session::load_fresh(&parts.extensions).await.map_err(SignInRejection::Failed)?;
         let recent = session.require_recent_sign_in(Duration::from_secs(SECONDS)).await;
-        let user = recent.and_then(|()| session.user().ok_or_else(Error::signed_out));
+        let user = recent.and_then(|()| session.user().ok_or_else(|| session.signed_out()));
         match user {
             Ok(user) => Ok(RecentSignIn { user, session }),
             Err(error) => Err(SignInRejection::of(parts, error)),

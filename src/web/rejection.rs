@@ -25,7 +25,7 @@ const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 ///     match who {
 ///         Ok(recent) => format!("{} pays.", recent.user).into_response(),
 ///         Err(SignInRejection::NotRecent { error, .. }) => {
-///             (axum::http::StatusCode::UNAUTHORIZED, format!("Your password, please: {error}.")).into_response()
+///             (axum::http::StatusCode::UNAUTHORIZED, error.public_message()).into_response()
 ///         }
 ///         Err(other) => other.into_response(),
 ///     }

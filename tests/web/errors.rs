@@ -12,8 +12,9 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use cloakroom::{Config, Error, Field, OnLimit, RecentSignIn, RequestHead, Session, SessionId, Sessions, SignedIn};
 use tower::{Layer, ServiceExt, service_fn};
+use tracing::Level;
 
-use crate::support::{Answer, Browser, Fault, Place};
+use crate::support::{Answer, Browser, Capture, Fault, Place};
 
 const NAME: Field<String> = Field::new("name");
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -75,7 +76,13 @@ async fn a_person_reads_what_happened_and_a_program_finds_a_word_for_it() {
     for (browser, path, status, code, text) in [
         (&stranger, "/account", 401, "signed_out", "You are not signed in. Please sign in."),
         (&browser, "/pay", 401, "sign_in_not_recent", "You signed in too long ago for this. Please sign in again."),
-        (&stranger, "/sign_in/anna", 409, "too_many_sessions", "which is 1 times. Please sign out on another device"),
+        (
+            &stranger,
+            "/sign_in/anna",
+            409,
+            "too_many_sessions",
+            "as many devices as allowed (1). Please sign out on one of them",
+        ),
         (&stranger, "/malformed", 400, "malformed", "Something in this request is not written as it should be."),
         (&stranger, "/too_large", 413, "too_large", "This is more than a session can hold."),
         (&browser, "/form", 403, "cross_site", "Please reload the page and try again."),
@@ -265,4 +272,63 @@ async fn with_two_managers_an_error_is_answered_once_by_the_layer_next_to_it() {
     let other = |_: &Error, _: &RequestHead| "by the outer one".into_response();
     let app = routes(&inner).layer(inner.layer().on_error(page)).layer(outer.layer().on_error(other));
     assert_eq!(Browser::new(app).get("/account").await.body, "<p>GET /account: signed_out");
+}
+
+#[tokio::test]
+async fn the_log_says_which_of_its_causes_an_answer_had() {
+    let capture = Capture::default();
+    let _capturing = tracing::subscriber::set_default(capture.subscriber_at(Level::DEBUG));
+    let place = Place::memory();
+    let config = || Config::builder().max_sessions_per_user(1).sign_in_page("/sign-in");
+    let (evicting, refusing) =
+        (place.sessions_with(config()), place.sessions_with(config().on_limit(OnLimit::RefuseNew)));
+    let signed_in = async || {
+        let browser = Browser::new(app(&evicting));
+        browser.visit("/sign_in/anna").await;
+        browser
+    };
+    let carrying = |token: &str| {
+        let browser = Browser::new(app(&evicting));
+        browser.carry("__Host-sid", token);
+        browser
+    };
+    let check = async |browser: &Browser, method: Method, path: &str, cause: &str| {
+        let before = capture.text().len();
+        ask(browser, method, path, "").await;
+        let lines = capture.text()[before..].to_owned();
+        let told: Vec<_> = lines.lines().filter(|line| line.contains("for its session")).collect();
+        assert!(told.len() == 1 && told[0].contains("DEBUG") && told[0].contains(cause), "{path} {cause}: {lines}");
+    };
+    let get = async |browser: &Browser, path: &str, cause: &str| check(browser, Method::GET, path, cause).await;
+
+    let anna = signed_in().await;
+    let token = anna.token().unwrap();
+    get(&anna.stranger(), "/account", "nobody is signed in: the request brought no session cookie").await;
+    get(&carrying("x"), "/account", "nobody is signed in: the session cookie holds no token that can be taken").await;
+    let other_secret = format!("{}.{}", token.split('.').next().unwrap(), "A".repeat(43));
+    get(&carrying(&other_secret), "/account", "nobody is signed in: no session has this token").await;
+    let visitor = Browser::new(app(&evicting));
+    visitor.visit("/write").await;
+    get(&visitor, "/account", "nobody is signed in: the session has no user").await;
+    get(&visitor, "/form", "the form's token is missing, or is not of this session").await;
+    check(&visitor, Method::POST, "/read", "Sec-Fetch-Site says that another site sent it").await;
+    get(&visitor, "/too_large", "max_bytes is 65536").await;
+    get(&visitor.at(app(&refusing)), "/sign_in/anna", "this user already has 1 sessions, the most that are allowed")
+        .await;
+    place.clock.advance(std::time::Duration::from_secs(601));
+    get(&anna, "/pay", "the last sign-in is too long ago").await;
+    signed_in().await;
+    get(&anna, "/account", "the session was ended because its user signed in elsewhere").await;
+    let ben = Browser::new(app(&evicting));
+    ben.visit("/sign_in/ben").await;
+    get(&ben, "/ended_meanwhile", "the session is gone: the session ended, or its secret was replaced, while").await;
+
+    let page = anna.stranger().saying(ACCEPT, HTML);
+    assert_eq!(page.get("/account").await.status, 303);
+    let sent =
+        "a visitor was sent to the sign-in page error=nobody is signed in: the request brought no session cookie";
+    assert_eq!(capture.count(sent), 1);
+    for secret in [token.split('.').nth(1).unwrap(), ben.token().unwrap().split('.').nth(1).unwrap()] {
+        assert_eq!(capture.count(secret), 0, "the log holds no secret");
+    }
 }

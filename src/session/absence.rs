@@ -1,0 +1,51 @@
+//! Why a request has no session, or nobody who is signed in, as far as that is known. It is for the log: a visitor is told no
+//! more than that it is so.
+
+use std::fmt;
+
+use super::{Ended, Session};
+use crate::error::Error;
+
+/// What stands between a request and a session with a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absence {
+    NoCookie,
+    NoToken,
+    Unknown,
+    Evicted,
+    Anonymous,
+    Meanwhile,
+}
+
+impl Session {
+    /// Returns the error for where somebody must be signed in and nobody is.
+    pub(crate) fn signed_out(&self) -> Error {
+        Error::signed_out(self.absence())
+    }
+
+    pub(super) fn absence(&self) -> Absence {
+        let state = self.state();
+        match (&state.loaded, state.ended) {
+            (Some(_), _) => Absence::Anonymous,
+            (None, Some(Ended::SignedInElsewhere)) => Absence::Evicted,
+            (None, None) if state.stale => Absence::Unknown,
+            (None, None) if self.0.has_cookie => Absence::NoToken,
+            (None, None) => Absence::NoCookie,
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Absence::NoCookie => "the request brought no session cookie",
+            Absence::NoToken => "the session cookie holds no token that can be taken",
+            Absence::Unknown => {
+                "no session has this token: it never was one, its session has ended, or its secret was replaced"
+            }
+            Absence::Evicted => "the session was ended because its user signed in elsewhere",
+            Absence::Anonymous => "the session has no user",
+            Absence::Meanwhile => "the session ended, or its secret was replaced, while the request was on its way",
+        })
+    }
+}
