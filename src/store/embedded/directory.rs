@@ -69,14 +69,19 @@ impl Directory {
         let made = make_dir(path).and_then(|()| path.canonicalize());
         let path = made.map_err(|error| failed(path, "the directory cannot be made", &error))?;
         let cannot = |error: io::Error| failed(&path, "its lock cannot be taken", &error);
-        let metadata = fs::metadata(&path).map_err(cannot)?;
-        let locked = lock(&path).map_err(cannot)?.ok_or_else(|| in_use(&path))?;
+        #[cfg(unix)]
+        let handle = File::open(&path).map_err(cannot)?;
+        #[cfg(unix)]
+        let (metadata, to_lock) = (handle.metadata().map_err(cannot)?, Some(&handle));
+        #[cfg(not(unix))]
+        let (metadata, to_lock) = (fs::metadata(&path).map_err(cannot)?, None);
+        let locked = lock(&path, to_lock).map_err(cannot)?.ok_or_else(|| in_use(&path))?;
         let directory = Directory {
             identity: identity(&metadata),
             #[cfg(unix)]
             owner: other_owner(&metadata),
             #[cfg(unix)]
-            handle: File::open(&path).map_err(cannot)?,
+            handle,
             _locked: locked,
             path: path.clone(),
         };
@@ -184,7 +189,8 @@ impl Directory {
         make_dir(&path)?;
         #[cfg(unix)]
         if let Some((user, group)) = self.owner {
-            std::os::unix::fs::lchown(&path, Some(user), Some(group))?;
+            // where it cannot be done, that is said of each file in it
+            let _ = std::os::unix::fs::lchown(&path, Some(user), Some(group));
         }
         Ok(path)
     }
@@ -237,11 +243,10 @@ fn make_dir(path: &Path) -> io::Result<()> {
 /// Locks the directory for this process alone; `None` where another process has it.
 ///
 /// The directory itself: a file in it can be removed, and then two processes would have a lock each.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    if cfg!(unix) {
-        let directory = File::open(path)?;
+fn lock(path: &Path, directory: Option<&File>) -> io::Result<Option<File>> {
+    if let Some(directory) = directory {
         match directory.try_lock() {
-            Ok(()) => return Ok(Some(directory)),
+            Ok(()) => return directory.try_clone().map(Some),
             Err(TryLockError::WouldBlock) => return Ok(None),
             // some file systems lock files only
             Err(TryLockError::Error(_)) => {}

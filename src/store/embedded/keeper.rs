@@ -37,7 +37,8 @@ struct Wishes {
 impl Keeper {
     pub(super) fn start(shared: Arc<Shared>) -> io::Result<Keeper> {
         let wishes = Arc::new(Wishes::default());
-        let keeping = Keeping { shared, wishes: wishes.clone(), synced_at: Instant::now(), sealed: None };
+        let keeping =
+            Keeping { shared, wishes: wishes.clone(), synced_at: Instant::now(), sealed: None, is_stuck: false };
         let thread = std::thread::Builder::new().name("cloakroom".into()).spawn(|| keeping.run())?;
         Ok(Keeper { wishes, thread: Mutex::new(Some(thread)) })
     }
@@ -72,6 +73,8 @@ struct Keeping {
     synced_at: Instant,
     /// What the last seal says, and when it was written.
     sealed: Option<(Seal, Instant)>,
+    /// What is not to be trusted could not be written again the last time.
+    is_stuck: bool,
 }
 
 impl Keeping {
@@ -103,7 +106,9 @@ impl Keeping {
             return self.sync();
         }
         self.check_parts();
-        if let Err(error) = self.shorten() {
+        let shortened = self.shorten();
+        self.is_stuck = shortened.is_err();
+        if let Err(error) = shortened {
             tracing::warn!(target: "cloakroom", %error, "the journal could not be shortened: it is tried again");
         }
         self.sync();
@@ -151,10 +156,12 @@ impl Keeping {
         if let Err(error) = unsynced.sync() {
             return self.distrust(unsynced.commit, &error);
         }
-        shared.synced.send_modify(|synced| {
-            // behind what the disk may not have nothing is durable: who waits is told so, until all is written again
-            let told = if is_trusted { &mut synced.commit } else { &mut synced.failed };
-            *told = (*told).max(unsynced.commit);
+        shared.synced.send_modify(|synced| match is_trusted {
+            true => synced.commit = synced.commit.max(unsynced.commit),
+            // behind what the disk may not have nothing is durable: whoever waits is told so at once
+            false if self.is_stuck => synced.failed = synced.failed.max(unsynced.commit),
+            // or waits until all is written again, which the next tick does
+            false => {}
         });
     }
 
