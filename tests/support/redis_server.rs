@@ -10,6 +10,7 @@ pub struct RedisServer {
     port: u16,
     dir: tempfile::TempDir,
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl RedisServer {
@@ -27,9 +28,21 @@ impl RedisServer {
 
     /// The same on this port, without waiting until it answers.
     pub fn launch(port: u16, settings: &[&str]) -> RedisServer {
+        RedisServer::launch_in(port, settings, Vec::new())
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_in(environment: Vec<(String, String)>) -> RedisServer {
+        let server = RedisServer::launch_in(free_port(), &[], environment);
+        server.wait_until_it_answers();
+        server
+    }
+
+    fn launch_in(port: u16, settings: &[&str], environment: Vec<(String, String)>) -> RedisServer {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let settings: Vec<_> = settings.iter().map(|setting| setting.to_string()).collect();
-        RedisServer { child: spawn(port, &dir, &settings), port, dir, settings }
+        let child = spawn(port, &dir, &settings, &environment);
+        RedisServer { child, port, dir, settings, environment }
     }
 
     pub fn port(&self) -> u16 {
@@ -103,7 +116,7 @@ impl RedisServer {
 
     /// The same without waiting until it answers.
     pub fn launch_again(&mut self) {
-        self.child = spawn(self.port, &self.dir, &self.settings);
+        self.child = spawn(self.port, &self.dir, &self.settings, &self.environment);
     }
 
     /// Halts the process, as a machine that hangs: connections stay open, nothing answers.
@@ -149,11 +162,12 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-fn spawn(port: u16, dir: &tempfile::TempDir, settings: &[String]) -> Child {
+fn spawn(port: u16, dir: &tempfile::TempDir, settings: &[String], environment: &[(String, String)]) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no", "--dir"])
         .arg(dir.path())
         .args(settings)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,0 +1,48 @@
+//! The clock of a redis-server, which a test moves.
+
+use std::io::{Seek, Write};
+use std::process::Command;
+use std::time::Duration;
+
+/// Moves the time of day of the server that is started with its environment. Between two moves it goes on by itself.
+pub struct ServerClock {
+    dir: tempfile::TempDir,
+    file: std::fs::File,
+    ahead: Duration,
+}
+
+impl ServerClock {
+    /// The machine's time, for now. Fails, and says what is missing, where there is no C compiler.
+    pub fn new() -> ServerClock {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/server_clock.c");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(dir.path().join("clock.so"))
+            .arg(source)
+            .output()
+            .expect("these tests need a C compiler, cc: run ./test, which installs it");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        let file = std::fs::File::create(dir.path().join("ahead")).expect("a file");
+        let mut clock = ServerClock { dir, file, ahead: Duration::ZERO };
+        clock.advance(Duration::ZERO);
+        clock
+    }
+
+    pub fn advance(&mut self, by: Duration) {
+        self.ahead += by;
+        self.file.rewind().expect("a file");
+        // in its place: the server has mapped it
+        self.file.write_all(&(self.ahead.as_secs() as i64).to_ne_bytes()).expect("it is written");
+        // Valkey 9 looks at the clock once a millisecond
+        std::thread::sleep(Duration::from_millis(5));
+    }
+
+    /// What a process needs in its environment to go by this clock.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let path = |name: &str| self.dir.path().join(name).to_str().expect("UTF-8").to_owned();
+        [("LD_PRELOAD", path("clock.so")), ("SERVER_CLOCK", path("ahead"))]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+}
