@@ -31,6 +31,7 @@ mod operate;
 mod packed;
 mod question;
 mod reach;
+mod rights;
 mod scripts;
 mod sentinels;
 mod server;

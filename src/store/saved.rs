@@ -34,7 +34,7 @@ pub enum Restored {
     Made,
     /// Something is there already, and stays as it is: the same session, perhaps, or the trace of one that was evicted.
     Taken,
-    /// It has ended by the store's clock: nothing was made.
+    /// It has ended by the store's clock, or all of its user's sessions were ended while it was made: it is not there.
     Ended,
 }
 

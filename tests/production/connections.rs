@@ -88,6 +88,27 @@ async fn a_cluster_is_found_from_any_node_and_past_one_that_is_dead() {
     assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
 }
 
+#[tokio::test]
+async fn one_node_of_a_cluster_that_forbids_a_command_is_noticed_when_connecting() {
+    let cluster = RedisCluster::start();
+    for node in &cluster.nodes {
+        permit(node, &[NEEDED, NEEDED_ON_CLUSTERS]);
+    }
+    let strict = &cluster.nodes[2];
+    for (missing, granted) in
+        [("pexpireat", "+pexpireat"), ("asking", "+asking"), ("multi", "+multi +exec"), ("exec", "+multi +exec")]
+    {
+        strict.ask::<()>(&["ACL", "SETUSER", "app", &format!("-{missing}")]);
+        for url in [&cluster.urls()[0], &strict.url()] {
+            let error = refused(Redis::builder(url).username("app").password(PASSWORD)).await.to_string();
+            let named = [granted, "ACL SETUSER", &format!("127.0.0.1:{}", strict.port())];
+            assert!(named.iter().all(|part| error.contains(part)), "{missing}: {error}");
+        }
+        permit(strict, &[NEEDED, NEEDED_ON_CLUSTERS]);
+    }
+    works(Redis::builder(&cluster.urls()[0]).username("app").password(PASSWORD)).await;
+}
+
 #[test]
 fn a_user_who_may_do_what_is_needed_and_nothing_else_can_do_everything() {
     let server = RedisServer::start();
@@ -144,8 +165,8 @@ async fn user_and_password_come_from_the_url_or_the_builder_which_wins() {
     .await;
     let error = refused(Redis::builder(&right).password("hunter2-guessed")).await;
     assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
-    let _: () = server.ask(&["ACL", "SETUSER", "app", "-hgetall"]);
     let kept = Kept::on(Redis::builder(&right).timeout(PATIENT)).await;
+    let _: () = server.ask(&["ACL", "SETUSER", "app", "-hgetall"]);
     let error = kept.load(&cloakroom::conformance::mint()).await.unwrap_err();
     assert!(error.to_string().contains("NOPERM") && !error.to_string().contains("hunter2"), "{error}");
 }

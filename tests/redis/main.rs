@@ -10,16 +10,19 @@ mod verbs;
 mod connection;
 mod equivalence;
 mod foreign;
+mod index;
 mod layout;
 mod outage;
+mod restoring;
+mod rights;
 mod times;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Applied, Loaded, Redis, Store};
-use cloakroom::{Change, Delta, Fields, Presented, Refusal, Terms};
+use cloakroom::conformance::{mint, new_session, with_new_secret};
+use cloakroom::store::{Applied, Loaded, Redis, Store, Target};
+use cloakroom::{Change, Delta, Fields, Listed, OnLimit, Page, Presented, Refusal, SessionId, SignIn, Terms, UserId};
 use redis::{FromRedisValue, ToRedisArgs};
 use support::RedisServer;
 
@@ -39,7 +42,10 @@ impl Stand {
     }
 
     async fn with_timeout(timeout: Duration) -> Stand {
-        let server = RedisServer::start();
+        Stand::on(RedisServer::start(), timeout).await
+    }
+
+    async fn on(server: RedisServer, timeout: Duration) -> Stand {
         let store = Redis::builder(server.url()).timeout(timeout).connect().await.expect("the server answers");
         let client = server.client();
         Stand { server, store, terms: Terms::default(), client }
@@ -50,6 +56,25 @@ impl Stand {
         let answer = self.store.create(&new_session(presented, fields(stored)), &self.terms).await;
         assert!(matches!(answer, Ok(Applied::Done { .. })), "{answer:?}");
         presented
+    }
+
+    /// A new session in which this user has signed in.
+    async fn signed_in(&self, new: &SignIn) -> Presented {
+        let visitor = self.session(&[]).await;
+        let rotated = with_new_secret(&visitor);
+        self.made(&visitor, &bind(&rotated, new)).await;
+        rotated
+    }
+
+    /// The ids of a user's sessions, the latest sign-in first.
+    async fn listed(&self, user: &UserId) -> Vec<SessionId> {
+        let page = Page { offset: 0, limit: 1000 };
+        let devices = self.store.list(user, page, &self.terms).await.expect("the server answers");
+        devices.into_iter().map(|device| device.id).collect()
+    }
+
+    async fn revoke(&self, target: Target) -> u64 {
+        self.store.revoke(&target).await.expect("the server answers")
     }
 
     async fn load(&self, presented: &Presented) -> Option<Loaded> {
@@ -160,4 +185,40 @@ fn confirm() -> Change {
 
 fn rotate_to(new: &Presented) -> Change {
     Change { rotate_to: new.secret_hash, ..Change::default() }
+}
+
+fn anna() -> UserId {
+    UserId::try_from("anna").expect("1 to 255 bytes")
+}
+
+/// A sign-in of Anna's with the configured lifetimes, far from any limit.
+fn sign_in() -> SignIn {
+    SignIn {
+        user: anna(),
+        idle_timeout: None,
+        absolute_lifetime: None,
+        auth_time: None,
+        device: None,
+        ip: None,
+        discard_fields: false,
+        max_sessions: 10_000,
+        on_limit: OnLimit::EvictOldest,
+    }
+}
+
+fn limited(max_sessions: usize, on_limit: OnLimit) -> SignIn {
+    SignIn { max_sessions, on_limit, ..sign_in() }
+}
+
+/// The change that signs in, after which the browser presents `rotated`.
+fn bind(rotated: &Presented, new: &SignIn) -> Change {
+    Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
+}
+
+/// The touch of a session that is signed in.
+fn touch_of(loaded: &Loaded) -> Change {
+    let record = &loaded.record;
+    let user = record.user_id.clone().expect("it is signed in");
+    let signed_in_at = record.auth_time.expect("it is signed in");
+    Change { listed: Some(Listed { user, signed_in_at, expires_at: record.expires_at }), ..touch() }
 }

@@ -107,15 +107,12 @@ impl OfIndex {
     }
 }
 
-/// The ids behind which no session stands. None of them can ever come to live: a session is made before its id is written
-/// to an index, and ids are never used again.
+/// The ids behind which no session stands. But for those that are about to be restored, none of them can ever come to live: a
+/// session is made before its id is written to an index, and ids are never used again.
 ///
 /// # Errors
 /// When the store is not available. `None` where it may not be asked.
-pub(super) async fn ghosts_among(
-    opened: &Opened<Redis>,
-    ids: &[SessionId],
-) -> Result<Option<Vec<SessionId>>, StoreError> {
+async fn ghosts_among(opened: &Opened<Redis>, ids: &[SessionId]) -> Result<Option<Vec<SessionId>>, StoreError> {
     let mut ghosts = Vec::new();
     for flight in ids.chunks(FLIGHT) {
         let keys: Vec<_> = flight.iter().map(|id| format!("{}{}", opened.store.prefix(), id.expose())).collect();

@@ -1,10 +1,11 @@
 //! Removing ghosts, and nothing else.
 
+use cloakroom::UserId;
 use cloakroom::store::Redis;
 
-use super::answers::{self, ghosts_among};
 use super::finding::Finding;
 use super::sample::Sample;
+use super::server::unless_forbidden;
 use crate::failure::Failure;
 use crate::opened::Opened;
 use crate::terminal::{Many, confirm};
@@ -30,19 +31,20 @@ pub(super) async fn confirmed(
     confirm(yes, &format!("removing {} from users' indexes", Many(ghosts, "ghost")))?;
     let mut removed = 0;
     for (index, ids) in &sample.ghosts {
+        let Some(user) = user_of(opened, index) else { continue };
         for ids in ids.chunks(AT_ONCE) {
-            // asked again: a while has passed, and this is the one thing that must not be wrong
-            let ghosts = ghosts_among(opened, ids).await?.unwrap_or_default();
-            if ghosts.is_empty() {
-                continue;
-            }
-            let command = ["ZREM", index].into_iter().chain(ghosts.iter().map(|id| id.expose()));
-            let command: Vec<&str> = command.collect();
-            match answers::of(opened.store.command_for(index, &command).await)? {
-                Some(answer) => removed += answer.as_u64().unwrap_or(0),
+            // it looks at them again: a while has passed, and this is the one thing that must not be wrong
+            match unless_forbidden(opened.store.remove_ghosts(&user, ids).await)? {
+                Some(count) => removed += count,
                 None => return Ok(Some(Finding::skipped(CHECK, "ZREM"))),
             }
         }
     }
     Ok(Some(Finding::ok(CHECK, format!("removed {} from users' indexes", Many(removed, "ghost")))))
+}
+
+/// Whose index this is.
+fn user_of(opened: &Opened<Redis>, index: &str) -> Option<UserId> {
+    let user = index.strip_prefix(opened.store.prefix())?.strip_prefix("user:")?;
+    UserId::try_from(user).ok()
 }

@@ -178,7 +178,7 @@ pub(super) async fn asked(redis: &Redis, server: &str, command: &[&str]) -> Resu
 }
 
 /// `None` where this user may not ask, or an operator has renamed the command.
-pub(super) fn unless_forbidden(answer: Result<Value, StoreError>) -> Result<Option<Value>, StoreError> {
+pub(super) fn unless_forbidden<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if is_forbidden(&error) => Ok(None),

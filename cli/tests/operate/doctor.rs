@@ -176,20 +176,23 @@ fn ghosts_are_counted_and_repaired_and_nothing_else_is_touched() {
     let beginning = house.visitor();
     house.cli::<()>(&format!("ZADD session:user:andrew -1 {}", beginning.expose()));
     house.cli::<()>("ZADD session:user:andrew 1 not-an-id");
+    // and a restore that has just begun
+    let marker = format!("restoring {} 1775133296.123456 0123456789abcdef", "A".repeat(22));
+    house.redis.ask::<()>(&["ZADD", "session:user:andrew", "-1001775133296", &marker]);
     let foreign = "session:app-a:user:andrew";
     house.cli::<()>(&format!("ZADD {foreign} 1 AAAAAAAAAAAAAAAAAAAAAA"));
     assert_finds(&house, "ghosts", "warn", "3 of 5 ids");
 
     let unsure = house.run(&["doctor", "--repair"]);
     assert!(unsure.code == 2 && unsure.stderr.contains("removing 3 ghosts"), "{unsure:?}");
-    assert_eq!(house.cli::<u64>("ZCARD session:user:andrew"), 5);
+    assert_eq!(house.cli::<u64>("ZCARD session:user:andrew"), 6);
 
     let sure = house.run(&["doctor", "--repair", "--yes", "--json"]);
     assert_eq!(sure.code, 0, "{sure:?}");
     assert_eq!(sure.finding("repair").1, "removed 3 ghosts from users' indexes → ");
     let mut left: Vec<String> = house.cli("ZRANGE session:user:andrew 0 -1");
     left.sort();
-    let mut kept = [alive.expose(), beginning.expose(), "not-an-id"];
+    let mut kept = [alive.expose(), beginning.expose(), "not-an-id", &marker];
     kept.sort();
     assert_eq!(left, kept);
     assert_eq!(house.cli::<u64>(&format!("ZCARD {foreign}")), 1);

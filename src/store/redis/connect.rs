@@ -15,6 +15,7 @@ use super::link::{Link, in_protocol};
 use super::near::{Near, NearCache};
 use super::question::Question;
 use super::reach::{Access, Way, address_of};
+use super::rights;
 use super::scripts::Scripts;
 use super::sentinels::Sentinels;
 use super::server::Server;
@@ -32,6 +33,7 @@ pub struct RedisBuilder {
     password: Option<String>,
     durability: Option<Durability>,
     near_cache: Option<NearCache>,
+    missing_rights: bool,
     #[cfg(feature = "tls")]
     certificates: super::tls::Certificates,
 }
@@ -47,6 +49,7 @@ impl RedisBuilder {
             password: None,
             durability: None,
             near_cache: None,
+            missing_rights: false,
             #[cfg(feature = "tls")]
             certificates: Default::default(),
         }
@@ -91,6 +94,14 @@ impl RedisBuilder {
         self
     }
 
+    /// Connects also where the ACL forbids the user some of what sessions need. For tools that only look: what is forbidden
+    /// fails when it is asked. Default: such a user is refused by [`connect`](RedisBuilder::connect), which names what is
+    /// missing.
+    pub fn accept_missing_rights(mut self) -> Self {
+        self.missing_rights = true;
+        self
+    }
+
     /// Every revoke waits until so many replicas have it, and is an error
     /// ([`is_not_durable`](crate::Error::is_not_durable)) where they do not in time. Default: a revoke is done when the
     /// primary has it.
@@ -128,7 +139,8 @@ impl RedisBuilder {
     /// re-make lost connections. Whether the server is one of a cluster, it tells itself.
     ///
     /// # Errors
-    /// A configuration error for what can never work; a store error when the server is not there, or refuses.
+    /// A configuration error for what can never work; a store error when the server is not there, refuses, or forbids this
+    /// user a command that sessions need.
     pub async fn connect(self) -> Result<Redis> {
         let prefix = Prefix::parse(&self.prefix)?;
         check_wait("timeout", self.timeout)?;
@@ -140,7 +152,11 @@ impl RedisBuilder {
             true => self.by_sentinels(&urls, near.clone()).await,
             false => self.directly(urls, near.clone()).await,
         }?;
-        Ok(Redis { server, prefix, scripts: Arc::new(Scripts::new()), durability: self.durability, near })
+        let scripts = Arc::new(Scripts::new());
+        if !self.missing_rights {
+            rights::check(&server, &scripts, &prefix).await?;
+        }
+        Ok(Redis { server, prefix, scripts, durability: self.durability, near })
     }
 
     async fn directly(&self, urls: Vec<Url>, near: Option<Arc<Near>>) -> Result<Server> {

@@ -3,6 +3,9 @@
 //!
 //! - An id is written to the index before the user is bound to the session.
 //! - It is taken out only when its record is missing. Ids are never used again, so that is for good.
+//! - A restore makes a record whose id was there before, and may have been found without it. So an id is taken out only with
+//!   the score that it had when its record was missing, a restore writes the id again with another score once the record is
+//!   there, and until then a marker stands for it.
 //! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
 
 use super::question::Question;
@@ -21,14 +24,19 @@ use crate::store::Applied;
 use crate::store::saved::seconds;
 use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
-use futures_util::future::{join_all, try_join, try_join_all};
+use futures_util::future::{join_all, try_join_all, try_join3};
 use redis::Value;
+
+/// What an index holds: an id, or what another program wrote, and its score.
+pub(super) type Entry = (Vec<u8>, f64);
 
 /// What writing an id to the index answers.
 struct Enlisted {
     score: String,
     /// All ids in the order of sign-in, if they are too many.
-    ids: Vec<Vec<u8>>,
+    ids: Vec<Entry>,
+    /// And those whose sign-in was refused long ago.
+    refused: Vec<Entry>,
     /// Whether the id was not there before, or only as refused: 1 or 0.
     is_new: u8,
 }
@@ -59,8 +67,8 @@ impl Redis {
         let index = self.prefix.user(&new.user);
         let mut script = Call::new(&self.scripts.enlist, &index);
         script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions).arg(policy_of(new));
-        let (score, ids, is_new) = self.server.ask(&index, Question::Script(&script)).await?;
-        let enlisted = Enlisted { score, ids, is_new };
+        let (score, ids, refused, is_new) = self.server.ask(&index, Question::Script(&script)).await?;
+        let enlisted = Enlisted { score, ids, refused, is_new };
         let evicted = match enlisted.ids.is_empty() {
             true => Vec::new(),
             false => match self.make_room(presented, change, new, &enlisted).await? {
@@ -86,11 +94,12 @@ impl Redis {
         }
     }
 
-    /// Writes a session's id into the index with the time of its sign-in, unless it is there; whether it was missing.
-    pub(super) async fn list_again(&self, id: &SessionId, listed: &Listed) -> Result<bool, StoreError> {
+    /// Writes a session's id into the index with the time of its sign-in, unless it is there; whether it was missing, or stood
+    /// there as a refused sign-in.
+    async fn list_again(&self, id: &SessionId, listed: &Listed) -> Result<bool, StoreError> {
         let index = self.prefix.user(&listed.user);
         let mut script = Call::new(&self.scripts.relist, &index);
-        script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(to_millis(listed.expires_at) / 1000);
+        script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(to_millis(listed.expires_at));
         self.server.ask(&index, Question::Script(&script)).await
     }
 
@@ -102,17 +111,23 @@ impl Redis {
         new: &SignIn,
         enlisted: &Enlisted,
     ) -> Result<Result<Vec<SessionId>, Refusal>, StoreError> {
-        let Enlisted { score, ids, is_new } = enlisted;
-        let ghosts = try_join_all(ids.iter().map(|id| self.is_ghost(id, &new.user)));
-        let (ghosts, refusal) = try_join(ghosts, self.refuses(presented, change, new)).await?;
-        if let Some(refusal) = refusal {
-            return Ok(Err(refusal));
-        }
+        let Enlisted { score, ids, refused, is_new } = enlisted;
+        let ghosts = try_join_all(ids.iter().map(|(id, _)| self.is_ghost(id, &new.user)));
+        let strangers = try_join_all(refused.iter().map(|(id, _)| self.is_not_theirs(id, &new.user)));
+        let (ghosts, strangers, judged) = try_join3(ghosts, strangers, self.refuses(presented, change, new)).await?;
+        let is_bound = match judged {
+            Ok(is_bound) => is_bound,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let index = self.prefix.user(&new.user);
         let mut script = Call::new(&self.scripts.choose, &index);
-        script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score).arg(is_new);
-        for (ghost, _) in ids.iter().zip(ghosts).filter(|(_, is_ghost)| *is_ghost) {
-            script.arg(ghost);
+        // what is bound to the user counts, whether the index knew of it or not
+        let may_be_marked = *is_new == 1 && !is_bound;
+        script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score);
+        script.arg(u8::from(may_be_marked));
+        let over = ids.iter().zip(ghosts).chain(refused.iter().zip(strangers)).filter(|(_, is_over)| *is_over);
+        for ((id, score), _) in over {
+            script.arg(id).arg(score);
         }
         let chosen: Vec<String> = self.server.ask(&index, Question::Script(&script)).await?;
         if new.on_limit == OnLimit::RefuseNew {
@@ -126,25 +141,26 @@ impl Redis {
         Ok(Ok(ended.map(|(victim, _)| victim).collect()))
     }
 
-    /// Why a sign-in cannot be done, as far as can be known before: nobody is to be ended for it then.
+    /// Why a sign-in cannot be done, as far as can be known before: nobody is to be ended for it then. If it can, whether the
+    /// session is bound to the user already.
     async fn refuses(
         &self,
         presented: &Presented,
         change: &Change,
         new: &SignIn,
-    ) -> Result<Option<Refusal>, StoreError> {
+    ) -> Result<Result<bool, Refusal>, StoreError> {
         let names = [SECRET_HASH, PREVIOUS_SECRET_HASH, USER_ID];
         let Some(values) = self.some_fields(&presented.id, &names).await? else {
-            return Ok(Some(Refusal::Gone));
+            return Ok(Err(Refusal::Gone));
         };
         let hash = |place: usize| values[place].as_deref().and_then(SecretHash::parse);
         let (current, previous) = (hash(0), hash(1));
         let is_current = current.is_some() && (current == presented.secret_hash || current == change.rotate_to);
         let is_taken = values[2].as_ref().is_some_and(|user| user != new.user.as_str());
         Ok(match (is_current, previous.is_some() && previous == presented.secret_hash) {
-            (true, _) if !is_taken => None,
-            (false, false) => Some(Refusal::Gone),
-            _ => Some(Refusal::Conflict),
+            (true, _) if !is_taken => Ok(values[2].is_some()),
+            (false, false) => Err(Refusal::Gone),
+            _ => Err(Refusal::Conflict),
         })
     }
 
@@ -171,11 +187,13 @@ impl Redis {
     /// user. Their entries are left to pruning.
     pub(super) async fn end_all(&self, user: &UserId, kept: Option<&SessionId>) -> Result<u64, StoreError> {
         let index = self.prefix.user(user);
-        // refused sign-ins have a negative score: what they were asked for is no session of this user
-        let query = redis::cmd("ZRANGEBYSCORE").arg(&index).arg(0).arg("+inf").clone();
-        let ids =
-            self.ids(&index, &query).await?.into_iter().filter_map(|id| session_of(&id)).filter(|id| kept != Some(id));
-        let endings = ids.map(async |id| self.end(&id, user.as_str(), false, 0, None).await).collect::<Vec<_>>();
+        let mut script = Call::new(&self.scripts.everywhere, &index);
+        script.arg(kept.map_or("", SessionId::expose));
+        let (ids, unsure): (Vec<Vec<u8>>, Vec<Vec<u8>>) = self.server.ask(&index, Question::Script(&script)).await?;
+        let all = ids.into_iter().map(|id| (id, false)).chain(unsure.into_iter().map(|id| (id, true)));
+        let all = all.filter_map(|(id, bound)| Some((session_of(&id)?, bound))).filter(|(id, _)| kept != Some(id));
+        let endings =
+            all.map(async |(id, bound)| self.end(&id, user.as_str(), bound, 0, None).await).collect::<Vec<_>>();
         let mut ended = 0;
         let mut failure = None;
         for ending in join_all(endings).await {
@@ -194,20 +212,20 @@ impl Redis {
     pub(super) async fn devices(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
         let index = self.prefix.user(user);
         let mut query = redis::cmd("ZREVRANGEBYSCORE");
-        query.arg(&index).arg("+inf").arg(0).arg("LIMIT").arg(page.offset).arg(page.limit);
+        query.arg(&index).arg("+inf").arg(0).arg("WITHSCORES").arg("LIMIT").arg(page.offset).arg(page.limit);
         loop {
-            let ids = self.ids(&index, &query).await?;
-            let records = try_join_all(ids.iter().map(|id| self.record_of(id, terms))).await?;
+            let entries: Vec<Entry> = self.server.ask(&index, Question::Command(&query)).await?;
+            let records = try_join_all(entries.iter().map(|(id, _)| self.record_of(id, terms))).await?;
             let mut devices = Vec::new();
             let mut ghosts = Vec::new();
-            for (id, found) in ids.into_iter().zip(records) {
+            for (entry, found) in entries.into_iter().zip(records) {
                 match found {
                     // a session's user never changes: one of somebody else's will never be this user's
                     Some((id, record)) if record.user_id.as_ref() == Some(user) => {
                         devices.push(Device::of(id, &record))
                     }
                     Some((_, record)) if record.user_id.is_none() => {}
-                    _ => ghosts.push(id),
+                    _ => ghosts.push(entry),
                 }
             }
             if ghosts.is_empty() {
@@ -217,13 +235,8 @@ impl Redis {
         }
     }
 
-    /// The ids that an index answers with; it may hold what another program wrote.
-    async fn ids(&self, index: &str, query: &redis::Cmd) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.server.ask(index, Question::Command(query)).await
-    }
-
     /// Whether an id can never be one of this user's sessions: its record is missing, or somebody else's.
-    async fn is_ghost(&self, id: &[u8], user: &UserId) -> Result<bool, StoreError> {
+    pub(super) async fn is_ghost(&self, id: &[u8], user: &UserId) -> Result<bool, StoreError> {
         let Some(id) = session_of(id) else {
             return Ok(true);
         };
@@ -232,6 +245,15 @@ impl Redis {
             Some([Some(_), owner]) => owner.as_ref().is_some_and(|owner| owner != user.as_str()),
             _ => true,
         })
+    }
+
+    /// Whether an id is none of this user's sessions now.
+    async fn is_not_theirs(&self, id: &[u8], user: &UserId) -> Result<bool, StoreError> {
+        let Some(id) = session_of(id) else {
+            return Ok(true);
+        };
+        let owner = self.some_fields(&id, &[USER_ID]).await?.and_then(|mut values| values.swap_remove(0));
+        Ok(owner.is_none_or(|owner| owner != user.as_str()))
     }
 
     /// Everything about a session but the application's fields; `None` where there is no session.
@@ -282,14 +304,13 @@ impl Redis {
         })
     }
 
-    /// Takes ids whose record is missing out of an index.
-    async fn prune(&self, index: &str, missing: &[Vec<u8>]) -> Result<(), StoreError> {
-        let mut command = redis::cmd("ZREM");
-        command.arg(index);
-        for id in missing {
-            command.arg(id);
+    /// Takes ids whose record is missing out of an index; how many.
+    pub(super) async fn prune(&self, index: &str, missing: &[Entry]) -> Result<u64, StoreError> {
+        let mut script = Call::new(&self.scripts.prune, index);
+        for (id, score) in missing {
+            script.arg(id).arg(score);
         }
-        self.server.ask(index, Question::Command(&command)).await
+        self.server.ask(index, Question::Script(&script)).await
     }
 }
 

@@ -10,7 +10,12 @@ pub(super) struct Scripts {
     pub(super) enlist: Script,
     pub(super) choose: Script,
     pub(super) relist: Script,
+    pub(super) prune: Script,
+    pub(super) everywhere: Script,
     pub(super) restore: Script,
+    pub(super) restoring: Script,
+    pub(super) restored: Script,
+    pub(super) rights: Script,
 }
 
 impl Scripts {
@@ -27,15 +32,20 @@ impl Scripts {
                 include_str!("lua/apply.lua")
             )),
             end: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/end.lua"))),
-            enlist: Script::new(include_str!("lua/enlist.lua")),
-            choose: Script::new(include_str!("lua/choose.lua")),
-            relist: Script::new(include_str!("lua/relist.lua")),
+            enlist: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/enlist.lua"))),
+            choose: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/choose.lua"))),
+            relist: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/relist.lua"))),
+            prune: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/prune.lua"))),
+            everywhere: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/everywhere.lua"))),
             restore: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/restore.lua"))),
+            restoring: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/restoring.lua"))),
+            restored: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/restored.lua"))),
+            rights: Script::new(include_str!("lua/rights.lua")),
         }
     }
 }
 
-/// One call of a script about one key, written as it goes to the server: the client's own invocation first keeps each of its
+/// One call of a script about one key (or none), written as it goes to the server: the client's own invocation first keeps each of its
 /// two dozen arguments in a buffer of its own.
 pub(super) struct Call<'a> {
     script: &'a Script,
@@ -46,6 +56,13 @@ impl<'a> Call<'a> {
     pub(super) fn new(script: &'a Script, key: &str) -> Call<'a> {
         let mut command = Cmd::with_capacity(32, 512);
         command.arg("EVALSHA").arg(script.get_hash()).arg(1).arg(key);
+        Call { script, command }
+    }
+
+    /// For a script that declares no key, so that any server of a cluster runs it.
+    pub(super) fn without_key(script: &'a Script) -> Call<'a> {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script.get_hash()).arg(0);
         Call { script, command }
     }
 

@@ -10,10 +10,9 @@ use super::question::Question;
 use super::scripts::Call;
 use crate::clock::to_millis;
 use crate::config::Terms;
-use crate::delta::Listed;
 use crate::error::StoreError;
 use crate::record::Record;
-use crate::store::saved::{from_micros, terms_of};
+use crate::store::saved::{from_micros, seconds, terms_of};
 use crate::store::{Loaded, Restore, Restored, Save, Saved};
 use crate::token::SessionId;
 use crate::user::UserId;
@@ -26,7 +25,7 @@ impl Save for Redis {
 }
 
 impl Restore for Redis {
-    /// One round trip, and one more for those that are signed in.
+    /// One round trip, and two more for those that are signed in.
     async fn restore(&self, sessions: &[Saved]) -> Result<Vec<Restored>, StoreError> {
         try_join_all(sessions.iter().map(|saved| self.restore_one(saved))).await
     }
@@ -57,11 +56,41 @@ impl Redis {
 
     async fn restore_one(&self, saved: &Saved) -> Result<Restored, StoreError> {
         let Saved { id, record, signed_in_at } = saved;
-        // the index first: it may hold ghosts, never misses
-        if let (Some(user), Some(signed_in_at)) = (&record.user_id, signed_in_at) {
-            let listed = Listed { user: user.clone(), signed_in_at: *signed_in_at, expires_at: record.expires_at };
-            self.list_again(id, &listed).await?;
+        let Some(user) = &record.user_id else { return self.make(saved).await };
+        let index = self.prefix.user(user);
+        let signed_in_at = seconds(signed_in_at.or(record.auth_time).unwrap_or(record.created_at));
+        // two programs that restore the same session do not take each other's marker for theirs
+        let marker = format!("restoring {} {signed_in_at} {:016x}", id.expose(), any_number()?);
+
+        let mut script = Call::new(&self.scripts.restoring, &index);
+        script.arg(&marker).arg(id.expose()).arg(&signed_in_at).arg(to_millis(record.expires_at));
+        let score: Option<String> = self.server.ask(&index, Question::Script(&script)).await?;
+        match self.make(saved).await {
+            Ok(Restored::Made) => {
+                let mut script = Call::new(&self.scripts.restored, &index);
+                script.arg(&marker).arg(id.expose()).arg(&signed_in_at).arg(score.unwrap_or_default());
+                if self.server.ask(&index, Question::Script(&script)).await? {
+                    return Ok(Restored::Made);
+                }
+                // all of the user's sessions were ended before this one was there
+                self.end_any(id).await?;
+                Ok(Restored::Ended)
+            }
+            // it may have been made: its marker stays, by which it still ends with the others
+            Err(error) if error.is_unknown() => Err(error),
+            not_made => {
+                let command = redis::cmd("ZREM").arg(&index).arg(&marker).clone();
+                let removed: Result<(), StoreError> = self.server.ask(&index, Question::Command(&command)).await;
+                if let Err(error) = removed {
+                    tracing::warn!(target: "cloakroom", session = %id, %error, "the marker of a restore stays for an hour");
+                }
+                not_made
+            }
         }
+    }
+
+    async fn make(&self, saved: &Saved) -> Result<Restored, StoreError> {
+        let Saved { id, record, .. } = saved;
         let key = self.prefix.session(id);
         let mut script = Call::new(&self.scripts.restore, &key);
         script.arg(to_millis(record.ends_at()));
@@ -75,4 +104,8 @@ impl Redis {
             _ => Err(StoreError::unknown("a script answered something unknown")),
         }
     }
+}
+
+fn any_number() -> Result<u64, StoreError> {
+    getrandom::u64().map_err(|_| StoreError::new("the operating system gives no random bytes"))
 }

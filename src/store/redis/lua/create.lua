@@ -22,6 +22,11 @@ if secret ~= '' then
 end
 for i = 4, #ARGV do stored[last + i - 3] = ARGV[i] end
 
+local ends = math.min(now + idle * 1000, expires_at * 1000)
+-- Whoever may not set an expiry is refused before a key is there that would have none. Memory is looked at by Redis only
+-- before a script's first change, so that must be a command that needs some. Neither changes anything: there is no key.
+redis.call('ZADD', key, 'XX', 0, '')
+redis.call('PEXPIREAT', key, ends)
 redis.call('HSET', key, unpack(stored))
-redis.call('PEXPIREAT', key, math.min(now + idle * 1000, expires_at * 1000))
+redis.call('PEXPIREAT', key, ends)
 return done(stored, now)

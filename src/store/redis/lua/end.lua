@@ -14,7 +14,10 @@ if ARGV[4] ~= '' and secret_hash ~= ARGV[4] and stored[at.previous_secret_hash] 
 -- delete first: with full memory deleting still works, and makes what follows work
 redis.call('DEL', key)
 if ARGV[3] ~= '0' and secret_hash then
-  redis.call('HSET', key, 'ended', 'signed in elsewhere', 'secret_hash', secret_hash)
-  redis.call('PEXPIREAT', key, now_ms() + ARGV[3] * 1000)
+  -- The session has ended, whatever becomes of the notice: what is refused here (by an ACL) is no failure. But a notice
+  -- without an expiry must not stay.
+  local told = redis.pcall('HSET', key, 'ended', 'signed in elsewhere', 'secret_hash', secret_hash)
+  if type(told) == 'number' then told = redis.pcall('PEXPIREAT', key, now_ms() + ARGV[3] * 1000) end
+  if type(told) ~= 'number' then redis.call('DEL', key) end
 end
 return owner and 1 or 0

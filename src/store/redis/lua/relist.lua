@@ -1,11 +1,14 @@
--- Writes a session's id into its user's index again, where a failover has lost it, or with a session of
--- another store. One that is there stays as it is.
--- KEYS[1]  the index
--- ARGV     1 session id · 2 when its user signed in, s · 3 its absolute deadline, s
+-- Writes the id of a session that is signed in into its user's index again, where a failover has lost it, or where it stands
+-- as a refused sign-in. One that is there stays as it is.
+-- KEYS[1]  the index (index.lua)
+-- ARGV     1 session id · 2 when its user signed in, s · 3 its absolute deadline, ms
 -- Answer   1 if it was missing
-local index = KEYS[1]
-local added = redis.call('ZADD', index, 'NX', ARGV[2], ARGV[1])
-local time = redis.call('TIME')
-local expires_at = math.max((tonumber(ARGV[3]) + 3600) * 1000, time[1] * 1000 + redis.call('PTTL', index))
-redis.call('PEXPIREAT', index, expires_at)
-return added
+local index, id = KEYS[1], ARGV[1]
+local now = index_time()
+local held = redis.call('ZSCORE', index, id)
+if held and tonumber(held) >= 0 then
+  keep(index, tonumber(ARGV[3]), now)
+  return 0
+end
+enter(index, ARGV[2], id, tonumber(ARGV[3]), now)
+return 1

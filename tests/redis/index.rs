@@ -1,0 +1,173 @@
+//! A user's index: how long it is kept, and that no session is missing from what it names.
+
+use std::time::Duration;
+
+use cloakroom::conformance::with_new_secret;
+use cloakroom::store::{Applied, Redis, Store, Target};
+use cloakroom::{OnLimit, Presented, Refusal, SignIn};
+use futures_util::future::try_join_all;
+
+use crate::support::{Gate, RedisServer, ServerClock};
+use crate::{Stand, anna, bind, limited, sign_in, touch_of};
+
+const INDEX: &str = "session:user:anna";
+const PATIENT: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Stand {
+    async fn with_clock(clock: &ServerClock) -> Stand {
+        Stand::on(RedisServer::start_in(clock.environment()), PATIENT).await
+    }
+
+    fn score(&mut self, presented: &Presented) -> Option<f64> {
+        self.ask("ZSCORE", (INDEX, presented.id.expose()))
+    }
+
+    /// When the index expires, in milliseconds since 1970, as well as the server says it.
+    fn index_expiry(&mut self) -> u64 {
+        let left: i64 = self.ask("PTTL", INDEX);
+        self.time() + u64::try_from(left).expect("the index is there, and expires")
+    }
+}
+
+#[tokio::test]
+async fn the_index_outlives_the_longest_session_whatever_its_user_does_meanwhile() {
+    const DAYS: u32 = 30;
+    let mut clock = ServerClock::new();
+    let mut stand = Stand::with_clock(&clock).await;
+    let remembered = SignIn { idle_timeout: Some(DAYS * DAY), absolute_lifetime: Some(DAYS * DAY), ..sign_in() };
+    let long = stand.signed_in(&remembered).await;
+    let (begin, kept_until) = (stand.time(), stand.index_expiry());
+    for _ in 1..DAYS {
+        clock.advance(DAY);
+        let mut busy = stand.signed_in(&sign_in()).await;
+        for _ in 0..5 {
+            let again = with_new_secret(&busy);
+            stand.made(&busy, &bind(&again, &sign_in())).await;
+            busy = again;
+        }
+        let touch = touch_of(&stand.load(&busy).await.expect("it lives"));
+        let touches = (0..400).map(|_| stand.store.apply(&busy, &touch, &stand.terms));
+        try_join_all(touches).await.expect("the server answers");
+    }
+    // what is asked one after the other may be a while apart, but only in this direction
+    assert!(stand.index_expiry() >= kept_until - 50, "a deadline moves later only");
+
+    let passed = Duration::from_millis(stand.time() - begin);
+    clock.advance(DAYS * DAY - passed - Duration::from_secs(60));
+    assert!(stand.load(&long).await.is_some(), "it has a minute left");
+    assert_eq!(stand.listed(&anna()).await, [long.id]);
+    assert_eq!(stand.revoke(Target::AllOf(anna())).await, 1);
+    assert_eq!(stand.load(&long).await, None);
+}
+
+#[tokio::test]
+async fn an_index_whose_expiry_was_taken_away_gets_one_again() {
+    let mut stand = Stand::new().await;
+    let presented = stand.signed_in(&sign_in()).await;
+    let touch = touch_of(&stand.load(&presented).await.unwrap());
+    let _: () = stand.ask("PERSIST", INDEX);
+    stand.made(&presented, &touch).await;
+    assert_eq!(stand.server.immortal_keys(), Vec::<String>::new());
+    let _: () = stand.ask("PERSIST", INDEX);
+    stand.signed_in(&sign_in()).await;
+    assert_eq!(stand.server.immortal_keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_session_that_the_index_has_lost_is_no_stranger_when_it_signs_in_again_beyond_the_limit() {
+    let mut stand = Stand::new().await;
+    let one = limited(1, OnLimit::RefuseNew);
+    let first = stand.signed_in(&one).await;
+    // as a failover that lost what its old primary had acknowledged
+    let _: () = stand.ask("ZREM", (INDEX, first.id.expose()));
+    let second = stand.signed_in(&one).await;
+    let again = stand.apply(&first, &bind(&with_new_secret(&first), &one)).await;
+    assert_eq!(again, Applied::Refused(Refusal::LimitReached));
+    assert!(stand.load(&first).await.is_some(), "what was refused is the sign-in, not the session");
+    assert_eq!(stand.listed(&anna()).await, [first.id, second.id]);
+    assert_eq!(stand.revoke(Target::AllOf(anna())).await, 2);
+    assert_eq!((stand.load(&first).await, stand.load(&second).await), (None, None));
+}
+
+/// Two servers sign the same visitor in, of which one has been given the new, lower limit already. Of the two sessions that
+/// the index names one has ended, which the other finds out first: one server is a moment too late with its refusal.
+/// Answers the visitor's session, which lives, and whose entry says that it was refused.
+async fn refused_and_bound(stand: &mut Stand) -> Presented {
+    stand.signed_in(&sign_in()).await;
+    let ended = stand.signed_in(&sign_in()).await;
+    stand.revoke(Target::Session(ended.id)).await;
+    let visitor = stand.session(&[]).await;
+    let gate = Gate::before(stand.server.port()).await;
+    let slow = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
+    gate.close();
+    let (terms, refused) = (stand.terms, bind(&with_new_secret(&visitor), &limited(1, OnLimit::RefuseNew)));
+    let refusing = tokio::spawn(async move { slow.apply(&visitor, &refused, &terms).await.unwrap() });
+    // written to the index, and looked at all three and at the visitor's own
+    for _ in 0..5 {
+        assert!(gate.asks().await);
+        gate.step().await;
+    }
+    let bound = with_new_secret(&visitor);
+    stand.made(&visitor, &bind(&bound, &limited(2, OnLimit::RefuseNew))).await;
+    gate.open();
+    assert_eq!(refusing.await.unwrap(), Applied::Refused(Refusal::LimitReached));
+    assert!(stand.score(&bound).expect("it stays") < 0.0, "the order of steps that this is about");
+    bound
+}
+
+/// The server knows all scripts afterwards: what follows has one command for each step.
+async fn taught() -> Stand {
+    let mut stand = Stand::new().await;
+    for new in [limited(1, OnLimit::EvictOldest), limited(1, OnLimit::RefuseNew)] {
+        stand.signed_in(&new).await;
+        let visitor = stand.session(&[]).await;
+        stand.apply(&visitor, &bind(&with_new_secret(&visitor), &new)).await;
+        stand.revoke(Target::AllOf(anna())).await;
+        let _: () = stand.ask("DEL", INDEX);
+    }
+    stand
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_a_session_that_one_sign_in_bound_while_another_was_refused() {
+    let mut stand = taught().await;
+    let bound = refused_and_bound(&mut stand).await;
+    assert_eq!(stand.revoke(Target::AllOf(anna())).await, 2);
+    assert_eq!(stand.load(&bound).await, None);
+}
+
+#[tokio::test]
+async fn the_next_touch_lists_a_session_that_one_sign_in_bound_while_another_was_refused() {
+    let mut stand = taught().await;
+    let bound = refused_and_bound(&mut stand).await;
+    let touch = touch_of(&stand.load(&bound).await.unwrap());
+    stand.made(&bound, &touch).await;
+    assert!(stand.listed(&anna()).await.contains(&bound.id));
+    assert!(stand.score(&bound).unwrap() > 0.0);
+}
+
+#[tokio::test]
+async fn what_a_refused_sign_in_left_in_the_index_goes_after_an_hour_unless_its_session_is_signed_in() {
+    let mut clock = ServerClock::new();
+    let mut stand = Stand::with_clock(&clock).await;
+    let (day, full) = (Some(DAY), limited(1, OnLimit::RefuseNew));
+    let bound = stand.signed_in(&SignIn { idle_timeout: day, absolute_lifetime: day, ..sign_in() }).await;
+    let refused = stand.session(&[]).await;
+    let try_it = async |stand: &Stand, visitor: &Presented| {
+        let answer = stand.apply(visitor, &bind(&with_new_secret(visitor), &full)).await;
+        assert_eq!(answer, Applied::Refused(Refusal::LimitReached));
+    };
+    try_it(&stand, &refused).await;
+    let another = stand.signed_in(&SignIn { idle_timeout: day, absolute_lifetime: day, ..sign_in() }).await;
+    let score = stand.score(&bound).unwrap();
+    let _: () = stand.ask("ZADD", (INDEX, -score, bound.id.expose()));
+
+    clock.advance(Duration::from_secs(2 * 60 * 60));
+    let visitor = stand.session(&[]).await;
+    try_it(&stand, &visitor).await;
+    assert_eq!(stand.score(&refused), None);
+    assert_eq!(stand.score(&bound), Some(-score));
+    assert_eq!(stand.revoke(Target::AllOf(anna())).await, 2);
+    assert_eq!((stand.load(&bound).await, stand.load(&another).await), (None, None));
+}

@@ -1,0 +1,299 @@
+//! Restoring sessions into a Redis that an application uses meanwhile.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cloakroom::conformance::with_new_secret;
+use cloakroom::store::Applied;
+use cloakroom::store::{Redis, Restore as _, Restored, Save as _, Saved, Store, Target};
+use cloakroom::{OnLimit, Page, Presented, SessionId};
+
+use crate::support::{Gate, RedisServer, ServerClock};
+use crate::{Stand, anna, bind, key, limited, sign_in};
+
+const INDEX: &str = "session:user:anna";
+const PATIENT: Duration = Duration::from_secs(60);
+/// The index, the session, the index: so many commands has a restore.
+const STEPS: usize = 3;
+
+impl Stand {
+    /// Sessions of Anna's from another store, with their tokens.
+    async fn saved_elsewhere(&self, count: usize) -> (Vec<Presented>, Vec<Saved>) {
+        let there = Redis::builder(self.server.url()).prefix("there:").timeout(PATIENT).connect().await.unwrap();
+        let there =
+            Stand { store: there, server: RedisServer::start(), terms: self.terms, client: self.server.client() };
+        let mut presented = Vec::new();
+        for _ in 0..count {
+            presented.push(there.signed_in(&sign_in()).await);
+        }
+        let ids: Vec<_> = presented.iter().map(|presented| presented.id).collect();
+        let saved = there.store.save(&ids, &self.terms).await.unwrap();
+        (presented, saved.into_iter().flatten().collect())
+    }
+
+    /// Restores a session by a store whose commands wait, does something else after so many of them, and lets it go on.
+    async fn restore_around(&self, saved: &Saved, steps: usize, meanwhile: impl AsyncFnOnce(&Stand)) -> Restored {
+        let gate = Gate::before(self.server.port()).await;
+        let slow = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
+        gate.close();
+        let (saved, finished) = ([saved.clone()], gate.clone());
+        let restoring = tokio::spawn(async move {
+            let restored = slow.restore(&saved).await.unwrap();
+            finished.finish();
+            restored[0]
+        });
+        for _ in 0..steps {
+            assert!(gate.asks().await);
+            gate.step().await;
+        }
+        assert_eq!(gate.asks().await, steps < STEPS, "a restore has {STEPS} commands");
+        meanwhile(self).await;
+        gate.open();
+        restoring.await.unwrap()
+    }
+
+    async fn lives(&self, presented: &Presented) -> bool {
+        self.load(presented).await.is_some()
+    }
+
+    /// The server knows all scripts afterwards.
+    async fn taught() -> Stand {
+        let stand = Stand::new().await;
+        let (_, saved) = stand.saved_elsewhere(1).await;
+        stand.store.restore(&saved).await.unwrap();
+        stand.signed_in(&limited(1, OnLimit::EvictOldest)).await;
+        stand.listed(&anna()).await;
+        stand.revoke(Target::AllOf(anna())).await;
+        stand
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_devices_takes_no_session_that_is_being_restored_for_one_that_has_ended() {
+    let stand = Stand::taught().await;
+    for steps in 0..=STEPS {
+        let (presented, saved) = stand.saved_elsewhere(1).await;
+        let list = async |stand: &Stand| drop(stand.listed(&anna()).await);
+        assert_eq!(stand.restore_around(&saved[0], steps, list).await, Restored::Made, "{steps}");
+        assert!(stand.lives(&presented[0]).await);
+        assert_eq!(stand.listed(&anna()).await, [presented[0].id], "{steps}");
+        assert_eq!(stand.revoke(Target::AllOf(anna())).await, 1, "{steps}");
+        assert!(!stand.lives(&presented[0]).await);
+    }
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_a_session_that_is_being_restored() {
+    let mut stand = Stand::taught().await;
+    for steps in 0..=STEPS {
+        let (presented, saved) = stand.saved_elsewhere(1).await;
+        let revoke = async |stand: &Stand| {
+            stand.revoke(Target::AllOf(anna())).await;
+        };
+        let restored = stand.restore_around(&saved[0], steps, revoke).await;
+        // before its first step, it comes after the revoke; after its last, it is a session as any other
+        let expected = if (1..STEPS).contains(&steps) { Restored::Ended } else { Restored::Made };
+        assert_eq!(restored, expected, "{steps}");
+        assert_eq!(stand.lives(&presented[0]).await, steps == 0, "{steps}");
+        stand.revoke(Target::AllOf(anna())).await;
+        assert!(!stand.ask::<bool>("EXISTS", key(&presented[0])));
+    }
+}
+
+#[tokio::test]
+async fn signing_out_the_others_ends_what_is_being_restored_but_not_the_one_that_asks() {
+    let stand = Stand::taught().await;
+    for steps in 1..STEPS {
+        let (presented, saved) = stand.saved_elsewhere(2).await;
+        let kept = presented[0].id;
+        let others = async |stand: &Stand| {
+            stand.revoke(Target::OthersOf(anna(), kept)).await;
+        };
+        assert_eq!(stand.restore_around(&saved[0], steps, others).await, Restored::Made, "{steps}");
+        assert_eq!(stand.restore_around(&saved[1], steps, others).await, Restored::Ended, "{steps}");
+        assert_eq!((stand.lives(&presented[0]).await, stand.lives(&presented[1]).await), (true, false), "{steps}");
+        stand.revoke(Target::AllOf(anna())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_holds_for_a_session_that_is_being_restored_once_it_is_there() {
+    let stand = Stand::taught().await;
+    for on_limit in [OnLimit::EvictOldest, OnLimit::RefuseNew] {
+        for steps in 0..=STEPS {
+            let (presented, saved) = stand.saved_elsewhere(1).await;
+            let visitor = stand.session(&[]).await;
+            let change = bind(&with_new_secret(&visitor), &limited(1, on_limit));
+            let mut answer = None;
+            let sign_in = async |stand: &Stand| answer = Some(stand.apply(&visitor, &change).await);
+            let restored = stand.restore_around(&saved[0], steps, sign_in).await;
+            let at = format!("{on_limit:?}, {steps}");
+            // who signs in before the session is there does not count it, and a restore asks for no limit
+            let is_there = steps >= 2;
+            let is_evicted = is_there && on_limit == OnLimit::EvictOldest;
+            let is_let_in = !is_there || on_limit == OnLimit::EvictOldest;
+            assert_eq!(matches!(answer, Some(Applied::Done { .. })), is_let_in, "{at}");
+            assert_eq!(restored, Restored::Made, "{at}");
+            assert_eq!(stand.lives(&presented[0]).await, !is_evicted, "{at}");
+            let alive = u64::from(is_let_in) + u64::from(!is_evicted);
+            assert_eq!(stand.listed(&anna()).await.len() as u64, alive, "{at}");
+            assert_eq!(stand.revoke(Target::AllOf(anna())).await, alive, "{at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restore_writes_its_session_again_to_an_index_from_which_an_older_program_has_taken_it() {
+    let stand = Stand::taught().await;
+    for steps in 1..STEPS {
+        let (presented, saved) = stand.saved_elsewhere(1).await;
+        let id = presented[0].id;
+        let prune = async |stand: &Stand| stand.server.ask::<()>(&["ZREM", INDEX, id.expose()]);
+        assert_eq!(stand.restore_around(&saved[0], steps, prune).await, Restored::Made, "{steps}");
+        assert_eq!(stand.listed(&anna()).await, [id], "{steps}");
+        stand.revoke(Target::AllOf(anna())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_saw_a_session_missing_while_it_was_replaced_does_not_take_it_out_of_the_index() {
+    let stand = Stand::taught().await;
+    let (presented, saved) = stand.saved_elsewhere(1).await;
+    // twice: replaced once, its entry has the other of two scores
+    for _ in 0..2 {
+        stand.revoke(Target::Session(presented[0].id)).await;
+        let gate = Gate::before(stand.server.port()).await;
+        let slow = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
+        stand.store.restore(&saved).await.unwrap();
+        stand.revoke(Target::Session(presented[0].id)).await;
+        gate.close();
+        let terms = stand.terms;
+        let list = tokio::spawn(async move { slow.list(&anna(), Page::default(), &terms).await.unwrap() });
+        // the index, and the two commands about the session
+        for _ in 0..3 {
+            assert!(gate.asks().await);
+            gate.step().await;
+        }
+        assert!(gate.asks().await, "it is about to prune");
+        assert_eq!(stand.store.restore(&saved).await.unwrap(), [Restored::Made]);
+        gate.open();
+        assert_eq!(list.await.unwrap().len(), 1);
+        assert_eq!(stand.listed(&anna()).await, [presented[0].id]);
+    }
+    let again = stand.store.save(&[presented[0].id], &stand.terms).await.unwrap();
+    assert_eq!(again, [Some(saved[0].clone())], "the time of the sign-in is the same");
+}
+
+#[tokio::test]
+async fn a_restore_that_finds_its_session_there_disturbs_no_other_that_makes_it() {
+    let mut stand = Stand::taught().await;
+    for steps in 1..STEPS {
+        let (presented, saved) = stand.saved_elsewhere(1).await;
+        let mut second = None;
+        let again = async |stand: &Stand| second = Some(stand.store.restore(&saved).await.unwrap()[0]);
+        let first = stand.restore_around(&saved[0], steps, again).await;
+        let mut both = [first, second.unwrap()];
+        both.sort_by_key(|restored| *restored != Restored::Made);
+        assert_eq!(both, [Restored::Made, Restored::Taken], "{steps}");
+        assert!(stand.lives(&presented[0]).await, "{steps}");
+        let index: Vec<String> = stand.ask("ZRANGE", (INDEX, 0, -1));
+        assert!(!index.iter().any(|member| member.contains(' ')), "no marker stays: {index:?}");
+        assert_eq!(stand.revoke(Target::AllOf(anna())).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_a_restore_that_died_has_made_ends_with_the_others_and_what_it_has_not_leaves_no_trace() {
+    for steps in 1..STEPS {
+        let mut clock = ServerClock::new();
+        let mut stand = Stand::on(RedisServer::start_in(clock.environment()), PATIENT).await;
+        let (other, _) = (stand.saved_elsewhere(1).await, stand.listed(&anna()).await);
+        // the server knows the scripts
+        stand.store.restore(&other.1).await.unwrap();
+        stand.revoke(Target::AllOf(anna())).await;
+        let _: () = stand.ask("DEL", INDEX);
+        let (presented, saved) = stand.saved_elsewhere(1).await;
+        let gate = Gate::before(stand.server.port()).await;
+        let dying = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
+        gate.close();
+        let restoring = tokio::spawn(async move { dying.restore(&saved).await });
+        for _ in 0..steps {
+            assert!(gate.asks().await);
+            gate.step().await;
+        }
+        restoring.abort();
+        let is_made = steps > 1;
+        assert_eq!(stand.lives(&presented[0]).await, is_made);
+        assert_eq!(stand.listed(&anna()).await.len(), usize::from(is_made));
+        if is_made {
+            // even where somebody has taken the id out who found no session there a moment ago
+            let _: () = stand.ask("ZREM", (INDEX, presented[0].id.expose()));
+            assert_eq!(stand.revoke(Target::AllOf(anna())).await, 1);
+            assert!(!stand.lives(&presented[0]).await);
+        }
+        clock.advance(Duration::from_secs(2 * 60 * 60));
+        let signed_in = stand.signed_in(&sign_in()).await;
+        assert_eq!(stand.listed(&anna()).await, [signed_in.id]);
+        let index: Vec<String> = stand.ask("ZRANGE", (INDEX, 0, -1));
+        assert_eq!(index, [signed_in.id.expose()]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_sessions_are_restored_while_devices_are_listed_and_everybody_is_signed_out() {
+    const SESSIONS: usize = 400;
+    let stand = Stand::new().await;
+    let (presented, saved) = stand.saved_elsewhere(SESSIONS).await;
+    let (terms, is_over) = (stand.terms, Arc::new(AtomicBool::new(false)));
+    let lists: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, is_over) = (stand.store.clone(), is_over.clone());
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::SeqCst) {
+                    store.list(&anna(), Page { offset: 0, limit: 1000 }, &terms).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let (progress, mut made) = tokio::sync::mpsc::unbounded_channel::<(SessionId, Restored)>();
+    let store = stand.store.clone();
+    let restoring = tokio::spawn(async move {
+        for some in saved.chunks(10) {
+            for (saved, restored) in some.iter().zip(store.restore(some).await.unwrap()) {
+                progress.send((saved.id, restored)).unwrap();
+            }
+        }
+    });
+    let mut answers = Vec::new();
+    let mut before_the_last_revoke = BTreeSet::new();
+    while let Some(answer) = made.recv().await {
+        answers.push(answer);
+        if answers.len() % (SESSIONS / 8) == 0 && answers.len() < SESSIONS {
+            while let Ok(answer) = made.try_recv() {
+                answers.push(answer);
+            }
+            before_the_last_revoke = answers.iter().map(|(id, _)| *id).collect();
+            stand.revoke(Target::AllOf(anna())).await;
+        }
+    }
+    restoring.await.unwrap();
+    is_over.store(true, Ordering::SeqCst);
+    for list in lists {
+        list.await.unwrap();
+    }
+    let mut alive = BTreeSet::new();
+    for presented in &presented {
+        if stand.lives(presented).await {
+            alive.insert(presented.id);
+        }
+    }
+    let survivors: Vec<_> = alive.intersection(&before_the_last_revoke).collect();
+    assert!(survivors.is_empty(), "{} of {} survived", survivors.len(), before_the_last_revoke.len());
+    assert!(!before_the_last_revoke.is_empty() && !alive.is_empty(), "there was something to see");
+    let ended: BTreeSet<_> = answers.iter().filter(|(_, made)| *made == Restored::Ended).map(|(id, _)| *id).collect();
+    assert!(alive.is_disjoint(&ended));
+    assert_eq!(stand.listed(&anna()).await.into_iter().collect::<BTreeSet<_>>(), alive, "the index misses none");
+    assert_eq!(stand.revoke(Target::AllOf(anna())).await, alive.len() as u64);
+}
