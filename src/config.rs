@@ -72,8 +72,8 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Csrf {
-    /// Requests with a method other than GET, HEAD and OPTIONS must come from this site, as the browser says in
-    /// `Sec-Fetch-Site` or else in `Origin`; what has neither is no browser, and passes. The default.
+    /// Requests with a method other than GET, HEAD and OPTIONS, and those that open a WebSocket, must come from this site, as
+    /// the browser says in `Sec-Fetch-Site` or else in `Origin`; what has neither is no browser, and passes. The default.
     #[default]
     On,
     /// What has neither is refused as well.

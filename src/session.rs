@@ -80,6 +80,8 @@ struct State {
     fresh: bool,
     /// The request brought a token that opens nothing.
     stale: bool,
+    /// That token is the session's previous one, from some time ago.
+    replayed: bool,
     /// This request does not extend the session.
     peeking: bool,
     /// Why the token opens nothing, where that is known.
@@ -377,6 +379,7 @@ impl Session {
 impl State {
     /// What a token opens.
     fn found(&mut self, presented: Presented, lookup: Lookup, from: ReadFrom) {
+        self.replayed = matches!(lookup, Lookup::Replayed(_));
         (self.loaded, self.ended) = match lookup {
             Lookup::Live(loaded) => (Some(loaded), None),
             Lookup::Evicted => (None, Some(Ended::SignedInElsewhere)),

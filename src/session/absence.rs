@@ -12,6 +12,7 @@ pub(crate) enum Absence {
     NoCookie,
     NoToken,
     Unknown,
+    Replayed,
     Evicted,
     Anonymous,
     Meanwhile,
@@ -28,6 +29,7 @@ impl Session {
         match (&state.loaded, state.ended) {
             (Some(_), _) => Absence::Anonymous,
             (None, Some(Ended::SignedInElsewhere)) => Absence::Evicted,
+            (None, None) if state.replayed => Absence::Replayed,
             (None, None) if state.stale => Absence::Unknown,
             (None, None) if self.0.has_cookie => Absence::NoToken,
             (None, None) => Absence::NoCookie,
@@ -43,6 +45,7 @@ impl fmt::Display for Absence {
             Absence::Unknown => {
                 "no session has this token: it never was one, its session has ended, or its secret was replaced"
             }
+            Absence::Replayed => "the token was replaced by a newer one, and its grace is over",
             Absence::Evicted => "the session was ended because its user signed in elsewhere",
             Absence::Anonymous => "the session has no user",
             Absence::Meanwhile => "the session ended, or its secret was replaced, while the request was on its way",

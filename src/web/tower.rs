@@ -23,8 +23,10 @@ impl Sessions {
     }
 }
 
-/// See [`Sessions::layer`]. Errors are answered as by [`PlainErrors`], for which the service's body must be made `From<String>`;
-/// axum's is. With [`on_error`](SessionLayer::on_error) it may be any body.
+/// Gives the services inside it sessions. Made by [`Sessions::layer`].
+///
+/// Errors are answered as [`PlainErrors`] does, which needs a response body that implements `From<String>`, as that of axum
+/// does. With [`on_error`](SessionLayer::on_error) the body may be of any type.
 #[derive(Debug, Clone)]
 pub struct SessionLayer<E = PlainErrors> {
     sessions: Sessions,

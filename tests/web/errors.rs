@@ -35,7 +35,7 @@ fn routes(sessions: &Sessions) -> Router {
         .route("/read", any(async |_: Session| "read"))
         .route("/write", any(async |session: Session| session.set(NAME, "andrew")))
         .route("/sign_in/{user}", get(sign_in))
-        .route("/sign_out", get(async |session: Session| session.sign_out().await))
+        .route("/rotate", get(async |session: Session| session.rotate().await))
         .route("/account", any(async |_: SignedIn| "account"))
         .route("/pay", get(async |_: RecentSignIn<600>| "paid"))
         .route("/ended_meanwhile", get(ended_meanwhile))
@@ -322,6 +322,15 @@ async fn the_log_says_which_of_its_causes_an_answer_had() {
     let ben = Browser::new(app(&evicting));
     ben.visit("/sign_in/ben").await;
     get(&ben, "/ended_meanwhile", "the session is gone: the session ended, or its secret was replaced, while").await;
+
+    let old = Browser::new(app(&evicting));
+    old.visit("/sign_in/chris").await;
+    let new = Browser::new(app(&evicting));
+    new.carry("__Host-sid", &old.token().unwrap());
+    new.visit("/rotate").await;
+    new.visit("/read").await;
+    place.clock.advance(std::time::Duration::from_secs(11));
+    get(&old, "/account", "nobody is signed in: the token was replaced by a newer one, and its grace is over").await;
 
     let page = anna.stranger().saying(ACCEPT, HTML);
     assert_eq!(page.get("/account").await.status, 303);
