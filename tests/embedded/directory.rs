@@ -206,12 +206,16 @@ async fn an_older_part_and_the_seal_that_were_removed_are_written_again() {
     }
     let (first, seal) = (journal(dir.path()), dir.path().join("seal"));
     assert!(first.exists() && dir.path().join("journal-0000000003").exists());
+    // when the disk has everything, nothing else makes the store look after its files
+    while !fs::read_to_string(&seal).unwrap().contains("synced 6\n") {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     fs::remove_file(first).unwrap();
     fs::remove_file(&seal).unwrap();
     // until all that was in the parts so far stands in later ones
     let begin = std::time::Instant::now();
     while dir.path().join("journal-0000000003").exists() || !seal.exists() {
-        assert!(begin.elapsed() < std::time::Duration::from_secs(40));
+        assert!(begin.elapsed() < std::time::Duration::from_secs(40), "it is not written again");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     all.push(made(&store).await.unwrap());
