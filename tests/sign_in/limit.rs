@@ -191,7 +191,10 @@ async fn the_new_one_can_be_refused_and_shown_where_its_user_is_signed_in() {
         let refused = newcomer.get("/sign_in/anna").await;
         assert_eq!(refused.status, 409);
         let error = refused.error.unwrap();
-        assert!(error.is_limit() && !error.is_conflict() && error.to_string().contains("signed in 2 times"), "{error}");
+        assert!(
+            error.is_limit() && !error.is_conflict() && error.to_string().contains("already has 2 sessions"),
+            "{error}"
+        );
 
         let answer = newcomer.get("/attempt").await;
         assert_eq!(answer.status, 409);

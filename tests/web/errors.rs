@@ -239,29 +239,34 @@ async fn a_head_request_gets_the_head_of_the_error() {
         let answer = ask(&Browser::new(app.clone()), Method::HEAD, "/account", accept).await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (401, ""));
     }
-    let service = place
-        .sessions()
-        .layer()
-        .layer(service_fn(async |_: Request<String>| Ok::<_, Error>(Response::new("never asked".to_owned()))));
+    let service = place.sessions().layer().layer(service_fn(text));
     // a server of another framework might send what it is given
     let request = Request::builder().method("HEAD").uri("/").header("upgrade", "websocket").header("origin", "null");
-    let response = service.oneshot(request.body(String::new()).unwrap()).await.unwrap();
+    let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
     assert_eq!((response.status().as_u16(), response.body().as_str()), (403, ""));
+}
+
+/// A service of another framework, whose bodies are texts.
+async fn text(_: Request<()>) -> Result<Response<String>, Error> {
+    Ok(Response::new("the handler's".to_owned()))
+}
+
+/// A body that is made of no text.
+struct Frames(u16);
+
+async fn frames(_: Request<()>) -> Result<Response<Frames>, Error> {
+    Ok(Response::new(Frames(200)))
 }
 
 #[tokio::test]
 async fn services_of_other_bodies_are_served_too() {
     let place = Place::memory();
     let post = || Request::post("/").header("sec-fetch-site", "cross-site").body(()).unwrap();
-    let texts = service_fn(async |_: Request<()>| Ok::<_, Error>(Response::new(String::new())));
-    let response = place.sessions().layer().layer(texts).oneshot(post()).await.unwrap();
+    let response = place.sessions().layer().layer(service_fn(text)).oneshot(post()).await.unwrap();
     assert!(response.body().starts_with("This request seems to come from another site"));
 
-    // a body that is made of no text
-    struct Frames(u16);
-    let frames = service_fn(async |_: Request<()>| Ok::<_, Error>(Response::new(Frames(200))));
     let layer = place.sessions().layer().on_error(|error, _| Response::new(Frames(error.status())));
-    let response = layer.layer(frames).oneshot(post()).await.unwrap();
+    let response = layer.layer(service_fn(frames)).oneshot(post()).await.unwrap();
     assert_eq!(response.body().0, 403);
 }
 
