@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::events::{Event, Hook};
 use crate::local_path::is_local_path;
 use crate::policy::{OnLimit, OnReplay};
+use crate::record::Record;
 use crate::token::TokenFormat;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -179,6 +180,18 @@ impl Config {
         Ok(())
     }
 
+    /// How long a browser keeps the cookie of a session; `None` stands for until it is closed.
+    pub(crate) fn cookie_max_age(&self, record: &Record) -> Option<Duration> {
+        record.cookie_max_age.or(self.cookie.max_age).filter(|age| !age.is_zero())
+    }
+
+    /// How long after the latest secret a session gets a new one by itself: as configured, and often enough that the browser
+    /// of somebody who comes now and then does not drop the cookie.
+    pub(crate) fn rotation_interval(&self, record: &Record) -> Option<Duration> {
+        let renewal = self.cookie_max_age(record).filter(|_| record.secret_hash.is_some()).map(|age| age / 10);
+        self.rotate_every.into_iter().chain(renewal).min()
+    }
+
     /// How long after the last touch a request touches again. A session whose own idle timeout is below the configured
     /// interval would otherwise end while it is in use.
     pub(crate) fn touch_interval(&self, idle_timeout: Duration) -> Duration {
@@ -280,6 +293,11 @@ impl ConfigBuilder {
 
     /// Keeps the cookie when the browser is closed, for this long. Default: a session cookie, without `Max-Age`. The
     /// session itself ends when the server says so, whatever the cookie says.
+    ///
+    /// While the visitor comes, the cookie is renewed: once a tenth of this time has passed, the session gets a new secret, as
+    /// by [`rotate_every`](ConfigBuilder::rotate_every), and the browser a new cookie. Plain tokens cannot rotate, so with them
+    /// the cookie is not renewed. A sign-in may choose another time for its session:
+    /// [`SigningIn::cookie_max_age`](crate::SigningIn::cookie_max_age).
     pub fn cookie_max_age(mut self, age: Duration) -> Self {
         self.config.cookie.max_age = Some(age);
         self
@@ -455,6 +473,10 @@ pub(crate) fn problem_with_lifetime(duration: Duration) -> Option<String> {
     (!fits).then(|| format!("must be whole seconds from 1 to {MAX_SECONDS}, not {duration:?}"))
 }
 
+pub(crate) fn problem_with_cookie_age(age: Duration) -> Option<&'static str> {
+    (age.as_secs() == 0 || age > MAX_COOKIE_AGE).then_some("must be from one second to 400 days")
+}
+
 impl CookieSettings {
     /// The rules of RFC 6265bis that a browser would otherwise enforce by silently dropping the cookie.
     fn check(&self) -> Result<()> {
@@ -491,10 +513,8 @@ impl CookieSettings {
         if self.domain.as_deref().is_some_and(|domain| !is_host(domain)) {
             return Err(Error::config("cookie_domain", "must be a host name: letters, digits, `-` and `.`"));
         }
-        if let Some(age) = self.max_age
-            && (age.as_secs() == 0 || age > MAX_COOKIE_AGE)
-        {
-            return Err(Error::config("cookie_max_age", "must be from one second to 400 days"));
+        if let Some(why) = self.max_age.and_then(problem_with_cookie_age) {
+            return Err(Error::config("cookie_max_age", why));
         }
         Ok(())
     }

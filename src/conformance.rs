@@ -160,6 +160,7 @@ macro_rules! conformance {
                 many_revokes_at_once_end_one_session_once
                 a_slow_save_never_brings_a_revoked_session_back
                 a_slow_rotation_never_brings_a_revoked_session_back
+                signing_out_shows_the_secret_and_says_what_became_of_the_session
             }
             rotate {
                 a_rotated_session_is_the_same_with_a_new_secret
@@ -188,10 +189,13 @@ macro_rules! conformance {
                 a_sign_in_and_its_delta_are_made_together_or_not_at_all
                 signing_in_again_to_the_same_secret_repeats_nothing
                 another_user_on_a_bound_session_is_a_conflict
-                a_held_previous_secret_may_not_sign_in
+                a_held_previous_secret_may_sign_in_and_no_other_is_left
+                a_second_click_is_the_same_sign_in_and_both_secrets_open_it
+                a_sign_in_is_not_repeated_after_the_grace
+                what_a_sign_in_grants_is_kept_as_it_is
                 a_wrong_secret_signs_nobody_in
                 a_session_that_is_gone_cannot_be_signed_in
-                of_many_sign_ins_of_one_session_at_once_one_wins
+                of_many_sign_ins_of_one_session_at_once_one_user_wins
             }
             limit {
                 one_sign_in_too_many_ends_the_oldest

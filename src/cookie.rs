@@ -1,6 +1,9 @@
 //! `Cookie` in, `Set-Cookie` out. Besides `token.rs` this is the only file that touches a raw token.
 
+use std::time::Duration;
+
 use http::HeaderValue;
+use smallvec::SmallVec;
 
 use crate::config::Config;
 use crate::token::{Presented, Token};
@@ -18,19 +21,27 @@ pub enum SameSite {
     None,
 }
 
-/// Finds our token among the cookies of a request, and what it shows.
+/// How many different tokens of one request are looked at. A browser has several where the cookie's path or domain was
+/// changed, or where somebody planted one.
+const MOST_TOKENS: usize = 4;
+
+/// Mostly there is one.
+pub(crate) type Tokens = SmallVec<[Presented; 1]>;
+
+/// Finds our tokens among the cookies of a request, and what they show: the first few that differ.
 ///
-/// Values that are no token are passed over. Two different tokens mean that one was planted: which one cannot be
-/// told, so neither is taken.
-pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> Option<Presented> {
-    let values = values(headers, config);
-    let mut tokens = values.filter_map(|value| Presented::parse(config.token_format, value));
-    let first = tokens.next()?;
-    if tokens.any(|token| token != first) {
-        tracing::warn!(target: "cloakroom", cookie = config.cookie.name, "two different tokens in one request: neither is taken");
-        return None;
+/// Values that are no token are passed over.
+pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> Tokens {
+    let mut tokens = Tokens::new();
+    for token in values(headers, config).filter_map(|value| Presented::parse(config.token_format, value)) {
+        if !tokens.contains(&token) {
+            tokens.push(token);
+        }
+        if tokens.len() == MOST_TOKENS {
+            break;
+        }
     }
-    Some(first)
+    tokens
 }
 
 /// Whether there is a cookie with our name, whatever is in it.
@@ -44,18 +55,18 @@ fn values<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> i
     pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(config.cookie.name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// The header that hands the browser a token.
-pub(crate) fn set(token: &Token, config: &Config) -> HeaderValue {
-    header(token.expose(), config.cookie.max_age, config)
+/// The header that hands the browser a token, to keep for so long; `None` stands for until it is closed.
+pub(crate) fn set(token: &Token, max_age: Option<Duration>, config: &Config) -> HeaderValue {
+    header(token.expose(), max_age, config)
 }
 
 /// The header that takes the cookie away. It repeats the attributes: browsers ignore a removal of a `__Host-` cookie
 /// without them.
 pub(crate) fn remove(config: &Config) -> HeaderValue {
-    header("", Some(std::time::Duration::ZERO), config)
+    header("", Some(Duration::ZERO), config)
 }
 
-fn header(value: &str, max_age: Option<std::time::Duration>, config: &Config) -> HeaderValue {
+fn header(value: &str, max_age: Option<Duration>, config: &Config) -> HeaderValue {
     let settings = &config.cookie;
     let mut cookie = cookie::Cookie::build((settings.name.as_str(), value))
         .path(settings.path.as_str())

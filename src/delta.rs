@@ -91,6 +91,8 @@ pub struct SignIn {
     pub idle_timeout: Option<Duration>,
     /// An absolute lifetime, from now, instead of the configured one.
     pub absolute_lifetime: Option<Duration>,
+    /// How long the browser keeps the cookie, instead of the configured time; zero stands for until it is closed.
+    pub cookie_max_age: Option<Duration>,
     /// When the user proved who they are, if that was not just now.
     pub auth_time: Option<SystemTime>,
     /// A label for the list of devices.
@@ -103,4 +105,7 @@ pub struct SignIn {
     pub max_sessions: usize,
     /// What happens beyond that.
     pub on_limit: OnLimit,
+    /// Whether this may only be the sign-in that was just made, asked for a second time with the secret that it replaced.
+    /// Then the session is the user's already, and nothing about the limit is to be asked.
+    pub only_again: bool,
 }

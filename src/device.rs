@@ -37,7 +37,7 @@ impl Device {
         Device {
             id,
             created_at: record.created_at,
-            signed_in_at: record.auth_time.unwrap_or(record.created_at),
+            signed_in_at: record.signed_in_at.unwrap_or(record.created_at),
             last_seen_at: record.last_accessed_at,
             ends_at: record.ends_at(),
             label: record.device.clone(),

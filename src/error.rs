@@ -127,8 +127,8 @@ impl Error {
         matches!(&*self.0, Kind::Store(store) if store.is_unknown())
     }
 
-    /// Whether a revoke was done, but on fewer servers than were asked for: if the primary fails now, what was revoked may
-    /// come back.
+    /// Whether a change was made, but on fewer servers or disks than were asked for: if the primary or the machine fails
+    /// now, it may be undone, and what was revoked may come back.
     pub fn is_not_durable(&self) -> bool {
         matches!(&*self.0, Kind::Store(store) if store.is_not_durable())
     }
@@ -219,11 +219,12 @@ impl std::error::Error for Error {}
 ///
 /// An error of the client that a store is built on becomes one by [`from_client`](StoreError::from_client). Whoever makes
 /// one sees to it that no secret is in its text.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoreError {
     message: Cow<'static, str>,
     outcome: Outcome,
     code: Option<Cow<'static, str>>,
+    ended: u64,
 }
 
 /// What is known of a change that a store could not do as it should.
@@ -252,7 +253,7 @@ impl StoreError {
 
     /// Nothing was changed, and this is why.
     pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { message: message.into(), outcome: Outcome::NotDone, code: None }
+        StoreError { message: message.into(), outcome: Outcome::NotDone, code: None, ended: 0 }
     }
 
     /// The store answered: no. Nothing was changed, and the code is its own word for why (`OOM`, `READONLY`, `NOPERM`).
@@ -285,6 +286,16 @@ impl StoreError {
     /// The change was made, but fewer replicas have it than were asked for, so that a failure now may undo it.
     pub fn not_durable(message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { outcome: Outcome::NotDurable, ..StoreError::new(message) }
+    }
+
+    /// A revoke that failed after it had ended this many sessions.
+    pub fn after_ending(self, sessions: u64) -> StoreError {
+        StoreError { ended: sessions, ..self }
+    }
+
+    /// How many sessions a revoke that failed has ended all the same.
+    pub fn ended(&self) -> u64 {
+        self.ended
     }
 
     /// Whether the change was made, but on fewer servers than were asked for.

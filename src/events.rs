@@ -83,6 +83,8 @@ pub enum Why {
     SignedOut,
     /// Another user signed in with the same browser.
     UserSwitched,
+    /// The browser brought several tokens that each open a session, so that none was taken, and a user signed in.
+    SeveralTokens,
     /// The application said so.
     Application,
     /// An old secret was replayed, and the policy is to revoke.

@@ -153,6 +153,7 @@ fn revoked(ended: u64, why: Why) {
     match why {
         Why::SignedOut => count!(ended, REVOKES, "why" => "signed_out"),
         Why::UserSwitched => count!(ended, REVOKES, "why" => "user_switched"),
+        Why::SeveralTokens => count!(ended, REVOKES, "why" => "several_tokens"),
         Why::Application => count!(ended, REVOKES, "why" => "application"),
         Why::Replayed => count!(ended, REVOKES, "why" => "replayed"),
     }

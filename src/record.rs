@@ -24,6 +24,10 @@ pub(crate) const USER_ID: &str = "user_id";
 pub(crate) const AUTH_TIME: &str = "auth_time";
 pub(crate) const DEVICE: &str = "device";
 pub(crate) const IP: &str = "ip";
+pub(crate) const SIGNED_IN_AT: &str = "signed_in_at";
+pub(crate) const ABSOLUTE_LIFETIME: &str = "absolute_lifetime";
+pub(crate) const COOKIE_MAX_AGE: &str = "cookie_max_age";
+pub(crate) const SIGN_IN_SECRET_HASH: &str = "sign_in_secret_hash";
 /// Stands alone beside a secret hash: the marker of a session that was evicted.
 pub(crate) const ENDED: &str = "ended";
 
@@ -31,7 +35,7 @@ pub(crate) const ENDED: &str = "ended";
 pub(crate) const EVICTION_NOTICE: Duration = Duration::from_secs(5 * 60);
 
 /// The names that no application's field may have.
-pub(crate) const RESERVED: [&str; 13] = [
+pub(crate) const RESERVED: [&str; 17] = [
     CREATED_AT,
     LAST_ACCESSED_AT,
     SESSION_TTL,
@@ -44,6 +48,10 @@ pub(crate) const RESERVED: [&str; 13] = [
     AUTH_TIME,
     DEVICE,
     IP,
+    SIGNED_IN_AT,
+    ABSOLUTE_LIFETIME,
+    COOKIE_MAX_AGE,
+    SIGN_IN_SECRET_HASH,
     ENDED,
 ];
 
@@ -111,8 +119,17 @@ pub struct Record {
     pub rotated_at: Option<SystemTime>,
     /// Who is signed in. Once set it never changes.
     pub user_id: Option<UserId>,
-    /// When that user proved who they are.
+    /// When that user proved who they are: at the sign-in, or earlier, where an identity provider said so.
     pub auth_time: Option<SystemTime>,
+    /// When the user last signed in here, to the second. The absolute lifetime runs from then.
+    pub signed_in_at: Option<SystemTime>,
+    /// The absolute lifetime that a sign-in granted this session, where it is not the configured one.
+    pub absolute_lifetime: Option<Duration>,
+    /// How long the browser keeps the cookie, where a sign-in chose that; zero stands for until it is closed.
+    pub cookie_max_age: Option<Duration>,
+    /// The secret that the last sign-in replaced. It opens nothing. A second click that still brings it is the same
+    /// sign-in, for as long as [`rotation_grace`](Terms::rotation_grace).
+    pub sign_in_secret_hash: Option<SecretHash>,
     /// A label for the list of devices.
     pub device: Option<String>,
     /// The address, for the list of devices.
@@ -182,6 +199,10 @@ impl Record {
             rotated_at: None,
             user_id: None,
             auth_time: None,
+            signed_in_at: None,
+            absolute_lifetime: None,
+            cookie_max_age: None,
+            sign_in_secret_hash: None,
             device: None,
             ip: None,
         })
@@ -192,16 +213,11 @@ impl Record {
         (self.last_accessed_at + self.idle_timeout).min(self.expires_at)
     }
 
-    /// The absolute lifetime: the configured one, or more where a sign-in granted more.
+    /// The longest idle timeout that this session may have: the configured absolute lifetime, or its own where that is
+    /// longer.
     pub(crate) fn longest_idle(&self, terms: &Terms) -> Duration {
-        let own = self.expires_at.duration_since(self.auth_time.unwrap_or(self.created_at));
+        let own = self.expires_at.duration_since(self.signed_in_at.unwrap_or(self.created_at));
         own.unwrap_or_default().max(terms.absolute_lifetime)
-    }
-
-    /// The absolute lifetime that the last sign-in granted, to the second.
-    pub(crate) fn granted(&self, terms: &Terms) -> Duration {
-        let granted = self.expires_at.duration_since(self.auth_time.unwrap_or(self.created_at)).unwrap_or_default();
-        if granted > terms.absolute_lifetime { Duration::from_secs(granted.as_secs()) } else { terms.absolute_lifetime }
     }
 
     /// Whether what is presented is the current secret or the held previous one, whatever its grace.
@@ -232,6 +248,9 @@ impl Record {
     /// The grace of the held previous secret is judged when a request loads, not here: an upload that began with
     /// it may still be saved. A rotation to the secret that is already current was made before, and changes nothing.
     ///
+    /// A sign-in of the user who is signed in already, with the secret that this user's sign-in has just replaced, is that
+    /// sign-in once more (a second click): it gets a secret of its own, and the one that the first was answered with is held.
+    ///
     /// # Errors
     /// Why it was refused; the record is as it was.
     pub fn apply(
@@ -249,18 +268,23 @@ impl Record {
         }
         let is_current = presented.secret_hash == self.secret_hash;
         let is_previous = self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash));
-        if !is_current && !is_previous {
-            return Err(Refusal::Gone);
+        let repeats_sign_in = self.repeats_sign_in(presented, change, terms, now);
+        match &change.sign_in {
+            _ if repeats_sign_in => {}
+            // what lives is another sign-in's, or the browser's next secret
+            Some(new) if new.only_again || !is_current && !is_previous || self.is_of_another(&new.user) => {
+                return Err(Refusal::Conflict);
+            }
+            None if !is_current && !is_previous => return Err(Refusal::Gone),
+            None if !is_current && change.rotate_to.is_some() => return Err(Refusal::Conflict),
+            _ => {}
         }
-        let is_taken = |user| self.user_id.as_ref().is_some_and(|bound| bound != user);
-        if change.rotate_to.is_some() && !is_current || change.sign_in.as_ref().is_some_and(|new| is_taken(&new.user)) {
-            return Err(Refusal::Conflict);
-        }
-        let keeps_fields = !change.sign_in.as_ref().is_some_and(|new| new.discard_fields);
+        let binds = change.sign_in.as_ref().filter(|_| !repeats_sign_in);
+        let keeps_fields = !binds.is_some_and(|new| new.discard_fields);
         let fields = if keeps_fields { &self.fields } else { &Fields::new() };
         self.fields = changed(fields, &change.delta, terms)?;
         if let Some(new) = change.rotate_to {
-            let holds = !change.drop_previous && change.sign_in.is_none();
+            let holds = !change.drop_previous && binds.is_none();
             self.previous = self.secret_hash.filter(|_| holds).map(|secret_hash| Previous { secret_hash, until: None });
             self.secret_hash = Some(new);
             self.rotated_at = Some(whole_second(now));
@@ -271,8 +295,11 @@ impl Record {
             // the browser has the new secret: the previous one's grace begins
             held.until.get_or_insert(whole_second(now + terms.rotation_grace + Duration::from_millis(999)));
         }
-        if let Some(new) = &change.sign_in {
+        if let Some(new) = binds {
+            self.sign_in_secret_hash = presented.secret_hash;
             self.bind(new, terms, now);
+        } else if !self.holds_sign_in(terms, now) {
+            self.sign_in_secret_hash = None;
         }
         if let Some(idle) = change.delta.idle_timeout {
             self.idle_timeout = idle.min(self.longest_idle(terms));
@@ -283,11 +310,34 @@ impl Record {
         Ok(())
     }
 
+    fn is_of_another(&self, user: &UserId) -> bool {
+        self.user_id.as_ref().is_some_and(|bound| bound != user)
+    }
+
+    /// Whether a change is the sign-in that was just made, asked for a second time.
+    fn repeats_sign_in(&self, presented: &Presented, change: &Change, terms: &Terms, now: SystemTime) -> bool {
+        let is_theirs = change.sign_in.as_ref().is_some_and(|new| self.user_id.as_ref() == Some(&new.user));
+        is_theirs
+            && presented.secret_hash.is_some()
+            && presented.secret_hash == self.sign_in_secret_hash
+            && self.holds_sign_in(terms, now)
+    }
+
+    /// Whether the secret that the last sign-in replaced may still ask for that sign-in.
+    fn holds_sign_in(&self, terms: &Terms, now: SystemTime) -> bool {
+        // one second more, because the time of the sign-in was rounded down
+        let grace = terms.rotation_grace + Duration::from_secs(1);
+        !terms.rotation_grace.is_zero() && self.signed_in_at.is_some_and(|at| now < at + grace)
+    }
+
     fn bind(&mut self, new: &SignIn, terms: &Terms, now: SystemTime) {
         self.user_id = Some(new.user.clone());
+        self.signed_in_at = Some(whole_second(now));
         self.auth_time = Some(whole_second(new.auth_time.unwrap_or(now).min(now)));
         self.idle_timeout = new.idle_timeout.unwrap_or(terms.idle_timeout);
         self.expires_at = whole_second(now + new.absolute_lifetime.unwrap_or(terms.absolute_lifetime));
+        self.absolute_lifetime = new.absolute_lifetime;
+        self.cookie_max_age = new.cookie_max_age;
         self.device = new.device.clone();
         self.ip = new.ip.clone();
     }
@@ -311,6 +361,10 @@ impl Record {
         stored.extend(self.rotated_at.map(|at| (ROTATED_AT, seconds(at))));
         stored.extend(self.user_id.as_ref().map(|user| (USER_ID, user.as_str().to_owned())));
         stored.extend(self.auth_time.map(|at| (AUTH_TIME, seconds(at))));
+        stored.extend(self.signed_in_at.map(|at| (SIGNED_IN_AT, seconds(at))));
+        stored.extend(self.absolute_lifetime.map(|lifetime| (ABSOLUTE_LIFETIME, lifetime.as_secs().to_string())));
+        stored.extend(self.cookie_max_age.map(|age| (COOKIE_MAX_AGE, age.as_secs().to_string())));
+        stored.extend(self.sign_in_secret_hash.map(|hash| (SIGN_IN_SECRET_HASH, hash.as_str().to_owned())));
         stored.extend(self.device.clone().map(|label| (DEVICE, label)));
         stored.extend(self.ip.clone().map(|ip| (IP, ip)));
         let reserved = stored.into_iter().map(|(name, text)| (name.to_owned(), text));
@@ -347,10 +401,17 @@ impl Record {
             rotated_at: found.rotated_at,
             user_id: found.user_id,
             auth_time: found.auth_time,
+            signed_in_at: found.signed_in_at,
+            absolute_lifetime: found.absolute_lifetime,
+            cookie_max_age: found.cookie_max_age,
+            sign_in_secret_hash: found.sign_in_secret_hash,
             device: found.device,
             ip: found.ip,
         };
-        record.idle_timeout = record.idle_timeout.min(record.longest_idle(terms));
+        if !plain {
+            // a plain token's record is another program's, too: what that wrote is not made smaller
+            record.idle_timeout = record.idle_timeout.min(record.longest_idle(terms));
+        }
         Some(record)
     }
 }
@@ -368,6 +429,10 @@ struct Found {
     rotated_at: Option<SystemTime>,
     user_id: Option<UserId>,
     auth_time: Option<SystemTime>,
+    signed_in_at: Option<SystemTime>,
+    absolute_lifetime: Option<Duration>,
+    cookie_max_age: Option<Duration>,
+    sign_in_secret_hash: Option<SecretHash>,
     device: Option<String>,
     ip: Option<String>,
 }
@@ -376,6 +441,7 @@ impl Found {
     /// Reads a field, if it is one of ours. Whether it is.
     fn take(&mut self, name: &str, text: &str, plain: bool) -> bool {
         let second = || whole_number(text, 11).map(|seconds| from_millis(seconds * 1000));
+        let lifetime = || whole_number(text, 9).map(Duration::from_secs);
         match name {
             CREATED_AT => self.created_at = from_iso(text),
             LAST_ACCESSED_AT => self.last_accessed_at = from_iso(text),
@@ -389,6 +455,10 @@ impl Found {
             ROTATED_AT => self.rotated_at = second(),
             USER_ID => self.user_id = UserId::try_from(text).ok(),
             AUTH_TIME => self.auth_time = second(),
+            SIGNED_IN_AT => self.signed_in_at = second(),
+            ABSOLUTE_LIFETIME => self.absolute_lifetime = lifetime().filter(|lifetime| !lifetime.is_zero()),
+            COOKIE_MAX_AGE => self.cookie_max_age = lifetime(),
+            SIGN_IN_SECRET_HASH => self.sign_in_secret_hash = SecretHash::parse(text),
             DEVICE => self.device = Some(text.to_owned()),
             IP => self.ip = Some(text.to_owned()),
             ENDED => {}

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::field::{Field, check_name};
 use crate::fields::Fields;
 use crate::meter;
-use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH};
+use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH, SIGN_IN_SECRET_HASH};
 use crate::sessions::{ReadFrom, Sessions};
 use crate::store::{Loaded, Lookup, NewSession};
 use crate::token::{Presented, SessionId, Token, TokenFormat};
@@ -78,18 +78,55 @@ struct State {
     minted: bool,
     /// It was seen where sessions are kept, and not in a near cache.
     fresh: bool,
-    /// The request brought a token that opens nothing.
-    stale: bool,
-    /// That token is the session's previous one, from some time ago.
-    replayed: bool,
+    /// Tokens that the request brought and that open nothing.
+    unopened: Vec<Unopened>,
+    /// Tokens that the request brought and that each open a session: whose it is cannot be told, so none is taken.
+    rivals: Vec<Presented>,
     /// This request does not extend the session.
     peeking: bool,
     /// Why the token opens nothing, where that is known.
     ended: Option<Ended>,
-    /// A token for the session that the commit will make, where its secret had to be known before.
-    minted_ahead: Option<Token>,
+    /// A token for what the commit will make, where its secret had to be known before.
+    minted_ahead: Option<MintedAhead>,
     /// The head has left.
     over: bool,
+}
+
+/// A token that the request brought, and why it opens nothing.
+#[derive(Debug, Clone, Copy)]
+enum Unopened {
+    /// Its session is gone, or lives with another secret.
+    Unknown(Presented),
+    /// Its session was ended because its user signed in elsewhere.
+    Evicted,
+    /// It was replaced some time ago. Its session lives, for its owner.
+    Replayed,
+}
+
+impl Unopened {
+    /// The token, where it is not known what became of its session.
+    fn unknown(&self) -> Option<Presented> {
+        match self {
+            Unopened::Unknown(presented) => Some(*presented),
+            Unopened::Evicted | Unopened::Replayed => None,
+        }
+    }
+}
+
+/// It is good for what it was minted for, and for nothing else.
+enum MintedAhead {
+    /// A session that is not there yet.
+    Creation(Token),
+    /// The next secret of the session with this id.
+    Rotation(Token),
+}
+
+impl MintedAhead {
+    fn token(&self) -> &Token {
+        match self {
+            MintedAhead::Creation(token) | MintedAhead::Rotation(token) => token,
+        }
+    }
 }
 
 /// Why a session ended, as far as its visitor may know.
@@ -117,23 +154,28 @@ enum Purpose {
 pub(crate) enum CookieChange {
     #[default]
     None,
-    Set(Token),
+    /// With how long the browser keeps it; `None` stands for until it is closed.
+    Set(Token, Option<Duration>),
     Remove,
 }
 
 impl Session {
-    /// Reads the session that a token opens, if any. One round trip with a token, none without, or out of a near cache.
+    /// Reads the session that a request's tokens open, if any. One round trip for each, none out of a near cache.
     pub(crate) async fn open(
         sessions: &Sessions,
-        presented: Option<&Presented>,
+        brought: &[Presented],
         user_agent: Option<&HeaderValue>,
         has_cookie: bool,
         judged: Judged,
         from: ReadFrom,
     ) -> Result<Session> {
         let mut state = State::default();
-        if let Some(presented) = presented {
+        for presented in brought {
             state.found(*presented, sessions.load(presented, from).await?, from);
+        }
+        if !state.rivals.is_empty() {
+            let cookie = &sessions.config().cookie.name;
+            tracing::warn!(target: "cloakroom", cookie, "several tokens in one request open sessions: none is taken");
         }
         Ok(Session(Arc::new(Inner {
             sessions: sessions.clone(),
@@ -336,7 +378,9 @@ impl Session {
     pub fn stored(&self) -> Vec<(String, String)> {
         let mut stored = self.state().loaded.as_ref().map(|loaded| loaded.record.to_stored()).unwrap_or_default();
         for (name, text) in &mut stored {
-            if self.format() == TokenFormat::Secret && [SECRET_HASH, PREVIOUS_SECRET_HASH].contains(&name.as_str()) {
+            if self.format() == TokenFormat::Secret
+                && [SECRET_HASH, PREVIOUS_SECRET_HASH, SIGN_IN_SECRET_HASH].contains(&name.as_str())
+            {
                 *text = format!("({} characters, not shown)", text.len());
             }
         }
@@ -377,17 +421,29 @@ impl Session {
 }
 
 impl State {
-    /// What a token opens.
+    /// What one of the request's tokens opens.
     fn found(&mut self, presented: Presented, lookup: Lookup, from: ReadFrom) {
-        self.replayed = matches!(lookup, Lookup::Replayed(_));
-        (self.loaded, self.ended) = match lookup {
-            Lookup::Live(loaded) => (Some(loaded), None),
-            Lookup::Evicted => (None, Some(Ended::SignedInElsewhere)),
-            Lookup::Gone | Lookup::Replayed(_) => (None, None),
-        };
         self.fresh = from == ReadFrom::Store;
-        self.stale = self.loaded.is_none();
-        self.presented = Some(presented).filter(|_| !self.stale);
+        match lookup {
+            Lookup::Live(loaded) if self.loaded.is_none() && self.rivals.is_empty() => {
+                (self.loaded, self.presented) = (Some(loaded), Some(presented));
+            }
+            Lookup::Live(_) => {
+                self.rivals.extend(self.presented.take());
+                self.rivals.push(presented);
+                self.loaded = None;
+            }
+            Lookup::Gone => self.unopened.push(Unopened::Unknown(presented)),
+            Lookup::Evicted => self.unopened.push(Unopened::Evicted),
+            Lookup::Replayed(_) => self.unopened.push(Unopened::Replayed),
+        }
+        let was_evicted = self.unopened.iter().any(|token| matches!(token, Unopened::Evicted));
+        self.ended = (was_evicted && self.loaded.is_none()).then_some(Ended::SignedInElsewhere);
+    }
+
+    /// From here on this request has no session. What was minted for it, or is on its way to it, was only ever its own.
+    fn forget_session(&mut self) {
+        (self.loaded, self.presented, self.minted_ahead, self.candidate) = (None, None, None, None);
     }
 
     /// The session as the store has just answered.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::config::{Config, Terms};
 use crate::delta::Change;
 use crate::device::{Device, Page};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, StoreError};
 use crate::events::{Event, Events, Why};
 use crate::meter::{self, Verb};
 use crate::policy::OnReplay;
-use crate::store::{AnyStore, Applied, Loaded, Lookup, NewSession, Store, Target};
+use crate::store::{AnyStore, Applied, Loaded, Lookup, NewSession, SignedOut, Store, Target};
 use crate::token::{Presented, SessionId, TokenFormat};
 use crate::user::UserId;
 
@@ -168,20 +168,37 @@ impl Sessions {
 
     /// Ends sessions first, then tells.
     pub(crate) async fn end(&self, target: Target, why: Why, by: Option<SessionId>) -> Result<u64> {
-        if !matches!(target, Target::Session(_) | Target::Own(_)) {
+        if !matches!(target, Target::Session(_)) {
             self.need_secrets()?;
         }
-        let ended = self.ask(Verb::Revoke, target.session(), self.0.store.revoke(&target)).await?;
-        let target = match target {
-            Target::Own(presented) => Target::Session(presented.id),
-            target => target,
-        };
-        self.tell(Event::Revoked { target, ended, why, by });
-        Ok(ended)
+        let answer = self.ask(Verb::Revoke, target.session(), self.0.store.revoke(&target)).await;
+        if let Some(ended) = has_ended(&answer, |ended| *ended) {
+            self.tell(Event::Revoked { target, ended, why, by });
+        }
+        Ok(answer?)
+    }
+
+    /// Ends the session that is opened by what a browser presented, and tells of it.
+    pub(crate) async fn sign_out(&self, presented: &Presented, why: Why) -> Result<SignedOut> {
+        let id = presented.id;
+        let answer = self.ask(Verb::Revoke, Some(&id), self.0.store.sign_out(presented)).await;
+        let ended = has_ended(&answer, |signed_out| (*signed_out == SignedOut::Ended).into());
+        if let Some(ended) = ended {
+            self.tell(Event::Revoked { target: Target::Session(id), ended, why, by: Some(id) });
+        }
+        Ok(answer?)
     }
 
     fn terms(&self) -> &Terms {
         &self.0.config.terms
+    }
+}
+
+/// How many sessions a revoke has ended; `None` where it failed before it ended any.
+fn has_ended<T>(answer: &Result<T, StoreError>, of: impl FnOnce(&T) -> u64) -> Option<u64> {
+    match answer {
+        Ok(answer) => Some(of(answer)),
+        Err(error) => Some(error.ended()).filter(|ended| *ended > 0 || error.is_not_durable()),
     }
 }
 

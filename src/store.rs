@@ -88,6 +88,9 @@ pub trait Store: Send + Sync + 'static {
         terms: &Terms,
     ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
+    /// Ends the session that this opens: with the current secret, or with the held previous one, whatever its grace.
+    fn sign_out(&self, presented: &Presented) -> impl Future<Output = Result<SignedOut, StoreError>> + Send;
+
     /// Ends sessions now, and says how many lived. Of a user's sessions, those count that were bound to the user; one
     /// whose sign-in is on its way to be bound ends as well.
     fn revoke(&self, target: &Target) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -174,9 +177,30 @@ pub enum Applied {
         loaded: Loaded,
         /// The sessions of the same user that a sign-in has ended.
         evicted: Vec<SessionId>,
+        /// Why the change may still be lost if the store's machine fails now, where it should not be: the disk did not take
+        /// it. `None` where everything is as it should be.
+        not_durable: Option<StoreError>,
     },
     /// Not made, and why.
     Refused(Refusal),
+}
+
+impl Applied {
+    /// The change was made.
+    pub fn done(loaded: Loaded, evicted: Vec<SessionId>) -> Applied {
+        Applied::Done { loaded, evicted, not_durable: None }
+    }
+}
+
+/// What became of a session whose browser signs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedOut {
+    /// It has ended now.
+    Ended,
+    /// It had ended before, or never was.
+    Gone,
+    /// It lives: what was presented is an old secret, or never was one of its secrets.
+    Stale,
 }
 
 /// Whom a revocation means.
@@ -185,8 +209,6 @@ pub enum Applied {
 pub enum Target {
     /// One session, whosever it is.
     Session(SessionId),
-    /// The session that this opens: the current secret, or the held previous one.
-    Own(Presented),
     /// One session, if it is this user's.
     SessionOf(UserId, SessionId),
     /// All of a user's but one.
@@ -200,7 +222,6 @@ impl Target {
     pub(crate) fn session(&self) -> Option<&SessionId> {
         match self {
             Target::Session(id) | Target::SessionOf(_, id) => Some(id),
-            Target::Own(presented) => Some(&presented.id),
             Target::OthersOf(..) | Target::AllOf(_) => None,
         }
     }
@@ -214,6 +235,7 @@ pub(crate) trait AnyStore: Send + Sync {
     fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup>;
     fn may_be_near(&self) -> bool;
     fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied>;
+    fn sign_out<'a>(&'a self, presented: &'a Presented) -> Answer<'a, SignedOut>;
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64>;
     fn list<'a>(&'a self, user: &'a UserId, page: Page, terms: &'a Terms) -> Answer<'a, Vec<Device>>;
 }
@@ -243,6 +265,10 @@ impl<S: Store> AnyStore for S {
 
     fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied> {
         Box::pin(Store::apply(self, presented, change, terms))
+    }
+
+    fn sign_out<'a>(&'a self, presented: &'a Presented) -> Answer<'a, SignedOut> {
+        Box::pin(Store::sign_out(self, presented))
     }
 
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64> {

@@ -8,13 +8,12 @@ use tokio::sync::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cookie;
+use crate::cookie::{self, Tokens};
 use crate::csrf::{self, Judged};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::session::{CookieChange, Session};
 use crate::sessions::{ReadFrom, Sessions};
-use crate::token::Presented;
 
 #[cfg(feature = "tower")]
 mod accept;
@@ -87,7 +86,7 @@ pub struct OngoingVisit(Visit);
 struct Inner {
     sessions: Sessions,
     judged: Judged,
-    presented: Option<Presented>,
+    tokens: Tokens,
     user_agent: Option<HeaderValue>,
     has_cookie: bool,
     /// What the request asks for, where the sign-in page is to be told.
@@ -126,13 +125,13 @@ impl Visit {
             Error::cross_site(why)
         })?;
         let cookies = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-        let presented = cookie::read(cookies(), sessions.config());
-        let has_cookie = presented.is_some() || cookie::is_there(cookies(), sessions.config());
+        let tokens = cookie::read(cookies(), sessions.config());
+        let has_cookie = !tokens.is_empty() || cookie::is_there(cookies(), sessions.config());
         let user_agent = headers.get(header::USER_AGENT).cloned();
         Ok(OngoingVisit(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
             judged,
-            presented,
+            tokens,
             user_agent,
             has_cookie,
             #[cfg(feature = "axum")]
@@ -142,8 +141,8 @@ impl Visit {
         }))))
     }
 
-    /// The request's session: loaded when first asked for, the same (or the same error) afterwards. One round trip with
-    /// a token, none without.
+    /// The request's session: loaded when first asked for, the same (or the same error) afterwards. One round trip for each
+    /// token that it brings (four at most; mostly it is one), none without.
     ///
     /// # Errors
     /// The store's: that it cannot be asked does not make the visitor anonymous.
@@ -162,8 +161,8 @@ impl Visit {
     }
 
     async fn open(&self, from: ReadFrom) -> Result<Session> {
-        let Inner { sessions, judged, presented, user_agent, has_cookie, session, over, .. } = &*self.0;
-        let open = || Session::open(sessions, presented.as_ref(), user_agent.as_ref(), *has_cookie, *judged, from);
+        let Inner { sessions, judged, tokens, user_agent, has_cookie, session, over, .. } = &*self.0;
+        let open = || Session::open(sessions, tokens, user_agent.as_ref(), *has_cookie, *judged, from);
         let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
             && over.load(Ordering::SeqCst)
@@ -229,7 +228,7 @@ impl OngoingVisit {
         let config = self.0.0.sessions.config();
         let set_cookie = match change {
             CookieChange::None => None,
-            CookieChange::Set(token) => Some(cookie::set(&token, config)),
+            CookieChange::Set(token, max_age) => Some(cookie::set(&token, max_age, config)),
             CookieChange::Remove => Some(cookie::remove(config)),
         };
         Finish { read: true, set_cookie }
@@ -301,6 +300,6 @@ fn varies_by_cookie(headers: &HeaderMap) -> bool {
 
 impl std::fmt::Debug for Visit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Visit").field("presented", &self.0.presented).finish_non_exhaustive()
+        f.debug_struct("Visit").field("tokens", &self.0.tokens).finish_non_exhaustive()
     }
 }

@@ -128,8 +128,8 @@ async fn a_cookie_that_is_no_token_costs_nothing_and_an_unknown_token_one_look()
     scene.costs("/sign_out", &NOTHING).await;
     scene.browser.carry("__Host-sid", &format!("{}.{}", "A".repeat(22), "A".repeat(43)));
     scene.costs("/read", &READ).await;
-    assert_eq!(scene.browser.get("/sign_out").await.status, 401);
-    assert_eq!(scene.monitor.commands(), READ);
+    assert_eq!(scene.browser.get("/sign_out").await.status, 200);
+    assert_eq!(scene.monitor.commands(), [&READ[..], &["EVALSHA"]].concat(), "whether its session is gone is asked");
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ fn check_not_ahead(saved: &Saved) -> Result<(), String> {
     let latest = SystemTime::now() + CLOCKS_APART;
     let Saved { record, signed_in_at, .. } = saved;
     let times = [
-        ("signed_in_at", *signed_in_at),
+        ("signed_in_at", (*signed_in_at).max(record.signed_in_at)),
         ("created_at", Some(record.created_at)),
         ("last_accessed_at", Some(record.last_accessed_at)),
         ("rotated_at", record.rotated_at),

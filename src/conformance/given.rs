@@ -224,12 +224,14 @@ pub(super) fn sign_in(user: &UserId) -> SignIn {
         user: user.clone(),
         idle_timeout: None,
         absolute_lifetime: None,
+        cookie_max_age: None,
         auth_time: None,
         device: None,
         ip: None,
         discard_fields: false,
         max_sessions: 100,
         on_limit: OnLimit::EvictOldest,
+        only_again: false,
     }
 }
 

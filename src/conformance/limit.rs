@@ -21,7 +21,10 @@ async fn alive<S: Store>(given: &Given<S>, sessions: &[Presented], new: &SignIn)
     for presented in sessions {
         if let Some(loaded) = given.load(presented).await {
             assert_eq!(loaded.record.user_id.as_ref(), Some(&new.user));
-            alive.push(*presented);
+            // of two clicks both secrets open the one session
+            if !alive.iter().any(|other: &Presented| other.id == presented.id) {
+                alive.push(*presented);
+            }
         }
     }
     assert_eq!(sorted(given.listed(&new.user).await), sorted(ids_of(&alive)));

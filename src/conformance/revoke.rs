@@ -3,10 +3,11 @@
 
 use tokio::task::JoinSet;
 
-use super::given::{add, confirm, fields, given, pause, rotate_to, set, touch};
+use super::given::{add, confirm, fields, given, pause, rotate_to, set, sign_in, touch, user};
 use super::{Fixture, mint, with_new_secret};
 use crate::record::Refusal;
-use crate::store::Applied;
+use crate::store::{Applied, SignedOut, Store as _};
+use crate::token::Presented;
 
 pub async fn a_revoked_session_is_gone_for_every_verb<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
@@ -88,4 +89,26 @@ pub async fn a_slow_rotation_never_brings_a_revoked_session_back<F: Fixture>(fix
         given.assert_gone(&old).await;
         given.assert_gone(&new).await;
     }
+}
+
+pub async fn signing_out_shows_the_secret_and_says_what_became_of_the_session<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let sign_out = async |presented: Presented| given.store.sign_out(&presented).await.expect("the store answers");
+    let old = given.session(&[("a", "1")]).await;
+    let new = with_new_secret(&old);
+    given.apply(&old, &rotate_to(&new)).await.made();
+    assert_eq!(sign_out(with_new_secret(&old)).await, SignedOut::Stale);
+    assert_eq!(given.fields(&new).await, fields(&[("a", "1")]), "it lives on");
+    assert_eq!(sign_out(old).await, SignedOut::Ended, "the held previous secret opens it, too");
+    for presented in [new, old, mint()] {
+        assert_eq!(sign_out(presented).await, SignedOut::Gone);
+    }
+    given.assert_gone(&new).await;
+
+    // what the sign-in replaced opens nothing, and ends nothing
+    let visitor = given.session(&[]).await;
+    let (signed_in, _) = given.sign_in(&visitor, &sign_in(&user("anna"))).await;
+    assert_eq!(sign_out(visitor).await, SignedOut::Stale);
+    assert_eq!(sign_out(signed_in).await, SignedOut::Ended);
+    assert_eq!(given.listed(&user("anna")).await, []);
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Ended, Session};
+use super::{Ended, Session, Unopened};
 use crate::error::Error;
 
 /// What stands between a request and a session with a user.
@@ -14,6 +14,7 @@ pub(crate) enum Absence {
     Unknown,
     Replayed,
     Evicted,
+    Rivals,
     Anonymous,
     Meanwhile,
 }
@@ -29,8 +30,9 @@ impl Session {
         match (&state.loaded, state.ended) {
             (Some(_), _) => Absence::Anonymous,
             (None, Some(Ended::SignedInElsewhere)) => Absence::Evicted,
-            (None, None) if state.replayed => Absence::Replayed,
-            (None, None) if state.stale => Absence::Unknown,
+            (None, None) if !state.rivals.is_empty() => Absence::Rivals,
+            (None, None) if state.unopened.iter().any(|token| matches!(token, Unopened::Replayed)) => Absence::Replayed,
+            (None, None) if !state.unopened.is_empty() => Absence::Unknown,
             (None, None) if self.0.has_cookie => Absence::NoToken,
             (None, None) => Absence::NoCookie,
         }
@@ -47,6 +49,7 @@ impl fmt::Display for Absence {
             }
             Absence::Replayed => "the token was replaced by a newer one, and its grace is over",
             Absence::Evicted => "the session was ended because its user signed in elsewhere",
+            Absence::Rivals => "the request brought several tokens that each open a session, so none was taken",
             Absence::Anonymous => "the session has no user",
             Absence::Meanwhile => "the session ended, or its secret was replaced, while the request was on its way",
         })

@@ -1,5 +1,7 @@
 //! How a request's changes reach the store: tokens on their way are settled, deferred changes are committed.
 
+use super::pending::Pending;
+use super::verbs::is_done;
 use super::{Candidate, CookieChange, Purpose, Session, State};
 use crate::delta::{Change, Delta, Listed};
 use crate::error::{Error, Result};
@@ -10,6 +12,15 @@ use crate::record::{COUNTER_OVERFLOW, Refusal};
 use crate::sessions::Sessions;
 use crate::store::{Applied, Loaded};
 use crate::token::SessionId;
+
+/// What a store has done.
+pub(super) struct Accepted {
+    pub(super) loaded: Loaded,
+    /// The sessions that were ended for it.
+    pub(super) evicted: Vec<SessionId>,
+    /// An error where it was done, and may yet be undone.
+    pub(super) durable: Result<()>,
+}
 
 impl Session {
     pub(super) fn sessions(&self) -> &Sessions {
@@ -28,14 +39,17 @@ impl Session {
         };
         let answer = match &purpose {
             Purpose::Create(new) => self.sessions().create(new).await,
-            Purpose::Change(change) => self.sessions().apply(&presented.ok_or_else(Error::gone)?, change).await,
+            Purpose::Change(change) => match presented {
+                Some(presented) => self.sessions().apply(&presented, change).await,
+                None => Err(Error::gone()),
+            },
         };
         // Answered: whatever it says, there is nothing left to ask. Only where it is unknown what was done.
         if !answer.as_ref().is_err_and(Error::is_unknown) {
             self.state().candidate = None;
         }
         let answer = answer?;
-        let (loaded, evicted) = self.accept(answer)?;
+        let Accepted { loaded, evicted, durable } = self.accept(answer)?;
         self.tell(&purpose, token.presented().id, evicted);
         let mut state = self.state();
         match purpose {
@@ -45,18 +59,19 @@ impl Session {
             Purpose::Change(change) => state.pending.forget(&change.delta),
         }
         state.presented = Some(token.presented());
-        state.cookie = CookieChange::Set(token);
+        // also where it is not durable: a token that opens something must reach its browser
+        state.cookie = CookieChange::Set(token, self.sessions().config().cookie_max_age(&loaded.record));
         state.see(loaded);
         state.minted = true;
-        (state.stale, state.ended) = (false, None);
-        Ok(())
+        (state.unopened, state.ended) = (Vec::new(), None);
+        durable
     }
 
     fn tell(&self, purpose: &Purpose, session: SessionId, evicted: Vec<SessionId>) {
         let Purpose::Change(change) = purpose else {
             return self.sessions().tell(Event::Created { session });
         };
-        let Some(new) = &change.sign_in else {
+        let Some(new) = change.sign_in.as_ref().filter(|new| !new.only_again) else {
             return self.sessions().tell(Event::Rotated { session });
         };
         self.sessions().tell(Event::SignedIn { session, user: new.user.clone() });
@@ -65,10 +80,12 @@ impl Session {
         }
     }
 
-    /// The session that a store answered with, and those that it ended for it.
-    pub(super) fn accept(&self, answer: Applied) -> Result<(Loaded, Vec<SessionId>)> {
+    /// What was done, or why not.
+    pub(super) fn accept(&self, answer: Applied) -> Result<Accepted> {
         match answer {
-            Applied::Done { loaded, evicted } => Ok((loaded, evicted)),
+            Applied::Done { loaded, evicted, not_durable } => {
+                Ok(Accepted { loaded, evicted, durable: not_durable.map_or(Ok(()), |error| Err(error.into())) })
+            }
             Applied::Refused(Refusal::LimitReached) => {
                 Err(Error::limit(self.sessions().config().max_sessions_per_user))
             }
@@ -155,7 +172,7 @@ impl Session {
             pending.ask(loaded.as_ref().map_or(&Fields::new(), |loaded| &loaded.record.fields))
         };
         let answer = ask(delta).await;
-        if answer.as_ref().is_err_and(|error| !error.is_unknown()) {
+        if !is_done(&answer) && answer.as_ref().is_err_and(|error| !error.is_unknown()) {
             self.state().pending.take_back(pushed);
         }
         answer
@@ -165,9 +182,7 @@ impl Session {
         if rotate && self.rotate_with(delta.clone()).await? {
             return Ok(());
         }
-        self.change(delta.clone()).await?;
-        self.state().pending.forget(delta);
-        Ok(())
+        self.change(delta.clone()).await
     }
 
     /// Rotates as configured, with what is to be changed anyway in the same step; whether it was done. A parallel request
@@ -213,6 +228,8 @@ impl Session {
         if let Err(error) = settled {
             tracing::warn!(target: "cloakroom", %error, "a token that was on its way was not settled");
         }
+        // what was not stored is not shown by a handle that lives on
+        state.pending = Pending::default();
         (committed, std::mem::take(&mut state.cookie))
     }
 
@@ -226,13 +243,17 @@ impl State {
     /// What the index of the user's sessions says of this one, if somebody is signed in.
     pub(super) fn listed(&self) -> Option<Listed> {
         let record = &self.loaded.as_ref()?.record;
-        let (user, signed_in_at) = (record.user_id.clone()?, record.auth_time?);
+        let (user, signed_in_at) = (record.user_id.clone()?, record.signed_in_at?);
         Some(Listed { user, signed_in_at, expires_at: record.expires_at })
     }
 
-    /// By the configured interval, and only for the current secret as the browser brought it.
+    /// By the configured interval, or because the browser will drop the cookie that it got with the latest secret; and only
+    /// for the current secret as the browser brought it.
     pub(super) fn rotation_is_due(&self, sessions: &Sessions) -> bool {
-        let (Some(interval), Some(Loaded { record, now })) = (sessions.config().rotate_every, &self.loaded) else {
+        let Some(Loaded { record, now }) = &self.loaded else {
+            return false;
+        };
+        let Some(interval) = sessions.config().rotation_interval(record) else {
             return false;
         };
         let is_current = || self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);

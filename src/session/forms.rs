@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use super::Session;
+use super::{MintedAhead, Session};
 use crate::csrf::{self, CSRF_HEADER, Judged, WRONG_TOKEN};
 use crate::error::{Error, Result};
 use crate::events::Event;
@@ -47,18 +47,20 @@ impl Session {
             state.presented.filter(|_| state.minted_ahead.is_none() && state.rotation_is_due(self.sessions()))
         {
             // the commit is going to rotate: a token of the secret before would die while the form is filled in
-            state.minted_ahead = Token::with_new_secret(&presented.id).ok();
+            state.minted_ahead = Token::with_new_secret(&presented.id).ok().map(MintedAhead::Rotation);
         }
         let will_exist = state.loaded.is_none() && state.pending.makes_a_session();
         if will_exist && state.minted_ahead.is_none() {
-            state.minted_ahead = Token::mint(TokenFormat::Secret).ok();
+            state.minted_ahead = Token::mint(TokenFormat::Secret).ok().map(MintedAhead::Creation);
         }
         let hash = match (&state.loaded, &state.minted_ahead) {
-            (Some(_), Some(ahead)) => ahead.presented().secret_hash,
+            (Some(_), Some(ahead)) => ahead.token().presented().secret_hash,
             (Some(loaded), None) => loaded.record.secret_hash,
-            (None, _) => {
-                state.minted_ahead.as_ref().filter(|_| will_exist).and_then(|token| token.presented().secret_hash)
-            }
+            (None, _) => state
+                .minted_ahead
+                .as_ref()
+                .filter(|_| will_exist)
+                .and_then(|ahead| ahead.token().presented().secret_hash),
         };
         hash.as_ref().map(csrf::token).unwrap_or_default()
     }

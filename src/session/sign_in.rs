@@ -4,15 +4,16 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
-use super::{Absence, CookieChange, Session, State};
+use super::verbs::is_done;
+use super::{Absence, CookieChange, Session, State, Unopened};
 use crate::config;
 use crate::delta::{Change, SignIn};
 use crate::device::{self, Device, Page};
 use crate::error::{Error, Result};
 use crate::events::{Event, Why};
 use crate::fields::Fields;
-use crate::store::Target;
-use crate::token::SessionId;
+use crate::store::{SignedOut, Target};
+use crate::token::{Presented, SessionId};
 use crate::user::UserId;
 
 impl Session {
@@ -21,6 +22,10 @@ impl Session {
     /// for a visitor without a session, three more when it makes one session too many.
     ///
     /// Another user who is signed in is signed out first, and nothing of theirs is left in the new session.
+    ///
+    /// A second click is the same sign-in: for as long as [`rotation_grace`](crate::ConfigBuilder::rotation_grace), the token
+    /// that the sign-in has replaced may ask once more for the same user. The session stays one, with its fields, and the
+    /// tokens of both answers work. One round trip more for a visitor whose token opens nothing.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -31,9 +36,12 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`is_limit`](Error::is_limit) where the policy is to refuse; [`is_conflict`](Error::is_conflict) when another request
-    /// has just rotated or signed in; [`is_invalid`](Error::is_invalid) for a user id or an option that is not allowed; a
-    /// configuration error with plain tokens; the store's.
+    /// [`is_limit`](Error::is_limit) where the policy is to refuse; [`is_gone`](Error::is_gone) when the session was ended
+    /// while it was being signed in, by a sign-out everywhere for instance: what was ended stays ended;
+    /// [`is_conflict`](Error::is_conflict) when another user is signed in and another request has just replaced that session's
+    /// secret; [`is_invalid`](Error::is_invalid) for a user id or an option that is not allowed; a configuration error with
+    /// plain tokens; those of the store. After [`is_not_durable`](Error::is_not_durable) the user is signed in, and the browser
+    /// gets its token.
     pub fn sign_in<U>(&self, user: U) -> SigningIn<'_>
     where
         U: TryInto<UserId>,
@@ -45,6 +53,7 @@ impl Session {
             user,
             idle_timeout: None,
             absolute_lifetime: None,
+            cookie_max_age: None,
             auth_time: None,
             device: None,
             ip: None,
@@ -81,7 +90,8 @@ impl Session {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         if *id == current {
-            return Ok(self.end_current().await? > 0);
+            let presented = self.state().presented.ok_or_else(Error::gone)?;
+            return self.sign_out_of(&[presented]).await.map(|ended| ended > 0);
         }
         self.still_opens().await?;
         let ended = self.sessions().end(Target::SessionOf(user, *id), Why::SignedOut, Some(current)).await?;
@@ -110,17 +120,45 @@ impl Session {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         self.still_opens().await?;
-        let ended = self.end_here(Target::AllOf(user), current).await?;
-        self.start_over(ended);
-        Ok(ended)
+        let ended = self.sessions().end(Target::AllOf(user), Why::SignedOut, Some(current)).await;
+        // what has ended but is not durable has ended all the same
+        if is_done(&ended) {
+            self.start_over(true);
+        }
+        ended
     }
 
-    /// Ends the session of this request; how many there were: it may just have ended.
-    pub(super) async fn end_current(&self) -> Result<u64> {
-        let presented = self.state().presented.ok_or_else(Error::gone)?;
-        let ended = self.end_here(Target::Own(presented), presented.id).await?;
-        self.start_over(ended);
-        Ok(ended)
+    /// Ends the sessions that these tokens open, and takes the cookie away unless one of them lives on; how many ended now.
+    /// One round trip each.
+    ///
+    /// # Errors
+    /// [`is_gone`](Error::is_gone) where one of the tokens is an old secret of a session that lives; the first error of the
+    /// store after all were tried, and that something is not durable only where nothing else failed.
+    pub(super) async fn sign_out_of(&self, tokens: &[Presented]) -> Result<u64> {
+        let ended = self.end_all(tokens, Why::SignedOut).await;
+        if is_done(&ended) {
+            self.start_over(true);
+        }
+        ended
+    }
+
+    /// The same, and the session stays as it was seen.
+    async fn end_all(&self, tokens: &[Presented], why: Why) -> Result<u64> {
+        let mut all = Ok(0);
+        for presented in tokens {
+            let ended = match self.sessions().sign_out(presented, why).await {
+                Ok(SignedOut::Ended) => Ok(1),
+                Ok(SignedOut::Gone) => Ok(0),
+                Ok(SignedOut::Stale) => Err(Error::gone()),
+                Err(error) => Err(error),
+            };
+            all = match (all, ended) {
+                (Ok(all), Ok(ended)) => Ok(all + ended),
+                (Err(first), Err(error)) if first.is_not_durable() => Err(error),
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            };
+        }
+        all
     }
 
     /// Refuses when the session ended, or its secret was replaced by a sign-in, since this request read it: whoever it was
@@ -130,20 +168,10 @@ impl Session {
         self.sessions().load_again(&presented).await?.map(drop).ok_or_else(Error::gone)
     }
 
-    /// Ends sessions of which this is one. What has ended but is not durable has ended all the same.
-    async fn end_here(&self, target: Target, id: SessionId) -> Result<u64> {
-        let ended = self.sessions().end(target, Why::SignedOut, Some(id)).await;
-        if ended.as_ref().is_err_and(Error::is_not_durable) {
-            self.start_over(1);
-        }
-        ended
-    }
-
-    /// An empty session after the former one was ended. Where that had ended anyway the cookie stays: the browser may
-    /// already have that of the next one.
-    pub(super) fn start_over(&self, ended: u64) {
+    /// An empty session after the former one was ended.
+    pub(super) fn start_over(&self, takes_cookie: bool) {
         let mut state = self.state();
-        let cookie = if ended > 0 { CookieChange::Remove } else { CookieChange::None };
+        let cookie = if takes_cookie { CookieChange::Remove } else { CookieChange::None };
         *state = State { cookie, peeking: state.peeking, ..State::default() };
     }
 
@@ -172,25 +200,65 @@ impl Session {
     async fn bind(&self, new: SignIn) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
-        let bound = self.user().is_some_and(|user| user != new.user);
-        if let Some(former) = self.id().filter(|_| bound) {
-            let ended = self.sessions().end(Target::Session(former), Why::UserSwitched, Some(former)).await?;
-            self.start_over(ended);
+        let ended = self.end_former(&new).await;
+        if ended.as_ref().is_err_and(|error| !error.is_not_durable()) {
+            return ended;
         }
-        let first = self.bind_once(&new).await;
-        match first {
-            // it expired while the visitor typed, or a double click was faster: once more, with a fresh session
-            Err(error) if error.is_gone() => {
-                self.forget_gone();
+        if !self.exists() && self.bind_again(&new).await? {
+            return ended;
+        }
+        let bound = match self.bind_once(&new).await {
+            // what was presented is stale by now, and opens nothing: as for any visitor without a session
+            Err(error) if error.is_conflict() => {
+                self.state().forget_session();
                 self.bind_once(&new).await
             }
-            other => other,
+            bound => bound,
+        };
+        bound.and(ended)
+    }
+
+    /// Ends what must not be there beside the new sign-in: the session of another user, and, where several tokens each open
+    /// one, all of theirs.
+    async fn end_former(&self, new: &SignIn) -> Result<()> {
+        let (rivals, former) = {
+            let state = self.state();
+            let user = state.loaded.as_ref().and_then(|loaded| loaded.record.user_id.as_ref());
+            (state.rivals.clone(), state.presented.filter(|_| user.is_some_and(|user| *user != new.user)))
+        };
+        let (tokens, why) = match former {
+            Some(former) => (vec![former], Why::UserSwitched),
+            None => (rivals, Why::SeveralTokens),
+        };
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let ended = self.end_all(&tokens, why).await;
+        if is_done(&ended) {
+            self.start_over(true);
+        }
+        match ended {
+            Err(error) if error.is_gone() => {
+                Err(Error::conflict("another request has just replaced the secret of the session that was to be ended"))
+            }
+            ended => ended.map(drop),
         }
     }
 
-    fn forget_gone(&self) {
-        let mut state = self.state();
-        (state.loaded, state.presented) = (None, None);
+    /// Where no token opens a session: whether one of them is what this very user's sign-in has just replaced, by a second
+    /// click. Then that session is theirs here, too. One round trip for each such token.
+    async fn bind_again(&self, new: &SignIn) -> Result<bool> {
+        let tokens: Vec<_> = self.state().unopened.iter().filter_map(Unopened::unknown).collect();
+        for presented in tokens {
+            self.state().presented = Some(presented);
+            let sign_in = Some(SignIn { only_again: true, ..new.clone() });
+            let bound = self.change_secret(&presented.id, Change { sign_in, touch: true, ..Change::default() }).await;
+            match bound {
+                Err(error) if error.is_gone() || error.is_conflict() => self.state().forget_session(),
+                bound => return bound.map(|()| true),
+            }
+        }
+        Ok(false)
     }
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
@@ -215,6 +283,7 @@ pub struct SigningIn<'a> {
     user: Result<UserId>,
     idle_timeout: Option<Duration>,
     absolute_lifetime: Option<Duration>,
+    cookie_max_age: Option<Duration>,
     auth_time: Option<SystemTime>,
     device: Option<String>,
     ip: Option<String>,
@@ -234,7 +303,16 @@ impl SigningIn<'_> {
         self
     }
 
-    /// When the user proved who they are, if that was not just now: an identity provider's `auth_time`.
+    /// Has the browser keep the cookie for this long, also when it is closed, instead of the configured
+    /// [`cookie_max_age`](crate::ConfigBuilder::cookie_max_age): "remember me". With `None` the browser keeps it until it is
+    /// closed. It stays so for this session: while the visitor comes, the cookie is renewed.
+    pub fn cookie_max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.cookie_max_age = Some(age.into().unwrap_or_default());
+        self
+    }
+
+    /// When the user proved who they are, if that was not just now: an identity provider's `auth_time`. The lifetimes run from
+    /// the sign-in all the same.
     pub fn auth_time(mut self, time: SystemTime) -> Self {
         self.auth_time = Some(time);
         self
@@ -265,8 +343,8 @@ impl SigningIn<'_> {
         // who proves again who they are keeps what was granted before
         let before = self.session.state().loaded.as_ref().map(|loaded| loaded.record.clone());
         let before = before.filter(|record| record.user_id.as_ref() == Some(&user));
-        let granted = before.as_ref().map(|record| record.granted(&config.terms));
-        let absolute = self.absolute_lifetime.or(granted).unwrap_or(config.terms.absolute_lifetime);
+        let granted = self.absolute_lifetime.or(before.as_ref().and_then(|record| record.absolute_lifetime));
+        let absolute = granted.unwrap_or(config.terms.absolute_lifetime);
         let kept_idle = before.as_ref().filter(|_| self.absolute_lifetime.is_none()).map(|record| record.idle_timeout);
         let idle = self.idle_timeout.or(kept_idle).unwrap_or(config.terms.idle_timeout);
         for (what, duration) in [("idle timeout", idle), ("absolute lifetime", absolute)] {
@@ -280,6 +358,10 @@ impl SigningIn<'_> {
                 format!("must not exceed the absolute lifetime, {absolute:?}"),
             ));
         }
+        if let Some(why) = self.cookie_max_age.filter(|age| !age.is_zero()).and_then(config::problem_with_cookie_age) {
+            return Err(Error::invalid("cookie_max_age", why));
+        }
+        let kept_age = before.as_ref().and_then(|record| record.cookie_max_age);
         let user_agent = self.session.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
         let (kept_device, kept_ip) =
             before.map(|record| (record.device.clone(), record.ip.clone())).unwrap_or_default();
@@ -290,13 +372,15 @@ impl SigningIn<'_> {
         Ok(SignIn {
             user,
             idle_timeout: Some(idle.min(absolute)),
-            absolute_lifetime: Some(absolute),
+            absolute_lifetime: granted,
+            cookie_max_age: self.cookie_max_age.or(kept_age),
             auth_time: self.auth_time,
             device: device.filter(|label| !label.is_empty()),
             ip: self.ip.map_or(kept_ip, |ip| Some(device::label(&ip))).filter(|ip| !ip.is_empty()),
             discard_fields: self.discard_fields,
             max_sessions: config.max_sessions_per_user,
             on_limit: config.on_limit,
+            only_again: false,
         })
     }
 }

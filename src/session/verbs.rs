@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::commit::Accepted;
 use super::pending::Pending;
-use super::{Candidate, Purpose, Session};
+use super::{Candidate, MintedAhead, Purpose, Session, Unopened};
 use crate::delta::{Change, Delta};
 use crate::error::{Error, Result};
 use crate::field::Field;
@@ -42,13 +43,12 @@ impl Session {
             None => drop(delta.add.insert(name.clone(), by)),
             Some(text) => drop(delta.set.insert(name.clone(), sum(&name, text, by)?.to_string())),
         }
-        if self.exists() {
-            self.change(delta).await?;
-        } else {
-            self.create(delta.set).await?;
-        }
+        let changed = if self.exists() { self.change(delta).await } else { self.create(delta.set).await };
         let mut state = self.state();
-        state.pending.forget_seen(&name, &seen);
+        if is_done(&changed) {
+            state.pending.forget_seen(&name, &seen);
+        }
+        changed?;
         let text = state.stored_text(&name).unwrap_or_default();
         text.parse().map_err(|_| Error::invalid(format!("field `{name}`"), crate::record::NOT_A_COUNTER))
     }
@@ -84,7 +84,10 @@ impl Session {
 
     /// Makes a change together with a new secret.
     pub(super) async fn change_secret(&self, id: &SessionId, mut change: Change) -> Result<()> {
-        let ahead = self.state().minted_ahead.take();
+        let ahead = match self.state().minted_ahead.take() {
+            Some(MintedAhead::Rotation(token)) if token.presented().id == *id => Some(token),
+            _ => None,
+        };
         let token = ahead.map_or_else(|| Token::with_new_secret(id), Ok)?;
         change.rotate_to = token.presented().secret_hash;
         self.state().candidate = Some(Candidate { token, purpose: Purpose::Change(Box::new(change)) });
@@ -159,10 +162,11 @@ impl Session {
                         "field `{name}` was changed by others {ATTEMPTS} times in a row"
                     )));
                 }
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    self.state().pending.forget_seen(name, &seen);
-                    return Ok(());
+                replaced => {
+                    if is_done(&replaced) {
+                        self.state().pending.forget_seen(name, &seen);
+                    }
+                    return replaced;
                 }
             }
         }
@@ -189,17 +193,27 @@ impl Session {
     /// was true a moment ago. At once: one round trip with a near cache, unless this request has asked already; none without.
     /// A session that has ended is none afterwards.
     ///
+    /// A handle that is kept after the answer (by a stream, a socket, a task) shows the session as it was then. On such a
+    /// handle this always reads it anew: one round trip.
+    ///
     /// # Errors
     /// The store's.
     pub async fn refresh(&self) -> Result<()> {
-        let _turn = self.turn().await?;
+        let is_over = self.state().over;
+        // whoever only looks may do so after the head has left
+        let _turn = if is_over { self.0.turn.lock().await } else { self.turn().await? };
         let presented = {
             let state = self.state();
-            state.presented.filter(|_| !state.fresh && self.sessions().may_be_near())
+            state.presented.filter(|_| is_over || !state.fresh && self.sessions().may_be_near())
         };
         if let Some(presented) = presented {
             let lookup = self.sessions().load(&presented, ReadFrom::Store).await?;
-            self.state().found(presented, lookup, ReadFrom::Store);
+            let mut state = self.state();
+            (state.loaded, state.presented) = (None, None);
+            state.found(presented, lookup, ReadFrom::Store);
+            if state.loaded.is_none() {
+                state.forget_session();
+            }
         }
         Ok(())
     }
@@ -218,21 +232,33 @@ impl Session {
     /// Ends the session, on the server first, and takes the cookie away. At once: one round trip. What is set afterwards
     /// belongs to a new session.
     ///
+    /// Whoever wants to be signed out and is, is told so: a second click, or a session that has expired or was ended
+    /// elsewhere, is success as well, and the cookie is taken away. Where the request brought several tokens that each open a
+    /// session, all of these sessions end: one round trip each.
+    ///
     /// # Errors
-    /// The store's: then the session may live on. [`is_gone`](Error::is_gone) when the session has just ended anyway, or the
-    /// request's token is stale: whatever session it once opened was not ended by it. The cookie stays then: the browser may
-    /// already have that of the next one.
+    /// Those of the store: then the session may live on. [`is_gone`](Error::is_gone) when the request brought an old secret of
+    /// a session that lives: it was not ended, and the cookie stays, because the browser may have the new secret already.
     pub async fn sign_out(&self) -> Result<()> {
         let _turn = self.turn().await?;
-        if self.id().is_none() {
-            let answer = self.nothing_there();
+        let (current, rivals, unopened) = {
+            let state = self.state();
+            (state.loaded.as_ref().and(state.presented), state.rivals.clone(), state.unopened.clone())
+        };
+        let opened: Vec<_> = current.into_iter().chain(rivals).collect();
+        if opened.is_empty() && unopened.is_empty() {
+            // a visitor who never had a session
             self.state().pending = Pending::default();
-            return answer;
+            return Ok(());
         }
-        match self.end_current().await? {
-            0 => Err(Error::gone()),
-            _ => Ok(()),
+        if opened.is_empty() && unopened.iter().any(|token| matches!(token, Unopened::Replayed)) {
+            return Err(Error::gone_because(self.absence()));
         }
+        let tokens = match opened.is_empty() {
+            false => opened,
+            true => unopened.iter().filter_map(Unopened::unknown).collect(),
+        };
+        self.sign_out_of(&tokens).await.map(drop)
     }
 
     /// Stores the deferred changes now, as is done when the response is ready: for answers that show what was stored, and
@@ -266,7 +292,10 @@ impl Session {
     }
 
     pub(super) async fn create_with(&self, fields: Fields, idle_timeout: Option<Duration>) -> Result<()> {
-        let ahead = self.state().minted_ahead.take();
+        let ahead = match self.state().minted_ahead.take() {
+            Some(MintedAhead::Creation(token)) => Some(token),
+            _ => None,
+        };
         let token = ahead.map_or_else(|| Token::mint(self.format()), Ok)?;
         let new = NewSession { presented: token.presented(), fields, idle_timeout };
         self.state().candidate = Some(Candidate { token, purpose: Purpose::Create(Box::new(new)) });
@@ -281,16 +310,23 @@ impl Session {
             let change = Change { delta, touch: !state.peeking, confirm: !state.minted, listed, ..Change::default() };
             (state.presented.ok_or_else(Error::gone)?, change)
         };
-        let (loaded, _) = self.accept(self.sessions().apply(&presented, &change).await?)?;
-        self.state().see(loaded);
-        Ok(())
+        let Accepted { loaded, durable, .. } = self.accept(self.sessions().apply(&presented, &change).await?)?;
+        let mut state = self.state();
+        state.pending.forget(&change.delta);
+        state.see(loaded);
+        durable
     }
 
     /// The answer to a verb that needs a session where there is none: fine for a visitor who never had one.
     pub(super) fn nothing_there(&self) -> Result<()> {
-        let is_stale = self.state().stale;
+        let is_stale = !self.state().unopened.is_empty();
         if is_stale { Err(Error::gone_because(self.absence())) } else { Ok(()) }
     }
+}
+
+/// Whether a change was made, durable or not.
+pub(super) fn is_done<T>(changed: &Result<T>) -> bool {
+    changed.as_ref().map_or_else(Error::is_not_durable, |_| true)
 }
 
 fn sum(name: &str, text: &str, by: i64) -> Result<i64> {

@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::error::StoreError;
 use crate::meter::{self, Verb};
 use crate::record::Refusal;
-use crate::store::{Answer, Applied, Lookup};
+use crate::store::{Answer, Applied, Lookup, SignedOut};
 use crate::token::{Presented, SessionId};
 
 /// How the store failed, in a word, and its error.
@@ -46,7 +46,7 @@ impl Sessions {
         let timing = meter::begin(Verb::Load);
         let lookup = self.0.store.load_at_hand(presented, self.terms())?;
         timing.end();
-        lookup.count();
+        lookup.count(Verb::Load);
         if is_traced() {
             tell(&span(Verb::Load, Some(&presented.id)), lookup.name());
         }
@@ -63,7 +63,7 @@ impl Sessions {
         };
         timing.end();
         match &answer {
-            Ok(answer) => answer.count(),
+            Ok(answer) => answer.count(verb),
             Err((kind, _)) => meter::failed(verb, kind),
         }
         answer
@@ -90,7 +90,7 @@ pub(super) trait Outcome {
         "done"
     }
 
-    fn count(&self) {}
+    fn count(&self, _verb: Verb) {}
 }
 
 impl Outcome for Lookup {
@@ -103,7 +103,7 @@ impl Outcome for Lookup {
         }
     }
 
-    fn count(&self) {
+    fn count(&self, _verb: Verb) {
         meter::loaded(self);
     }
 }
@@ -111,16 +111,28 @@ impl Outcome for Lookup {
 impl Outcome for Applied {
     fn name(&self) -> &'static str {
         match self {
-            Applied::Done { .. } => "done",
+            Applied::Done { not_durable: None, .. } => "done",
+            Applied::Done { not_durable: Some(error), .. } => error.kind(),
             Applied::Refused(refusal) => refusal.name(),
         }
     }
 
-    fn count(&self) {
+    fn count(&self, verb: Verb) {
         match self {
-            Applied::Done { .. } => {}
+            Applied::Done { not_durable: None, .. } => {}
+            Applied::Done { not_durable: Some(error), .. } => meter::failed(verb, error.kind()),
             Applied::Refused(Refusal::Conflict) => meter::conflicted(),
             Applied::Refused(refusal) => meter::refused(refusal.name()),
+        }
+    }
+}
+
+impl Outcome for SignedOut {
+    fn name(&self) -> &'static str {
+        match self {
+            SignedOut::Ended => "done",
+            SignedOut::Gone => "gone",
+            SignedOut::Stale => "stale",
         }
     }
 }

@@ -12,7 +12,7 @@ use self::directory::Directory;
 use self::format::State;
 use self::journal::Told;
 use self::keeper::Keeper;
-use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, Store, Target};
+use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, SignedOut, Store, Target};
 use crate::clock::{Clock, to_millis};
 use crate::config::Terms;
 use crate::delta::Change;
@@ -118,11 +118,21 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// What was applied, once the disk has it; or that it has not.
+    async fn settled(&self, mut applied: Applied, commit: u64) -> Applied {
+        let settled = self.settle(commit).await;
+        if let Applied::Done { not_durable, .. } = &mut applied {
+            *not_durable = settled.err();
+        }
+        applied
+    }
+}
+
 impl Store for Embedded {
     async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
         let (applied, commit) = self.shared.create(new, terms)?;
-        self.settle(commit).await?;
-        Ok(applied)
+        Ok(self.settled(applied, commit).await)
     }
 
     async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
@@ -139,13 +149,19 @@ impl Store for Embedded {
 
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
         let (applied, commit) = self.shared.apply(presented, change, terms)?;
-        self.settle(commit).await?;
-        Ok(applied)
+        Ok(self.settled(applied, commit).await)
+    }
+
+    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+        let (signed_out, commit) = self.shared.sign_out(presented)?;
+        let ended = (signed_out == SignedOut::Ended).into();
+        self.settle(commit).await.map_err(|error| error.after_ending(ended))?;
+        Ok(signed_out)
     }
 
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
         let (ended, commit) = self.shared.revoke(target)?;
-        self.settle(commit).await?;
+        self.settle(commit).await.map_err(|error| error.after_ending(ended))?;
         Ok(ended)
     }
 
@@ -258,7 +274,7 @@ impl Shared {
         }
         let mut changes = Vec::new();
         let mut evicted = Vec::new();
-        if let Some(new) = change.sign_in.as_ref().filter(|_| !is_asked_again) {
+        if let Some(new) = change.sign_in.as_ref().filter(|new| !is_asked_again && !new.only_again) {
             let is_latest;
             (evicted, is_latest) = match books.index.make_room(&self.sessions, id, new, now) {
                 Ok(room) => room,
@@ -287,17 +303,32 @@ impl Shared {
         }
     }
 
+    fn sign_out(&self, presented: &Presented) -> Answered<SignedOut> {
+        let mut books = self.books();
+        let now = self.clock.now();
+        let id = presented.id;
+        let (opened, passed) = {
+            let sessions = self.sessions.pin();
+            let entry = sessions.get(&id);
+            let live = entry.and_then(|entry| entry.live(now));
+            (live.map(|(record, _)| record.is_opened_by(presented)), entry.and_then(|entry| entry.passed(now)))
+        };
+        match opened {
+            Some(false) => Ok((SignedOut::Stale, NOTHING)),
+            Some(true) => Ok((SignedOut::Ended, self.end(&mut books, &[id], passed, now)?)),
+            None => Ok((SignedOut::Gone, self.end(&mut books, &[], passed, now)?)),
+        }
+    }
+
     fn revoke(&self, target: &Target) -> Answered<u64> {
         let mut books = self.books();
         let now = self.clock.now();
         let ids = match target {
             Target::Session(id) | Target::SessionOf(_, id) => vec![*id],
-            Target::Own(presented) => vec![presented.id],
             Target::OthersOf(user, _) | Target::AllOf(user) => books.index.ids_of(user),
         };
         let is_meant = |id: &SessionId, record: &Record| match target {
             Target::Session(_) => true,
-            Target::Own(presented) => record.is_opened_by(presented),
             Target::SessionOf(user, _) | Target::AllOf(user) => record.user_id.as_ref() == Some(user),
             Target::OthersOf(user, kept) => record.user_id.as_ref() == Some(user) && id != kept,
         };
@@ -307,18 +338,28 @@ impl Shared {
             let lives = |id: &SessionId| sessions.get(id)?.live(now).map(|(record, _)| is_meant(id, record));
             (ids.into_iter().filter(|id| lives(id) == Some(true)).collect(), passed)
         };
+        Ok((ids.len() as u64, self.end(&mut books, &ids, passed, now)?))
+    }
+
+    /// Ends these sessions, and says which change must be on the disk for it; has the journal know what time has passed.
+    fn end(
+        &self,
+        books: &mut Books,
+        ids: &[SessionId],
+        passed: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Result<u64, StoreError> {
         if !self.knows(passed) {
             let _ = books.journal.tell(now);
         }
         // what ended before, and the journal does not know it yet, is asked for again
         let told = match ids.is_empty() {
             true => books.pay(&self.sessions, now).map(|()| books.journal.commit),
-            false => books.end(&self.sessions, &ids, now),
+            false => books.end(&self.sessions, ids, now),
         };
-        told.map(|commit| (ids.len() as u64, commit)).map_err(|error| {
-            self.not_durable(format!(
-                "ended, but the journal could not be told ({error}): a restart now brings it back"
-            ))
+        told.map_err(|error| {
+            let why = format!("ended, but the journal could not be told ({error}): a restart now brings it back");
+            self.not_durable(why).after_ending(ids.len() as u64)
         })
     }
 
@@ -341,7 +382,7 @@ impl Entry {
 }
 
 fn done(record: Arc<Record>, now: SystemTime, evicted: Vec<SessionId>) -> Applied {
-    Applied::Done { loaded: Loaded { record, now }, evicted }
+    Applied::done(Loaded { record, now }, evicted)
 }
 
 /// Whether it extends the session and does nothing else. That may be lost: the session ends the earlier.

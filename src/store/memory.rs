@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, Store, Target};
+use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, SignedOut, Store, Target};
 use crate::clock::Clock;
 use crate::config::Terms;
 use crate::delta::{Change, SignIn};
@@ -60,7 +60,7 @@ impl Store for Memory {
         if let Some(record) = held.records.get(&new.presented.id) {
             let asked_again = now < record.ends_at() && record.secret_hash == new.presented.secret_hash;
             return Ok(match asked_again {
-                true => Applied::Done { loaded: Loaded { record: record.clone(), now }, evicted: Vec::new() },
+                true => Applied::done(Loaded { record: record.clone(), now }, Vec::new()),
                 false => Applied::Refused(Refusal::Conflict),
             });
         }
@@ -71,7 +71,7 @@ impl Store for Memory {
             Ok(record) => {
                 let record = Arc::new(record);
                 held.records.insert(new.presented.id, record.clone());
-                Applied::Done { loaded: Loaded { record, now }, evicted: Vec::new() }
+                Applied::done(Loaded { record, now }, Vec::new())
             }
             Err(refusal) => Applied::Refused(refusal),
         })
@@ -90,8 +90,21 @@ impl Store for Memory {
     async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         Ok(match self.held().apply(presented, change, terms, now) {
-            Ok((record, evicted)) => Applied::Done { loaded: Loaded { record, now }, evicted },
+            Ok((record, evicted)) => Applied::done(Loaded { record, now }, evicted),
             Err(refusal) => Applied::Refused(refusal),
+        })
+    }
+
+    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+        let now = self.clock.now();
+        let mut held = self.held();
+        Ok(match held.records.get(&presented.id).filter(|record| now < record.ends_at()) {
+            None => SignedOut::Gone,
+            Some(record) if !record.is_opened_by(presented) => SignedOut::Stale,
+            Some(_) => {
+                held.end(&presented.id, now);
+                SignedOut::Ended
+            }
         })
     }
 
@@ -100,10 +113,6 @@ impl Store for Memory {
         let mut held = self.held();
         let (user, ids) = match target {
             Target::Session(id) => return Ok(held.end(id, now).is_some().into()),
-            Target::Own(presented) => {
-                let opened = held.records.get(&presented.id).is_some_and(|record| record.is_opened_by(presented));
-                return Ok((opened && held.end(&presented.id, now).is_some()).into());
-            }
             Target::SessionOf(user, id) => (user, vec![*id]),
             Target::OthersOf(user, kept) => (user, held.sessions_of(user, now).filter(|id| id != kept).collect()),
             Target::AllOf(user) => (user, held.sessions_of(user, now).collect()),
@@ -160,7 +169,7 @@ impl Held {
         let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
         record.apply(presented, change, terms, now)?;
         let mut evicted = Vec::new();
-        if let Some(new) = change.sign_in.as_ref().filter(|_| !is_asked_again) {
+        if let Some(new) = change.sign_in.as_ref().filter(|new| !is_asked_again && !new.only_again) {
             evicted = self.make_room(id, new, now)?;
         }
         let record = Arc::new(record);

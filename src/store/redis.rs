@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join;
 use redis::{FromRedisValue, Value};
 
-use super::{Applied, Loaded, Lookup, NewSession, Store, Target};
+use super::{Applied, Loaded, Lookup, NewSession, SignedOut, Store, Target};
 use crate::clock::{from_millis, to_millis};
 use crate::config::Terms;
 use crate::delta::{Change, Delta, SignIn};
@@ -205,8 +205,8 @@ impl Store for Redis {
             return Ok(Applied::Refused(Refusal::Gone));
         }
         match &change.sign_in {
-            Some(new) => self.sign_in(presented, change, new, terms).await,
-            None => match &change.listed {
+            Some(new) if !new.only_again => self.sign_in(presented, change, new, terms).await,
+            _ => match &change.listed {
                 Some(listed) => {
                     join(self.apply_alone(presented, change, terms), self.relist(&presented.id, listed)).await.0
                 }
@@ -215,11 +215,16 @@ impl Store for Redis {
         }
     }
 
+    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+        match is_id_alone(presented) {
+            true => Ok(SignedOut::Gone),
+            false => self.end_own(presented).await,
+        }
+    }
+
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
         match target {
             Target::Session(id) => self.end_any(id).await,
-            Target::Own(presented) if is_id_alone(presented) => Ok(0),
-            Target::Own(presented) => self.end_own(presented).await,
             Target::SessionOf(user, id) => self.end_one(user, id).await,
             Target::OthersOf(user, kept) => self.end_all(user, Some(kept)).await,
             Target::AllOf(user) => self.end_all(user, None).await,
@@ -244,7 +249,10 @@ fn add_sign_in(script: &mut Call<'_>, new: Option<&SignIn>, terms: &Terms) {
         .arg(auth_time)
         .arg(new.device.as_deref().unwrap_or_default())
         .arg(new.ip.as_deref().unwrap_or_default())
-        .arg(u8::from(new.discard_fields));
+        .arg(u8::from(new.discard_fields))
+        .arg(seconds_of(new.absolute_lifetime))
+        .arg(seconds_of(new.cookie_max_age))
+        .arg(u8::from(new.only_again));
 }
 
 fn seconds_of(duration: Option<Duration>) -> String {
@@ -339,7 +347,7 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
             let pairs = packed::unpack(&packed);
             let record = pairs.and_then(|pairs| Record::from_stored(texts_of(pairs), plain, terms));
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            return Ok(Applied::Done { loaded: Loaded { record: record.into(), now }, evicted: Vec::new() });
+            return Ok(Applied::done(Loaded { record: record.into(), now }, Vec::new()));
         }
         "gone" => Refusal::Gone,
         "conflict" => Refusal::Conflict,

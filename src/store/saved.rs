@@ -171,6 +171,10 @@ mod tests {
             rotated_at: Some(at(1000)),
             user_id: Some(UserId::from(42)),
             auth_time: Some(at(1000)),
+            signed_in_at: Some(at(2000)),
+            absolute_lifetime: Some(Duration::from_secs(86_400)),
+            cookie_max_age: Some(Duration::ZERO),
+            sign_in_secret_hash: presented().secret_hash,
             device: Some("Firefox on Linux".into()),
             ip: Some("192.0.2.7".into()),
         };

@@ -42,6 +42,7 @@ struct Script {
 enum Operation {
     Create(NewSession),
     Apply(Presented, Box<Change>),
+    SignOut(Presented),
     Revoke(Target),
 }
 
@@ -86,12 +87,12 @@ impl Script {
                 change.sign_in = Some(sign_in(self.user(number >> 16)));
             }
             _ => {
-                return Operation::Revoke(match (number >> 16) % 4 {
-                    0 => Target::AllOf(self.user(number >> 20)),
-                    1 => Target::OthersOf(self.user(number >> 20), token.id),
-                    2 => Target::Own(token),
-                    _ => Target::Session(token.id),
-                });
+                return match (number >> 16) % 4 {
+                    0 => Operation::Revoke(Target::AllOf(self.user(number >> 20))),
+                    1 => Operation::Revoke(Target::OthersOf(self.user(number >> 20), token.id)),
+                    2 => Operation::SignOut(token),
+                    _ => Operation::Revoke(Target::Session(token.id)),
+                };
             }
         }
         Operation::Apply(token, Box::new(change))
@@ -108,12 +109,14 @@ pub(crate) fn sign_in(user: UserId) -> SignIn {
         user,
         idle_timeout: None,
         absolute_lifetime: None,
+        cookie_max_age: None,
         auth_time: None,
         device: Some("Firefox on Linux".to_owned()),
         ip: None,
         discard_fields: false,
         max_sessions: MOST,
         on_limit: OnLimit::EvictOldest,
+        only_again: false,
     }
 }
 
@@ -122,6 +125,7 @@ async fn run(store: &impl Store, operation: Operation) {
     match operation {
         Operation::Create(new) => drop(store.create(&new, &terms).await.unwrap()),
         Operation::Apply(presented, change) => drop(store.apply(&presented, &change, &terms).await.unwrap()),
+        Operation::SignOut(presented) => drop(store.sign_out(&presented).await.unwrap()),
         Operation::Revoke(target) => drop(store.revoke(&target).await.unwrap()),
     }
 }

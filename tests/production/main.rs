@@ -124,12 +124,14 @@ fn sign_in_of(user: &str, max_sessions: usize) -> SignIn {
         user: user_of(user),
         idle_timeout: None,
         absolute_lifetime: None,
+        cookie_max_age: None,
         auth_time: None,
         device: None,
         ip: None,
         discard_fields: false,
         max_sessions,
         on_limit: OnLimit::EvictOldest,
+        only_again: false,
     }
 }
 

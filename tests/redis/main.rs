@@ -197,12 +197,14 @@ fn sign_in() -> SignIn {
         user: anna(),
         idle_timeout: None,
         absolute_lifetime: None,
+        cookie_max_age: None,
         auth_time: None,
         device: None,
         ip: None,
         discard_fields: false,
         max_sessions: 10_000,
         on_limit: OnLimit::EvictOldest,
+        only_again: false,
     }
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cloakroom::{Error, Session, Sessions};
+use cloakroom::store::Redis;
+use cloakroom::{Config, Error, Session, Sessions};
 
 use super::app::{app, ask_with, count, id_of, signed_in, whoami};
-use crate::support::{Browser, Fault, Place, Watched, on_each_store};
+use crate::support::{Browser, Cut, Fault, Gate, Place, Watched, on_each_store};
 
 /// Gives up on a sign-in that hangs; then the store works again.
 async fn give_up(session: &Session, store: &Watched, verb: &'static str, fault: Fault) {
@@ -170,4 +171,37 @@ async fn a_redis_that_goes_away_during_a_sign_in_leaves_no_session_that_the_inde
     redis::cmd("DEL").arg("session:user:anna").exec(&mut cli).unwrap();
     signed_in(browser.clone(), "anna").await;
     assert_eq!(browser.visit("/devices").await.body, format!("[{}]", id_of(&browser)));
+}
+
+/// The sign-in has told the user's index of its session, and is about to bind it.
+#[tokio::test]
+async fn a_sign_in_that_a_sign_out_everywhere_has_ended_on_its_way_stays_ended() {
+    let place = Place::redis().await;
+    let gate = Gate::before(place.server().port()).await;
+    let store = Redis::builder(gate.url()).connect().await.unwrap();
+    let behind_gate = Browser::new(app(&Sessions::new(store, Config::default())));
+    let elsewhere = Browser::new(app(&place.sessions()));
+    // the server learns the scripts
+    signed_in(elsewhere.clone(), "anna").await.visit("/sign_out_everywhere").await;
+    // a session is made, or looked at; then comes the index; then the user is bound
+    for (had_session, commands) in [(false, 2), (true, 3)] {
+        let browser = behind_gate.stranger();
+        if had_session {
+            browser.visit("/write/cart/full").await;
+        }
+        gate.cut_after(commands, Cut::Hold);
+        let ended = async {
+            gate.until_cut().await;
+            let ended = signed_in(elsewhere.stranger(), "anna").await.visit("/sign_out_everywhere").await;
+            gate.open();
+            ended.body
+        };
+        let (answer, ended) = tokio::join!(browser.get("/sign_in/anna"), ended);
+        assert_eq!(ended, "1", "the one that was on its way is no device yet");
+        assert!(answer.error.is_some_and(|error| error.is_gone()), "{had_session}");
+        assert_eq!(elsewhere.visit("/devices_of/anna").await.body, "", "{had_session}");
+        assert_eq!(browser.visit("/whoami").await.body, "nobody");
+        // and whoever tries again is let in
+        assert_eq!(signed_in(browser, "anna").await.visit("/sign_out_everywhere").await.body, "1");
+    }
 }

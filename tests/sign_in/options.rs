@@ -171,7 +171,6 @@ fn with_details(sessions: &Sessions) -> Router {
     let details = async |session: Session| {
         let device = session.devices().await?.remove(0);
         let ago = device.last_seen_at.duration_since(device.signed_in_at).unwrap_or_default().as_secs();
-        assert_eq!(session.auth_time(), Some(device.signed_in_at));
         Ok::<_, Error>(format!("{} | {} | {ago}", device.label.unwrap_or_default(), device.ip.unwrap_or_default()))
     };
     let labelled = async |session: Session| {
@@ -200,8 +199,7 @@ async fn the_label_comes_from_the_user_agent_unless_the_application_has_a_better
         browser.visit("/labelled").await;
         let details = browser.visit("/details").await.body;
         assert!(details.starts_with("Anna'sphone | 2001:db8::7 | "), "{details}");
-        let ago: u64 = details.rsplit(' ').next().unwrap().parse().unwrap();
-        assert!(ago > 700_000_000, "the identity provider's time counts: {ago}");
+        assert!(details.ends_with("| 0"), "the identity provider's time is no sign-in here: {details}");
 
         browser.visit("/long").await;
         assert_eq!(browser.visit("/details").await.body, format!("{} | {} | 0", "ä".repeat(32), "9".repeat(64)));

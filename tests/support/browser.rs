@@ -97,7 +97,7 @@ impl Browser {
         self.jar.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
-    fn cookie_header(&self) -> Option<String> {
+    pub fn cookie_header(&self) -> Option<String> {
         let jar = self.jar.lock().unwrap();
         let pairs: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
@@ -126,6 +126,12 @@ impl Answer {
         let mut cookies = self.set_cookies();
         assert!(cookies.len() <= 1, "more than one Set-Cookie: {cookies:?}");
         cookies.pop()
+    }
+
+    /// The token that it hands out, if any.
+    pub fn token(&self) -> Option<String> {
+        let cookie = self.set_cookie()?;
+        cookie.split(['=', ';']).nth(1).filter(|token| !token.is_empty()).map(str::to_owned)
     }
 
     /// Every value of a header, in order.

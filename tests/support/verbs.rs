@@ -92,6 +92,8 @@ prop_compose! {
         user in prop::sample::select(&["andrew", "beth"]),
         idle in idle(),
         absolute in option::of(4000_u64..99_999),
+        cookie_max_age in option::of(0_u64..99_999),
+        only_again in prop::bool::weighted(0.2),
         device in option::of(text()),
         ip in option::of(text()),
         discard_fields in prop::bool::weighted(0.3),
@@ -102,12 +104,14 @@ prop_compose! {
             // what a configuration and a sign-in check: idle within absolute
             idle_timeout: idle.map(|secs| Duration::from_secs(secs.min(4000))),
             absolute_lifetime: absolute.map(Duration::from_secs),
+            cookie_max_age: cookie_max_age.map(Duration::from_secs),
             auth_time: None,
             device: device.filter(|text| !text.is_empty()),
             ip: ip.filter(|text| !text.is_empty()),
             discard_fields,
             max_sessions: most,
             on_limit,
+            only_again,
         }
     }
 }
@@ -152,6 +156,7 @@ pub fn timeless(mut record: Record) -> Record {
     (record.created_at, record.last_accessed_at, record.expires_at) = (same, same, same);
     record.rotated_at = record.rotated_at.map(|_| same);
     record.auth_time = record.auth_time.map(|_| same);
+    record.signed_in_at = record.signed_in_at.map(|_| same);
     if let Some(previous) = &mut record.previous {
         previous.until = previous.until.map(|_| same);
     }
@@ -160,10 +165,10 @@ pub fn timeless(mut record: Record) -> Record {
 
 fn answer(applied: Applied) -> Applied {
     match applied {
-        Applied::Done { loaded, evicted } => {
+        Applied::Done { loaded, evicted, not_durable } => {
             let loaded =
                 Loaded { record: timeless(loaded.record.as_ref().clone()).into(), now: SystemTime::UNIX_EPOCH };
-            Applied::Done { loaded, evicted }
+            Applied::Done { loaded, evicted, not_durable }
         }
         refused => refused,
     }

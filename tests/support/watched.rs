@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use cloakroom::store::{Applied, Lookup, Memory, NewSession, Redis, Store, Target};
+use cloakroom::store::{Applied, Lookup, Memory, NewSession, Redis, SignedOut, Store, Target};
 use cloakroom::{Change, Device, Page, Presented, StoreError, Terms, UserId};
 
 /// How a verb fails.
@@ -166,6 +166,16 @@ impl Store for Watched {
             }
         };
         self.watch("apply", &(presented, change, terms), answer).await
+    }
+
+    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.sign_out(presented).await,
+                Inner::Redis(redis) => redis.sign_out(presented).await,
+            }
+        };
+        self.watch("revoke", presented, answer).await
     }
 
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {

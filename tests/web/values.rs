@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use cloakroom::store::{Applied, Lookup, Memory, NewSession, Store, Target};
+use cloakroom::store::{Applied, Lookup, Memory, NewSession, SignedOut, Store, Target};
 use cloakroom::{
     Change, Config, Device, Error, Field, Page, Presented, Refusal, Session, Sessions, StoreError, Terms, TokenFormat,
     UserId,
@@ -242,6 +242,10 @@ impl Store for AlwaysLate {
             true => self.0.apply(presented, change, terms).await,
             false => Ok(Applied::Refused(Refusal::Conflict)),
         }
+    }
+
+    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+        self.0.sign_out(presented).await
     }
 
     async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {

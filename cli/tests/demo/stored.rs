@@ -39,7 +39,19 @@ fn redis_holds_what_the_json_says() {
     }
     let internal: Vec<&str> =
         stored.keys().map(String::as_str).filter(|name| before["session"].get(name).is_none()).collect();
-    assert_eq!(internal, ["auth_time", "expires_at", "ip", "rotated_at", "secret_hash", "user_id"]);
+    assert_eq!(
+        internal,
+        [
+            "auth_time",
+            "expires_at",
+            "ip",
+            "rotated_at",
+            "secret_hash",
+            "sign_in_secret_hash",
+            "signed_in_at",
+            "user_id"
+        ]
+    );
     let ttl = |answer: &serde_json::Value| answer["ttl"].as_u64().unwrap();
     assert!(left <= ttl(&before) * 1000 && left > (ttl(&after) - 1) * 1000, "{left} ms, {before}, {after}");
 

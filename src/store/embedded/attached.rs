@@ -118,7 +118,9 @@ impl Attached {
         let answer: Value = serde_json::from_str(&text).map_err(|_| self.not_understood())?;
         match answer["error"].as_str().map(str::to_owned) {
             None => Ok(answer),
-            Some(error) if answer["is_not_durable"] == true => Err(StoreError::not_durable(error)),
+            Some(error) if answer["is_not_durable"] == true => {
+                Err(StoreError::not_durable(error).after_ending(answer["ended"].as_u64().unwrap_or_default()))
+            }
             Some(error) if answer["is_unknown"] == true => Err(StoreError::unknown(error)),
             Some(error) => Err(StoreError::new(error)),
         }

@@ -161,7 +161,12 @@ async fn serve(client: UnixStream, store: &Embedded, place: &Place) -> io::Resul
 }
 
 fn in_words(error: &StoreError) -> Value {
-    json!({ "error": error.to_string(), "is_not_durable": error.is_not_durable(), "is_unknown": error.is_unknown() })
+    json!({
+        "error": error.to_string(),
+        "is_not_durable": error.is_not_durable(),
+        "is_unknown": error.is_unknown(),
+        "ended": error.ended(),
+    })
 }
 
 /// What operators ask.
@@ -186,8 +191,6 @@ impl Question {
                 Target::SessionOf(user, id) => json!({ "revoke": id.expose(), "of": user.as_str() }),
                 Target::OthersOf(user, kept) => json!({ "revoke_but": kept.expose(), "of": user.as_str() }),
                 Target::AllOf(user) => json!({ "revoke_all_of": user.as_str() }),
-                // who has a secret is no operator
-                Target::Own(presented) => json!({ "revoke": presented.id.expose() }),
             },
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn write(out: &mut Vec<u8>, id: &SessionId, state: Option<&State>) {
 fn write_record(out: &mut Vec<u8>, record: &Record) {
     put_time(out, record.created_at);
     put_time(out, record.last_accessed_at);
-    out.extend((record.idle_timeout.as_millis() as u64).to_le_bytes());
+    put_duration(out, record.idle_timeout);
     put_time(out, record.expires_at);
     let put_hash = |out: &mut Vec<u8>, hash: &SecretHash| out.extend(hash.as_str().as_bytes());
     put_option(out, record.secret_hash.as_ref(), put_hash);
@@ -59,6 +59,10 @@ fn write_record(out: &mut Vec<u8>, record: &Record) {
     put_option(out, record.rotated_at, put_time);
     put_option(out, record.user_id.as_ref(), |out, user| put_text(out, user.as_str()));
     put_option(out, record.auth_time, put_time);
+    put_option(out, record.signed_in_at, put_time);
+    put_option(out, record.absolute_lifetime, put_duration);
+    put_option(out, record.cookie_max_age, put_duration);
+    put_option(out, record.sign_in_secret_hash.as_ref(), put_hash);
     put_option(out, record.device.as_deref(), put_text);
     put_option(out, record.ip.as_deref(), put_text);
     out.extend((record.fields.len() as u32).to_le_bytes());
@@ -70,6 +74,10 @@ fn write_record(out: &mut Vec<u8>, record: &Record) {
 
 fn put_time(out: &mut Vec<u8>, time: SystemTime) {
     out.extend(to_millis(time).to_le_bytes());
+}
+
+fn put_duration(out: &mut Vec<u8>, duration: Duration) {
+    out.extend((duration.as_millis() as u64).to_le_bytes());
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -113,7 +121,7 @@ impl<'a> Reader<'a> {
         Some(Record {
             created_at: self.time()?,
             last_accessed_at: self.time()?,
-            idle_timeout: Duration::from_millis(self.number()?),
+            idle_timeout: self.duration()?,
             expires_at: self.time()?,
             secret_hash: self.option(Self::hash)?,
             previous: self
@@ -121,6 +129,10 @@ impl<'a> Reader<'a> {
             rotated_at: self.option(Self::time)?,
             user_id: self.option(|from| UserId::try_from(from.text()?).ok())?,
             auth_time: self.option(Self::time)?,
+            signed_in_at: self.option(Self::time)?,
+            absolute_lifetime: self.option(Self::duration)?,
+            cookie_max_age: self.option(Self::duration)?,
+            sign_in_secret_hash: self.option(Self::hash)?,
             device: self.option(|from| from.text().map(str::to_owned))?,
             ip: self.option(|from| from.text().map(str::to_owned))?,
             fields: self.fields()?,
@@ -153,6 +165,10 @@ impl<'a> Reader<'a> {
     pub(super) fn time(&mut self) -> Option<SystemTime> {
         // a time beyond this cannot have been written, and adding to it must not overflow
         self.number().filter(|millis| *millis < 1 << 53).map(from_millis)
+    }
+
+    fn duration(&mut self) -> Option<Duration> {
+        self.number().map(Duration::from_millis)
     }
 
     fn text(&mut self) -> Option<&'a str> {
@@ -193,6 +209,10 @@ mod tests {
             rotated_at: Some(at(2)),
             user_id: Some(UserId::from(42)),
             auth_time: Some(at(3)),
+            signed_in_at: Some(at(4)),
+            absolute_lifetime: Some(Duration::from_secs(43_196)),
+            cookie_max_age: Some(Duration::ZERO),
+            sign_in_secret_hash: hash(3),
             device: Some("Firefox on Linux".into()),
             ip: Some("192.0.2.7".into()),
         }
@@ -201,7 +221,9 @@ mod tests {
     fn states() -> Vec<Option<State>> {
         let full = record();
         let mut bare = Record { previous: None, rotated_at: None, user_id: None, auth_time: None, ..record() };
+        (bare.signed_in_at, bare.absolute_lifetime, bare.cookie_max_age) = (None, None, None);
         (bare.device, bare.ip, bare.secret_hash, bare.fields) = (None, None, None, Fields::new());
+        bare.sign_in_secret_hash = None;
         let until = full.expires_at;
         let secret_hash = full.secret_hash;
         vec![

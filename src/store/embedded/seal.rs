@@ -14,7 +14,8 @@ use crate::clock::{from_millis, to_millis};
 pub(super) const NAME: &str = "seal";
 /// The next one, until it is whole.
 pub(super) const NEW: &str = "seal.new";
-const TITLE: &str = "cloakroom sessions 1";
+/// Its number rises with every change of the format, here or in the journal.
+const TITLE: &str = "cloakroom sessions 2";
 
 /// Written after each sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +47,7 @@ impl Seal {
             Err(error) => return Err(Unsealed::Io(error)),
         };
         Seal::parse(&text).ok_or_else(|| match text.lines().next() {
-            Some(title) if title != TITLE && title.starts_with("cloakroom sessions ") => {
-                Unsealed::Unknown(title.to_owned())
-            }
+            Some(title) if title != TITLE && is_title(title) => Unsealed::Unknown(title.to_owned()),
             _ => Unsealed::Unreadable,
         })
     }
@@ -80,6 +79,12 @@ impl Seal {
         dir.rename(NEW, NAME)?;
         dir.sync()
     }
+}
+
+/// Whether a seal of any version begins so.
+fn is_title(line: &str) -> bool {
+    let version = line.strip_prefix("cloakroom sessions ");
+    version.is_some_and(|version| !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -18,10 +18,11 @@ use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::policy::OnLimit;
 use crate::record::{
-    CREATED_AT, EVICTION_NOTICE, PREVIOUS_SECRET_HASH, RESERVED, Record, Refusal, SECRET_HASH, USER_ID,
+    CREATED_AT, EVICTION_NOTICE, PREVIOUS_SECRET_HASH, RESERVED, Record, Refusal, SECRET_HASH, SIGN_IN_SECRET_HASH,
+    USER_ID,
 };
-use crate::store::Applied;
 use crate::store::saved::seconds;
+use crate::store::{Applied, SignedOut};
 use crate::token::{Presented, SecretHash, SessionId};
 use crate::user::UserId;
 use futures_util::future::{join_all, try_join_all, try_join3};
@@ -50,6 +51,8 @@ enum Ending {
     Unbound,
     /// There was none.
     Missing,
+    /// What was presented does not open it, and it lives on.
+    Stale,
     /// It is somebody else's, and lives on.
     NotTheirs,
 }
@@ -77,7 +80,7 @@ impl Redis {
             },
         };
         Ok(match self.apply_alone(presented, change, terms).await? {
-            Applied::Done { loaded, .. } => Applied::Done { loaded, evicted },
+            Applied::Done { loaded, .. } => Applied::done(loaded, evicted),
             refused => refused,
         })
     }
@@ -149,37 +152,42 @@ impl Redis {
         change: &Change,
         new: &SignIn,
     ) -> Result<Result<bool, Refusal>, StoreError> {
-        let names = [SECRET_HASH, PREVIOUS_SECRET_HASH, USER_ID];
+        let names = [SECRET_HASH, PREVIOUS_SECRET_HASH, SIGN_IN_SECRET_HASH, USER_ID];
         let Some(values) = self.some_fields(&presented.id, &names).await? else {
             return Ok(Err(Refusal::Gone));
         };
         let hash = |place: usize| values[place].as_deref().and_then(SecretHash::parse);
-        let (current, previous) = (hash(0), hash(1));
-        let is_current = current.is_some() && (current == presented.secret_hash || current == change.rotate_to);
-        let is_taken = values[2].as_ref().is_some_and(|user| user != new.user.as_str());
-        Ok(match (is_current, previous.is_some() && previous == presented.secret_hash) {
-            (true, _) if !is_taken => Ok(values[2].is_some()),
-            (false, false) => Err(Refusal::Gone),
-            _ => Err(Refusal::Conflict),
+        let is_asked_again = hash(0).is_some() && hash(0) == change.rotate_to;
+        // the last of them may ask for the latest sign-in once more; for how long is seen when it is bound
+        let is_known = (0..3).any(|place| hash(place).is_some() && hash(place) == presented.secret_hash);
+        let is_taken = values[3].as_ref().is_some_and(|user| user != new.user.as_str());
+        Ok(match (is_asked_again || is_known) && !is_taken {
+            true => Ok(values[3].is_some()),
+            false if hash(0).is_none() => Err(Refusal::Gone),
+            false => Err(Refusal::Conflict),
         })
     }
 
     /// Ends one session, whosever it is: one round trip. No bare DEL: the notice for an evicted browser stands at the key,
     /// too, and is no session.
     pub(super) async fn end_any(&self, id: &SessionId) -> Result<u64, StoreError> {
-        let ending = self.end(id, "", false, 0, None).await?;
+        let ending = self.end(id, "", false, 0, None).await.map_err(|error| ended_all_the_same(error, 1))?;
         Ok(matches!(ending, Ending::Ended | Ending::Unbound).into())
     }
 
     /// Ends the session that what is presented opens: one round trip.
-    pub(super) async fn end_own(&self, presented: &Presented) -> Result<u64, StoreError> {
-        let ending = self.end(&presented.id, "", false, 0, presented.secret_hash.as_ref()).await?;
-        Ok(matches!(ending, Ending::Ended | Ending::Unbound).into())
+    pub(super) async fn end_own(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+        let ending = self.end(&presented.id, "", false, 0, presented.secret_hash.as_ref()).await;
+        Ok(match ending.map_err(|error| ended_all_the_same(error, 1))? {
+            Ending::Ended | Ending::Unbound => SignedOut::Ended,
+            Ending::Missing => SignedOut::Gone,
+            Ending::Stale | Ending::NotTheirs => SignedOut::Stale,
+        })
     }
 
     /// Ends one session if it is this user's: one round trip.
     pub(super) async fn end_one(&self, user: &UserId, id: &SessionId) -> Result<u64, StoreError> {
-        let ending = self.end(id, user.as_str(), true, 0, None).await?;
+        let ending = self.end(id, user.as_str(), true, 0, None).await.map_err(|error| ended_all_the_same(error, 1))?;
         Ok((ending == Ending::Ended).into())
     }
 
@@ -200,11 +208,15 @@ impl Redis {
             match ending {
                 Ok(ending) => ended += u64::from(ending == Ending::Ended),
                 // the others have ended all the same; the caller must hear that this one may live on
-                Err(error) if failure.as_ref().is_none_or(StoreError::is_not_durable) => failure = Some(error),
-                Err(_) => {}
+                Err(error) => {
+                    ended += u64::from(error.is_not_durable());
+                    if failure.as_ref().is_none_or(StoreError::is_not_durable) {
+                        failure = Some(error);
+                    }
+                }
             }
         }
-        failure.map_or(Ok(ended), Err)
+        failure.map_or(Ok(ended), |error| Err(error.after_ending(ended)))
     }
 
     /// A page of a user's sessions: the index and the sessions, two round trips. Where ghosts are met they are pruned, and
@@ -300,6 +312,7 @@ impl Redis {
             1 => Ending::Ended,
             0 => Ending::Unbound,
             -1 => Ending::Missing,
+            -3 => Ending::Stale,
             _ => Ending::NotTheirs,
         })
     }
@@ -312,6 +325,12 @@ impl Redis {
         }
         self.server.ask(index, Question::Script(&script)).await
     }
+}
+
+/// A revoke that was done, but is not durable, has ended this many sessions.
+fn ended_all_the_same(error: StoreError, sessions: u64) -> StoreError {
+    let ended = if error.is_not_durable() { sessions } else { 0 };
+    error.after_ending(ended)
 }
 
 /// The answer of HMGET as texts; `None` where the key holds no hash.

@@ -51,7 +51,7 @@ impl Redis {
         let score: Option<f64> = self.server.ask(&index, Question::Command(&query)).await?;
         // negative is the mark of a sign-in that was refused; the session was this user's before
         let score = score.map(|seconds| from_micros((seconds.abs() * 1e6).round() as u64));
-        Ok(score.or(record.auth_time).unwrap_or(record.created_at))
+        Ok(score.or(record.signed_in_at).unwrap_or(record.created_at))
     }
 
     async fn restore_one(&self, saved: &Saved) -> Result<Restored, StoreError> {

@@ -5,7 +5,9 @@
 --          6 configured idle timeout, s · 7 absolute lifetime, s · 8 grace, s · 9 most fields · 10 most bytes
 --          11 whether the presented secret dies with the rotation, 1 or 0
 --          12 user ('' = no sign-in), and only for a sign-in · 13 idle timeout, s · 14 absolute lifetime, s · 15 auth time, s
---          ('' = now) · 16 device ('' = none) · 17 address ('' = none) · 18 whether the fields are dropped, 1 or 0;
+--          ('' = now) · 16 device ('' = none) · 17 address ('' = none) · 18 whether the fields are dropped, 1 or 0
+--          19 absolute lifetime as it was granted, s ('' = the configured one) · 20 how long the browser keeps the cookie, s
+--          ('' = the configured time) · 21 whether this may only be the latest sign-in once more, 1 or 0;
 --          then four lists, each its length first:
 --          expected (name, 1 or 0 for there or not, text) · set (name, text) · removed (name) · added (name, by)
 -- Answer   {'done', now, packed name, text, ...} · {'gone'} · {'conflict'} · {'invalid', field, reason}
@@ -17,7 +19,7 @@ local plain = secret == ''
 local now = now_ms()
 
 -- where the lists have their lengths
-local expected = user and 19 or 13
+local expected = user and 22 or 13
 local set = expected + 1 + 3 * argv[expected]
 local removed = set + 1 + 2 * argv[set]
 local added = removed + 1 + argv[removed]
@@ -34,7 +36,7 @@ if not expires_at or not string.find(created_text, OUR_ISO) then
   expires_at = expires_at or math.floor(created_at / 1000) + absolute
 end
 local remaining = redis.call('PTTL', key)
-if remaining < 0 then return { 'gone' } end
+if remaining <= 0 then return { 'gone' } end
 if now >= expires_at * 1000 then
   -- another program kept it alive beyond its absolute lifetime: it ends here
   redis.call('DEL', key)
@@ -43,15 +45,23 @@ end
 local current = stored[at.secret_hash]
 if new_secret ~= '' and current == new_secret then return done(stored, now) end
 local is_current = plain or current == secret
-if not is_current then
-  if stored[at.previous_secret_hash] ~= secret then return { 'gone' } end
+local is_previous = not is_current and stored[at.previous_secret_hash] == secret
+local bound = stored[at.user_id]
+local signed_in_at = not plain and whole_number(stored[at.signed_in_at], 11)
+-- one more, because the time of the sign-in was rounded down
+local holds_sign_in = signed_in_at and argv[8] ~= '0' and now < (signed_in_at + argv[8] + 1) * 1000
+local again = user and bound == user and holds_sign_in and stored[at.sign_in_secret_hash] == secret
+if user and not again then
+  if argv[21] == '1' or not (is_current or is_previous) or (bound and bound ~= user) then return { 'conflict' } end
+elseif not user and not is_current then
+  if not is_previous then return { 'gone' } end
   if new_secret ~= '' then return { 'conflict' } end
 end
-if user and at.user_id and stored[at.user_id] ~= user then return { 'conflict' } end
+local binds = user and not again
 
 -- 2. Is everything as expected?
 local dropped
-if user and argv[18] == '1' then
+if binds and argv[18] == '1' then
   dropped = {}
   local is_reserved = reserved(plain)
   for i = 1, #stored, 2 do
@@ -63,6 +73,10 @@ for i = expected + 1, set - 1, 3 do
   local there = stored[at[argv[i]]]
   if (argv[i + 1] == '1' and there ~= argv[i + 2]) or (argv[i + 1] == '0' and there) then return { 'conflict' } end
 end
+
+-- The expiry is set last. Whether that is permitted is seen now, before anything is written.
+local extends = touch or new_idle or user
+if extends then redis.call('PEXPIREAT', key, now + remaining) end
 
 -- 3. The counters, by HINCRBY because Lua's numbers hold only 53 bits. It refuses what is no number, so it goes
 --    first; what it did is undone when something later does not fit.
@@ -161,14 +175,21 @@ end
 if new_secret ~= '' then
   write('secret_hash', new_secret)
   write('rotated_at', string.format('%d', math.floor(now / 1000)))
-  if argv[11] == '1' or user then delete('previous_secret_hash') else write('previous_secret_hash', secret) end
+  if argv[11] == '1' or binds then delete('previous_secret_hash') else write('previous_secret_hash', current) end
   delete('previous_until')
 elseif at.previous_secret_hash and not at.previous_until and is_current and not plain and confirm then
   write('previous_until', string.format('%d', math.ceil(now / 1000) + argv[8]))
 end
 
+-- A sign-in is held for a second click; what it replaced is forgotten after that.
+if binds then
+  write('sign_in_secret_hash', secret)
+elseif not plain and not holds_sign_in then
+  delete('sign_in_secret_hash')
+end
+
 -- 6. The user, on the terms of this sign-in.
-if user then
+if binds then
   local function write_or_delete(name, text)
     if text ~= '' then write(name, text) else delete(name) end
   end
@@ -177,8 +198,12 @@ if user then
   write('auth_time', string.format('%d', math.min(tonumber(argv[15]) or now, math.floor(now / 1000))))
   write_or_delete('device', argv[16])
   write_or_delete('ip', argv[17])
+  write_or_delete('absolute_lifetime', argv[19])
+  write_or_delete('cookie_max_age', argv[20])
   new_idle = new_idle or tonumber(argv[13])
-  expires_at = math.floor(now / 1000) + argv[14]
+  signed_in_at = math.floor(now / 1000)
+  expires_at = signed_in_at + argv[14]
+  write('signed_in_at', string.format('%d', signed_in_at))
 end
 if not plain and whole_number(stored[at.expires_at], 11) ~= expires_at then
   write('expires_at', string.format('%d', expires_at))
@@ -186,13 +211,13 @@ end
 
 -- 7. The lifetime, last: whatever was written before it, the key has an expiry.
 local ends = now + remaining
-if touch or new_idle then
+if extends then
   local was = whole_number(stored[at.session_ttl], 9)
   local idle = new_idle or (was and was > 0 and was or tonumber(argv[6]))
-  if idle > absolute then
-    -- the absolute lifetime: the configured one, or more where a sign-in granted more
-    local since = not plain and whole_number(stored[at.auth_time], 11)
-    since = since or (created_at or from_iso(created_text) or now) / 1000
+  -- with plain tokens the other program's session_ttl is none of ours to make smaller
+  if idle > absolute and (new_idle or not plain) then
+    -- the absolute lifetime: the configured one, or the session's own where that is longer
+    local since = signed_in_at or (created_at or from_iso(created_text) or now) / 1000
     idle = math.min(idle, math.max(absolute, math.floor(expires_at - since)))
   end
   write('last_accessed_at', to_iso(now))
@@ -204,7 +229,7 @@ for i = 1, #deletes, 1000 do redis.call('HDEL', key, unpack(deletes, i, math.min
 for i = 1, #writes, 1000 do redis.call('HSET', key, unpack(writes, i, math.min(i + 999, #writes))) end
 -- Whatever is written, the key and its expiry stay: no field of ours is ever the last to be removed. TIME and PTTL may be
 -- a millisecond apart.
-if touch or new_idle or ends > expires_at * 1000 + 2 then
+if extends or ends > expires_at * 1000 + 2 then
   redis.call('PEXPIREAT', key, math.min(ends, expires_at * 1000))
 end
 

@@ -2,14 +2,14 @@
 -- KEYS[1]  the session
 -- ARGV     1 user ('' = whoever's) · 2 whether it must be bound already, 1 or 0 · 3 how long its browser can learn why, s
 --          (0 = not) · 4 the secret hash that must open it ('' = any)
--- Answer   1 ended, 0 ended before its user was bound, -1 no record, or a stale secret, -2 somebody else's
+-- Answer   1 ended, 0 ended before its user was bound, -1 no record, -2 somebody else's, -3 a stale secret
 local key, user = KEYS[1], ARGV[1]
 local stored, at = read(key)
 -- with plain tokens `ended` may be the application's
 if not stored or (at.ended and not at.created_at) then return -1 end
 local secret_hash, owner = stored[at.secret_hash], stored[at.user_id]
 if user ~= '' and owner ~= user and (owner or ARGV[2] == '1') then return -2 end
-if ARGV[4] ~= '' and secret_hash ~= ARGV[4] and stored[at.previous_secret_hash] ~= ARGV[4] then return -1 end
+if ARGV[4] ~= '' and secret_hash ~= ARGV[4] and stored[at.previous_secret_hash] ~= ARGV[4] then return -3 end
 
 -- delete first: with full memory deleting still works, and makes what follows work
 redis.call('DEL', key)

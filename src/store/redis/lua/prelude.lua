@@ -6,7 +6,8 @@
 -- The reserved names, the three of the plain layout first (record.rs has the same list; a test compares them).
 local function reserved(plain)
   local RESERVED = { 'created_at', 'last_accessed_at', 'session_ttl', 'expires_at', 'secret_hash',
-    'previous_secret_hash', 'previous_until', 'rotated_at', 'user_id', 'auth_time', 'device', 'ip', 'ended' }
+    'previous_secret_hash', 'previous_until', 'rotated_at', 'user_id', 'auth_time', 'device', 'ip',
+    'signed_in_at', 'absolute_lifetime', 'cookie_max_age', 'sign_in_secret_hash', 'ended' }
   local PLAIN_RESERVED = 3
   local is_reserved = {}
   for i = 1, plain and PLAIN_RESERVED or #RESERVED do is_reserved[RESERVED[i]] = true end
