@@ -170,8 +170,19 @@ impl Session {
         from: ReadFrom,
     ) -> Result<Session> {
         let mut state = State::default();
+        let mut replays = Vec::new();
         for presented in brought {
-            state.found(*presented, sessions.load(presented, from).await?, from);
+            let lookup = sessions.load(presented, from).await?;
+            if let Lookup::Replayed(loaded) = &lookup {
+                replays.push((presented.id, loaded.record.user_id.clone()));
+            }
+            state.found(*presented, lookup, from);
+        }
+        for (session, user) in replays {
+            // whoever brings the session's current secret as well has a cookie too many, and has stolen none
+            if state.presented.is_none_or(|presented| presented.id != session) {
+                sessions.replayed(session, user).await?;
+            }
         }
         if !state.rivals.is_empty() {
             let cookie = &sessions.config().cookie.name;
@@ -427,6 +438,12 @@ impl State {
         match lookup {
             Lookup::Live(loaded) if self.loaded.is_none() && self.rivals.is_empty() => {
                 (self.loaded, self.presented) = (Some(loaded), Some(presented));
+            }
+            // both secrets of one session, held and current, in cookies of two paths: the current one counts
+            Lookup::Live(loaded) if self.presented.is_some_and(|other| other.id == presented.id) => {
+                if loaded.record.secret_hash == presented.secret_hash {
+                    (self.loaded, self.presented) = (Some(loaded), Some(presented));
+                }
             }
             Lookup::Live(_) => {
                 self.rivals.extend(self.presented.take());

@@ -126,27 +126,25 @@ impl Sessions {
         self.0.store.may_be_near()
     }
 
-    pub(crate) async fn load(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
-        let lookup = self.look_up(presented, from).await?;
-        if let Lookup::Replayed(loaded) = &lookup {
-            self.tell(Event::Replayed { session: presented.id, user: loaded.record.user_id.clone() });
-            if self.config().on_replay == OnReplay::Revoke {
-                self.end(Target::Session(presented.id), Why::Replayed, None).await?;
-            }
+    /// Tells of a previous secret that showed up after its grace, and ends its session where that is the policy.
+    pub(crate) async fn replayed(&self, session: SessionId, user: Option<UserId>) -> Result<()> {
+        self.tell(Event::Replayed { session, user });
+        if self.config().on_replay == OnReplay::Revoke {
+            self.end(Target::Session(session), Why::Replayed, None).await?;
         }
-        Ok(lookup)
+        Ok(())
     }
 
-    /// The same for a request that was let in before. The grace of a held secret was judged then: that it has ended
+    /// Looks a session up for a request that was let in before. The grace of a held secret was judged then: that it has ended
     /// meanwhile is no theft.
     pub(crate) async fn load_again(&self, presented: &Presented) -> Result<Option<Loaded>> {
-        Ok(match self.look_up(presented, ReadFrom::Store).await? {
+        Ok(match self.load(presented, ReadFrom::Store).await? {
             Lookup::Live(loaded) | Lookup::Replayed(loaded) => Some(loaded),
             Lookup::Gone | Lookup::Evicted => None,
         })
     }
 
-    async fn look_up(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
+    pub(crate) async fn load(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
         let answer = match from {
             ReadFrom::Nearest => match self.at_hand(presented) {
                 Some(lookup) => return Ok(lookup),

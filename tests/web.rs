@@ -19,5 +19,6 @@ mod web {
     mod signing_out;
     mod statuses;
     mod tower_http;
+    mod two_cookies;
     mod values;
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::fields::Fields;
 use crate::sessions::ReadFrom;
-use crate::store::NewSession;
+use crate::store::{Lookup, NewSession};
 use crate::token::{SessionId, Token};
 
 impl Session {
@@ -194,7 +194,8 @@ impl Session {
     /// A session that has ended is none afterwards.
     ///
     /// A handle that is kept after the answer (by a stream, a socket, a task) shows the session as it was then. On such a
-    /// handle this always reads it anew: one round trip.
+    /// handle this always reads it anew: one round trip. It goes by the token of its request: one rotation since then does not
+    /// matter, but after a second one, or a sign-in, the handle has no session any more.
     ///
     /// # Errors
     /// The store's.
@@ -207,7 +208,15 @@ impl Session {
             state.presented.filter(|_| is_over || !state.fresh && self.sessions().may_be_near())
         };
         if let Some(presented) = presented {
-            let lookup = self.sessions().load(&presented, ReadFrom::Store).await?;
+            let lookup = match self.sessions().load(&presented, ReadFrom::Store).await? {
+                // the secret was good when its request came: that another one has replaced it since is no theft
+                Lookup::Replayed(loaded) if is_over => Lookup::Live(loaded),
+                Lookup::Replayed(loaded) => {
+                    self.sessions().replayed(presented.id, loaded.record.user_id.clone()).await?;
+                    Lookup::Replayed(loaded)
+                }
+                other => other,
+            };
             let mut state = self.state();
             (state.loaded, state.presented) = (None, None);
             state.found(presented, lookup, ReadFrom::Store);

@@ -9,7 +9,7 @@ use axum::http::{Extensions, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use cloakroom::{Error, Field, Session, Sessions};
+use cloakroom::{Config, Error, Field, OnReplay, Session, Sessions};
 use tokio::sync::Notify;
 
 use crate::support::{Browser, Fault, Place, on_each_store};
@@ -298,4 +298,26 @@ async fn a_client_that_hung_up_during_the_commit_leaves_all_of_it_or_nothing() {
         }
         assert_eq!(browser.visit("/show").await.body, expected, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_handle_that_is_kept_still_sees_its_session_after_a_rotation_and_is_not_taken_for_a_thief() {
+    let place = Place::memory();
+    let sessions = place.sessions_with(Config::builder().on_replay(OnReplay::Revoke));
+    let kept: Arc<Mutex<Option<Session>>> = Arc::default();
+    let keep = kept.clone();
+    let routes = Router::new()
+        .route("/keep", get(async move |session: Session| *keep.lock().unwrap() = Some(session)))
+        .route("/rotate", get(async |session: Session| session.rotate().await));
+    let browser = Browser::new(app(&sessions, routes));
+    browser.visit("/write").await;
+    browser.visit("/keep").await;
+    browser.visit("/rotate").await;
+    browser.visit("/increment").await;
+    place.clock.advance(Duration::from_secs(60));
+
+    let session = kept.lock().unwrap().take().unwrap();
+    session.refresh().await.unwrap();
+    assert_eq!(session.get(COUNT).unwrap(), Some(1));
+    assert_eq!(browser.visit("/show").await.body, "\"andrew\" 1");
 }
