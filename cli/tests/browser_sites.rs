@@ -36,12 +36,16 @@ impl Shop {
 
     /// Opens one whose settings name its bank.
     fn open_beside(config: impl FnOnce(String) -> ConfigBuilder) -> Shop {
+        Shop::open_with(Memory::new(), config)
+    }
+
+    fn open_with(store: Memory, config: impl FnOnce(String) -> ConfigBuilder) -> Shop {
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let posted: Arc<Mutex<Vec<(bool, String)>>> = Arc::default();
         let config = config(format!("http://127.0.0.1:{port}")).plain_http_for_development().build().expect("settings");
-        let app = app(Sessions::new(Memory::new(), config), port, posted.clone());
+        let app = app(Sessions::new(store, config), port, posted.clone());
         runtime.spawn(async move { axum::serve(listener, app).await });
         Shop { port, posted, _runtime: runtime }
     }
@@ -76,6 +80,7 @@ fn app(sessions: Sessions, port: u16, posted: Arc<Mutex<Vec<(bool, String)>>>) -
     Router::new()
         .route("/begin", get(async |session: Session| session.set(ORDER, "7").map(|()| page("begun"))))
         .route("/payment/done", get(shown))
+        .route("/payment/rotate", get(async |session: Session| session.rotate().await.map(|()| page("rotated"))))
         .route(
             "/inside",
             post(async move |session: Session, headers: HeaderMap| {
@@ -180,6 +185,24 @@ fn browser_shares_cookies_between_ports_so_that_two_applications_need_two_names(
     for shop in [first, second] {
         browser.go(&shop.url("/payment/done"));
         browser.wait_for_text("main", "order 7");
+    }
+}
+
+#[test]
+fn browser_keeps_the_cookie_of_a_former_path_and_stays_in_its_session() {
+    let store = Memory::new();
+    let former = Shop::open_with(store.clone(), |_| Config::builder());
+    let new = Shop::open_with(store, |_| Config::builder().cookie_path("/payment"));
+    let browser = visitor(&former);
+    browser.go(&new.url("/payment/done"));
+    browser.wait_for_text("main", "order 7");
+    for _ in 0..2 {
+        browser.go(&new.url("/payment/rotate")); // from here on there are two cookies
+        browser.wait_for_text("main", "rotated");
+        for _ in 0..2 {
+            browser.go(&new.url("/payment/done"));
+            browser.wait_for_text("main", "order 7");
+        }
     }
 }
 
