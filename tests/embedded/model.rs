@@ -28,13 +28,13 @@ enum Step {
 
 #[derive(Debug, Clone, Copy)]
 enum Whom {
-    SessionOf,
-    OthersOf,
-    AllOf,
+    One,
+    Others,
+    All,
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let whom = prop::sample::select(&[Whom::SessionOf, Whom::OthersOf, Whom::AllOf]);
+    let whom = prop::sample::select(&[Whom::One, Whom::Others, Whom::All]);
     prop_oneof![
         30 => step(SESSIONS, MOST).prop_map(|(session, secret, verb)| Step::Verb(session, secret, Box::new(verb))),
         1 => (0..SESSIONS, 0..SECRETS).prop_map(|(session, secret)| Step::SignOut(session, secret)),
@@ -49,9 +49,9 @@ fn any_step() -> impl Strategy<Value = Step> {
 fn target(whom: Whom, presented: &Presented, user: usize) -> Target {
     let user = UserId::try_from(USERS[user]).unwrap();
     match whom {
-        Whom::SessionOf => Target::SessionOf(user, presented.id),
-        Whom::OthersOf => Target::OthersOf(user, presented.id),
-        Whom::AllOf => Target::AllOf(user),
+        Whom::One => Target::SessionOf(user, presented.id),
+        Whom::Others => Target::OthersOf(user, presented.id),
+        Whom::All => Target::AllOf(user),
     }
 }
 
