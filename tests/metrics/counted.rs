@@ -165,6 +165,17 @@ async fn the_near_cache_counts_what_it_saves_and_what_leaves_it() {
     let all = heard.all();
     assert_eq!((all["near_misses"], all["near_hits"], all["near_invalidations"]), (1, 3, 1));
     assert_eq!(all.get("near_evictions"), None);
+    // what was read by a connection that is lost is read again, and replaced
+    let browser = browser.stranger();
+    browser.visit("/write").await;
+    let made_up = format!("__Host-sid={}.{}", "A".repeat(22), "A".repeat(43));
+    for _ in 0..5 {
+        browser.visit("/read").await;
+        let _: i64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        // a token that opens nothing is asked of the server each time, which finds out
+        browser.send("/read", Some(&made_up)).await;
+    }
+    assert_eq!(heard.all().get("near_evictions"), None, "what was replaced did not leave");
     for _ in 0..200 {
         let browser = browser.stranger();
         browser.visit("/write").await;

@@ -101,7 +101,7 @@ impl NearCache {
 pub(super) struct Near {
     prefix: Prefix,
     pub(super) silence_limit: Duration,
-    sessions: Cache<SessionId, Arc<Entry>, Weight, DefaultHashBuilder, Evictions>,
+    sessions: Cache<SessionId, Arc<Entry>, Weight, DefaultHashBuilder, Leaving>,
     /// How many changes of each group of sessions this process has heard of.
     turns: [Mutex<u64>; TURNS],
     hasher: RandomState,
@@ -133,15 +133,15 @@ impl Weighter<SessionId, Arc<Entry>> for Weight {
     }
 }
 
-/// Counts what had to leave because the cache is full.
+/// Notes what leaves when something is kept: what has to because the cache is full, and what is replaced.
 #[derive(Clone)]
-struct Evictions;
+struct Leaving;
 
-impl Lifecycle<SessionId, Arc<Entry>> for Evictions {
-    type RequestState = ();
+impl Lifecycle<SessionId, Arc<Entry>> for Leaving {
+    type RequestState = Vec<SessionId>;
 
-    fn on_evict(&self, (): &mut (), _id: SessionId, _entry: Arc<Entry>) {
-        meter::near::evicted();
+    fn on_evict(&self, left: &mut Vec<SessionId>, id: SessionId, _entry: Arc<Entry>) {
+        left.push(id);
     }
 }
 
@@ -159,7 +159,7 @@ impl Near {
         Arc::new(Near {
             prefix,
             silence_limit: settings.silence_limit,
-            sessions: Cache::with(sessions, bytes, weight, DefaultHashBuilder::default(), Evictions),
+            sessions: Cache::with(sessions, bytes, weight, DefaultHashBuilder::default(), Leaving),
             turns: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         })
@@ -203,7 +203,9 @@ impl Near {
         let entry = Entry { record: record.clone(), terms: *terms, asked, now: *now, ends: asked + remaining, seen };
         let is_now = self.turn(&id);
         if *is_now == turn {
-            self.sessions.insert(id, Arc::new(entry));
+            let mut left = Vec::new();
+            self.sessions.insert_with_lifecycle(id, Arc::new(entry), &mut left);
+            left.iter().filter(|other| **other != id).for_each(|_| meter::near::evicted());
         }
     }
 
