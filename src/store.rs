@@ -33,7 +33,7 @@ pub use embedded::Attached;
 pub use embedded::{Embedded, EmbeddedBuilder, Repaired, Snapshot};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
-pub use redis::{Durability, NearCache, Redis, RedisBuilder};
+pub use redis::{Credentials, Durability, NearCache, Redis, RedisBuilder};
 pub use saved::{Restore, Restored, Save, Saved};
 
 /// A place that keeps sessions.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloakroom::store::{Durability, Inspect, Loaded, Redis};
+use cloakroom::store::{Durability, Inspect, Loaded, Redis, RedisBuilder};
 use cloakroom::{Page, SessionId, Terms, UserId};
 
 use crate::arguments::is_base64url;
@@ -31,7 +31,11 @@ impl Opened<Redis> {
     /// When they name none, or it is not available.
     pub(crate) async fn redis(flags: &StoreFlags) -> Result<Opened<Redis>, Failure> {
         match flags.place()? {
-            Place::Redis(reach) => Ok(Opened::of(&flags.redis, connected(&flags.redis, &reach, None).await?)),
+            // what is wrong with a server may be that it is a replica
+            Place::Redis(reach) => {
+                let builder = looking(&flags.redis, &reach)?.accept_replica();
+                Ok(Opened::of(&flags.redis, redis_flags::connect(builder).await?))
+            }
             Place::Memory | Place::Embedded(_) => {
                 Err(Failure::usage("this is about Redis. Which? Say --redis-url, --redis-host or REDIS_URL"))
             }
@@ -113,9 +117,13 @@ fn in_memory() -> Failure {
     Failure::usage("nobody reaches sessions in the memory of another process: say another place")
 }
 
+/// A user who may only look, does; what is forbidden to this one is said where it is needed.
+fn looking(flags: &RedisFlags, reach: &Reach) -> Result<RedisBuilder, Failure> {
+    Ok(flags.builder(reach)?.accept_missing_rights())
+}
+
 async fn connected(flags: &RedisFlags, reach: &Reach, durability: Option<Durability>) -> Result<Redis, Failure> {
-    // a user who may only look, does; what is forbidden to this one is said where it is needed
-    let mut builder = flags.builder(reach)?.accept_missing_rights();
+    let mut builder = looking(flags, reach)?;
     if let Some(durability) = durability {
         builder = builder.durable_revokes(durability);
     }

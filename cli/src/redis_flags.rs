@@ -20,8 +20,8 @@ pub(crate) struct RedisFlags {
     #[arg(long, value_name = "NAME")]
     redis_username: Option<String>,
 
-    /// A file that holds the password [default: REDIS_PASSWORD, then that of REDIS_URL]. No flag takes the password
-    /// itself: the list of processes would show it
+    /// A file that holds the password, read again at each connection [default: REDIS_PASSWORD, then that of REDIS_URL]. No
+    /// flag takes the password itself: the list of processes would show it
     #[arg(long, value_name = "FILE")]
     redis_password_file: Option<PathBuf>,
 
@@ -109,9 +109,12 @@ impl RedisFlags {
             }
             builder = builder.username(name);
         }
-        if let Some(password) = password {
-            builder = builder.password(password);
-        }
+        builder = match (&self.redis_password_file, password) {
+            // a pipe can be read only once
+            (Some(file), _) if file.is_file() => builder.password_file(file),
+            (_, Some(password)) => builder.password(password),
+            (_, None) => builder,
+        };
         self.with_certificates(builder, urls)
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use cloakroom::Error;
 use cloakroom::conformance::run_all;
-use cloakroom::store::{Durability, Redis, RedisBuilder};
+use cloakroom::store::{Durability, NearCache, Redis, RedisBuilder};
 
 use crate::stores::Shared;
 use crate::support::redis_server::free_port;
@@ -220,8 +221,28 @@ async fn tls_lets_in_who_shows_a_certificate_to_a_server_that_shows_one() {
         let error = refused(builder).await;
         assert!(error.is_config() && error.to_string().contains(words), "{error}");
     }
-    let plain = Redis::builder(format!("redis://127.0.0.1:{port}"));
-    assert!(refused(plain).await.is_store());
+}
+
+#[tokio::test]
+async fn who_mixes_up_tls_and_plain_text_is_told_so_and_does_not_wait_for_it() {
+    let certificates = Certificates::new();
+    let (_server, port) = certificates.server();
+    let plain = RedisServer::start();
+    let begin = Instant::now();
+    for (url, words) in [
+        (format!("redis://:{PASSWORD}@127.0.0.1:{port}"), "speaks TLS on this port: use rediss://"),
+        (format!("redis://127.0.0.1:{port}"), "speaks TLS on this port: use rediss://"),
+        (format!("redis+sentinel://127.0.0.1:{port}/cloakroom"), "speaks TLS on this port"),
+        (format!("rediss://:{PASSWORD}@127.0.0.1:{}", plain.port()), "speaks no TLS on this port"),
+        (format!("rediss+sentinel://127.0.0.1:{}/cloakroom", plain.port()), "speaks no TLS on this port"),
+    ] {
+        for near in [false, true] {
+            let builder = Redis::builder(&url);
+            let error = refused(if near { builder.near_cache(NearCache::default()) } else { builder }).await;
+            assert!(error.is_store() && error.to_string().contains(words), "{url}: {error}");
+        }
+    }
+    assert!(begin.elapsed() < PATIENT, "nobody waited for a time-out: {:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -274,7 +295,7 @@ async fn sentinels_and_the_primary_that_they_name_speak_tls() {
 #[tokio::test]
 async fn sentinels_name_the_primary_of_a_service_to_whom_they_know() {
     let sentinels = Sentinels::start();
-    sentinels.servers.iter().for_each(|server| permit(server, &[NEEDED, &["role", "select"]]));
+    sentinels.servers.iter().for_each(|server| permit(server, &[NEEDED, &["select"]]));
     let url = sentinels.urls()[1].replace("127.0.0.1", &format!("app:{PASSWORD}@127.0.0.1"));
     works(Redis::builder(&url)).await;
     works(Redis::builder("redis+sentinel://127.0.0.1:1/cloakroom").and(&url).username("app").password(PASSWORD)).await;

@@ -5,10 +5,14 @@ mod support;
 
 mod cluster;
 mod connections;
+mod credentials;
+mod demoted;
 mod durable;
 mod failover;
 mod faults;
 mod near;
+mod plain_text;
+mod reread;
 mod sentinels;
 mod states;
 mod stores;
@@ -34,6 +38,11 @@ struct Kept {
 impl Kept {
     async fn on(builder: RedisBuilder) -> Kept {
         Kept { store: builder.connect().await.expect("the test's servers answer"), terms: Terms::default() }
+    }
+
+    /// The same, without waiting for the servers.
+    fn lazily_on(builder: RedisBuilder) -> Kept {
+        Kept { store: builder.connect_lazy().expect("nothing is refused"), terms: Terms::default() }
     }
 
     async fn create(&self) -> Result<Presented, StoreError> {
@@ -99,6 +108,17 @@ impl Kept {
 
     async fn revoke(&self, presented: &Presented) -> Result<u64, StoreError> {
         self.store.revoke(&Target::Session(presented.id)).await
+    }
+
+    /// Makes a session, however often it fails before.
+    async fn until_it_works(&self) -> Presented {
+        for _ in 0..6000 {
+            if let Ok(presented) = self.create().await {
+                return presented;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the store did not find its servers again");
     }
 
     /// Asks for a session until the store answers: how often it failed before.

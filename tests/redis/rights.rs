@@ -94,22 +94,12 @@ async fn connecting_leaves_nothing_behind_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_server_that_refuses_to_write_for_another_reason_is_connected_to() {
-    let settings: [&[&str]; 3] = [
-        &["maxmemory", "1"],
-        &["min-replicas-to-write", "1"],
-        // a replica, which says READONLY
-        &["replicaof", "127.0.0.1 1"],
-    ];
-    for setting in settings {
+    for [name, value] in [["maxmemory", "1"], ["min-replicas-to-write", "1"]] {
         let server = RedisServer::start();
         permit(&server, &["+@all"]);
-        match setting {
-            ["replicaof", _] => server.ask::<()>(&["REPLICAOF", "127.0.0.1", "1"]),
-            [name, value] => server.ask::<()>(&["CONFIG", "SET", name, value]),
-            _ => unreachable!("a name and a value"),
-        }
-        builder(&server).connect().await.unwrap_or_else(|error| panic!("{setting:?}: {error}"));
-        assert_eq!(server.ask::<u64>(&["DBSIZE"]), 0, "{setting:?}");
+        server.ask::<()>(&["CONFIG", "SET", name, value]);
+        builder(&server).connect().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(server.ask::<u64>(&["DBSIZE"]), 0, "{name}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A network between a client and its server that can be bad in every way. It passes bytes and knows nothing of what they
 //! mean.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct FaultProxy {
 }
 
 struct Shared {
+    /// The port of the server.
+    server: AtomicU16,
     trouble: Mutex<Trouble>,
     changed: Notify,
     /// How often the trouble has hit.
@@ -48,7 +50,7 @@ impl FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().unwrap().port();
         let (trouble, changed) = (Mutex::new(Trouble::None), Notify::new());
-        let shared = Arc::new(Shared { trouble, changed, hits: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { server: AtomicU16::new(server), trouble, changed, hits: AtomicU64::new(0) });
         let accepting = shared.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -56,6 +58,7 @@ impl FaultProxy {
                     accepting.hit();
                     continue;
                 }
+                let server = accepting.server.load(Ordering::SeqCst);
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
                 client.set_nodelay(true).unwrap();
                 server.set_nodelay(true).unwrap();
@@ -71,6 +74,12 @@ impl FaultProxy {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// New connections lead to the server on this port; those that stand stay where they are, as behind a name or a virtual
+    /// address.
+    pub fn switch(&self, server: u16) {
+        self.shared.server.store(server, Ordering::SeqCst);
     }
 
     /// From now on, also for connections that stand.

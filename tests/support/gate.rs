@@ -50,6 +50,8 @@ enum Mode {
     Counted(usize),
     /// Cut at the command after this many.
     Cutting(usize, Cut),
+    /// The line was cut: nothing passes, on new connections either, as for a process that has died.
+    Severed,
 }
 
 enum Verdict {
@@ -90,7 +92,7 @@ impl Gate {
         self.set(Mode::Counted(0));
     }
 
-    /// So many commands pass, then the line is cut once.
+    /// So many commands pass, then the line is cut until the gate is opened.
     pub fn cut_after(&self, commands: usize, cut: Cut) {
         self.set(Mode::Cutting(commands, cut));
     }
@@ -166,6 +168,16 @@ impl Shared {
         let reading = tokio::spawn(self.clone().enqueue(Frames::new(from_client), queue));
         let hearing = tokio::spawn(hear(Frames::new(from_server), answers, to_client.clone()));
         while let Some(command) = commands.recv().await {
+            if is_heartbeat(&command) {
+                let passed = async {
+                    to_server.write_all(&command).await.ok()?;
+                    to_client.lock().await.write_all(&replies.recv().await?).await.ok()
+                };
+                if passed.await.is_none() {
+                    break;
+                }
+                continue;
+            }
             let passed = self.pass(&command, &mut to_server, &mut replies, &to_client).await;
             let mut state = self.state();
             state.waiting -= 1;
@@ -181,16 +193,17 @@ impl Shared {
         let _ = reading.await;
         let _ = hearing.await;
         commands.close();
-        while commands.try_recv().is_ok() {
-            self.state().waiting -= 1;
+        while let Ok(command) = commands.try_recv() {
+            self.state().waiting -= usize::from(!is_heartbeat(&command));
         }
     }
 
     async fn enqueue(self: Arc<Self>, mut frames: Frames, queue: mpsc::UnboundedSender<Vec<u8>>) {
         while let Some(command) = frames.next().await {
-            self.state().waiting += 1;
+            let counts = usize::from(!is_heartbeat(&command));
+            self.state().waiting += counts;
             if queue.send(command).is_err() {
-                self.state().waiting -= 1;
+                self.state().waiting -= counts;
                 return;
             }
             self.changed.notify_waiters();
@@ -223,6 +236,7 @@ impl Shared {
             let mut state = self.state();
             match &mut state.mode {
                 Mode::Open => return Verdict::Pass,
+                Mode::Severed => return Verdict::Cut(Cut::BeforeCommand),
                 Mode::Counted(0) => continue,
                 Mode::Counted(left) | Mode::Cutting(left @ 1.., _) => {
                     *left -= 1;
@@ -230,8 +244,7 @@ impl Shared {
                 }
                 Mode::Cutting(_, cut) => {
                     let cut = *cut;
-                    // whoever comes afterwards passes, but for what is held
-                    state.mode = if cut == Cut::Hold { Mode::Counted(0) } else { Mode::Open };
+                    state.mode = if cut == Cut::Hold { Mode::Counted(0) } else { Mode::Severed };
                     state.was_cut = true;
                     drop(state);
                     self.changed.notify_waiters();
@@ -242,6 +255,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// Whether it asks for the server's role, as a store's connection does once a second: no command of the test's client.
+fn is_heartbeat(command: &[u8]) -> bool {
+    command.windows(b"replication".len()).any(|part| part == b"replication")
 }
 
 /// What the server says unasked passes at once, whatever waits at the gate.

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod capture;
 pub mod cluster;
+pub mod fake_server;
 pub mod faults;
 pub mod gate;
 pub mod network;
@@ -20,6 +21,7 @@ pub mod wire;
 pub use browser::{Answer, Browser};
 pub use capture::Capture;
 pub use cluster::RedisCluster;
+pub use fake_server::{FakeServer, Said};
 pub use faults::{FaultProxy, Trouble};
 pub use gate::{Cut, Gate};
 pub use network::Network;

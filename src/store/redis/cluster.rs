@@ -11,11 +11,12 @@ use futures_util::future::join_all;
 use redis::Value;
 use tokio::sync::Notify;
 
+use super::dial::{Dialer, reason};
 use super::durable::Durability;
 use super::link::{Elsewhere, Failure, Link};
-use super::near::Seen;
+use super::near::{Near, Seen};
 use super::question::Question;
-use super::reach::Access;
+use super::reach::Way;
 use crate::error::StoreError;
 
 const SLOTS: u16 = 16384;
@@ -29,7 +30,8 @@ const WHILE_AWAY: Duration = Duration::from_millis(200);
 const WHEN_WELL: Duration = Duration::from_secs(30);
 
 pub(super) struct Cluster {
-    access: Access,
+    dialer: Dialer,
+    near: Option<Arc<Near>>,
     timeout: Duration,
     // never held across an await
     map: RwLock<Map>,
@@ -47,12 +49,13 @@ struct Map {
 impl Cluster {
     /// Finds all primaries from the first address that answers.
     pub(super) async fn connect(
-        access: Access,
+        dialer: Dialer,
+        near: Option<Arc<Near>>,
         seeds: Vec<String>,
         timeout: Duration,
     ) -> Result<Arc<Cluster>, StoreError> {
         let changed = Arc::new(Notify::new());
-        let cluster = Arc::new(Cluster { access, timeout, map: RwLock::default(), changed });
+        let cluster = Arc::new(Cluster { dialer, near, timeout, map: RwLock::default(), changed });
         let mut failure = StoreError::new("no address of the cluster was given");
         for seed in &seeds {
             match cluster.link_to(seed).await {
@@ -63,8 +66,18 @@ impl Cluster {
         if !cluster.redraw().await {
             return Err(failure);
         }
+        cluster.check_plain_text()?;
         tokio::spawn(watch(Arc::downgrade(&cluster), seeds));
         Ok(cluster)
+    }
+
+    /// Whether every primary may be reached: one to which plain text must not go will never be, however often it is tried.
+    fn check_plain_text(&self) -> Result<(), StoreError> {
+        for (address, _) in self.primaries() {
+            let checked = self.dialer.to(&address).and_then(|dialer| dialer.check_plain_text());
+            checked.map_err(|error| StoreError::new(reason(&error)))?;
+        }
+        Ok(())
     }
 
     /// Asks the server that has the key's slot, and follows where it points.
@@ -88,7 +101,7 @@ impl Cluster {
                 None => link.ask_seen(question).await,
                 Some(durability) => link.ask_durably(question, durability).await.map(|answer| (answer, None)),
             };
-            let Failure { error, elsewhere } = match answer {
+            let Failure { error, elsewhere, .. } = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -132,7 +145,8 @@ impl Cluster {
         if let Some(link) = known {
             return Ok(link);
         }
-        let way = self.access.way_to(address).map_err(|error| StoreError::new(error.to_string()))?;
+        let way = Way::to_node(&self.dialer, address, self.near.clone());
+        let way = way.map_err(|error| StoreError::new(reason(&error)))?;
         let link = Link::connect(way, self.timeout, Some(self.changed.clone()))
             .await
             .inspect_err(|_| self.changed.notify_one())?;

@@ -1,23 +1,22 @@
 //! How to reach the servers: URLs and a few settings, checked before anything is sent.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError};
-use url::{Host, Url};
+use redis::ProtocolVersion;
+use url::Url;
 
 use super::Redis;
-use super::cluster::Cluster;
+use super::credentials::{Credentials, Source};
+use super::dial::Dialer;
 use super::durable::Durability;
 use super::keys::Prefix;
-use super::link::{Link, in_protocol};
+use super::later::Later;
 use super::near::{Near, NearCache};
-use super::question::Question;
-use super::reach::{Access, Way, address_of};
-use super::rights;
+use super::plain_text::is_this_machine;
+use super::plan::{Plan, Settings, connection_info, refused, without_password};
 use super::scripts::Scripts;
-use super::sentinels::Sentinels;
 use super::server::Server;
 use crate::error::{Error, Result};
 
@@ -31,9 +30,12 @@ pub struct RedisBuilder {
     plain_text: bool,
     username: Option<String>,
     password: Option<String>,
+    credentials: Option<Source>,
+    sentinel_credentials: Option<Source>,
     durability: Option<Durability>,
     near_cache: Option<NearCache>,
     missing_rights: bool,
+    replica: bool,
     #[cfg(feature = "tls")]
     certificates: super::tls::Certificates,
 }
@@ -47,9 +49,12 @@ impl RedisBuilder {
             plain_text: false,
             username: None,
             password: None,
+            credentials: None,
+            sentinel_credentials: None,
             durability: None,
             near_cache: None,
             missing_rights: false,
+            replica: false,
             #[cfg(feature = "tls")]
             certificates: Default::default(),
         }
@@ -71,6 +76,56 @@ impl RedisBuilder {
     /// The password, instead of the URL's. It is never shown.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
+        self
+    }
+
+    /// Has the password read from this file anew at each connection: to a node of a cluster, for durable revokes, and so on. So a
+    /// password that is rotated in the file is used without a restart. The file holds one line, the password; a line's end
+    /// behind it does not count. The user stays that of [`username`](RedisBuilder::username) or the URL.
+    ///
+    /// While the file cannot be read no connection is made: connecting is a store error that names the file.
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials = Some(Source::file(path.into()));
+        self
+    }
+
+    /// Has user and password asked for anew at each connection, for example the short-lived tokens of a cloud provider. They win
+    /// over all others. They may take ten seconds; keep what is good for longer than one connection yourself.
+    ///
+    /// The text of an error of yours is shown in the log, and in the store's errors: it must hold no secret.
+    ///
+    /// ```
+    /// # async fn token() -> Result<String, std::io::Error> { Ok("t".to_owned()) }
+    /// use cloakroom::store::{Credentials, Redis};
+    ///
+    /// let builder = Redis::builder("rediss://redis.example.com:6379").credentials(|| async {
+    ///     Ok::<_, std::io::Error>(Credentials::password(token().await?).username("app"))
+    /// });
+    /// ```
+    pub fn credentials<F, A, E>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = std::result::Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.credentials = Some(Source::asking(ask));
+        self
+    }
+
+    /// The same as [`password_file`](RedisBuilder::password_file) for the sentinels, which have passwords of their own.
+    pub fn sentinel_password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sentinel_credentials = Some(Source::file(path.into()));
+        self
+    }
+
+    /// The same as [`credentials`](RedisBuilder::credentials) for the sentinels, which have users of their own.
+    pub fn sentinel_credentials<F, A, E>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = std::result::Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.sentinel_credentials = Some(Source::asking(ask));
         self
     }
 
@@ -99,6 +154,13 @@ impl RedisBuilder {
     /// missing.
     pub fn accept_missing_rights(mut self) -> Self {
         self.missing_rights = true;
+        self
+    }
+
+    /// Connects also to a server that is a replica. For tools that look at servers: what a replica holds may have been revoked on
+    /// the primary. Default: a replica is refused.
+    pub fn accept_replica(mut self) -> Self {
+        self.replica = true;
         self
     }
 
@@ -139,96 +201,78 @@ impl RedisBuilder {
     /// re-make lost connections. Whether the server is one of a cluster, it tells itself.
     ///
     /// # Errors
-    /// A configuration error for what can never work; a store error when the server is not there, refuses, or forbids this
-    /// user a command that sessions need.
+    /// A configuration error for what can never work; a store error when the server is not there, refuses, is a replica, or
+    /// forbids this user a command that sessions need.
     pub async fn connect(self) -> Result<Redis> {
+        let plan = self.checked()?;
+        let server = Server::Known(plan.reach().await?);
+        Ok(self.store(server, plan.settings))
+    }
+
+    /// Connects in the background, so that an application starts while its Redis is away. Waits for nothing. Every call fails
+    /// until the server is there, as it does later while the server is away; then calls work, without a restart. Must be called
+    /// inside a tokio runtime.
+    ///
+    /// A wrong password or a missing permission, too, shows only in the log and in the errors of the calls.
+    ///
+    /// # Errors
+    /// A configuration error for what can never work.
+    pub fn connect_lazy(self) -> Result<Redis> {
+        let plan = self.checked()?;
+        let settings = plan.settings.clone();
+        Ok(self.store(Server::Later(Later::new(plan)), settings))
+    }
+
+    fn store(self, server: Server, settings: Settings) -> Redis {
+        let Settings { prefix, scripts, near, .. } = settings;
+        Redis { server, prefix, scripts, durability: self.durability, near }
+    }
+
+    /// Looks at all that was given, before anything is sent.
+    fn checked(&self) -> Result<Plan> {
         let prefix = Prefix::parse(&self.prefix)?;
         check_wait("timeout", self.timeout)?;
         check_durability(self.durability.as_ref())?;
         let near = self.near_cache.map(|settings| settings.check().map(|()| Near::new(&settings, prefix.clone())));
-        let near = near.transpose()?;
-        let urls = self.urls.iter().map(|url| self.checked(url)).collect::<Result<Vec<_>>>()?;
-        let server = match is_sentinel(&urls[0]) {
-            true => self.by_sentinels(&urls, near.clone()).await,
-            false => self.directly(urls, near.clone()).await,
-        }?;
-        let scripts = Arc::new(Scripts::new());
-        if !self.missing_rights {
-            rights::check(&server, &scripts, &prefix).await?;
-        }
-        Ok(Redis { server, prefix, scripts, durability: self.durability, near })
+        let urls = self.urls.iter().map(|url| self.checked_url(url)).collect::<Result<Vec<_>>>()?;
+        let settings = Settings {
+            prefix,
+            scripts: Arc::new(Scripts::new()),
+            near: near.transpose()?,
+            timeout: self.timeout,
+            accepts_missing_rights: self.missing_rights,
+            accepts_replica: self.replica,
+        };
+        Plan::new(self.dialer(&urls[0])?, &urls, self.sentinel_credentials.as_ref(), settings)
     }
 
-    async fn directly(&self, urls: Vec<Url>, near: Option<Arc<Near>>) -> Result<Server> {
-        let shown: Vec<_> = urls.iter().map(without_password).collect();
-        let names_protocol = urls[0].query_pairs().any(|(name, _)| name == "protocol");
-        let infos =
-            urls.into_iter().map(|url| url.into_connection_info().map_err(refused)).collect::<Result<Vec<_>>>()?;
-        let first = infos[0].clone();
-        let first = if names_protocol { first } else { in_protocol(first, ProtocolVersion::RESP3) };
-        let access = self.access(first, near)?;
-        let is_many = infos.len() > 1;
-        if !is_many {
-            let way = access.way(shown[0].clone()).map_err(refused)?;
-            let link = Link::connect(way, self.timeout, None).await?;
-            if !is_of_cluster(&link).await {
-                return Ok(Server::One(link));
-            }
-        }
-        let seeds = infos.iter().filter_map(|info| address_of(info.addr())).collect();
-        Ok(Server::Cluster(Cluster::connect(access, seeds, self.timeout).await?))
-    }
-
-    async fn by_sentinels(&self, urls: &[Url], near: Option<Arc<Near>>) -> Result<Server> {
-        let service = Service::of(&urls[0])?;
-        let first = self.access(service.primary.clone().into_connection_info().map_err(refused)?, near)?;
-        let addresses = urls.iter().map(|url| Service::of(url)?.sentinel_address());
-        let addresses = addresses.collect::<Result<Vec<_>>>()?;
-        let shown = format!("{} (by {} sentinels)", service.name, addresses.len());
-        let clients = addresses.iter().map(|address| service.client(&first, address.clone())).collect::<Result<_>>()?;
-        let sentinels = Sentinels::new(service.name.clone(), clients);
-        let mut builder =
-            SentinelClientBuilder::new(addresses, &service.name, SentinelServerType::Master).map_err(refused)?;
-        let settings = first.info.redis_settings();
-        builder = builder.set_client_to_redis_db(settings.db());
-        if let Some(name) = settings.username() {
-            builder = builder.set_client_to_redis_username(name);
-        }
-        if let Some(password) = settings.password() {
-            builder = builder.set_client_to_redis_password(password);
-        }
-        if let Some(name) = &service.sentinel_user {
-            builder = builder.set_client_to_sentinel_username(name);
-        }
-        if let Some(password) = &service.sentinel_password {
-            builder = builder.set_client_to_sentinel_password(password);
-        }
-        #[cfg(feature = "tls")]
-        {
-            builder = self.certificates.for_sentinels(builder, urls[0].scheme().starts_with("rediss"))?;
-        }
-        let way = Way::to_primary(builder.build().map_err(refused)?, sentinels, shown, first.near.clone());
-        Ok(Server::One(Link::connect(way, self.timeout, None).await?))
-    }
-
-    /// What all connections have in common.
-    fn access(&self, info: ConnectionInfo, near: Option<Arc<Near>>) -> Result<Access> {
+    /// How the server of the first URL is reached, and with another address all others.
+    fn dialer(&self, url: &Url) -> Result<Dialer> {
+        let names_protocol = url.query_pairs().any(|(name, _)| name == "protocol");
+        let info = connection_info(url)?;
         let mut settings = info.redis_settings().clone();
+        if !names_protocol {
+            settings = settings.set_protocol(ProtocolVersion::RESP3);
+        }
         if let Some(name) = &self.username {
             settings = settings.set_username(name);
         }
         if let Some(password) = &self.password {
             settings = settings.set_password(password);
         }
-        Ok(Access {
+        let dialer = Dialer {
             info: info.set_redis_settings(settings),
             #[cfg(feature = "tls")]
             certificates: self.certificates.checked()?,
-            near,
-        })
+            plain_text: self.plain_text,
+            credentials: self.credentials.clone(),
+            is_understood: Arc::default(),
+        };
+        dialer.client(dialer.info.clone()).map_err(refused)?;
+        Ok(dialer)
     }
 
-    fn checked(&self, url: &str) -> Result<Url> {
+    fn checked_url(&self, url: &str) -> Result<Url> {
         let refuse = |why: String| Err(Error::config("redis url", why));
         // the parser's own message is safe: it names the flaw, not the text
         let url = Url::parse(url).map_err(|error| Error::config("redis url", format!("is not a URL: {error}")))?;
@@ -250,7 +294,11 @@ impl RedisBuilder {
         }
         let is_tls = matches!(url.scheme(), "rediss" | "valkeys" | "rediss+sentinel");
         need_tls(is_tls, cfg!(feature = "tls"))?;
-        if is_tls || url.scheme().ends_with("unix") || self.plain_text || is_this_machine(&url) {
+        if is_tls
+            || url.scheme().ends_with("unix")
+            || self.plain_text
+            || is_this_machine(url.host_str().unwrap_or_default())
+        {
             return Ok(url);
         }
         refuse(format!(
@@ -258,68 +306,6 @@ impl RedisBuilder {
             without_password(&url)
         ))
     }
-}
-
-/// `redis+sentinel://user:password@host:port/service/db`: the sentinel's address, and how to log in to the primary.
-struct Service {
-    name: String,
-    sentinel: (String, u16),
-    sentinel_user: Option<String>,
-    sentinel_password: Option<String>,
-    /// A URL of the primary's settings; its host is a placeholder.
-    primary: Url,
-}
-
-impl Service {
-    fn of(url: &Url) -> Result<Service> {
-        let refuse = |why| Error::config("redis url", why);
-        let mut path = url.path().trim_matches('/').splitn(2, '/');
-        let name = path.next().filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| refuse("must name the service: redis+sentinel://host:26379/service"))?.to_owned();
-        let host = url.host_str().ok_or_else(|| refuse("has no host"))?.to_owned();
-        let query =
-            |wanted: &str| url.query_pairs().find(|(name, _)| name == wanted).map(|(_, text)| text.into_owned());
-        let scheme = if url.scheme() == "rediss+sentinel" { "rediss" } else { "redis" };
-        let database = path.next().unwrap_or("0");
-        let credentials = match (url.username(), url.password()) {
-            ("", None) => String::new(),
-            (name, password) => format!("{name}:{}@", password.unwrap_or_default()),
-        };
-        let primary = Url::parse(&format!("{scheme}://{credentials}{host}/{database}"));
-        Ok(Service {
-            name,
-            sentinel: (host, url.port().unwrap_or(26379)),
-            sentinel_user: query("sentinel_user"),
-            sentinel_password: query("sentinel_password"),
-            primary: primary.map_err(|_| refuse("has a user, password or database that cannot be read"))?,
-        })
-    }
-
-    /// How one sentinel is reached: with the certificates of all connections, and the sentinels' own user.
-    fn client(&self, access: &Access, address: ConnectionAddr) -> Result<redis::Client> {
-        let mut settings = redis::RedisConnectionInfo::default();
-        if let Some(name) = &self.sentinel_user {
-            settings = settings.set_username(name);
-        }
-        if let Some(password) = &self.sentinel_password {
-            settings = settings.set_password(password);
-        }
-        let info = address.into_connection_info().map_err(refused)?.set_redis_settings(settings);
-        access.client(info).map_err(refused)
-    }
-
-    fn sentinel_address(self) -> Result<ConnectionAddr> {
-        let (host, port) = self.sentinel;
-        Ok(match self.primary.scheme() {
-            "rediss" => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            _ => ConnectionAddr::Tcp(host, port),
-        })
-    }
-}
-
-/// The client's messages about a URL are fixed texts: they name the flaw.
-fn refused(error: RedisError) -> Error {
-    Error::config("redis url", format!("is refused: {error}"))
 }
 
 /// Plain text instead would be a surprise.
@@ -341,38 +327,6 @@ fn check_wait(setting: &'static str, wait: Duration) -> Result<()> {
     }
 }
 
-fn is_sentinel(url: &Url) -> bool {
-    url.scheme().ends_with("+sentinel")
-}
-
-/// Whether a server is one of a cluster. One that may not be asked is taken for a single one.
-async fn is_of_cluster(link: &Link) -> bool {
-    let query = redis::cmd("INFO").arg("cluster").clone();
-    let answer = link.ask(Question::Command(&query)).await;
-    let text = answer.ok().and_then(|answer| redis::from_redis_value::<String>(answer).ok());
-    text.is_some_and(|text| text.contains("cluster_enabled:1"))
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    // a non-special scheme keeps its host as text: let the parser look at it as it would at an http host
-    let host = url.host_str().unwrap_or_default();
-    match Host::parse(host) {
-        Ok(Host::Ipv4(address)) => address.is_loopback(),
-        Ok(Host::Ipv6(address)) => address.is_loopback(),
-        Ok(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Err(_) => false,
-    }
-}
-
-/// The address as it may be shown: without user, password and parameters. A path that is no database is not shown:
-/// after a password with an unescaped slash it is the rest of the password.
-fn without_password(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let is_database = url.path().bytes().all(|b| b.is_ascii_digit() || b == b'/');
-    let path = if is_database || url.scheme().ends_with("unix") { url.path() } else { "/…" };
-    format!("{}://{}{port}{path}", url.scheme(), url.host_str().unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,7 +344,7 @@ mod tests {
     fn the_schemes_of_tls_ask_for_it() {
         for scheme in ["rediss", "valkeys", "rediss+sentinel"] {
             let url = format!("{scheme}://redis.example.com:6379/service");
-            assert_eq!(RedisBuilder::new(url.clone()).checked(&url).is_ok(), cfg!(feature = "tls"), "{scheme}");
+            assert_eq!(RedisBuilder::new(url.clone()).checked_url(&url).is_ok(), cfg!(feature = "tls"), "{scheme}");
         }
     }
 }

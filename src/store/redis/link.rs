@@ -1,29 +1,31 @@
 //! One multiplexed connection to one server, re-made when it is lost.
 //!
-//! While it is away calls fail at once instead of queueing. Nothing is ever sent twice: the client library's own
-//! retries are not used, because it cannot know whether a change was made before the answer got lost.
+//! While it is away calls fail at once instead of queueing. No change is ever sent twice: the client library's own retries
+//! are not used, because it cannot know whether a change was made before the answer got lost. A question that only reads is
+//! asked once more where its connection broke.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use backon::BackoffBuilder;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, RedisResult, Value};
+use redis::{RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 
+use super::attempts::{Attempts, delays};
+use super::dial::{failed, reason};
 use super::durable::{Durability, Line};
 use super::near::{Beat, Pulse, Seen, Sight};
 use super::question::Question;
 use super::reach::{Opened, Way};
+use super::role;
 use super::sentinels::PAUSE;
 use crate::error::StoreError;
 
-const FIRST_DELAY: Duration = Duration::from_millis(20);
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// An application has one durability or two; one that makes up a new one for each revoke shall not keep a connection for
 /// each.
 const MOST_LINES: usize = 4;
+const DEMOTED: &str = "the server is no primary any more";
 
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
@@ -33,6 +35,7 @@ struct Shared {
     timeout: Duration,
     // never held across an await
     state: Mutex<State>,
+    attempts: Arc<Attempts>,
     /// For durable revokes alone: one for each durability that was asked for, because a wait is shared by all who wait for the
     /// same.
     lines: tokio::sync::Mutex<Vec<Arc<Line>>>,
@@ -56,6 +59,8 @@ pub(super) struct Failure {
     pub(super) error: StoreError,
     /// Where the server says the key is, or that it should be asked again. Nothing was done then.
     pub(super) elsewhere: Option<Elsewhere>,
+    /// Whether the connection was lost with the question on its way.
+    broke: bool,
 }
 
 pub(super) enum Elsewhere {
@@ -75,8 +80,9 @@ impl Link {
         let Opened { connection, sight } =
             opened.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
         let state = Mutex::new(State::Up { connection, number: 0, sight });
-        let (watched, silence_limit) = (way.may_lead_elsewhere(), way.silence_limit());
-        let shared = Arc::new(Shared { way, timeout, state, lines: tokio::sync::Mutex::default(), lost });
+        let (watched, silence_limit) = (way.needs_primary(), way.silence_limit());
+        let (attempts, lines) = (Arc::new(Attempts::new()), tokio::sync::Mutex::default());
+        let shared = Arc::new(Shared { way, timeout, state, attempts, lines, lost });
         if watched {
             tokio::spawn(watch(Arc::downgrade(&shared)));
         }
@@ -90,14 +96,32 @@ impl Link {
         matches!(*self.0.state(), State::Up { .. })
     }
 
-    /// Asks one question on the connection, or fails at once while there is none.
+    /// Asks one question on the connection. Where there is none, fails at once, or after one attempt to make one that is quick
+    /// to fail.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Value, Failure> {
         Ok(self.ask_seen(question).await?.0)
     }
 
     /// The same, and what would be seen if the answer were to change.
     pub(super) async fn ask_seen(&self, question: Question<'_>) -> Result<(Value, Option<Seen>), Failure> {
-        let (mut connection, number, sight) = self.line_of_sight()?;
+        let begun = Instant::now();
+        let failure = match self.ask_once(question).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        if matches!(failure.elsewhere, Some(Elsewhere::Demoted)) {
+            // nothing was done, and the next connection may lead to the primary
+            return self.ask_once(question).await;
+        }
+        let left = self.0.timeout.saturating_sub(begun.elapsed());
+        if !failure.broke || !question.changes_nothing() || left.is_zero() {
+            return Err(failure);
+        }
+        tokio::time::timeout(left, self.ask_once(question)).await.unwrap_or(Err(failure))
+    }
+
+    async fn ask_once(&self, question: Question<'_>) -> Result<(Value, Option<Seen>), Failure> {
+        let (mut connection, number, sight) = self.connected().await?;
         let seen = sight.map(|sight| sight.seen());
         let answer = question.ask(&mut connection).await.map_err(|error| self.failure(error, number))?;
         Ok((answer, seen))
@@ -109,7 +133,7 @@ impl Link {
         question: Question<'_>,
         durability: Option<&Durability>,
     ) -> Result<Value, Failure> {
-        let (_, number) = self.connection()?;
+        let (_, number, _) = self.connected().await?;
         let wait = durability.map_or(Duration::ZERO, |durability| durability.timeout);
         let answer = async {
             let mut connection = self.0.way.open(self.0.timeout + wait).await?;
@@ -123,15 +147,25 @@ impl Link {
 
     /// Asks, and waits until so many replicas (and disks) have what was changed.
     pub(super) async fn ask_durably(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
+        match self.ask_durably_once(question, durability).await {
+            Err(Failure { elsewhere: Some(Elsewhere::Demoted), .. }) => {
+                self.ask_durably_once(question, durability).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask_durably_once(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
         let (line, number) = self.line(durability).await?;
         done(line.ask(question).await.map_err(|error| self.failure(error, number))?)
     }
 
     /// The line for durable revokes; a new one where the last broke, or may lead to a former primary.
     async fn line(&self, durability: &Durability) -> Result<(Arc<Line>, u64), Failure> {
+        self.connected().await?;
         let mut lines = self.0.lines.lock().await;
-        // asked only now: whoever had the lock may have found out that the server is away
-        let (_, number) = self.connection()?;
+        // asked again: whoever had the lock may have found out that the server is away
+        let (_, number, _) = self.line_of_sight()?;
         lines.retain(|line| line.is_good_beside(number));
         if let Some(line) = lines.iter().find(|line| line.is_for(durability)) {
             return Ok((line.clone(), number));
@@ -146,8 +180,12 @@ impl Link {
         Ok((new, number))
     }
 
-    fn connection(&self) -> Result<(MultiplexedConnection, u64), Failure> {
-        self.line_of_sight().map(|(connection, number, _)| (connection, number))
+    /// The connection, also one that an attempt brings which is quick to fail.
+    async fn connected(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Sight>>), Failure> {
+        if !self.is_up() {
+            self.0.attempts.wait(|| !self.is_up(), self.0.timeout).await;
+        }
+        self.line_of_sight()
     }
 
     fn line_of_sight(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Sight>>), Failure> {
@@ -155,39 +193,35 @@ impl Link {
             State::Up { connection, number, sight } => Ok((connection.clone(), *number, sight.clone())),
             State::Down { why, .. } => {
                 let error = StoreError::new(format!("{} is not connected: {why}", self.0.way));
-                Err(Failure { error, elsewhere: None })
+                Err(Failure { error, elsewhere: None, broke: false })
             }
         }
     }
 
     fn failure(&self, error: RedisError, number: u64) -> Failure {
         let elsewhere = elsewhere(&error);
-        if matches!(elsewhere, Some(Elsewhere::Demoted)) && self.0.way.may_lead_elsewhere() {
+        if matches!(elsewhere, Some(Elsewhere::Demoted)) {
             self.lost(number, &error);
         }
         if let (Some(Elsewhere::Moved(_)), State::Up { sight: Some(sight), .. }) = (&elsewhere, &*self.0.state()) {
             // not it alone: what else was read here may be elsewhere, too
             sight.forget();
         }
-        let error = match error.code() {
-            Some(code) => StoreError::refused(code.to_owned(), format!("{} refused: {}", self.0.way, reason(&error))),
-            None => {
-                if error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() {
-                    self.lost(number, &error);
-                }
-                StoreError::unknown(format!("{} gave no answer: {}", self.0.way, reason(&error)))
-            }
-        };
-        Failure { error, elsewhere }
+        if let Some(code) = error.code() {
+            let text = format!("{} refused: {}", self.0.way, reason(&error));
+            return Failure { error: StoreError::refused(code.to_owned(), text), elsewhere, broke: false };
+        }
+        let broke = error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error();
+        if broke {
+            self.lost(number, &error);
+        }
+        let error = StoreError::unknown(format!("{} gave no answer: {}", self.0.way, reason(&error)));
+        Failure { error, elsewhere, broke }
     }
 
     /// What this link's connections are asked to show that they live.
     fn pulse(&self) -> Pulse {
-        match (&self.0.lost, self.0.way.may_lead_elsewhere()) {
-            (Some(_), _) => Pulse::Cluster(None),
-            (None, true) => Pulse::Role,
-            (None, false) => Pulse::Ping,
-        }
+        if self.0.way.leads_to_node() { Pulse::Cluster(None) } else { Pulse::Role }
     }
 
     /// Gives up this connection, unless it has been replaced already, and has a new one made.
@@ -201,6 +235,7 @@ impl Link {
             }
             tracing::warn!(target: "cloakroom", server = %self.0.way, "connection lost: {}", reason(error));
             *state = State::Down { why: reason(error), number: lost };
+            self.0.attempts.begin(error.is_timeout());
             tokio::spawn(reconnect(Arc::downgrade(&self.0)));
             if let Some(lost) = &self.0.lost {
                 lost.notify_one();
@@ -211,7 +246,7 @@ impl Link {
 
 /// An answer, unless too few replicas have what it is about.
 fn done((answer, reached): (Value, Result<(), StoreError>)) -> Result<Value, Failure> {
-    reached.map(|()| answer).map_err(|error| Failure { error, elsewhere: None })
+    reached.map(|()| answer).map_err(|error| Failure { error, elsewhere: None, broke: false })
 }
 
 impl Shared {
@@ -225,33 +260,33 @@ impl Shared {
         let State::Down { number, .. } = *state else {
             return true;
         };
-        *state = match opened {
+        match opened {
             Ok(Opened { connection, sight }) => {
                 tracing::info!(target: "cloakroom", server = %self.way, "connected again");
-                State::Up { connection, number: number + 1, sight }
+                *state = State::Up { connection, number: number + 1, sight };
+                self.attempts.end(false);
+                true
             }
-            Err(error) => State::Down { why: reason(&error), number },
-        };
-        matches!(*state, State::Up { .. })
+            Err(error) => {
+                *state = State::Down { why: reason(&error), number };
+                self.attempts.end(error.is_timeout());
+                false
+            }
+        }
     }
 }
 
 /// Tries until it stands, or until nobody holds the link any more.
 async fn reconnect(link: Weak<Shared>) {
-    let delays = backon::ExponentialBuilder::new()
-        .with_min_delay(FIRST_DELAY)
-        .with_max_delay(LONGEST_DELAY)
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times();
-    for delay in delays.build() {
+    for delay in delays() {
         let Some(shared) = link.upgrade() else { return };
         let opened = shared.way.open_for_use(shared.timeout).await;
         if shared.restored(opened) {
             return;
         }
+        let attempts = shared.attempts.clone();
         drop(shared);
-        tokio::time::sleep(delay).await;
+        attempts.pause(delay).await;
     }
 }
 
@@ -263,9 +298,17 @@ async fn watch(link: Weak<Shared>) {
     loop {
         tokio::time::sleep(pause).await;
         let Some(link) = link.upgrade().map(Link) else { return };
-        let Ok((_, number)) = link.connection() else { continue };
+        let Ok((mut connection, number, sight)) = link.line_of_sight() else { continue };
         if link.0.way.leads_elsewhere(link.0.timeout).await {
-            link.lost(number, &(ErrorKind::Client, "the sentinels name another primary").into());
+            link.lost(number, &failed("the sentinels name another primary"));
+        }
+        if sight.is_some() {
+            continue; // the near cache asks more often
+        }
+        match role::is_replica(&mut connection).await {
+            Ok(false) => {}
+            Ok(true) => link.lost(number, &failed(DEMOTED)),
+            Err(error) => drop(link.failure(error, number)),
         }
     }
 }
@@ -284,7 +327,7 @@ async fn keep_in_sight(link: Weak<Shared>, silence_limit: Duration) {
         match pulse.beat(&mut connection, &sight, silence_limit).await {
             Ok(Beat::Steady) => {}
             Ok(Beat::Moved) => link.0.lost.iter().for_each(|changed| changed.notify_one()),
-            Ok(Beat::Demoted) => link.lost(number, &(ErrorKind::Client, "the server is no primary any more").into()),
+            Ok(Beat::Demoted) => link.lost(number, &failed(DEMOTED)),
             Err(error) => drop(link.failure(error, number)),
         }
     }
@@ -298,58 +341,9 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
         "ASK" => address().map(Elsewhere::Ask),
         "TRYAGAIN" => Some(Elsewhere::Soon),
         "READONLY" | "MASTERDOWN" => Some(Elsewhere::Demoted),
+        // what a script before Redis 7 makes of it
+        "ERR" if error.detail().is_some_and(|text| text.contains("-READONLY ")) => Some(Elsewhere::Demoted),
         _ => None,
-    }
-}
-
-/// How a connection is opened on which the server answers. The library alone does not notice one that wants a password,
-/// or is loading.
-///
-/// RESP3 is asked for apart from the password: together with it, a server that needs no password takes any. One that does
-/// not know RESP3 stays with RESP2.
-pub(super) async fn open(client: &redis::Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
-    let info = client.get_connection_info();
-    let older = redis::Client::open(in_protocol(info.clone(), ProtocolVersion::RESP2))?;
-    let mut connection = open_with(&older, AsyncConnectionConfig::new(), timeout).await?;
-    if info.redis_settings().protocol().supports_resp3() {
-        match redis::cmd("HELLO").arg(3).exec_async(&mut connection).await {
-            Err(error) if error.code().is_none() => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(connection)
-}
-
-/// The same in the client's own protocol.
-pub(super) async fn open_with(
-    client: &redis::Client,
-    config: AsyncConnectionConfig,
-    timeout: Duration,
-) -> RedisResult<MultiplexedConnection> {
-    let config = config.set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    match redis::cmd("PING").exec_async(&mut connection).await {
-        // whoever may not even PING is known to the server
-        Err(error) if error.code() != Some("NOPERM") => Err(error),
-        _ => Ok(connection),
-    }
-}
-
-pub(super) fn in_protocol(info: ConnectionInfo, protocol: ProtocolVersion) -> ConnectionInfo {
-    let settings = info.redis_settings().clone().set_protocol(protocol);
-    info.set_redis_settings(settings)
-}
-
-/// What a client's error says, without the question that caused it: a server that does not know a command quotes its
-/// arguments, and the key of a plain token is the token.
-pub(super) fn reason(error: &RedisError) -> String {
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => {
-            let quoted = detail.find(", with args").unwrap_or(detail.len());
-            format!("{code} {}", &detail[..quoted])
-        }
-        (Some(code), None) => code.to_owned(),
-        (None, _) => error.to_string(),
     }
 }
 

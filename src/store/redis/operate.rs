@@ -25,11 +25,12 @@ impl Inspect for Redis {
         let (node, position) = cursor.and_then(|cursor| cursor.split_once('@')).unwrap_or(("0", "0"));
         let lost = || StoreError::new("this is no cursor of a scan");
         let (node, position): (usize, u64) = (node.parse().map_err(|_| lost())?, position.parse().map_err(|_| lost())?);
-        let primaries = self.server.primaries();
+        let server = self.server.known().await?;
+        let primaries = server.primaries();
         let Some(name) = primaries.get(node) else {
             return Ok(Scanned { ids: Vec::new(), next: None });
         };
-        let link = self.server.primary(name)?;
+        let link = server.primary(name)?;
         let mut command = redis::cmd("SCAN");
         command.arg(position).arg("MATCH").arg(self.prefix.all()).arg("COUNT").arg(about);
         let answer = link.ask(Question::Command(&command)).await.map_err(|failure| failure.error)?;
@@ -67,7 +68,8 @@ impl Redis {
         self.prefix.as_str()
     }
 
-    /// The addresses of all primaries, without their passwords.
+    /// The addresses of all primaries, without their passwords. None while a store that
+    /// [connects in the background](super::RedisBuilder::connect_lazy) has reached no server.
     pub fn servers(&self) -> Vec<String> {
         self.server.primaries()
     }
@@ -78,7 +80,7 @@ impl Redis {
     /// # Errors
     /// The store's, also for what the server refuses.
     pub async fn command(&self, server: &str, command: &[&str]) -> Result<serde_json::Value, StoreError> {
-        let link = self.server.primary(server)?;
+        let link = self.server.known().await?.primary(server)?;
         let [name, arguments @ ..] = command else {
             return Err(StoreError::new("an empty command"));
         };

@@ -1,7 +1,7 @@
 //! What is asked of a server, with all that is needed to ask it again where the answer was "not here".
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 
 use super::scripts::Call;
 
@@ -14,7 +14,42 @@ pub(super) enum Question<'a> {
     Script(&'a Call<'a>),
 }
 
+/// Commands that only read.
+const READS: &[&[u8]] = &[
+    b"EXISTS",
+    b"GET",
+    b"HGET",
+    b"HGETALL",
+    b"HLEN",
+    b"HMGET",
+    b"INFO",
+    b"PTTL",
+    b"SCAN",
+    b"TTL",
+    b"TYPE",
+    b"ZCARD",
+    b"ZCOUNT",
+    b"ZRANGE",
+    b"ZRANGEBYSCORE",
+    b"ZREVRANGE",
+    b"ZREVRANGEBYSCORE",
+    b"ZSCORE",
+];
+
 impl Question<'_> {
+    /// Whether it may be asked twice: its commands are known to read only. A script is not, whatever it does.
+    pub(super) fn changes_nothing(self) -> bool {
+        let reads = |command: &Cmd| {
+            let name = command.args_iter().next();
+            matches!(name, Some(Arg::Simple(name)) if READS.contains(&name.to_ascii_uppercase().as_slice()))
+        };
+        match self {
+            Question::Command(command) => reads(command),
+            Question::Flight(flight) => flight.cmd_iter().all(reads),
+            Question::Script(_) => false,
+        }
+    }
+
     pub(super) async fn ask(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
         match self {
             Question::Command(command) => command.query_async(connection).await,
@@ -51,5 +86,21 @@ fn whole(answers: Vec<Value>) -> RedisResult<Value> {
     match refused {
         Some(Value::ServerError(error)) => Err(error.clone().into()),
         _ => Ok(Value::Array(answers)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_to_read_may_be_asked_twice() {
+        let asks_twice = |name: &str| Question::Command(redis::cmd(name).arg("key")).changes_nothing();
+        assert!(["HGETALL", "pttl", "Scan", "ZSCORE"].into_iter().all(asks_twice));
+        assert!(!["HSET", "ZREM", "CONFIG", "CLUSTER", "EVALSHA", "HGETDEL", "unheard-of"].into_iter().any(asks_twice));
+        let mut flight = redis::pipe();
+        flight.hgetall("key").pttl("key").ignore_errors();
+        assert!(Question::Flight(&flight).changes_nothing());
+        assert!(!Question::Flight(flight.del("key")).changes_nothing());
     }
 }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use redis::sentinel::SentinelClient;
-use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, ProtocolVersion, RedisResult};
 
-use super::link::{in_protocol, open};
+use super::dial::{Dialer, failed};
 use super::near::{self, Near, Sight};
+use super::role;
 use super::sentinels::Sentinels;
 
 /// How often the primary is looked for when one is made while it is being replaced.
@@ -17,7 +17,7 @@ const ATTEMPTS: usize = 3;
 
 /// How one connection is made, again and again.
 pub(super) struct Way {
-    client: To,
+    to: To,
     /// The address as it may be shown: without its password.
     shown: String,
     near: Option<Arc<Near>>,
@@ -31,10 +31,13 @@ pub(super) struct Opened {
 }
 
 enum To {
-    Server(Client),
-    /// The library asks the sentinels, and checks the role of the server that they name.
+    /// The server at an address, behind which another one may be one day.
+    Alone { dialer: Dialer, accepts_replica: bool },
+    /// A node of a cluster: whom to ask is for the cluster to say.
+    Node(Dialer),
+    /// Whom the sentinels name.
     Primary {
-        client: tokio::sync::Mutex<SentinelClient>,
+        dialer: Dialer,
         sentinels: Sentinels,
         /// Where the connection leads that is in use.
         current: Mutex<Option<String>>,
@@ -42,14 +45,21 @@ enum To {
 }
 
 impl Way {
-    pub(super) fn to_primary(
-        client: SentinelClient,
-        sentinels: Sentinels,
-        shown: String,
-        near: Option<Arc<Near>>,
-    ) -> Way {
-        let client = tokio::sync::Mutex::new(client);
-        Way { client: To::Primary { client, sentinels, current: Mutex::default() }, shown, near }
+    /// The way to the dialer's own address.
+    pub(super) fn alone(dialer: Dialer, accepts_replica: bool, shown: String, near: Option<Arc<Near>>) -> Way {
+        Way { to: To::Alone { dialer, accepts_replica }, shown, near }
+    }
+
+    /// The way to a node of a cluster, `host:port`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn to_node(dialer: &Dialer, address: &str, near: Option<Arc<Near>>) -> RedisResult<Way> {
+        Ok(Way { to: To::Node(dialer.to(address)?), shown: address.to_owned(), near })
+    }
+
+    pub(super) fn to_primary(dialer: Dialer, sentinels: Sentinels, shown: String, near: Option<Arc<Near>>) -> Way {
+        Way { to: To::Primary { dialer, sentinels, current: Mutex::default() }, shown, near }
     }
 
     /// With a near cache: how long a connection may be silent.
@@ -57,14 +67,19 @@ impl Way {
         self.near.as_ref().map(|near| near.silence_limit)
     }
 
-    /// Whether connecting again may lead to another server.
-    pub(super) fn may_lead_elsewhere(&self) -> bool {
-        matches!(self.client, To::Primary { .. })
+    /// Whether it must not lead to a replica.
+    pub(super) fn needs_primary(&self) -> bool {
+        !matches!(self.to, To::Node(_) | To::Alone { accepts_replica: true, .. })
     }
 
-    /// Whether it would: the sentinels name another server than that of the connection in use.
+    /// Whether it leads to a node of a cluster.
+    pub(super) fn leads_to_node(&self) -> bool {
+        matches!(self.to, To::Node(_))
+    }
+
+    /// Whether connecting again would lead elsewhere: the sentinels name another server than that of the connection in use.
     pub(super) async fn leads_elsewhere(&self, timeout: Duration) -> bool {
-        let To::Primary { sentinels, current, .. } = &self.client else { return false };
+        let To::Primary { sentinels, current, .. } = &self.to else { return false };
         let named = sentinels.primary(timeout).await;
         let current = current.lock().unwrap_or_else(PoisonError::into_inner);
         named.is_some() && current.is_some() && named != *current
@@ -73,7 +88,7 @@ impl Way {
     /// A connection for the questions of all callers.
     pub(super) async fn open_for_use(&self, timeout: Duration) -> RedisResult<Opened> {
         let (opened, address) = self.open_somewhere(timeout, self.near.as_ref()).await?;
-        if let To::Primary { current, .. } = &self.client {
+        if let To::Primary { current, .. } = &self.to {
             *current.lock().unwrap_or_else(PoisonError::into_inner) = address;
         }
         Ok(opened)
@@ -89,90 +104,64 @@ impl Way {
         timeout: Duration,
         near: Option<&Arc<Near>>,
     ) -> RedisResult<(Opened, Option<String>)> {
-        match &self.client {
-            To::Server(client) => Ok((Opened::on(client, timeout, near).await?, None)),
-            To::Primary { client, sentinels, .. } => {
+        match &self.to {
+            To::Node(dialer) | To::Alone { dialer, accepts_replica: true } => {
+                Ok((Opened::on(dialer, timeout, near).await?, None))
+            }
+            To::Alone { dialer, .. } => Ok((Opened::on_primary(dialer, timeout, near).await?, None)),
+            To::Primary { dialer, sentinels, .. } => {
                 for _ in 0..ATTEMPTS {
-                    let find = async { client.lock().await.async_get_client().await };
-                    let found = tokio::time::timeout(timeout * (sentinels.count() + 1), find).await;
-                    let found = found.map_err(|_| (ErrorKind::Io, "no sentinel has named the primary in time"))??;
-                    // the library's own look at the primary's role is taken in the older protocol, which all know
-                    let newer = in_protocol(found.get_connection_info().clone(), ProtocolVersion::RESP3);
-                    let opened = Opened::on(&Client::open(newer)?, timeout, near).await?;
-                    let address = address_of(found.get_connection_info().addr());
+                    let (opened, address) = open_named(dialer, sentinels, timeout, near).await?;
                     // A server that is cut off answers once it is reached again, as the primary that it was. Whoever
                     // has waited for it must ask again whether it still is.
                     let named = sentinels.primary(timeout).await;
-                    if named.is_none() || named == address {
-                        return Ok((opened, address));
+                    if named.as_ref().is_none_or(|named| *named == address) {
+                        return Ok((opened, Some(address)));
                     }
                 }
-                Err((ErrorKind::Client, "the sentinels name another primary than the one that was reached").into())
+                Err(failed("the sentinels name another primary than the one that was reached"))
             }
         }
     }
 }
 
+/// The first server that the sentinels name and that takes itself for a primary.
+async fn open_named(
+    dialer: &Dialer,
+    sentinels: &Sentinels,
+    timeout: Duration,
+    near: Option<&Arc<Near>>,
+) -> RedisResult<(Opened, String)> {
+    let mut failure = failed("the sentinels name no primary");
+    for address in sentinels.candidates(timeout).await? {
+        match Opened::on_primary(&dialer.to(&address)?, timeout, near).await {
+            Ok(opened) => return Ok((opened, address)),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
 impl Opened {
-    async fn on(client: &Client, timeout: Duration, near: Option<&Arc<Near>>) -> RedisResult<Opened> {
+    async fn on(dialer: &Dialer, timeout: Duration, near: Option<&Arc<Near>>) -> RedisResult<Opened> {
         let (connection, sight) = match near {
-            None => (open(client, timeout).await?, None),
-            Some(near) => near::open(client, timeout, near).await?,
+            None => (dialer.open(timeout).await?, None),
+            Some(near) => near::open(dialer, timeout, near).await?,
         };
         Ok(Opened { connection, sight })
+    }
+
+    async fn on_primary(dialer: &Dialer, timeout: Duration, near: Option<&Arc<Near>>) -> RedisResult<Opened> {
+        let mut opened = Opened::on(dialer, timeout, near).await?;
+        match role::is_replica(&mut opened.connection).await? {
+            true => Err(failed("the server is a replica: sessions are read and changed on the primary only")),
+            false => Ok(opened),
+        }
     }
 }
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
-    }
-}
-
-/// What all connections of a store have in common: user, password, database, certificates, the near cache.
-#[derive(Clone)]
-pub(super) struct Access {
-    pub(super) info: ConnectionInfo,
-    #[cfg(feature = "tls")]
-    pub(super) certificates: Option<redis::TlsCertificates>,
-    pub(super) near: Option<Arc<Near>>,
-}
-
-impl Access {
-    /// The way to the address of the URL.
-    pub(super) fn way(&self, shown: String) -> RedisResult<Way> {
-        let client = To::Server(self.client(self.info.clone())?);
-        Ok(Way { client, shown, near: self.near.clone() })
-    }
-
-    /// The way to another node of the same cluster, `host:port`.
-    pub(super) fn way_to(&self, address: &str) -> RedisResult<Way> {
-        let unreadable = || (ErrorKind::Client, "a cluster's node has an address that is not host:port");
-        let (host, port) = address.rsplit_once(':').ok_or_else(unreadable)?;
-        let (host, port) = (host.to_owned(), port.parse().map_err(|_| unreadable())?);
-        let address_of_node = match self.info.addr() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        let client = self.client(self.info.clone().set_addr(address_of_node))?;
-        Ok(Way { client: To::Server(client), shown: address.to_owned(), near: self.near.clone() })
-    }
-
-    pub(super) fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
-        #[cfg(feature = "tls")]
-        if let (ConnectionAddr::TcpTls { .. }, Some(certificates)) = (info.addr(), &self.certificates) {
-            return Client::build_with_tls(info, certificates.clone());
-        }
-        Client::open(info)
-    }
-}
-
-/// `host:port`, where it is one.
-pub(super) fn address_of(address: &ConnectionAddr) -> Option<String> {
-    match address {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(format!("{host}:{port}")),
-        _ => None,
     }
 }

@@ -1,7 +1,6 @@
 //! Whose certificates are trusted, and which one is shown.
 
-use redis::sentinel::SentinelClientBuilder;
-use redis::{ClientTlsConfig, TlsCertificates, TlsMode};
+use redis::{ClientTlsConfig, TlsCertificates};
 
 use crate::error::{Error, Result};
 
@@ -28,18 +27,6 @@ impl Certificates {
         }
         let client_tls = self.own.clone().map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
         Ok(Some(TlsCertificates { client_tls, root_cert: self.authority.clone() }))
-    }
-
-    pub(super) fn for_sentinels(&self, builder: SentinelClientBuilder, is_tls: bool) -> Result<SentinelClientBuilder> {
-        if !is_tls {
-            return Ok(builder);
-        }
-        let builder =
-            builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
-        Ok(match self.checked()? {
-            Some(all) => builder.set_client_to_redis_certificates(all.clone()).set_client_to_sentinel_certificates(all),
-            None => builder,
-        })
     }
 }
 

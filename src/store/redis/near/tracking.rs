@@ -4,24 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisResult, Value};
 
 use super::moment::Moment;
 use super::{Near, Sight};
-use crate::store::redis::link::{self, in_protocol, reason};
+use crate::store::redis::dial::{Dialer, reason};
+use crate::store::redis::role;
 
 /// Opens a connection that the server tells what changes. Where it cannot, sessions are read from it all the same, each
 /// time.
 pub(in crate::store::redis) async fn open(
-    client: &Client,
+    dialer: &Dialer,
     timeout: Duration,
     near: &Arc<Near>,
 ) -> RedisResult<(MultiplexedConnection, Option<Arc<Sight>>)> {
-    match open_tracked(client, timeout, near).await {
+    match open_tracked(dialer, timeout, near).await {
         Ok((connection, sight)) => Ok((connection, Some(sight))),
         Err(error) if error.is_io_error() || error.is_timeout() => Err(error),
         Err(error) => {
-            let connection = link::open(client, timeout).await?;
+            let connection = dialer.open(timeout).await?;
             tracing::warn!(target: "cloakroom", "the near cache is off: {}", reason(&error));
             Ok((connection, None))
         }
@@ -29,12 +30,10 @@ pub(in crate::store::redis) async fn open(
 }
 
 async fn open_tracked(
-    client: &Client,
+    dialer: &Dialer,
     timeout: Duration,
     near: &Arc<Near>,
 ) -> RedisResult<(MultiplexedConnection, Arc<Sight>)> {
-    // in the older protocol a connection hears only answers
-    let client = Client::open(in_protocol(client.get_connection_info().clone(), ProtocolVersion::RESP3))?;
     let sight = Arc::new(Sight::default());
     let hears = {
         let (near, sight) = (near.clone(), sight.clone());
@@ -45,7 +44,8 @@ async fn open_tracked(
         }
     };
     let config = AsyncConnectionConfig::new().set_push_sender(hears);
-    let mut connection = link::open_with(&client, config, timeout).await?;
+    // in the older protocol a connection hears only answers
+    let mut connection = dialer.open_with(config, ProtocolVersion::RESP3, timeout).await?;
     let asked = Moment::now();
     redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
     need_tracking(redis::cmd("CLIENT").arg("TRACKINGINFO").query_async(&mut connection).await)?;
@@ -78,9 +78,7 @@ fn text_of(value: &Value) -> &str {
 
 /// The question that a connection is asked again and again, so that silence means something.
 pub(in crate::store::redis) enum Pulse {
-    /// Of a single server.
-    Ping,
-    /// Where sentinels may make another server the primary.
+    /// Of a server that may have to follow another one some day.
     Role,
     /// In a cluster, whose nodes may take slots from each other. What it was the last time.
     Cluster(Option<String>),
@@ -126,15 +124,7 @@ impl Pulse {
 
     async fn ask(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<Beat> {
         match self {
-            Pulse::Ping => match redis::cmd("PING").exec_async(connection).await {
-                Err(error) if error.code() != Some("NOPERM") => Err(error),
-                _ => Ok(Beat::Steady),
-            },
-            Pulse::Role => {
-                let answer: Value = redis::cmd("ROLE").query_async(connection).await?;
-                let is_primary = matches!(&answer, Value::Array(parts) if parts.first().map(text_of) == Some("master"));
-                Ok(if is_primary { Beat::Steady } else { Beat::Demoted })
-            }
+            Pulse::Role => Ok(if role::is_replica(connection).await? { Beat::Demoted } else { Beat::Steady }),
             Pulse::Cluster(last) => {
                 let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(connection).await?;
                 let now = epochs_of(&info);

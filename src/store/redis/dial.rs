@@ -1,0 +1,231 @@
+//! How a connection is opened, whatever it is for and wherever its address comes from: in plain text to this machine only,
+//! with the credentials of this moment, and to a server that answers.
+
+use std::fmt;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, ProtocolVersion, RedisError, RedisResult,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::credentials::Source;
+use super::plain_text::{self, ThisMachine};
+
+/// How long credentials may take: those of a cloud provider come from another server.
+const CREDENTIALS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a handshake may take before the server is asked whether it speaks TLS at all, and how long that may take.
+const SUSPICION: Duration = Duration::from_millis(250);
+
+/// The address of a server, and all that is needed to come in.
+#[derive(Clone)]
+pub(super) struct Dialer {
+    pub(super) info: ConnectionInfo,
+    #[cfg(feature = "tls")]
+    pub(super) certificates: Option<redis::TlsCertificates>,
+    /// Whether plain text to other machines is accepted.
+    pub(super) plain_text: bool,
+    /// Where user and password come from, if not from `info`.
+    pub(super) credentials: Option<Source>,
+    /// Whether a server has ever answered. Until then it may be one that expects TLS, or none.
+    pub(super) is_understood: Arc<AtomicBool>,
+}
+
+impl Dialer {
+    /// The same for another server, `host:port`.
+    pub(super) fn to(&self, address: &str) -> RedisResult<Dialer> {
+        let unreadable = || failed("a server has an address that is not host:port");
+        let (host, port) = address.rsplit_once(':').ok_or_else(unreadable)?;
+        let (host, port) = (host.to_owned(), port.parse().map_err(|_| unreadable())?);
+        let there = match self.info.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Ok(Dialer { info: self.info.clone().set_addr(there), ..self.clone() })
+    }
+
+    /// Opens a connection. RESP3 is asked for apart from the password: together with it, a server that needs no password
+    /// takes any. One that does not know RESP3 stays with RESP2.
+    pub(super) async fn open(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+        let mut connection = self.open_with(AsyncConnectionConfig::new(), ProtocolVersion::RESP2, timeout).await?;
+        if self.info.redis_settings().protocol().supports_resp3() {
+            match redis::cmd("HELLO").arg(3).exec_async(&mut connection).await {
+                Err(error) if error.code().is_none() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(connection)
+    }
+
+    /// The same in this protocol from the beginning.
+    pub(super) async fn open_with(
+        &self,
+        config: AsyncConnectionConfig,
+        protocol: ProtocolVersion,
+        timeout: Duration,
+    ) -> RedisResult<MultiplexedConnection> {
+        let mut config = config.set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
+        self.check_plain_text()?;
+        if !self.plain_text && matches!(self.info.addr(), ConnectionAddr::Tcp(..)) {
+            config = config.set_dns_resolver(ThisMachine);
+        }
+        let client = self.client(self.info_now(protocol).await?)?;
+        let opened = match self.is_understood.load(Ordering::Relaxed) {
+            true => answering(&client, &config).await,
+            false => self.explained(answering(&client, &config)).await,
+        };
+        self.is_understood.fetch_or(opened.is_ok(), Ordering::Relaxed);
+        opened
+    }
+
+    /// What comes of opening a connection; where the server expects TLS, or none, an error that says so.
+    async fn explained<T>(&self, opening: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+        match self.info.addr() {
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                // a server without TLS that waits for the end of the line says nothing
+                let opened = match select(pin!(opening), pin!(found_without_tls(host, *port))).await {
+                    Either::Left((opened, _)) => opened,
+                    Either::Right(_) => return Err(without_tls()),
+                };
+                match opened {
+                    Err(error) if may_be_misunderstood(&error) && is_without_tls(host, *port).await => {
+                        Err(without_tls())
+                    }
+                    opened => opened,
+                }
+            }
+            ConnectionAddr::Tcp(host, port) => match opening.await {
+                Err(error) if may_be_misunderstood(&error) && has_tls(host, *port).await => {
+                    Err(failed("the server speaks TLS on this port: use rediss:// instead of redis://"))
+                }
+                opened => opened,
+            },
+            _ => opening.await,
+        }
+    }
+
+    /// Refuses an address to which plain text must not go.
+    pub(super) fn check_plain_text(&self) -> RedisResult<()> {
+        if self.plain_text { Ok(()) } else { plain_text::check(self.info.addr()) }
+    }
+
+    /// With the credentials of this moment.
+    async fn info_now(&self, protocol: ProtocolVersion) -> RedisResult<ConnectionInfo> {
+        let mut settings = self.info.redis_settings().clone().set_protocol(protocol);
+        if let Some(source) = &self.credentials {
+            let asked = tokio::time::timeout(CREDENTIALS_PATIENCE, source.ask()).await;
+            let credentials = asked.map_err(|_| failed("no credentials: they took longer than ten seconds"))?;
+            let credentials = credentials.map_err(failed)?;
+            if let Some(name) = credentials.username {
+                settings = settings.set_username(name);
+            }
+            settings = settings.set_password(credentials.password);
+        }
+        Ok(self.info.clone().set_redis_settings(settings))
+    }
+
+    /// The library's own, for one connection.
+    ///
+    /// # Errors
+    /// When a certificate cannot be read.
+    pub(super) fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
+        #[cfg(feature = "tls")]
+        if let (ConnectionAddr::TcpTls { .. }, Some(certificates)) = (info.addr(), &self.certificates) {
+            return Client::build_with_tls(info, certificates.clone());
+        }
+        Client::open(info)
+    }
+}
+
+/// The address alone.
+impl fmt::Display for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&address_of(self.info.addr()).unwrap_or_default())
+    }
+}
+
+/// `host:port`, where it is one.
+pub(super) fn address_of(address: &ConnectionAddr) -> Option<String> {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(format!("{host}:{port}")),
+        _ => None,
+    }
+}
+
+/// An error of ours, as the client's: its text is all that is shown of it.
+pub(super) fn failed(why: impl Into<String>) -> RedisError {
+    io::Error::other(why.into()).into()
+}
+
+/// What a client's error says, without the question that caused it: a server that does not know a command quotes its
+/// arguments, and the key of a plain token is the token.
+pub(super) fn reason(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => {
+            let quoted = detail.find(", with args").unwrap_or(detail.len());
+            format!("{code} {}", &detail[..quoted])
+        }
+        (Some(code), None) => code.to_owned(),
+        (None, _) => error.to_string(),
+    }
+}
+
+/// A connection on which the server answers. The library alone does not notice one that wants a password, or is loading.
+async fn answering(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+    match redis::cmd("PING").exec_async(&mut connection).await {
+        // whoever may not even PING is known to the server
+        Err(error) if error.code() != Some("NOPERM") => Err(error),
+        _ => Ok(connection),
+    }
+}
+
+/// Whether a server that expects TLS, or none, may have given this answer.
+fn may_be_misunderstood(error: &RedisError) -> bool {
+    let has_answered = error.code().is_some() || error.kind() == ErrorKind::AuthenticationFailed;
+    !has_answered && !error.is_timeout() && !error.is_connection_refusal()
+}
+
+fn without_tls() -> RedisError {
+    failed("the server speaks no TLS on this port: name its TLS port, or use redis:// instead of rediss://")
+}
+
+/// Comes to its end when a server that has not answered for a while turns out to speak no TLS.
+async fn found_without_tls(host: &str, port: u16) {
+    tokio::time::sleep(SUSPICION).await;
+    if !is_without_tls(host, port).await {
+        std::future::pending().await
+    }
+}
+
+/// Whether a server answers in plain text. It is told nothing but a PING.
+async fn is_without_tls(host: &str, port: u16) -> bool {
+    matches!(first_byte(host, port, b"PING\r\n").await, Some(b'+' | b'-'))
+}
+
+/// Whether a server speaks TLS. It is told nothing but the beginning of a handshake that it must refuse.
+async fn has_tls(host: &str, port: u16) -> bool {
+    // a record of type handshake: a ClientHello of one byte
+    const HELLO: &[u8] = &[22, 3, 1, 0, 5, 1, 0, 0, 1, 0];
+    const ALERT: u8 = 21;
+    first_byte(host, port, HELLO).await == Some(ALERT)
+}
+
+async fn first_byte(host: &str, port: u16, said: &[u8]) -> Option<u8> {
+    let asked = async {
+        let mut stream = TcpStream::connect((host, port)).await?;
+        stream.write_all(said).await?;
+        stream.read_u8().await
+    };
+    tokio::time::timeout(SUSPICION, asked).await.ok()?.ok()
+}

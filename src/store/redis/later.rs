@@ -1,0 +1,92 @@
+//! A store that begins while its servers are away: they are looked for in the background, and until they were reached every
+//! call fails.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::attempts::{Attempts, delays};
+use super::plan::Plan;
+use super::server::Known;
+use crate::error::StoreError;
+
+pub(super) struct Later {
+    /// The address as it may be shown: without its password.
+    shown: String,
+    timeout: Duration,
+    known: OnceLock<Known>,
+    /// Why the last attempt failed.
+    why: Mutex<String>,
+    attempts: Arc<Attempts>,
+}
+
+impl Later {
+    /// Looks for the servers, as long as somebody holds this.
+    pub(super) fn new(plan: Plan) -> Arc<Later> {
+        let later = Arc::new(Later {
+            shown: plan.to_string(),
+            timeout: plan.settings.timeout,
+            known: OnceLock::new(),
+            why: Mutex::new("nothing has answered yet".to_owned()),
+            attempts: Arc::new(Attempts::new()),
+        });
+        tokio::spawn(look_for(Arc::downgrade(&later), plan));
+        later
+    }
+
+    /// The servers, once they were reached.
+    pub(super) fn found(&self) -> Option<&Known> {
+        self.known.get()
+    }
+
+    /// The same, also after one attempt that is quick to fail.
+    pub(super) async fn known(&self) -> Result<&Known, StoreError> {
+        if self.found().is_none() {
+            self.attempts.wait(|| self.found().is_none(), self.timeout).await;
+        }
+        self.found().ok_or_else(|| {
+            let why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+            StoreError::new(format!("{} is not connected yet: {why}", self.shown))
+        })
+    }
+
+    /// Remembers why an attempt failed. What is said again and again is logged once.
+    fn note(&self, error: String) {
+        let mut why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        if *why != error {
+            tracing::warn!(target: "cloakroom", "{error}");
+            *why = error;
+        }
+    }
+}
+
+async fn look_for(later: Weak<Later>, plan: Plan) {
+    for delay in delays() {
+        let begun = Instant::now();
+        let reached = plan.reach().await;
+        let Some(later) = later.upgrade() else { return };
+        match reached {
+            Ok(known) => {
+                tracing::info!(target: "cloakroom", server = %later.shown, "connected");
+                let _ = later.known.set(known);
+                return later.attempts.end(false);
+            }
+            Err(error) => {
+                later.note(error.to_string());
+                later.attempts.end(begun.elapsed() >= later.timeout);
+            }
+        }
+        let attempts = later.attempts.clone();
+        drop(later);
+        attempts.pause(delay).await;
+    }
+}
+
+impl fmt::Display for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.found() {
+            Some(known) => write!(f, "{known}"),
+            None => write!(f, "{} (not connected yet)", self.shown),
+        }
+    }
+}
