@@ -54,6 +54,8 @@ impl Default for Terms {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) terms: Terms,
+    /// There is no absolute lifetime: the one of the terms is as long as can be.
+    pub(crate) is_endless: bool,
     pub(crate) token_format: TokenFormat,
     pub(crate) touch_interval: Option<Duration>,
     pub(crate) store_timeout: Duration,
@@ -102,6 +104,7 @@ impl Config {
         ConfigBuilder {
             config: Config {
                 terms: Terms::default(),
+                is_endless: false,
                 token_format: TokenFormat::Secret,
                 touch_interval: None,
                 store_timeout: Duration::from_secs(2),
@@ -132,6 +135,11 @@ impl Config {
     }
 
     fn check_sign_in(&self) -> Result<()> {
+        if self.is_endless && self.token_format == TokenFormat::Secret {
+            let why =
+                "must be there, except with plain tokens: call `absolute_lifetime` with how long a session may live";
+            return Err(Error::config("absolute_lifetime", why));
+        }
         if let Some(interval) = self.rotate_every {
             check_lifetime("rotate_every", interval)?;
             if self.token_format == TokenFormat::Plain {
@@ -222,6 +230,16 @@ impl ConfigBuilder {
     /// How long a session lives at all, in whole seconds. Default: 12 hours. (ASVS 7.3.2)
     pub fn absolute_lifetime(mut self, absolute: Duration) -> Self {
         self.config.terms.absolute_lifetime = absolute;
+        self.config.is_endless = false;
+        self
+    }
+
+    /// Lets sessions live for as long as somebody comes within the idle timeout. Only with
+    /// [plain tokens](TokenFormat::Plain): another program that shares these sessions may have kept one alive for longer than
+    /// the absolute lifetime, and counts on it. Whoever has stolen such a token can keep it for ever.
+    pub fn no_absolute_lifetime(mut self) -> Self {
+        self.config.terms.absolute_lifetime = Duration::from_secs(MAX_SECONDS);
+        self.config.is_endless = true;
         self
     }
 

@@ -18,4 +18,7 @@ mod sign_in {
     mod devices;
     mod freshness;
     mod configuration;
+    mod cookie_age;
+    mod not_durable;
+    mod several_tokens;
 }

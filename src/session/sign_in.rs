@@ -262,9 +262,13 @@ impl Session {
     }
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
-        if !self.exists() {
+        let made = match self.exists() {
+            true => Ok(()),
             // what is pending stays so: the sign-in would overwrite an idle timeout
-            self.create_with(Fields::new(), None).await?;
+            false => self.create_with(Fields::new(), None).await,
+        };
+        if !is_done(&made) {
+            return made;
         }
         let id = self.id().ok_or_else(Error::gone)?;
         let change = Change { sign_in: Some(new.clone()), touch: true, ..Change::default() };
@@ -272,7 +276,7 @@ impl Session {
         if bound.as_ref().is_err_and(Error::is_limit) {
             self.sessions().tell(Event::SignInRefused { user: new.user.clone() });
         }
-        bound
+        bound.and(made)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The near cache: what it saves, and that nobody is let in for longer than promised.
 
+mod ahead;
 mod model;
 mod off;
 mod promise;

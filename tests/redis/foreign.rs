@@ -1,8 +1,10 @@
 //! Records that another program wrote, as the tutorials do: with plain tokens, times in ISO 8601, and its own habits.
 
+use std::time::Duration;
+
 use cloakroom::conformance::{mint, mint_plain, new_session};
 use cloakroom::store::{Applied, Store};
-use cloakroom::{Presented, Refusal};
+use cloakroom::{Config, Presented, Refusal, TokenFormat};
 
 use crate::{Stand, add, fields, iso, key, millis, set, touch};
 
@@ -205,4 +207,28 @@ async fn a_record_without_a_secret_is_anonymous_to_a_token_with_one() {
     let presented = stand.session(&[("username", "andrew")]).await;
     let _: i64 = stand.ask("HDEL", (key(&presented), "secret_hash"));
     stand.assert_anonymous(&presented).await;
+}
+
+#[tokio::test]
+async fn a_session_that_another_program_slides_beyond_the_absolute_lifetime_lives_where_there_is_none() {
+    let mut stand = Stand::new().await;
+    let plain = || Config::builder().token_format(TokenFormat::Plain).idle_timeout(Duration::from_secs(1800));
+    let (bounded, endless) = (plain().build().unwrap(), plain().no_absolute_lifetime().build().unwrap());
+    // made two days ago, and used by the other program all the time
+    let presented = stand.foreign(48 * HOUR, 0);
+    stand.terms = *endless.terms();
+    for _ in 0..2 {
+        assert!(stand.load(&presented).await.is_some());
+        let record = stand.made(&presented, &touch()).await.record;
+        assert_eq!(stand.expiry(&presented) as u64, millis(record.last_accessed_at + record.idle_timeout));
+    }
+    stand.terms = *bounded.terms();
+    assert!(stand.load(&presented).await.is_none(), "twelve hours after it was made it has ended");
+}
+
+#[test]
+fn a_session_with_a_secret_has_an_absolute_lifetime() {
+    let error = Config::builder().no_absolute_lifetime().build().unwrap_err();
+    assert!(error.is_config() && error.to_string().contains("absolute_lifetime must be there"), "{error}");
+    Config::builder().no_absolute_lifetime().absolute_lifetime(Duration::from_secs(3600)).build().unwrap();
 }

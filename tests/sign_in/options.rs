@@ -234,3 +234,37 @@ async fn a_session_without_activity_is_still_bounded_by_the_configuration() {
     place.clock.advance(HOUR);
     assert_eq!(browser.visit("/whoami").await.body, "nobody");
 }
+
+#[tokio::test]
+async fn an_identity_providers_old_time_lengthens_nothing_however_often_it_is_brought() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let by_provider = async |session: Session| {
+            let proved = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+            session.sign_in("anna").auth_time(proved).await?;
+            let stored = session.stored();
+            let field =
+                |name: &str| stored.iter().find(|(other, _)| other == name).map(|(_, text)| text.parse::<u64>());
+            let (from, to) = (field("signed_in_at").unwrap().unwrap(), field("expires_at").unwrap().unwrap());
+            Ok::<_, Error>((to - from).to_string())
+        };
+        let browser = Browser::new(app(&sessions).route("/by_provider", get(by_provider)).layer(sessions.layer()));
+        for _ in 0..4 {
+            assert_eq!(browser.visit("/by_provider").await.body, "43200", "twelve hours, from the sign-in");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_was_granted_a_short_life_stays_short_at_the_next_plain_sign_in() {
+    let place = Place::memory();
+    let browser = Browser::new(remembering(&place.sessions()));
+    browser.visit("/briefly").await;
+    for _ in 0..3 {
+        place.clock.advance(Duration::from_secs(30));
+        signed_in(browser.clone(), "anna").await;
+    }
+    place.clock.advance(Duration::from_secs(60));
+    assert_eq!(browser.visit("/whoami").await.body, "nobody", "a minute was granted, from each sign-in");
+}

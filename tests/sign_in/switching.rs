@@ -1,7 +1,10 @@
 //! Another user, or the same one again, signs in with a browser that is signed in.
 
+use std::sync::Arc;
+
 use axum::routing::get;
 use cloakroom::{Error, OnLimit, Session};
+use tokio::sync::Notify;
 
 use super::app::{app, ask_with, field, id_of, signed_in, whoami};
 use crate::support::{Browser, Fault, on_each_store};
@@ -118,6 +121,34 @@ async fn a_switch_to_a_user_who_is_refused_leaves_nobody_signed_in() {
         assert_eq!(browser.visit("/whoami").await.body, "nobody");
         assert_eq!(ask_with(&browser, &annas, "/whoami").await.body, "nobody");
         assert_eq!(elsewhere.visit("/whoami").await.body, "bert");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_request_with_the_secret_from_before_a_sign_in_ends_nobodys_session() {
+    on_each_store(async |place| {
+        let (arrived, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (reached, goes_on) = (arrived.clone(), go_on.clone());
+        let sessions = place.sessions();
+        let late = async move |session: Session| {
+            reached.notify_one();
+            goes_on.notified().await;
+            session.sign_in("bert").await
+        };
+        let app = app(&sessions).route("/late", get(late)).layer(sessions.layer());
+        let browser = signed_in(Browser::new(app), "anna").await;
+        let before = browser.token().unwrap();
+        let (answer, ()) = tokio::join!(ask_with(&browser, &before, "/late"), async {
+            arrived.notified().await;
+            signed_in(browser.clone(), "anna").await;
+            go_on.notify_one();
+        });
+        assert_eq!(answer.status, 409, "what it brought is not the session's secret any more");
+        assert_eq!(answer.set_cookie(), None);
+        assert_eq!(browser.visit("/whoami").await.body, "anna");
+        assert_eq!(browser.visit("/devices_of/bert").await.body, "");
+        assert_eq!(signed_in(browser, "bert").await.visit("/devices_of/anna").await.body, "", "the next one may");
     })
     .await;
 }

@@ -19,6 +19,39 @@ pub enum Fault {
     Hangs,
     /// It is done, and no answer ever comes.
     DoneButHangs,
+    /// It is done, and the disk or the replicas do not have it.
+    NotDurable,
+}
+
+/// An answer, and how it says that what was done is not durable.
+trait Answered: Debug + Sized {
+    fn not_durable(self, _error: StoreError) -> Result<Self, StoreError> {
+        Ok(self)
+    }
+}
+
+impl Answered for Lookup {}
+impl Answered for Vec<Device> {}
+
+impl Answered for Applied {
+    fn not_durable(mut self, error: StoreError) -> Result<Applied, StoreError> {
+        if let Applied::Done { not_durable, .. } = &mut self {
+            *not_durable = Some(error);
+        }
+        Ok(self)
+    }
+}
+
+impl Answered for SignedOut {
+    fn not_durable(self, error: StoreError) -> Result<SignedOut, StoreError> {
+        Err(error.after_ending((self == SignedOut::Ended).into()))
+    }
+}
+
+impl Answered for u64 {
+    fn not_durable(self, error: StoreError) -> Result<u64, StoreError> {
+        Err(error.after_ending(self))
+    }
 }
 
 pub const VERBS: [&str; 5] = ["create", "load", "apply", "revoke", "list"];
@@ -99,7 +132,7 @@ impl Watched {
         }
     }
 
-    async fn watch<T: Debug>(
+    async fn watch<T: Answered>(
         &self,
         verb: &'static str,
         question: &(dyn Debug + Sync),
@@ -116,7 +149,7 @@ impl Watched {
         answer
     }
 
-    async fn answer<T>(
+    async fn answer<T: Answered>(
         &self,
         fault: Option<Fault>,
         answer: impl Future<Output = Result<T, StoreError>>,
@@ -125,6 +158,7 @@ impl Watched {
             None => answer.await,
             Some(Fault::Away) => Err(StoreError::new("the test's store is away")),
             Some(Fault::Hangs) => pending().await,
+            Some(Fault::NotDurable) => answer.await?.not_durable(StoreError::not_durable("the test's disk is full")),
             Some(Fault::AnswerLost) => {
                 answer.await?;
                 Err(StoreError::unknown("the test's store lost the answer"))
