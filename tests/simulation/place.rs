@@ -1,0 +1,129 @@
+//! Where the sessions are: what the world needs of a store besides its verbs.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Store};
+use cloakroom::{Clock, SessionId, Terms};
+
+use crate::oracle::Wrong;
+
+/// A kind of store, and one place for it.
+pub(crate) trait Place: Sized {
+    type Store: Store + Clone;
+
+    /// A place that nobody has used.
+    fn new() -> Self;
+
+    fn open(&self, clock: &Clock) -> Self::Store;
+
+    /// Whether what is stored outlives the process.
+    fn is_kept(&self) -> bool;
+
+    /// Goes on with a copy of what is on the disk at this moment, as after a kill.
+    fn copy(&mut self);
+
+    async fn ends(store: &Self::Store, id: &SessionId, terms: &Terms) -> Option<SystemTime>;
+
+    /// Moves everything, where that can be done.
+    async fn move_all(from: &Self::Store, to: &Self::Store) -> Result<bool, Wrong>;
+}
+
+pub(crate) struct InMemory;
+
+impl Place for InMemory {
+    type Store = Memory;
+
+    fn new() -> Self {
+        InMemory
+    }
+
+    fn open(&self, clock: &Clock) -> Memory {
+        Memory::with_clock(clock.clone())
+    }
+
+    fn is_kept(&self) -> bool {
+        false
+    }
+
+    fn copy(&mut self) {}
+
+    async fn ends(store: &Memory, id: &SessionId, terms: &Terms) -> Option<SystemTime> {
+        ends(store, id, terms).await
+    }
+
+    async fn move_all(_from: &Memory, _to: &Memory) -> Result<bool, Wrong> {
+        Ok(false)
+    }
+}
+
+/// A directory, and where the store in it is.
+pub(crate) struct OnDisk {
+    directory: tempfile::TempDir,
+    generation: usize,
+}
+
+impl OnDisk {
+    fn path(&self) -> PathBuf {
+        self.directory.path().join(self.generation.to_string())
+    }
+}
+
+impl Place for OnDisk {
+    type Store = Embedded;
+
+    fn new() -> Self {
+        OnDisk { directory: tempfile::tempdir().expect("a temporary directory"), generation: 0 }
+    }
+
+    fn open(&self, clock: &Clock) -> Embedded {
+        let store = Embedded::builder(self.path()).clock(clock.clone()).without_control_socket();
+        store.open().unwrap_or_else(|error| panic!("the store cannot be opened: {error}"))
+    }
+
+    fn is_kept(&self) -> bool {
+        true
+    }
+
+    fn copy(&mut self) {
+        let from = self.path();
+        self.generation += 1;
+        std::fs::create_dir(self.path()).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), self.path().join(file.file_name())).unwrap();
+        }
+    }
+
+    async fn ends(store: &Embedded, id: &SessionId, terms: &Terms) -> Option<SystemTime> {
+        ends(store, id, terms).await
+    }
+
+    async fn move_all(from: &Embedded, to: &Embedded) -> Result<bool, Wrong> {
+        move_all(from, to).await.map(|()| true)
+    }
+}
+
+async fn ends(store: &impl Inspect, id: &SessionId, terms: &Terms) -> Option<SystemTime> {
+    store.find(id, terms).await.expect("the store answers").map(|loaded| loaded.record.ends_at())
+}
+
+/// As `cloakroom move` does it.
+async fn move_all(from: &impl Save, to: &impl Restore) -> Result<(), Wrong> {
+    let terms = Terms::default();
+    let mut cursor = None;
+    loop {
+        let part = from.scan(cursor.as_deref(), 100).await.map_err(|error| error.to_string())?;
+        let saved = from.save(&part.ids, &terms).await.map_err(|error| error.to_string())?;
+        let saved: Vec<_> = saved.into_iter().flatten().collect();
+        for restored in to.restore(&saved).await.map_err(|error| error.to_string())? {
+            if restored == Restored::Taken {
+                return Err("a session is moved to where it is already".to_owned());
+            }
+        }
+        cursor = part.next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}

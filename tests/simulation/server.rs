@@ -1,0 +1,205 @@
+//! The application: a few servers over one store, with settings of their own, and a handler that does what it is asked.
+
+use std::convert::Infallible;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use cloakroom::store::Store;
+use cloakroom::{Config, Error, Field, OnLimit, Page, Session, SessionId, Sessions};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::story::{Act, DAY, Grant, HOUR, MINUTE, USERS};
+
+pub(crate) const SERVERS: usize = 4;
+pub(crate) const NAMES: [&str; SERVERS] = ["the shop", "the app", "the desk", "the forum"];
+/// How long a held secret still reads, at all of them.
+pub(crate) const GRACE: u64 = 10;
+
+const CART: Field<u64> = Field::new("cart");
+const COUNT: Field<i64> = Field::new("count");
+
+/// What a server grants everybody, in seconds, and how it limits them.
+pub(crate) struct Rules {
+    pub(crate) idle: u64,
+    pub(crate) absolute: u64,
+    pub(crate) touch: Option<u64>,
+    pub(crate) rotate_every: Option<u64>,
+    pub(crate) limit: usize,
+    pub(crate) refuses: bool,
+}
+
+pub(crate) const RULES: [Rules; SERVERS] = [
+    Rules { idle: 30 * MINUTE, absolute: 12 * HOUR, touch: None, rotate_every: None, limit: 3, refuses: false },
+    Rules { idle: 2 * HOUR, absolute: DAY, touch: None, rotate_every: Some(HOUR), limit: 2, refuses: false },
+    Rules { idle: 15 * MINUTE, absolute: 8 * HOUR, touch: None, rotate_every: None, limit: 2, refuses: true },
+    Rules { idle: 30 * DAY, absolute: 30 * DAY, touch: Some(0), rotate_every: None, limit: 3, refuses: false },
+];
+
+static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| RULES.iter().map(config).collect());
+
+fn config(rules: &Rules) -> Config {
+    let policy = if rules.refuses { OnLimit::RefuseNew } else { OnLimit::EvictOldest };
+    let mut config = Config::builder()
+        .idle_timeout(Duration::from_secs(rules.idle))
+        .absolute_lifetime(Duration::from_secs(rules.absolute))
+        .rotation_grace(Duration::from_secs(GRACE))
+        .max_sessions_per_user(rules.limit)
+        .on_limit(policy);
+    if let Some(touch) = rules.touch {
+        config = config.touch_interval(Duration::from_secs(touch));
+    }
+    if let Some(interval) = rules.rotate_every {
+        config = config.rotate_every(Duration::from_secs(interval));
+    }
+    config.build().expect("the rules do not contradict each other")
+}
+
+/// How long a sign-in grants a session: without use and at all, where it says so.
+pub(crate) fn granted(grant: Grant) -> Option<(u64, u64)> {
+    match grant {
+        Grant::Usual | Grant::Provider => None,
+        Grant::Remember => Some((14 * DAY, 30 * DAY)),
+        Grant::Short => Some((30 * MINUTE, 30 * MINUTE)),
+    }
+}
+
+/// What the handler is to do, in the request's extensions.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    pub(crate) act: Act,
+    /// What goes into the cart.
+    pub(crate) number: u64,
+    /// The store's time.
+    pub(crate) now: SystemTime,
+    /// The session that is meant, where one is.
+    pub(crate) id: Option<String>,
+}
+
+/// What a request sees of its session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    pub(crate) id: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) cart: Option<u64>,
+    pub(crate) count: i64,
+}
+
+/// What a request was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    Nothing,
+    Number(i64),
+    Whether(bool),
+    Ids(Vec<String>),
+}
+
+/// What the handler knows, in the response's extensions: what was there first, and what became of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) before: Option<Seen>,
+    pub(crate) told: Result<Told, String>,
+}
+
+/// All servers.
+pub(crate) struct Servers(Vec<Sessions>);
+
+impl Servers {
+    pub(crate) fn over(store: &(impl Store + Clone)) -> Servers {
+        let config = CONFIGS.iter().cloned();
+        Servers(config.map(|config| Sessions::new(store.clone(), config)).collect())
+    }
+
+    pub(crate) async fn ask(&self, server: usize, request: Request<Body>) -> Response<Body> {
+        let sessions = self.0[server].clone();
+        let handler = service_fn(move |request| handle(sessions.clone(), request));
+        self.0[server].layer().layer(handler).oneshot(request).await.expect("the handler cannot fail")
+    }
+}
+
+async fn handle(sessions: Sessions, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let (parts, _) = request.into_parts();
+    let wanted = parts.extensions.get::<Wanted>().expect("every request wants something").clone();
+    let mut said = Said { before: None, told: Ok(Told::Nothing) };
+    let told = match wanted.act {
+        Act::RevokeUser(user) => sessions.revoke_user(USERS[user]).await.map(|ended| Told::Number(ended as i64)),
+        Act::RevokeSession(_) => match &wanted.id {
+            Some(id) => sessions.revoke(&SessionId::parse(id).unwrap()).await.map(Told::Whether),
+            None => Ok(Told::Whether(false)),
+        },
+        _ => match Session::load(&parts.extensions).await {
+            Ok(session) => {
+                said.before = Some(see(&session));
+                act(&session, &wanted).await
+            }
+            Err(error) => Err(error),
+        },
+    };
+    let mut response = Response::new(Body::empty());
+    if let Err(error) = &told {
+        *response.status_mut() = error.status().try_into().unwrap();
+    }
+    said.told = told.map_err(|error| error.to_string());
+    response.extensions_mut().insert(said);
+    Ok(response)
+}
+
+pub(crate) fn see(session: &Session) -> Seen {
+    Seen {
+        id: session.id().map(|id| id.to_string()),
+        user: session.user().map(|user| user.to_string()),
+        cart: session.get(CART).unwrap(),
+        count: session.get(COUNT).unwrap().unwrap_or_default(),
+    }
+}
+
+async fn act(session: &Session, wanted: &Wanted) -> Result<Told, Error> {
+    let nothing = |()| Told::Nothing;
+    let number = |ended: u64| Told::Number(ended as i64);
+    match wanted.act {
+        Act::Look => Ok(Told::Nothing),
+        Act::Put => session.set(CART, &wanted.number).map(nothing),
+        Act::Count => session.increment(COUNT, 1).await.map(Told::Number),
+        Act::Form => {
+            drop(session.csrf_token());
+            session.refresh().await?;
+            session.set(CART, &wanted.number).map(nothing)
+        }
+        Act::SignIn(user, grant) => sign_in(session, USERS[user], grant, wanted.now).await.map(nothing),
+        Act::SignOut => session.sign_out().await.map(nothing),
+        Act::SignOutOthers => session.sign_out_others().await.map(number),
+        Act::SignOutEverywhere => session.sign_out_everywhere().await.map(number),
+        Act::SignOutDevice(_) => match &wanted.id {
+            Some(id) => session.sign_out_device(&SessionId::parse(id).unwrap()).await.map(Told::Whether),
+            None => Ok(Told::Nothing),
+        },
+        Act::Devices => {
+            let devices = session.devices().await?;
+            let current = devices.iter().filter(|device| device.current).count();
+            assert!(current <= 1, "a list of devices marks {current} as the current one");
+            Ok(Told::Ids(devices.iter().map(|device| device.id.to_string()).collect()))
+        }
+        Act::Rotate => session.rotate().await.map(nothing),
+        Act::Elevate => session.elevate().await.map(nothing),
+        Act::RevokeUser(_) | Act::RevokeSession(_) => unreachable!("these look at no session"),
+    }
+}
+
+async fn sign_in(session: &Session, user: &str, grant: Grant, now: SystemTime) -> Result<(), Error> {
+    let mut signing_in = session.sign_in(user);
+    if let Some((idle, absolute)) = granted(grant) {
+        signing_in = signing_in.idle_timeout(Duration::from_secs(idle)).absolute_lifetime(Duration::from_secs(absolute));
+    }
+    if grant == Grant::Provider {
+        signing_in = signing_in.auth_time(now - Duration::from_secs(10 * HOUR));
+    }
+    signing_in.await
+}
+
+/// The ids of a user's sessions, as an operator lists them.
+pub(crate) async fn listed(sessions: &Sessions, user: &str) -> Vec<String> {
+    let page = Page { offset: 0, limit: 1000 };
+    let devices = sessions.devices(user, page).await.expect("the store answers");
+    devices.iter().map(|device| device.id.to_string()).collect()
+}

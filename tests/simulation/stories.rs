@@ -1,0 +1,1 @@
+//! Stories that were found once, and are told for ever.

@@ -1,0 +1,252 @@
+//! What happens in a program, step by step, and how a person reads it.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::support::Numbers;
+
+pub(crate) const MINUTE: u64 = 60;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
+
+pub(crate) const USERS: [&str; 3] = ["ada", "bob", "cleo"];
+pub(crate) const BROWSERS: [&str; 4] = ["the phone", "the laptop", "the tablet", "the kiosk"];
+
+/// What happens next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// One request, from its beginning to its end.
+    Ask(Ask),
+    /// Two requests at the same time. Two of one browser bring the cookie that it had before either.
+    Both(Ask, Ask, Order),
+    /// So many seconds pass.
+    Wait(u64),
+    /// The server is stopped in good order and started again.
+    Restart,
+    /// The server is killed, and started again with its clock set back by so many seconds.
+    Kill(u64),
+    /// All sessions move to another store, and the application with them.
+    Move,
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) browser: usize,
+    pub(crate) server: usize,
+    pub(crate) act: Act,
+    pub(crate) fate: Fate,
+}
+
+/// What a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Look,
+    /// Puts a number that nobody has put before into the cart.
+    Put,
+    Count,
+    /// Shows a form: asks for its token, looks again, and stores something.
+    Form,
+    SignIn(usize, Grant),
+    SignOut,
+    SignOutOthers,
+    SignOutEverywhere,
+    /// Signs out the session that was made so manieth, if it is this user's.
+    SignOutDevice(usize),
+    Devices,
+    Rotate,
+    Elevate,
+    /// The application ends all sessions of a user. It looks at no session itself.
+    RevokeUser(usize),
+    /// The application ends the session that was made so manieth.
+    RevokeSession(usize),
+}
+
+/// What a sign-in asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grant {
+    /// What the server gives everybody.
+    Usual,
+    /// Thirty days, and two weeks without use.
+    Remember,
+    /// Half an hour.
+    Short,
+    /// The user proved who they are to somebody else ten hours ago.
+    Provider,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Fine,
+    /// The browser never sees the answer.
+    AnswerLost,
+    /// The client hangs up after the request got so far.
+    HungUp(usize),
+    /// The so manieth question to the store goes wrong.
+    Trouble(usize, Trouble),
+}
+
+/// What goes wrong in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The question is lost, and nobody knows whether it arrived.
+    QuestionLost,
+    /// It was done, and the answer is lost.
+    AnswerLost,
+    /// It was done, but a disk or a replica does not have it.
+    NotDurable,
+    /// The store answers that it will not do it.
+    Refused,
+}
+
+/// How two requests share the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// How long each of their questions takes.
+    pub(crate) pace: u64,
+    /// The answer of the second one comes first.
+    pub(crate) swapped: bool,
+}
+
+/// The program of a seed.
+pub(crate) fn program(seed: u64) -> Vec<Step> {
+    let mut numbers = Numbers(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
+    let steps = 12 + numbers.below(30);
+    (0..steps).map(|_| step(&mut numbers)).collect()
+}
+
+fn step(numbers: &mut Numbers) -> Step {
+    match numbers.below(100) {
+        0..60 => Step::Ask(ask(numbers, true)),
+        60..72 => both(numbers),
+        72..96 => Step::Wait(duration(numbers)),
+        96..98 => Step::Restart,
+        98 => Step::Kill([0, HOUR, DAY][numbers.below(3)]),
+        _ => Step::Move,
+    }
+}
+
+fn both(numbers: &mut Numbers) -> Step {
+    let first = ask(numbers, false);
+    let mut second = ask(numbers, false);
+    if numbers.below(3) > 0 {
+        // tabs of one browser, or a double click
+        (second.browser, second.server) = (first.browser, first.server);
+        if numbers.below(3) == 0 {
+            second.act = first.act;
+        }
+    }
+    Step::Both(first, second, Order { pace: numbers.below(1 << 30) as u64, swapped: numbers.below(2) == 0 })
+}
+
+fn ask(numbers: &mut Numbers, with_trouble: bool) -> Ask {
+    let (browser, server) = (numbers.below(BROWSERS.len()), numbers.below(crate::server::SERVERS));
+    let act = act(numbers);
+    let fate = match numbers.below(20) {
+        0 if with_trouble => Fate::AnswerLost,
+        1 if with_trouble => Fate::HungUp(1 + numbers.below(6)),
+        2 | 3 if with_trouble => Fate::Trouble(numbers.below(4), trouble(numbers)),
+        _ => Fate::Fine,
+    };
+    Ask { browser, server, act, fate }
+}
+
+fn act(numbers: &mut Numbers) -> Act {
+    match numbers.below(40) {
+        0..6 => Act::Look,
+        6..9 => Act::Put,
+        9..11 => Act::Count,
+        11 => Act::Form,
+        12..24 => Act::SignIn([0, 0, 0, 1, 2][numbers.below(5)], grant(numbers)),
+        24..26 => Act::SignOut,
+        26 => Act::SignOutOthers,
+        27 => Act::SignOutEverywhere,
+        28 => Act::SignOutDevice(numbers.below(8)),
+        29..32 => Act::Devices,
+        32..34 => Act::Rotate,
+        34..36 => Act::Elevate,
+        36..38 => Act::RevokeUser([0, 0, 1, 2][numbers.below(4)]),
+        _ => Act::RevokeSession(numbers.below(8)),
+    }
+}
+
+fn grant(numbers: &mut Numbers) -> Grant {
+    [Grant::Usual, Grant::Usual, Grant::Remember, Grant::Short, Grant::Provider][numbers.below(5)]
+}
+
+fn trouble(numbers: &mut Numbers) -> Trouble {
+    [Trouble::QuestionLost, Trouble::AnswerLost, Trouble::NotDurable, Trouble::Refused][numbers.below(4)]
+}
+
+fn duration(numbers: &mut Numbers) -> u64 {
+    const LENGTHS: [u64; 12] =
+        [1, 5, 30, 2 * MINUTE, 10 * MINUTE, 20 * MINUTE, 31 * MINUTE, 2 * HOUR, 7 * HOUR, 12 * HOUR, 3 * DAY, 15 * DAY];
+    LENGTHS[numbers.below(LENGTHS.len())]
+}
+
+impl Display for Step {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Ask(ask) => ask.fmt(f),
+            Step::Both(first, second, order) => {
+                let late = if order.swapped { ", whose answer comes first" } else { "" };
+                write!(f, "{first}, and at the same time {second}{late} (pace {})", order.pace)
+            }
+            Step::Wait(seconds) => write!(f, "{} pass", Span(*seconds)),
+            Step::Restart => f.write_str("the server restarts"),
+            Step::Kill(0) => f.write_str("the server is killed and started again"),
+            Step::Kill(back) => write!(f, "the server is killed and started again, its clock {} back", Span(*back)),
+            Step::Move => f.write_str("all sessions move to another store"),
+        }
+    }
+}
+
+impl Display for Ask {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let browser = BROWSERS[self.browser];
+        match self.act {
+            Act::Look => write!(f, "{browser} looks")?,
+            Act::Put => write!(f, "{browser} puts something into its cart")?,
+            Act::Count => write!(f, "{browser} counts")?,
+            Act::Form => write!(f, "{browser} opens a form")?,
+            Act::SignIn(user, grant) => {
+                let user = USERS[user];
+                match grant {
+                    Grant::Usual => write!(f, "{browser} signs {user} in")?,
+                    Grant::Remember => write!(f, "{browser} signs {user} in for 30 days")?,
+                    Grant::Short => write!(f, "{browser} signs {user} in for half an hour")?,
+                    Grant::Provider => write!(f, "{browser} signs {user} in, who proved it 10 hours ago")?,
+                }
+            }
+            Act::SignOut => write!(f, "{browser} signs out")?,
+            Act::SignOutOthers => write!(f, "{browser} signs out the others")?,
+            Act::SignOutEverywhere => write!(f, "{browser} signs out everywhere")?,
+            Act::SignOutDevice(nth) => write!(f, "{browser} signs out session {nth}")?,
+            Act::Devices => write!(f, "{browser} lists the devices")?,
+            Act::Rotate => write!(f, "{browser} rotates")?,
+            Act::Elevate => write!(f, "{browser} elevates")?,
+            Act::RevokeUser(user) => write!(f, "the application ends all sessions of {}", USERS[user])?,
+            Act::RevokeSession(nth) => write!(f, "the application ends session {nth}")?,
+        }
+        write!(f, " at {}", crate::server::NAMES[self.server])?;
+        match self.fate {
+            Fate::Fine => Ok(()),
+            Fate::AnswerLost => f.write_str(", but never sees the answer"),
+            Fate::HungUp(after) => write!(f, ", but hangs up after {after}"),
+            Fate::Trouble(nth, trouble) => write!(f, ", but question {nth} to the store: {trouble:?}"),
+        }
+    }
+}
+
+struct Span(u64);
+
+impl Display for Span {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            seconds if seconds >= 2 * DAY => write!(f, "{} days", seconds / DAY),
+            seconds if seconds >= 2 * HOUR => write!(f, "{} hours", seconds / HOUR),
+            seconds if seconds >= 2 * MINUTE => write!(f, "{} minutes", seconds / MINUTE),
+            seconds => write!(f, "{seconds} seconds"),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Users with their browsers, servers over one store, and the oracle that judges what they see.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
+use cloakroom::store::Store;
+use cloakroom::{Clock, Config, SessionId, Sessions, Terms, Visit};
+
+use crate::faults::{Faulty, Plan};
+use crate::oracle::{Millis, Oracle, Wrong};
+use crate::place::Place;
+use crate::server::{self, NAMES, Said, Seen, Servers, Wanted};
+use crate::story::{Act, Ask, BROWSERS, Fate, Order, Step, USERS};
+
+mod clear;
+mod unclear;
+
+/// The beginning of time.
+const START: u64 = 1_775_133_296;
+
+/// Everything there is.
+pub(crate) struct World<P: Place> {
+    place: P,
+    clock: Clock,
+    /// `None` only between two lives of the server.
+    running: Option<Running<P::Store>>,
+    jars: [Option<String>; BROWSERS.len()],
+    oracle: Oracle,
+    numbers: u64,
+}
+
+/// The servers over their store.
+struct Running<S> {
+    store: Faulty<S>,
+    servers: Servers,
+    /// Looks without leaving a trace.
+    onlooker: Sessions,
+}
+
+impl<S: Store + Clone> Running<S> {
+    fn over(store: S) -> Running<S> {
+        let store = Faulty::new(store);
+        let onlooker = Sessions::new(store.clone(), Config::default());
+        Running { servers: Servers::over(&store), onlooker, store }
+    }
+}
+
+/// What a browser got, and what the application knows of it.
+pub(crate) struct Answer {
+    status: u16,
+    said: Option<Said>,
+    cookie: Option<Cookie>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cookie {
+    Set(String),
+    Removed,
+}
+
+/// A request on its way.
+struct Sent {
+    ask: Ask,
+    token: Option<String>,
+    wanted: Wanted,
+}
+
+impl<P: Place> World<P> {
+    pub(crate) fn new() -> World<P> {
+        let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
+        let place = P::new();
+        let running = Some(Running::over(place.open(&clock)));
+        World { place, clock, running, jars: Default::default(), oracle: Oracle::default(), numbers: 0 }
+    }
+
+    fn running(&self) -> &Running<P::Store> {
+        self.running.as_ref().expect("the server runs")
+    }
+
+    /// Runs a program. What was wrong, and after which step.
+    pub(crate) async fn run(program: &[Step]) -> Result<(), (usize, Wrong)> {
+        let mut world = World::<P>::new();
+        for (nth, step) in program.iter().enumerate() {
+            world.step(step).await.map_err(|wrong| (nth, wrong))?;
+        }
+        world.look_around(true).await.map_err(|wrong| (program.len(), wrong))
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Wrong> {
+        match step {
+            Step::Ask(ask) => self.ask(ask).await?,
+            Step::Both(first, second, order) => self.both(first, second, *order).await?,
+            Step::Wait(seconds) => self.clock.advance(Duration::from_secs(*seconds)),
+            Step::Restart | Step::Kill(_) => self.restart(step).await?,
+            Step::Move => self.move_on().await?,
+        }
+        self.look_into_the_store().await
+    }
+
+    async fn ask(&mut self, ask: &Ask) -> Result<(), Wrong> {
+        let sent = self.send(ask);
+        self.running().store.plan(match ask.fate {
+            Fate::Trouble(nth, trouble) => Plan::with_trouble(nth, trouble),
+            _ => Plan::smooth(),
+        });
+        let (polls, answer) = {
+            let request = sent.request();
+            let asked = self.running().servers.ask(ask.server, request);
+            match ask.fate {
+                Fate::HungUp(after) => (after, hang_up(asked, after).await),
+                _ => (0, Some(asked.await)),
+            }
+        };
+        let struck = self.running().store.plan(Plan::smooth()).struck;
+        let answer = answer.map(Answer::of);
+        if polls == 0 && matches!(ask.fate, Fate::Fine | Fate::Trouble(..)) {
+            self.keep(ask.browser, answer.as_ref());
+        }
+        match answer {
+            Some(answer) if !struck => self.clear(&sent, &answer).await,
+            answer => self.unclear(&sent, answer.as_ref()).await,
+        }
+    }
+
+    async fn both(&mut self, first: &Ask, second: &Ask, order: Order) -> Result<(), Wrong> {
+        let sent = [self.send(first), self.send(second)];
+        self.running().store.plan(Plan::with_pace(order.pace));
+        let (one, other) = {
+            let servers = &self.running().servers;
+            let [one, other] = [0, 1].map(|nth| servers.ask(sent[nth].ask.server, sent[nth].request()));
+            tokio::join!(one, other)
+        };
+        self.running().store.plan(Plan::smooth());
+        let answers = [Answer::of(one), Answer::of(other)];
+        let came = if order.swapped { [1, 0] } else { [0, 1] };
+        for nth in came {
+            self.keep(sent[nth].ask.browser, Some(&answers[nth]));
+        }
+        self.unclear_both(&sent, &answers).await
+    }
+
+    fn send(&mut self, ask: &Ask) -> Sent {
+        self.numbers += 1;
+        let id = match ask.act {
+            Act::SignOutDevice(nth) | Act::RevokeSession(nth) => self.oracle.id(nth),
+            _ => None,
+        };
+        let wanted = Wanted { act: ask.act, number: self.numbers, now: self.clock.now(), id };
+        Sent { ask: ask.clone(), token: self.jars[ask.browser].clone(), wanted }
+    }
+
+    fn keep(&mut self, browser: usize, answer: Option<&Answer>) {
+        match answer.and_then(|answer| answer.cookie.clone()) {
+            Some(Cookie::Set(token)) => self.jars[browser] = Some(token),
+            Some(Cookie::Removed) => self.jars[browser] = None,
+            None => {}
+        }
+    }
+
+    fn now(&self) -> Millis {
+        millis(self.clock.now())
+    }
+
+    async fn restart(&mut self, step: &Step) -> Result<(), Wrong> {
+        if !self.place.is_kept() {
+            return Ok(());
+        }
+        let before = self.now();
+        let killed = match step {
+            Step::Kill(back) => Some(Clock::manual(self.clock.now() - Duration::from_secs(*back))),
+            _ => None,
+        };
+        if let Some(clock) = killed {
+            self.place.copy();
+            self.clock = clock;
+        }
+        // nobody opens a directory that is still open
+        self.running = None;
+        self.running = Some(Running::over(self.place.open(&self.clock)));
+        let now = self.now();
+        self.oracle.set_back(before, now);
+        self.look_around(true).await
+    }
+
+    async fn move_on(&mut self) -> Result<(), Wrong> {
+        let place = P::new();
+        let target = place.open(&self.clock);
+        if !P::move_all(self.running().store.inner(), &target).await? {
+            return Ok(());
+        }
+        self.running = Some(Running::over(target));
+        self.place = place;
+        self.look_around(true).await
+    }
+
+    /// Tries the tokens there are, and lists everybody's devices. With `all`, also tokens of sessions that have ended.
+    async fn look_around(&mut self, all: bool) -> Result<(), Wrong> {
+        for token in self.oracle.tokens(self.now(), all) {
+            self.try_token(&token).await?;
+        }
+        for user in 0..USERS.len() {
+            self.list(user).await?;
+        }
+        Ok(())
+    }
+
+    /// What a token opens, judged.
+    async fn try_token(&mut self, token: &str) -> Result<bool, Wrong> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, format!("__Host-sid={token}").parse().unwrap());
+        let visit = Visit::begin(&self.running().onlooker, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
+        let session = visit.visit().session().await.map_err(|error| error.to_string())?;
+        session.peek();
+        let seen = server::see(&session);
+        if visit.finish(200).await.is_err() {
+            return Err("a look failed".to_owned());
+        }
+        let opened = self.oracle.sees(Some(token), &seen, self.now(), true);
+        opened.map(|opened| opened.is_some()).map_err(|wrong| format!("who looks with a token: {wrong}"))
+    }
+
+    async fn list(&mut self, user: usize) -> Result<usize, Wrong> {
+        let ids = server::listed(&self.running().onlooker, USERS[user]).await;
+        self.oracle.listed(user, &ids, self.now())?;
+        Ok(ids.len())
+    }
+
+    /// What an operator sees of each session.
+    async fn look_into_the_store(&mut self) -> Result<(), Wrong> {
+        let now = self.now();
+        for (nth, id) in self.oracle.ids().into_iter().enumerate() {
+            let ends = P::ends(self.running().store.inner(), &SessionId::parse(&id).unwrap(), &Terms::default()).await;
+            self.oracle.ends(nth, ends.map(millis), now).map_err(|wrong| format!("who looks into the store: {wrong}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Sent {
+    fn request(&self) -> Request<Body> {
+        let mut request = Request::get("/");
+        if let Some(token) = &self.token {
+            request = request.header(header::COOKIE, format!("__Host-sid={token}"));
+        }
+        request.extension(self.wanted.clone()).body(Body::empty()).unwrap()
+    }
+
+    fn says(&self, wrong: impl std::fmt::Display) -> Wrong {
+        format!("{} at {}: {wrong}", BROWSERS[self.ask.browser], NAMES[self.ask.server])
+    }
+}
+
+impl Answer {
+    fn of(response: Response<Body>) -> Answer {
+        let mut cookies = response.headers().get_all(header::SET_COOKIE).iter();
+        let cookie = cookies.next().map(|line| {
+            let (name, value) = line.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            assert_eq!(name, "__Host-sid");
+            if value.is_empty() { Cookie::Removed } else { Cookie::Set(value.to_owned()) }
+        });
+        assert!(cookies.next().is_none(), "more than one cookie is set");
+        Answer { status: response.status().as_u16(), said: response.extensions().get().cloned(), cookie }
+    }
+
+    fn before(&self) -> Option<&Seen> {
+        self.said.as_ref()?.before.as_ref()
+    }
+
+    fn set(&self) -> Option<&str> {
+        match &self.cookie {
+            Some(Cookie::Set(token)) => Some(token),
+            _ => None,
+        }
+    }
+}
+
+/// Gives a request up after it was polled so often; its answer, if it was faster.
+async fn hang_up<T>(request: impl Future<Output = T>, after: usize) -> Option<T> {
+    let mut request = Box::pin(request);
+    let mut polled = 0;
+    std::future::poll_fn(|context| {
+        polled += 1;
+        match request.as_mut().poll(context) {
+            std::task::Poll::Ready(answer) => std::task::Poll::Ready(Some(answer)),
+            std::task::Poll::Pending if polled >= after => std::task::Poll::Ready(None),
+            std::task::Poll::Pending => std::task::Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn millis(time: SystemTime) -> Millis {
+    time.duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}

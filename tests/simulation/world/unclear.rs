@@ -1,0 +1,224 @@
+//! What may come of a request that went wrong somewhere, or of two at the same time; and what may not.
+
+use super::{Answer, Sent, World};
+use crate::oracle::{Alive, Wrong};
+use crate::place::Place;
+use crate::server::RULES;
+use crate::story::{Act, Fate, Trouble};
+
+impl<P: Place> World<P> {
+    pub(super) async fn unclear(&mut self, sent: &Sent, answer: Option<&Answer>) -> Result<(), Wrong> {
+        let now = self.now();
+        // what it saw first was so, whatever happened then
+        if let Some(seen) = answer.and_then(Answer::before) {
+            self.oracle.sees(sent.token.as_deref(), seen, now, true).map_err(|wrong| sent.says(wrong))?;
+        }
+        let session = sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
+        let opened = answer.and_then(Answer::before).is_some_and(|seen| seen.id.is_some());
+        let doubted = self.may_have_done(sent, now);
+        self.may_have_got(sent, answer, now).map_err(|wrong| sent.says(wrong))?;
+        self.oracle.doubt(&doubted);
+        if let (Fate::Trouble(_, Trouble::NotDurable), Some(_), true) = (&sent.ask.fate, session, opened) {
+            self.still_opens(sent).await?;
+        }
+        self.look_around(false).await
+    }
+
+    /// A change that was made, but is not durable, must not cost the visitor the session.
+    async fn still_opens(&mut self, sent: &Sent) -> Result<(), Wrong> {
+        if matches!(sent.ask.act, Act::SignOut | Act::SignOutEverywhere | Act::SignOutDevice(_)) {
+            return Ok(());
+        }
+        match self.jars[sent.ask.browser].clone() {
+            Some(token) if !self.try_token(&token).await? => {
+                Err(sent.says("what it asked for was done but is not durable, and its cookie opens nothing now"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn unclear_both(&mut self, sent: &[Sent; 2], answers: &[Answer; 2]) -> Result<(), Wrong> {
+        let now = self.now();
+        let ended_before: Vec<bool> =
+            (0..self.oracle.ids().len()).map(|nth| self.oracle.alive(nth) == Alive::No).collect();
+        let ends = self.sure_ends(sent, answers, now);
+        let was_alive = [0, 1].map(|nth| {
+            let session = sent[nth].token.as_deref().and_then(|token| self.oracle.session_of(token));
+            session.filter(|session| self.oracle.lives(*session, now))
+        });
+        let users = was_alive.map(|session| session.and_then(|session| self.oracle.user(session)));
+        let mut doubted = Vec::new();
+        for sent in sent {
+            doubted.extend(self.may_have_done(sent, now));
+        }
+        // whoever is ended with all of a user's sessions may just be becoming that user
+        for sent in sent.iter().filter(|sent| ends_with_all(sent.ask.act)) {
+            doubted.extend(self.may_have_done(sent, now));
+        }
+        for (sent, answer) in sent.iter().zip(answers) {
+            let known = answer.set().and_then(|token| self.oracle.session_of(token));
+            if known.is_some_and(|nth| ended_before.get(nth) == Some(&true)) {
+                return Err(sent.says("it gets a cookie for a session that had ended"));
+            }
+            self.may_have_got(sent, Some(answer), now).map_err(|wrong| sent.says(wrong))?;
+        }
+        self.oracle.doubt(&doubted);
+        for (sent, answer) in sent.iter().zip(answers) {
+            if let Some(seen) = answer.before() {
+                self.oracle.sees(sent.token.as_deref(), seen, now, false).map_err(|wrong| sent.says(wrong))?;
+            }
+        }
+        self.oracle.ended(&ends);
+        for (one, other) in [(0, 1), (1, 0)] {
+            self.no_way_back(&sent[one], &answers[one], &sent[other], was_alive[one])?;
+            self.stale_ends_nothing(&sent[one], &answers[one], &sent[other], was_alive[one], users[one]).await?;
+        }
+        self.look_around(false).await
+    }
+
+    /// The sessions that have certainly ended: whoever was told that a user's sessions have ended was told of all that there
+    /// were before.
+    fn sure_ends(&self, sent: &[Sent; 2], answers: &[Answer; 2], now: u64) -> Vec<usize> {
+        let mut ends = Vec::new();
+        for (sent, answer) in sent.iter().zip(answers).filter(|(_, answer)| answer.status == 200) {
+            let user = answer.before().and_then(|seen| seen.user.as_deref());
+            let user = user.and_then(|user| crate::story::USERS.iter().position(|name| *name == user));
+            let own = sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
+            let (user, but) = match sent.ask.act {
+                Act::RevokeUser(user) => (Some(user), None),
+                Act::SignOutEverywhere => (user, None),
+                Act::SignOutOthers => (user, own),
+                _ => (None, None),
+            };
+            if let Some(user) = user {
+                ends.extend(self.oracle.of_user(user, but, now).0);
+            }
+        }
+        ends
+    }
+
+    /// What was ended on its way is ended: a sign-in does not come back with another session instead.
+    fn no_way_back(&self, sent: &Sent, answer: &Answer, other: &Sent, session: Option<usize>) -> Result<(), Wrong> {
+        let ends_others = matches!(
+            other.ask.act,
+            Act::RevokeUser(_) | Act::RevokeSession(_) | Act::SignOutEverywhere | Act::SignOutOthers | Act::SignOutDevice(_)
+        );
+        let is_sign_in = matches!(sent.ask.act, Act::SignIn(..)) && answer.status == 200;
+        let saw = answer.before().is_some_and(|seen| seen.id.is_some());
+        let own = other.token.as_deref().and_then(|token| self.oracle.session_of(token));
+        let (Some(session), true) = (session, ends_others && is_sign_in && saw && own != session) else {
+            return Ok(());
+        };
+        let is_switch = answer.before().is_some_and(|seen| {
+            let Act::SignIn(user, _) = sent.ask.act else { return false };
+            seen.user.as_deref().is_some_and(|was| was != crate::story::USERS[user])
+        });
+        match answer.set().and_then(|token| self.oracle.session_of(token)) {
+            Some(now) if now != session && !is_switch => {
+                Err(sent.says("its sign-in was ended on the way, and it is signed in all the same, with another session"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Who proved more trust has a new secret; a request with the one from before cannot end that session afterwards.
+    async fn stale_ends_nothing(
+        &mut self,
+        sent: &Sent,
+        answer: &Answer,
+        other: &Sent,
+        session: Option<usize>,
+        user: Option<usize>,
+    ) -> Result<(), Wrong> {
+        let is_new = match sent.ask.act {
+            Act::Elevate => true,
+            Act::SignIn(to, _) => user.is_none_or(|user| user == to),
+            _ => false,
+        };
+        let is_own = matches!(other.ask.act, Act::SignIn(..) | Act::SignOut) && other.ask.browser == sent.ask.browser;
+        let same = answer.set().filter(|token| session.is_some() && self.oracle.session_of(token) == session);
+        let Some(token) = same.filter(|_| is_new && is_own && answer.status == 200).map(str::to_owned) else {
+            return Ok(());
+        };
+        // the other one may have come later and have signed the same user in, which is a new secret again
+        let is_evicted = matches!((sent.ask.act, other.ask.act), (Act::SignIn(one, _), Act::SignIn(two, _)) if one == two)
+            || user.is_some_and(|user| matches!(other.ask.act, Act::SignIn(two, _) if two == user))
+            || matches!((sent.ask.act, other.ask.act), (Act::Elevate, Act::SignIn(..)) if user.is_none());
+        if is_evicted || self.try_token(&token).await? {
+            return Ok(());
+        }
+        Err(sent.says("its session was ended by a request that had only the secret from before"))
+    }
+
+    /// Everything that a request may have done is possible from now on. Which sessions may have ended by it.
+    fn may_have_done(&mut self, sent: &Sent, now: u64) -> Vec<usize> {
+        let server = sent.ask.server;
+        let session = sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
+        let session = session.filter(|nth| self.oracle.may_live(*nth, now));
+        let mut doubted = Vec::new();
+        if let Act::RevokeUser(user) = sent.ask.act {
+            return self.oracle.of_user(user, None, now).1;
+        }
+        if let Act::RevokeSession(nth) = sent.ask.act {
+            return self.oracle.id(nth).map(|_| nth).into_iter().collect();
+        }
+        if let Act::SignIn(user, _) = sent.ask.act
+            && !RULES[server].refuses
+        {
+            let may = self.oracle.of_user(user, None, now).1;
+            // another sign-in may be on its way, too
+            if may.len() + 1 >= RULES[server].limit {
+                doubted.extend(may);
+            }
+        }
+        let Some(nth) = session else { return doubted };
+        self.oracle.may_be_used(nth, server, now);
+        let users: Vec<usize> = self.oracle.users(nth).iter().flatten().copied().collect();
+        match sent.ask.act {
+            Act::Put | Act::Form => self.oracle.maybe_cart(nth, sent.wanted.number),
+            Act::Count => self.oracle.maybe_counted(nth),
+            Act::SignIn(user, grant) => self.oracle.maybe_bound(nth, user, grant, server, now),
+            Act::Rotate | Act::Elevate => self.oracle.maybe_rotated(nth, None),
+            Act::SignOut => doubted.push(nth),
+            Act::SignOutDevice(device) => doubted.extend(self.oracle.id(device).map(|_| device)),
+            Act::SignOutOthers | Act::SignOutEverywhere => {
+                for user in users {
+                    doubted.extend(self.oracle.of_user(user, None, now).1);
+                }
+            }
+            _ => {}
+        }
+        doubted
+    }
+
+    /// A cookie that came with an answer of which the rest is unclear.
+    fn may_have_got(&mut self, sent: &Sent, answer: Option<&Answer>, now: u64) -> Result<(), Wrong> {
+        let Some(token) = answer.and_then(Answer::set) else { return Ok(()) };
+        if let Some(nth) = self.oracle.session_of(token) {
+            if self.oracle.alive(nth) == Alive::No {
+                return Err("it gets a cookie for a session that had ended".to_owned());
+            }
+            self.oracle.maybe_rotated(nth, Some(token));
+            return Ok(());
+        }
+        let nth = self.oracle.begun(token, sent.ask.server, now)?;
+        self.oracle.maybe_rotated(nth, None);
+        self.oracle.doubt(&[nth]);
+        match sent.ask.act {
+            Act::SignIn(user, grant) => {
+                self.oracle.maybe_bound(nth, user, grant, sent.ask.server, now);
+                if let Some(from) = sent.token.as_deref().and_then(|token| self.oracle.session_of(token)) {
+                    self.oracle.may_be_granted_as(nth, from);
+                }
+            }
+            Act::Put | Act::Form => self.oracle.maybe_cart(nth, sent.wanted.number),
+            Act::Count => self.oracle.maybe_counted(nth),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn ends_with_all(act: Act) -> bool {
+    matches!(act, Act::RevokeUser(_) | Act::SignOutOthers | Act::SignOutEverywhere)
+}
