@@ -13,6 +13,7 @@ mod stories;
 mod story;
 mod world;
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use place::{InMemory, OnDisk, Place};
@@ -20,32 +21,47 @@ use story::Step;
 use world::World;
 
 #[test]
-fn in_memory_everybody_sees_what_is_promised() {
-    simulate::<InMemory>(1_500);
+fn simulation_in_memory_everybody_sees_what_is_promised() {
+    simulate::<InMemory>(1_000);
 }
 
 #[test]
-fn on_disk_everybody_sees_what_is_promised() {
+fn simulation_on_disk_everybody_sees_what_is_promised() {
     simulate::<OnDisk>(150);
 }
 
-/// Runs programs: the same ones each time, and others that are new. `SIMULATION_PROGRAMS` says how many in all, and
-/// `SIMULATION_SEED` with which seed they begin.
+/// Runs so many programs that are the same each time, and as many that are new. `SIMULATION_PROGRAMS` says how many in all,
+/// on all cores, and `SIMULATION_SEED` with which seed they begin.
 fn simulate<P: Place>(usual: u64) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let programs = number("SIMULATION_PROGRAMS").unwrap_or(2 * usual);
+    let (asked, first) = (number("SIMULATION_PROGRAMS"), number("SIMULATION_SEED"));
+    let programs = asked.unwrap_or(2 * usual);
     let new = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 % 1_000_000_000 * 1000;
-    let seeds: Box<dyn Iterator<Item = u64>> = match number("SIMULATION_SEED") {
-        Some(seed) => Box::new(seed..seed + programs),
-        None => Box::new((0..programs.min(usual)).chain((new..).take(programs.saturating_sub(usual) as usize))),
+    let seed = |nth| match first {
+        Some(first) => first + nth,
+        None if nth < usual => nth,
+        None => new + nth - usual,
     };
-    let began = Instant::now();
-    for (nth, seed) in seeds.enumerate() {
-        if let Err(story) = told::<P>(&story::program(seed)) {
-            panic!("seed {seed}, program {}, after {:?}:\n{story}", nth + 1, began.elapsed());
+    let threads = if asked.is_some() { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
+    let (began, next, failed) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let run = || {
+            while let nth = next.fetch_add(1, Ordering::SeqCst)
+                && nth < programs
+                && !failed.load(Ordering::SeqCst)
+            {
+                let seed = seed(nth);
+                if let Err(story) = told::<P>(&story::program(seed)) {
+                    failed.store(true, Ordering::SeqCst);
+                    panic!("seed {seed}, program {}, after {:?}:\n{story}", nth + 1, began.elapsed());
+                }
+            }
+        };
+        for _ in 0..threads {
+            scope.spawn(run);
         }
-    }
-    eprintln!("{programs} programs in {:?}; new seeds from {new}", began.elapsed());
+    });
+    eprintln!("{programs} programs in {:?}; the new ones begin with seed {}", began.elapsed(), first.unwrap_or(new));
 }
 
 /// Runs a program. Where something is wrong, the shortest story of it.

@@ -150,7 +150,13 @@ impl Oracle {
     }
 
     /// Judges what somebody with this token sees. The session, if it is opened. With `learn` it is how things are now.
-    pub(crate) fn sees(&mut self, token: Option<&str>, seen: &Seen, now: Millis, learn: bool) -> Result<Option<usize>, Wrong> {
+    pub(crate) fn sees(
+        &mut self,
+        token: Option<&str>,
+        seen: &Seen,
+        now: Millis,
+        learn: bool,
+    ) -> Result<Option<usize>, Wrong> {
         let Some((token, nth)) = token.and_then(|token| Some((token, self.session_of(token)?))) else {
             return if *seen == Seen::default() { Ok(None) } else { Err(format!("without a token it sees {seen:?}")) };
         };
@@ -166,7 +172,11 @@ impl Oracle {
                 Worth::Nothing | Worth::Unknown => false,
             };
             if reads && known.lives(now) {
-                return Err(format!("{} is not seen, with {worth:?}, {} s too early", known.name(), secs(known.lives_until() - now)));
+                return Err(format!(
+                    "{} is not seen, with {worth:?}, {} s too early",
+                    known.name(),
+                    secs(known.lives_until() - now)
+                ));
             }
             if learn && reads {
                 known.alive = Alive::No; // it was told
@@ -180,7 +190,9 @@ impl Oracle {
         let why = match worth {
             _ if seen.id.as_deref() != Some(&known.id) => Some("another session is seen".to_owned()),
             _ if known.alive == Alive::No => Some("it had ended, and lives again".to_owned()),
-            _ if now >= known.gone_from() => Some(format!("it should have ended {} s ago", secs(now - known.gone_from()))),
+            _ if now >= known.gone_from() => {
+                Some(format!("it should have ended {} s ago", secs(now - known.gone_from())))
+            }
             Worth::Nothing => Some("an old secret opens it".to_owned()),
             Worth::Held(_, Some(may)) if now >= may => Some("a held secret opens it after its grace".to_owned()),
             _ if !known.users.contains(&user) => Some(format!("{:?} is signed in", seen.user)),
@@ -208,7 +220,8 @@ impl Oracle {
         known.used.1 = now;
         if known.worth(token) == Worth::Current {
             let idle = known.idle.1;
-            let touch = RULES[server].touch.map(|touch| touch * 1000).filter(|touch| *touch < idle).unwrap_or(idle / 10);
+            let touch =
+                RULES[server].touch.map(|touch| touch * 1000).filter(|touch| *touch < idle).unwrap_or(idle / 10);
             known.used.0 = known.used.0.max(now.saturating_sub(touch));
             known.judge(|_, worth| match worth {
                 // the browser has the new secret: the grace begins
@@ -373,7 +386,8 @@ impl Oracle {
         let (idle, lifetime) = (self.sessions[from].idle, self.sessions[from].lifetime);
         let known = &mut self.sessions[nth];
         (known.idle, known.lifetime) = (known.idle.or(idle), known.lifetime.or(lifetime));
-        known.ends = Range(known.ends.0.min(known.used.0 + lifetime.0 - 1000), known.ends.1.max(known.used.1 + lifetime.1));
+        known.ends =
+            Range(known.ends.0.min(known.used.0 + lifetime.0 - 1000), known.ends.1.max(known.used.1 + lifetime.1));
     }
 
     /// It signed in again where there are too many already: it may have kept its place.
@@ -435,7 +449,11 @@ impl Oracle {
             };
             let known = &mut self.sessions[nth];
             if !known.may_live(now) || !known.may_be_of(user) {
-                return Err(format!("the list of {name}'s sessions has {}, which lives: {:?}", known.name(), known.alive));
+                return Err(format!(
+                    "the list of {name}'s sessions has {}, which lives: {:?}",
+                    known.name(),
+                    known.alive
+                ));
             }
             known.alive = Alive::Yes;
             known.users = vec![Some(user)];
@@ -494,7 +512,9 @@ impl Oracle {
         let name = known.name();
         match ends {
             Some(_) if known.alive == Alive::No => Err(format!("{name} had ended, and is stored")),
-            Some(ends) if ends > known.gone_from() => Err(format!("{name} ends {} s too late", secs(ends - known.gone_from()))),
+            Some(ends) if ends > known.gone_from() => {
+                Err(format!("{name} ends {} s too late", secs(ends - known.gone_from())))
+            }
             Some(ends) if known.alive == Alive::Yes && ends < known.lives_until() => {
                 Err(format!("{name} ends {} s too early", secs(known.lives_until() - ends)))
             }
@@ -510,9 +530,7 @@ impl Known {
         let rules = &RULES[server];
         let usual = (Range(rules.idle * 1000, rules.idle * 1000), Range(rules.absolute * 1000, rules.absolute * 1000));
         (self.idle, self.lifetime, self.is_said) = match granted(grant) {
-            Some((idle, absolute)) => {
-                (Range(idle * 1000, idle * 1000), Range(absolute * 1000, absolute * 1000), true)
-            }
+            Some((idle, absolute)) => (Range(idle * 1000, idle * 1000), Range(absolute * 1000, absolute * 1000), true),
             None if again && self.is_said => (self.idle, self.lifetime, true),
             // what one server gives everybody may be more than another does: either will do
             None if again => (self.idle.or(usual.0), self.lifetime.or(usual.1), false),

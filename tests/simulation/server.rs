@@ -189,7 +189,8 @@ async fn act(session: &Session, wanted: &Wanted) -> Result<Told, Error> {
 async fn sign_in(session: &Session, user: &str, grant: Grant, now: SystemTime) -> Result<(), Error> {
     let mut signing_in = session.sign_in(user);
     if let Some((idle, absolute)) = granted(grant) {
-        signing_in = signing_in.idle_timeout(Duration::from_secs(idle)).absolute_lifetime(Duration::from_secs(absolute));
+        signing_in =
+            signing_in.idle_timeout(Duration::from_secs(idle)).absolute_lifetime(Duration::from_secs(absolute));
     }
     if grant == Grant::Provider {
         signing_in = signing_in.auth_time(now - Duration::from_secs(10 * HOUR));

@@ -231,7 +231,9 @@ impl<P: Place> World<P> {
         let now = self.now();
         for (nth, id) in self.oracle.ids().into_iter().enumerate() {
             let ends = P::ends(self.running().store.inner(), &SessionId::parse(&id).unwrap(), &Terms::default()).await;
-            self.oracle.ends(nth, ends.map(millis), now).map_err(|wrong| format!("who looks into the store: {wrong}"))?;
+            self.oracle
+                .ends(nth, ends.map(millis), now)
+                .map_err(|wrong| format!("who looks into the store: {wrong}"))?;
         }
         Ok(())
     }

@@ -16,7 +16,11 @@ impl<P: Place> World<P> {
             let listed = self.list(user).await?;
             let Rules { limit, refuses, .. } = RULES[sent.ask.server];
             // where new ones are refused, those that were there stay
-            if answer.status == 200 && matches!(sent.ask.act, Act::SignIn(to, _) if to == user) && !refuses && listed > limit {
+            if answer.status == 200
+                && matches!(sent.ask.act, Act::SignIn(to, _) if to == user)
+                && !refuses
+                && listed > limit
+            {
                 return Err(sent.says(format!("after a sign-in there are {listed} sessions, and {limit} are allowed")));
             }
         }
@@ -100,7 +104,13 @@ impl<P: Place> World<P> {
         }
     }
 
-    fn rotated(&mut self, sent: &Sent, answer: &Answer, opened: Option<usize>, worth: Option<Worth>) -> Result<(), Wrong> {
+    fn rotated(
+        &mut self,
+        sent: &Sent,
+        answer: &Answer,
+        opened: Option<usize>,
+        worth: Option<Worth>,
+    ) -> Result<(), Wrong> {
         let (Some(nth), Some(worth)) = (opened, worth) else {
             answered(answer, &[200, 401])?;
             return silent(answer);

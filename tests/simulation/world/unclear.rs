@@ -101,7 +101,11 @@ impl<P: Place> World<P> {
     fn no_way_back(&self, sent: &Sent, answer: &Answer, other: &Sent, session: Option<usize>) -> Result<(), Wrong> {
         let ends_others = matches!(
             other.ask.act,
-            Act::RevokeUser(_) | Act::RevokeSession(_) | Act::SignOutEverywhere | Act::SignOutOthers | Act::SignOutDevice(_)
+            Act::RevokeUser(_)
+                | Act::RevokeSession(_)
+                | Act::SignOutEverywhere
+                | Act::SignOutOthers
+                | Act::SignOutDevice(_)
         );
         let is_sign_in = matches!(sent.ask.act, Act::SignIn(..)) && answer.status == 200;
         let saw = answer.before().is_some_and(|seen| seen.id.is_some());
@@ -115,7 +119,8 @@ impl<P: Place> World<P> {
         });
         match answer.set().and_then(|token| self.oracle.session_of(token)) {
             Some(now) if now != session && !is_switch => {
-                Err(sent.says("its sign-in was ended on the way, and it is signed in all the same, with another session"))
+                Err(sent
+                    .says("its sign-in was ended on the way, and it is signed in all the same, with another session"))
             }
             _ => Ok(()),
         }
