@@ -105,7 +105,7 @@ impl Dialer {
                 }
             }
             ConnectionAddr::Tcp(host, port) => match opening.await {
-                Err(error) if may_be_misunderstood(&error) && has_tls(host, *port).await => {
+                Err(error) if may_be_misunderstood(&error) && has_tls(host, *port, !self.plain_text).await => {
                     Err(failed("the server speaks TLS on this port: use rediss:// instead of redis://"))
                 }
                 opened => opened,
@@ -210,20 +210,23 @@ async fn found_without_tls(host: &str, port: u16) {
 
 /// Whether a server answers in plain text. It is told nothing but a PING.
 async fn is_without_tls(host: &str, port: u16) -> bool {
-    matches!(first_byte(host, port, b"PING\r\n").await, Some(b'+' | b'-'))
+    matches!(first_byte(host, port, false, b"PING\r\n").await, Some(b'+' | b'-'))
 }
 
-/// Whether a server speaks TLS. It is told nothing but the beginning of a handshake that it must refuse.
-async fn has_tls(host: &str, port: u16) -> bool {
+/// Whether a server speaks TLS. It is told nothing but the beginning of a handshake that it must refuse, and nothing at all
+/// where it must be on this machine and is not.
+async fn has_tls(host: &str, port: u16, is_here: bool) -> bool {
     // a record of type handshake: a ClientHello of one byte
     const HELLO: &[u8] = &[22, 3, 1, 0, 5, 1, 0, 0, 1, 0];
     const ALERT: u8 = 21;
-    first_byte(host, port, HELLO).await == Some(ALERT)
+    first_byte(host, port, is_here, HELLO).await == Some(ALERT)
 }
 
-async fn first_byte(host: &str, port: u16, said: &[u8]) -> Option<u8> {
+async fn first_byte(host: &str, port: u16, is_here: bool, said: &[u8]) -> Option<u8> {
     let asked = async {
-        let mut stream = TcpStream::connect((host, port)).await?;
+        let found = tokio::net::lookup_host((host, port)).await?;
+        let found: Vec<_> = found.filter(|address| !is_here || plain_text::is_loopback(address.ip())).collect();
+        let mut stream = TcpStream::connect(&found[..]).await?;
         stream.write_all(said).await?;
         stream.read_u8().await
     };

@@ -59,7 +59,7 @@ impl AsyncDNSResolver for ThisMachine {
     }
 }
 
-fn is_loopback(address: IpAddr) -> bool {
+pub(super) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
