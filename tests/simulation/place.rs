@@ -1,5 +1,6 @@
 //! Where the sessions are: what the world needs of a store besides its verbs.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -89,9 +90,15 @@ impl Place for OnDisk {
         let from = self.path();
         self.generation += 1;
         std::fs::create_dir(self.path()).unwrap();
-        for file in std::fs::read_dir(from).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), self.path().join(file.file_name())).unwrap();
+        // The store goes on meanwhile. The seal comes first: it must not know of more than the copied journal holds.
+        let mut files: Vec<_> = std::fs::read_dir(from).unwrap().map(|file| file.unwrap()).collect();
+        files.sort_by_key(|file| file.file_name() != "seal");
+        for file in files {
+            match std::fs::copy(file.path(), self.path().join(file.file_name())) {
+                // a file that was only there until it had its name
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 
