@@ -62,7 +62,8 @@ pub(crate) fn summary(id: &SessionId, Loaded { record, now }: &Loaded) -> Value 
         "user": record.user_id.as_ref().map(|user| user.as_str()),
         "created_at": iso(record.created_at),
         "last_accessed_at": iso(record.last_accessed_at),
-        "signed_in_at": record.auth_time.map(iso),
+        "signed_in_at": record.signed_in_at.map(iso),
+        "auth_time": record.auth_time.map(iso),
         "rotated_at": record.rotated_at.map(iso),
         "ends_at": iso(record.ends_at()),
         "remaining_seconds": remaining.as_secs(),
@@ -85,7 +86,10 @@ fn reserved(id: &SessionId, Loaded { record, now }: &Loaded) -> Vec<(&'static st
     let user = record.user_id.as_ref().map_or("nobody".to_owned(), |user| printable(user.as_str()));
     let mut lines = vec![("session", id.to_string()), ("signed in", user)];
     lines.push(("created", ago(record.created_at)));
-    lines.extend(record.auth_time.map(|time| ("signed in at", ago(time))));
+    lines.extend(record.signed_in_at.map(|time| ("signed in at", ago(time))));
+    // an identity provider may have been told earlier who it is
+    let earlier = record.auth_time.filter(|_| record.auth_time != record.signed_in_at);
+    lines.extend(earlier.map(|time| ("authenticated", ago(time))));
     lines.push(("last seen", ago(record.last_accessed_at)));
     lines.push(("ends", until(record.ends_at())));
     lines.push(("idle timeout", lasting(record.idle_timeout)));

@@ -217,6 +217,39 @@ async fn a_right_that_is_taken_away_while_running_leaves_no_key_without_an_expir
 }
 
 #[tokio::test]
+async fn a_change_is_made_as_a_whole_or_not_at_all_where_one_of_its_commands_is_forbidden() {
+    let scene = Scene::new().await;
+    let key = format!("session:{}", scene.presented[0].id.expose());
+    let delta = Delta {
+        set: fields(&[("name", "changed")]),
+        remove: ["cart".to_owned()].into(),
+        add: [("views".to_owned(), 1)].into(),
+        ..Delta::default()
+    };
+    let counting = Delta { add: delta.add.clone(), ..Delta::default() };
+    let no_counter = Delta { add: Default::default(), ..delta.clone() };
+    let _: u64 = scene.server.ask(&["HSET", &key, "name", "before", "cart", "full", "views", "7"]);
+    let stored = || scene.server.ask::<std::collections::BTreeMap<String, String>>(&["HGETALL", &key]);
+    let before = stored();
+    for missing in ["hset", "hdel", "hincrby", "pexpireat", "hgetall", "pttl", "time"] {
+        let _: () = scene.server.ask(&["ACL", "SETUSER", "app", &format!("-{missing}")]);
+        for delta in [&delta, &counting, &no_counter] {
+            let change = Change { delta: delta.clone(), touch: true, ..Change::default() };
+            let answer = scene.store.apply(&scene.presented[0], &change, &Terms::default()).await;
+            if let Err(error) = answer {
+                assert!(!error.is_unknown(), "without {missing}: {error}");
+                assert_eq!(stored(), before, "without {missing}");
+            } else {
+                assert!(missing == "hincrby" && delta.add.is_empty(), "without {missing} it was made");
+                let _: u64 = scene.server.ask(&["HSET", &key, "name", "before", "cart", "full"]);
+                let _: u64 = scene.server.ask(&["HSET", &key, "last_accessed_at", &before["last_accessed_at"]]);
+            }
+        }
+        let _: () = scene.server.ask(&["ACL", "SETUSER", "app", "+@all"]);
+    }
+}
+
+#[tokio::test]
 async fn an_eviction_whose_notice_cannot_be_written_is_an_eviction() {
     for missing in ["hset", "pexpireat"] {
         let scene = Scene::new().await;

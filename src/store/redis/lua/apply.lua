@@ -74,9 +74,14 @@ for i = expected + 1, set - 1, 3 do
   if (argv[i + 1] == '1' and there ~= argv[i + 2]) or (argv[i + 1] == '0' and there) then return { 'conflict' } end
 end
 
--- The expiry is set last. Whether that is permitted is seen now, before anything is written.
+-- A command that the server forbids must not leave half of the change behind. So each that comes after another is tried
+-- before, in a way that changes nothing: the expiry, which is set last, as it is; and what is written beside the counters.
 local extends = touch or new_idle or user
 if extends then redis.call('PEXPIREAT', key, now + remaining) end
+local function try_writing()
+  redis.call('HSET', key, 'created_at', created_text)
+  redis.call('HDEL', key, '')
+end
 
 -- 3. The counters, by HINCRBY because Lua's numbers hold only 53 bits. It refuses what is no number, so it goes
 --    first; what it did is undone when something later does not fit.
@@ -88,6 +93,7 @@ local function refuse(field, reason)
   return { 'invalid', field, reason }
 end
 if argv[added] ~= '0' then
+  try_writing()
   sums, undo = {}, {}
   -- up to here a number of Lua is exact
   local MOST_EXACT = 2 ^ 53
@@ -224,6 +230,7 @@ if extends then
   if idle ~= was then write('session_ttl', string.format('%d', idle)) end
   ends = now + idle * 1000
 end
+if #deletes > 0 and #writes > 0 and not sums then try_writing() end
 -- Lua unpacks at most 8000 at once
 for i = 1, #deletes, 1000 do redis.call('HDEL', key, unpack(deletes, i, math.min(i + 999, #deletes))) end
 for i = 1, #writes, 1000 do redis.call('HSET', key, unpack(writes, i, math.min(i + 999, #writes))) end
