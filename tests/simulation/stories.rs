@@ -1,1 +1,78 @@
-//! Stories that were found once, and are told for ever.
+//! Stories of what went wrong once, kept so that it does not again. Each is run on every kind of store.
+
+use crate::place::{InMemory, OnDisk};
+use crate::story::Act::{self, *};
+use crate::story::Grant::{Provider, Remember, Short, Usual};
+use crate::story::Step::{self, Both, Kill, Wait};
+use crate::story::{Ask, DAY, Fate, HOUR, MINUTE, Order, Trouble};
+
+const ADA: usize = 0;
+const BOB: usize = 1;
+const PHONE: usize = 0;
+const LAPTOP: usize = 1;
+const SHOP: usize = 0;
+const DESK: usize = 2;
+
+fn asked(browser: usize, server: usize, act: Act) -> Ask {
+    Ask { browser, server, act, fate: Fate::Fine }
+}
+
+fn asks(browser: usize, act: Act) -> Step {
+    Step::Ask(asked(browser, SHOP, act))
+}
+
+fn in_trouble(browser: usize, act: Act, question: usize, trouble: Trouble) -> Step {
+    Step::Ask(Ask { fate: Fate::Trouble(question, trouble), ..asked(browser, SHOP, act) })
+}
+
+fn happens(program: &[Step]) {
+    for told in [crate::told::<InMemory>(program), crate::told::<OnDisk>(program)] {
+        told.unwrap_or_else(|story| panic!("{story}"));
+    }
+}
+
+#[test]
+fn simulation_story_a_provider_that_says_the_same_time_each_time_does_not_prolong_the_session() {
+    let sign_in = || asks(PHONE, SignIn(ADA, Provider));
+    happens(&[sign_in(), sign_in(), sign_in(), Wait(13 * HOUR), asks(PHONE, Look)]);
+}
+
+#[test]
+fn simulation_story_half_an_hour_stays_half_an_hour_when_the_user_signs_in_again() {
+    happens(&[asks(PHONE, SignIn(ADA, Short)), asks(PHONE, SignIn(ADA, Usual)), Wait(31 * MINUTE), asks(PHONE, Look)]);
+}
+
+#[test]
+fn simulation_story_remember_me_stays_when_the_user_signs_in_again() {
+    let again = Step::Ask(asked(PHONE, DESK, SignIn(ADA, Usual)));
+    happens(&[asks(PHONE, SignIn(ADA, Remember)), again, Wait(3 * DAY), asks(PHONE, Look)]);
+}
+
+#[test]
+fn simulation_story_a_sign_in_that_is_not_durable_does_not_lose_the_visitor() {
+    happens(&[asks(PHONE, Put), in_trouble(PHONE, SignIn(ADA, Usual), 1, Trouble::NotDurable), asks(PHONE, Look)]);
+    happens(&[asks(PHONE, Put), in_trouble(PHONE, Elevate, 1, Trouble::NotDurable), asks(PHONE, Look)]);
+}
+
+#[test]
+fn simulation_story_a_late_sign_in_of_another_user_does_not_end_the_session_of_who_was_there() {
+    for pace in 0..200 {
+        let elevate = asked(PHONE, SHOP, Elevate);
+        let late = asked(PHONE, SHOP, SignIn(BOB, Usual));
+        happens(&[asks(PHONE, SignIn(ADA, Usual)), Both(elevate, late, Order { pace, swapped: false })]);
+    }
+}
+
+#[test]
+fn simulation_story_a_sign_in_that_was_ended_on_its_way_is_not_repeated() {
+    for pace in 0..200 {
+        let end = asked(LAPTOP, SHOP, RevokeUser(ADA));
+        let sign_in = asked(PHONE, SHOP, SignIn(ADA, Usual));
+        happens(&[asks(PHONE, Put), Both(end, sign_in, Order { pace, swapped: false })]);
+    }
+}
+
+#[test]
+fn simulation_story_what_was_answered_as_expired_stays_so_after_a_kill_with_the_clock_set_back() {
+    happens(&[asks(PHONE, SignIn(ADA, Usual)), Wait(31 * MINUTE), asks(PHONE, Look), Kill(HOUR), asks(PHONE, Look)]);
+}
