@@ -18,7 +18,7 @@ use crate::token::SessionId;
 use crate::user::UserId;
 
 /// How often the directory is read again because a process has changed it meanwhile.
-const MOST_TRIES: u32 = 20;
+const MOST_TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// The sessions of an [`Embedded`](super::Embedded) store as they were when its directory was read. For operators.
