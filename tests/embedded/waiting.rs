@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Embedded, Store as _, Target};
+use cloakroom::store::{Applied, Embedded, Store as _, Target};
 use cloakroom::{Fields, Presented, StoreError, Terms};
 
 /// How long an answer may take, so that the test ends.
@@ -19,7 +19,11 @@ async fn made(store: &Embedded) -> Result<Presented, StoreError> {
     let new = new_session(presented, Fields::from([("cart", "x".repeat(1000).as_str())]));
     let terms = Terms::default();
     let answer = tokio::time::timeout(PATIENCE, store.create(&new, &terms)).await;
-    answer.expect("whoever waits is answered").map(|_| presented)
+    match answer.expect("whoever waits is answered")? {
+        Applied::Done { not_durable: Some(error), .. } => Err(error),
+        Applied::Done { not_durable: None, .. } => Ok(presented),
+        Applied::Refused(refusal) => panic!("{refusal:?}"),
+    }
 }
 
 /// Opens files until there are no more.
