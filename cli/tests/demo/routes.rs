@@ -18,6 +18,7 @@ crate::on_each_store! {
     a_logout_ends_the_session_and_removes_the_cookie,
     a_login_on_a_session_starts_a_fresh_one_and_the_old_one_is_gone,
     who_is_logged_out_already_is_told_so,
+    a_logout_after_one_elsewhere_with_the_same_cookie_is_a_success_too,
     logins_at_the_same_time_are_all_answered,
     without_a_session_changes_are_refused_with_401,
     a_bad_ttl_is_refused_and_nothing_is_changed,
@@ -179,6 +180,18 @@ fn who_is_logged_out_already_is_told_so(demo: &Demo) {
         assert_eq!(visitor.post("/logout", &[]).ok(), nobody());
     }
     assert!(Visitor::of(demo).post("/logout", &[]).sets_no_cookie());
+}
+
+fn a_logout_after_one_elsewhere_with_the_same_cookie_is_a_success_too(demo: &Demo) {
+    let mut visitor = Visitor::of(demo);
+    visitor.login("andrew", 60);
+    let mut elsewhere = Visitor::with_token(demo, visitor.token());
+    assert_eq!(elsewhere.post("/logout", &[]).ok(), nobody());
+
+    let answer = visitor.post("/logout", &[]);
+    assert_eq!(answer.ok(), nobody());
+    assert!(answer.header("set-cookie").contains("Max-Age=0"));
+    assert!(!visitor.has_cookie());
 }
 
 /// Clicking four times, as the user who is there, as another one, and as the first of all.
