@@ -66,7 +66,7 @@ struct Shop {
 
 impl Shop {
     fn open(clicks: Clicks) -> Shop {
-        // with one thread, a verb that has begun is done before another request has its turn
+        // with one thread, the answers are made in the order in which the store was asked
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
