@@ -198,7 +198,8 @@ impl Session {
         })))
     }
 
-    /// Whether a stored session stands behind this request.
+    /// Returns whether a stored session stands behind this request, as it was last seen: when the request read it, or changed
+    /// it since. A handle that is kept after the answer learns by [`refresh`](Session::refresh) what has become of it.
     pub fn exists(&self) -> bool {
         self.state().loaded.is_some()
     }
@@ -209,7 +210,7 @@ impl Session {
         state.loaded.as_ref().and(state.presented).map(|presented| presented.id)
     }
 
-    /// Who is signed in.
+    /// Returns who is signed in, as it was last seen; see [`exists`](Session::exists).
     pub fn user(&self) -> Option<UserId> {
         self.state().loaded.as_ref()?.record.user_id.clone()
     }
