@@ -105,7 +105,8 @@ pub struct SignIn {
     pub max_sessions: usize,
     /// What happens beyond that.
     pub on_limit: OnLimit,
-    /// Whether this may only be the sign-in that was just made, asked for a second time with the secret that it replaced.
-    /// Then the session is the user's already, and nothing about the limit is to be asked.
+    /// Whether this may only be the sign-in that was just made, asked for a second time with the secret that it replaced, as
+    /// by a second click. Any other sign-in is then refused. The session is the user's already, so a store leaves the limit
+    /// and the order of the user's sessions as they are.
     pub only_again: bool,
 }

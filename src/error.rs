@@ -283,22 +283,25 @@ impl StoreError {
         self.outcome == Outcome::Unknown
     }
 
-    /// The change was made, but fewer replicas have it than were asked for, so that a failure now may undo it.
+    /// The change was made, but fewer disks or replicas have it than were asked for, so that a failure now may undo it.
+    /// [`create`](crate::store::Store::create) and [`apply`](crate::store::Store::apply) do not fail with it, but put it into
+    /// [`Applied::Done`](crate::store::Applied::Done).
     pub fn not_durable(message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { outcome: Outcome::NotDurable, ..StoreError::new(message) }
     }
 
-    /// A revoke that failed after it had ended this many sessions.
+    /// Returns the error of a revoke or a sign-out that has ended this many sessions before it failed, or not durably. They
+    /// are told of and counted.
     pub fn after_ending(self, sessions: u64) -> StoreError {
         StoreError { ended: sessions, ..self }
     }
 
-    /// How many sessions a revoke that failed has ended all the same.
+    /// Returns how many sessions a revoke or a sign-out that failed has ended all the same.
     pub fn ended(&self) -> u64 {
         self.ended
     }
 
-    /// Whether the change was made, but on fewer servers than were asked for.
+    /// Whether the change was made, but on fewer disks or servers than were asked for.
     pub fn is_not_durable(&self) -> bool {
         self.outcome == Outcome::NotDurable
     }

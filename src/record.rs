@@ -150,7 +150,8 @@ pub struct Previous {
 pub enum Refusal {
     /// The session does not exist, has ended, or what was presented is stale.
     Gone,
-    /// An expectation does not hold (any more), or a held previous secret asked to rotate.
+    /// An expectation does not hold (any more), or a held previous secret asked to rotate. A sign-in is answered so where
+    /// the session lives with another secret or belongs to another user.
     Conflict,
     /// The user has as many sessions as allowed, and the policy refuses another.
     LimitReached,

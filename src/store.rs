@@ -81,6 +81,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Changes a session, if what is presented opens it. A change that rotates to the secret that is already the
     /// current one was made before: it is answered with success and made no second time.
+    ///
+    /// A change that was made but may yet be lost is no `Err`: [`Applied::Done`] says so with `not_durable`.
     fn apply(
         &self,
         presented: &Presented,
@@ -88,11 +90,16 @@ pub trait Store: Send + Sync + 'static {
         terms: &Terms,
     ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
-    /// Ends the session that this opens: with the current secret, or with the held previous one, whatever its grace.
+    /// Ends the session that this opens, with the current secret or with the held previous one, whatever its grace
+    /// ([`Record::is_opened_by`]), and says what became of it. A session that lives with other secrets is left as it is.
+    ///
+    /// An `Err` says how many sessions have ended all the same, by [`StoreError::after_ending`]: that one, where only its
+    /// end is not durable.
     fn sign_out(&self, presented: &Presented) -> impl Future<Output = Result<SignedOut, StoreError>> + Send;
 
     /// Ends sessions now, and says how many lived. Of a user's sessions, those count that were bound to the user; one
-    /// whose sign-in is on its way to be bound ends as well.
+    /// whose sign-in is on its way to be bound ends as well. An `Err` says how many have ended all the same, by
+    /// [`StoreError::after_ending`].
     fn revoke(&self, target: &Target) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// The sessions of a user, the latest sign-in first. A page may be shorter than asked for where sessions have ended.
@@ -177,8 +184,11 @@ pub enum Applied {
         loaded: Loaded,
         /// The sessions of the same user that a sign-in has ended.
         evicted: Vec<SessionId>,
-        /// Why the change may still be lost if the store's machine fails now, where it should not be: the disk did not take
-        /// it. `None` where everything is as it should be.
+        /// Why the change may be undone if the store's machine fails now: the disk or the replicas have not taken it, although
+        /// that was asked for. `None` where they have, or where nobody asked for it.
+        ///
+        /// The request then answers with this error, but what was made counts as made: its token reaches the browser, and
+        /// events tell of it.
         not_durable: Option<StoreError>,
     },
     /// Not made, and why.
@@ -186,7 +196,7 @@ pub enum Applied {
 }
 
 impl Applied {
-    /// The change was made.
+    /// Returns the answer to a change that was made, and that is as durable as was asked for.
     pub fn done(loaded: Loaded, evicted: Vec<SessionId>) -> Applied {
         Applied::Done { loaded, evicted, not_durable: None }
     }
@@ -199,7 +209,7 @@ pub enum SignedOut {
     Ended,
     /// It had ended before, or never was.
     Gone,
-    /// It lives: what was presented is an old secret, or never was one of its secrets.
+    /// It lives on: what was presented is an old secret, or never was one of its secrets. The visitor gets an error.
     Stale,
 }
 
