@@ -9,6 +9,7 @@ mod place;
 
 use std::sync::Arc;
 
+use cloakroom::store::{Redis, RedisBuilder};
 use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 
@@ -95,12 +96,23 @@ fn fail_over(name: &str, mut place: Place, fault: Fault) {
     assert_kept(&runtime.block_on(checker::check(&place, &workers)));
 }
 
+/// On a busy machine the first connection may take longer than a question may.
+async fn connected(builder: RedisBuilder) -> Redis {
+    const TRIES: u32 = 20;
+    for _ in 1..TRIES {
+        if let Ok(store) = builder.clone().connect().await {
+            return store;
+        }
+    }
+    builder.connect().await.expect("the servers answer")
+}
+
 async fn recruit(place: &Place, progress: &Arc<Progress>) -> Vec<Worker> {
     let plain = place.builder().timeout(SHORT);
     let durable = plain.clone().durable_revokes(place.durability());
     let mut apps = Vec::new();
     for builder in [plain, durable] {
-        apps.push(app::app(&app::sessions(builder.connect().await.expect("the servers answer"))));
+        apps.push(app::app(&app::sessions(connected(builder).await)));
     }
     let worker = |number: usize| {
         let users = (0..USERS_OF_EACH).map(|user| format!("user-{number}-{user}")).collect();

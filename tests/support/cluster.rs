@@ -206,16 +206,18 @@ impl RedisCluster {
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Waits for something that takes a few seconds at most, on a busy machine some more.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(60) {
+    while begin.elapsed() < PATIENCE {
         if is_so() {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("within 60 s it did not happen that {what}");
+    panic!("within {PATIENCE:?} it did not happen that {what}");
 }
 
 /// The slot of a key without braces, as the cluster specification has it.
