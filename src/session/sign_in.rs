@@ -123,7 +123,7 @@ impl Session {
         let ended = self.sessions().end(Target::AllOf(user), Why::SignedOut, Some(current)).await;
         // what has ended but is not durable has ended all the same
         if is_done(&ended) {
-            self.start_over(true);
+            self.start_over();
         }
         ended
     }
@@ -137,7 +137,7 @@ impl Session {
     pub(super) async fn sign_out_of(&self, tokens: &[Presented]) -> Result<u64> {
         let ended = self.end_all(tokens, Why::SignedOut).await;
         if is_done(&ended) {
-            self.start_over(true);
+            self.start_over();
         }
         ended
     }
@@ -168,11 +168,10 @@ impl Session {
         self.sessions().load_again(&presented).await?.map(drop).ok_or_else(Error::gone)
     }
 
-    /// An empty session after the former one was ended.
-    pub(super) fn start_over(&self, takes_cookie: bool) {
+    /// An empty session after the former one has ended, whose cookie goes.
+    fn start_over(&self) {
         let mut state = self.state();
-        let cookie = if takes_cookie { CookieChange::Remove } else { CookieChange::None };
-        *state = State { cookie, peeking: state.peeking, ..State::default() };
+        *state = State { cookie: CookieChange::Remove, peeking: state.peeking, ..State::default() };
     }
 
     /// Refuses unless the user has proved who they are within this time, by the store's clock, and asks the store itself: no
@@ -201,7 +200,7 @@ impl Session {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
         let ended = self.end_former(&new).await;
-        if ended.as_ref().is_err_and(|error| !error.is_not_durable()) {
+        if !is_done(&ended) {
             return ended;
         }
         if !self.exists() && self.bind_again(&new).await? {
@@ -235,7 +234,7 @@ impl Session {
         }
         let ended = self.end_all(&tokens, why).await;
         if is_done(&ended) {
-            self.start_over(true);
+            self.start_over();
         }
         match ended {
             Err(error) if error.is_gone() => {
