@@ -125,6 +125,11 @@ impl RedisCluster {
         for node in [target, source] {
             let _: () = node.ask(&["CLUSTER", "SETSLOT", slot, "NODE", &target_id]);
         }
+        // Who takes a slot takes the next epoch that it knows to be free. Two that take the same one settle it between
+        // them, and one of them claims back what it gave away: so everybody learns of an epoch before the next move.
+        until("all primaries know of the new epoch", || {
+            self.nodes[..PRIMARIES].iter().map(|node| epoch_of(&target_id, node)).collect::<BTreeSet<_>>().len() == 1
+        });
     }
 
     /// Waits until all these nodes say that the cluster works.
@@ -218,6 +223,13 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("within {PATIENCE:?} it did not happen that {what}");
+}
+
+/// The epoch of a node, as another one has heard of it.
+fn epoch_of(id: &str, asked: &RedisServer) -> u64 {
+    let nodes: String = asked.ask(&["CLUSTER", "NODES"]);
+    let line = nodes.lines().find(|line| line.starts_with(id)).expect("a node that is known");
+    line.split(' ').nth(6).expect("an epoch").parse().expect("a number")
 }
 
 /// The slot of a key without braces, as the cluster specification has it.
