@@ -136,9 +136,9 @@ impl Config {
 
     fn check_sign_in(&self) -> Result<()> {
         if self.is_endless && self.token_format == TokenFormat::Secret {
-            let why =
+            let reason =
                 "must be there, except with plain tokens: call `absolute_lifetime` with how long a session may live";
-            return Err(Error::config("absolute_lifetime", why));
+            return Err(Error::config("absolute_lifetime", reason));
         }
         if let Some(interval) = self.rotate_every {
             check_lifetime("rotate_every", interval)?;
@@ -147,18 +147,18 @@ impl Config {
             }
         }
         if !(1..=MAX_SESSIONS_PER_USER).contains(&self.max_sessions_per_user) {
-            let why = format!("must be from 1 to {MAX_SESSIONS_PER_USER}, not {}", self.max_sessions_per_user);
-            return Err(Error::config("max_sessions_per_user", why));
+            let reason = format!("must be from 1 to {MAX_SESSIONS_PER_USER}, not {}", self.max_sessions_per_user);
+            return Err(Error::config("max_sessions_per_user", reason));
         }
         self.check_sign_in_page()?;
         for origin in &self.trusted_origins {
             if !is_origin(origin) {
-                let why = format!(
+                let reason = format!(
                     "`{origin}` must be as browsers send it, like https://app.example.org: in lower case, without a \
                      default port, without a path, a user, a `*` or anything else. It is compared as a whole: name each \
                      origin by itself"
                 );
-                return Err(Error::config("trust_origin", why));
+                return Err(Error::config("trust_origin", reason));
             }
         }
         Ok(())
@@ -167,9 +167,9 @@ impl Config {
     fn check_sign_in_page(&self) -> Result<()> {
         let page = self.sign_in_page.as_deref();
         if page.is_some_and(|page| !is_local_path(page)) {
-            let why = "must be a path on this site: it begins with one /, and has no other / beside one, no backslash, no \
+            let reason = "must be a path on this site: it begins with one /, and has no other / beside one, no backslash, no \
                        space, none of \"<>` and nothing but ASCII";
-            return Err(Error::config("sign_in_page", why));
+            return Err(Error::config("sign_in_page", reason));
         }
         let Some(name) = self.sign_in_next.as_deref() else {
             return Ok(());
@@ -416,8 +416,9 @@ impl ConfigBuilder {
         check_lifetime("idle_timeout", idle_timeout)?;
         check_lifetime("absolute_lifetime", absolute_lifetime)?;
         if idle_timeout > absolute_lifetime {
-            let why = format!("must not exceed absolute_lifetime: {idle_timeout:?} is more than {absolute_lifetime:?}");
-            return Err(Error::config("idle_timeout", why));
+            let reason =
+                format!("must not exceed absolute_lifetime: {idle_timeout:?} is more than {absolute_lifetime:?}");
+            return Err(Error::config("idle_timeout", reason));
         }
         if self.config.touch_interval.is_some_and(|interval| interval >= idle_timeout) {
             return Err(Error::config(
@@ -481,7 +482,7 @@ fn is_host_of_origin(host: &str) -> bool {
 /// Refuses a lifetime that is no whole number of seconds from 1 to nine digits.
 pub(crate) fn check_lifetime(setting: &'static str, duration: Duration) -> Result<()> {
     match problem_with_lifetime(duration) {
-        Some(why) => Err(Error::config(setting, why)),
+        Some(reason) => Err(Error::config(setting, reason)),
         None => Ok(()),
     }
 }
@@ -502,8 +503,9 @@ impl CookieSettings {
         let prefix =
             |prefix: &str| self.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         if self.name.is_empty() || self.name.len() > MAX_COOKIE_NAME || !self.name.bytes().all(is_token) {
-            let why = format!("must be 1 to {MAX_COOKIE_NAME} characters of an HTTP token: no space, no `;`, no `=`");
-            return Err(Error::config("cookie_name", why));
+            let reason =
+                format!("must be 1 to {MAX_COOKIE_NAME} characters of an HTTP token: no space, no `;`, no `=`");
+            return Err(Error::config("cookie_name", reason));
         }
         if (prefix("__Host-") || prefix("__Secure-")) && !self.secure {
             return Err(Error::config("cookie_name", "with __Host- or __Secure- needs Secure: not over plain http"));
@@ -531,8 +533,8 @@ impl CookieSettings {
         if self.domain.as_deref().is_some_and(|domain| !is_host(domain)) {
             return Err(Error::config("cookie_domain", "must be a host name: letters, digits, `-` and `.`"));
         }
-        if let Some(why) = self.max_age.and_then(problem_with_cookie_age) {
-            return Err(Error::config("cookie_max_age", why));
+        if let Some(reason) = self.max_age.and_then(problem_with_cookie_age) {
+            return Err(Error::config("cookie_max_age", reason));
         }
         Ok(())
     }

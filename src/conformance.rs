@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use crate::fields::Fields;
 use crate::store::{NewSession, Store};
-use crate::token::{Presented, Token, TokenFormat};
+use crate::token::{Credentials, Token, TokenFormat};
 
 mod given;
 
@@ -312,7 +312,7 @@ pub fn run(scenario: impl AsyncFnOnce()) {
 ///
 /// # Panics
 /// When the operating system's random generator fails.
-pub fn mint() -> Presented {
+pub fn mint() -> Credentials {
     Token::mint(TokenFormat::Secret).expect("randomness").presented()
 }
 
@@ -320,7 +320,7 @@ pub fn mint() -> Presented {
 ///
 /// # Panics
 /// When the operating system's random generator fails.
-pub fn mint_plain() -> Presented {
+pub fn mint_plain() -> Credentials {
     Token::mint(TokenFormat::Plain).expect("randomness").presented()
 }
 
@@ -328,12 +328,12 @@ pub fn mint_plain() -> Presented {
 ///
 /// # Panics
 /// When the operating system's random generator fails.
-pub fn with_new_secret(presented: &Presented) -> Presented {
+pub fn with_new_secret(presented: &Credentials) -> Credentials {
     Token::with_new_secret(&presented.id).expect("randomness").presented()
 }
 
 /// A session to create, with the configured idle timeout.
-pub fn new_session(presented: Presented, fields: Fields) -> NewSession {
+pub fn new_session(presented: Credentials, fields: Fields) -> NewSession {
     NewSession { presented, fields, idle_timeout: None }
 }
 

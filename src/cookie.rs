@@ -6,7 +6,7 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 
 use crate::config::Config;
-use crate::token::{Presented, Token};
+use crate::token::{Credentials, Token};
 
 /// When the browser sends the cookie along with requests that another site started. (RFC 6265bis, section 5.6.7)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,14 +26,14 @@ pub enum SameSite {
 const MOST_TOKENS: usize = 4;
 
 /// Mostly there is one.
-pub(crate) type Tokens = SmallVec<[Presented; 1]>;
+pub(crate) type Tokens = SmallVec<[Credentials; 1]>;
 
 /// Finds our tokens among the cookies of a request, and what they show: the first few that differ.
 ///
 /// Values that are no token are passed over.
 pub(crate) fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>, config: &Config) -> Tokens {
     let mut tokens = Tokens::new();
-    for token in values(headers, config).filter_map(|value| Presented::parse(config.token_format, value)) {
+    for token in values(headers, config).filter_map(|value| Credentials::parse(config.token_format, value)) {
         if !tokens.contains(&token) {
             tokens.push(token);
         }

@@ -13,7 +13,7 @@ use crate::user::UserId;
 /// Names are the application's: a store may trust that none is reserved, empty or too long, and that each stands in at
 /// most one of `set`, `remove` and `add`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Delta {
+pub struct FieldChanges {
     /// Fields to set, with their new text.
     pub set: Fields,
     /// Fields to remove. One that is not there is no error.
@@ -26,7 +26,7 @@ pub struct Delta {
     pub idle_timeout: Option<Duration>,
 }
 
-impl Delta {
+impl FieldChanges {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && self.idle_timeout.is_none()
@@ -47,7 +47,7 @@ impl Delta {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// Fields and lifetime.
-    pub delta: Delta,
+    pub delta: FieldChanges,
     /// Whether the session was in use: extends the idle timeout from now.
     pub touch: bool,
     /// Whether what is presented came from the browser. If it is the current secret, the browser has it, and the grace of
@@ -59,7 +59,7 @@ pub struct Change {
     pub drop_previous: bool,
     /// That the session is a user's, as it was last seen: a store whose index can lose an id (a failover) writes it there
     /// again. Given when a touch is due.
-    pub listed: Option<Listed>,
+    pub listed: Option<IndexEntry>,
     /// Binds a user to the session. Only together with a new secret; no earlier secret is held then.
     pub sign_in: Option<SignIn>,
 }
@@ -73,7 +73,7 @@ impl Change {
 
 /// What the index of a user's sessions says of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct IndexEntry {
     /// Whose it is.
     pub user: UserId,
     /// When the user signed in.

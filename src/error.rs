@@ -19,10 +19,10 @@ pub struct Error(Arc<Kind>);
 
 #[derive(Debug)]
 enum Kind {
-    Config { setting: &'static str, why: Cow<'static, str> },
-    Invalid { what: Cow<'static, str>, why: Cow<'static, str> },
-    Malformed { what: Cow<'static, str>, why: Cow<'static, str> },
-    TooLarge { what: Cow<'static, str>, why: Cow<'static, str> },
+    Config { setting: &'static str, reason: Cow<'static, str> },
+    Invalid { what: Cow<'static, str>, reason: Cow<'static, str> },
+    Malformed { what: Cow<'static, str>, reason: Cow<'static, str> },
+    TooLarge { what: Cow<'static, str>, reason: Cow<'static, str> },
     Store(StoreError),
     Gone(Absence),
     Conflict(Cow<'static, str>),
@@ -36,21 +36,21 @@ enum Kind {
 }
 
 impl Error {
-    pub(crate) fn config(setting: &'static str, why: impl Into<Cow<'static, str>>) -> Error {
-        Kind::Config { setting, why: why.into() }.into()
+    pub(crate) fn config(setting: &'static str, reason: impl Into<Cow<'static, str>>) -> Error {
+        Kind::Config { setting, reason: reason.into() }.into()
     }
 
-    pub(crate) fn invalid(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
-        Kind::Invalid { what: what.into(), why: why.into() }.into()
+    pub(crate) fn invalid(what: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Error {
+        Kind::Invalid { what: what.into(), reason: reason.into() }.into()
     }
 
     /// What was refused may be what the visitor gave: an id, a name, a number, a duration.
-    pub(crate) fn malformed(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
-        Kind::Malformed { what: what.into(), why: why.into() }.into()
+    pub(crate) fn malformed(what: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Error {
+        Kind::Malformed { what: what.into(), reason: reason.into() }.into()
     }
 
-    pub(crate) fn too_large(what: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Error {
-        Kind::TooLarge { what: what.into(), why: why.into() }.into()
+    pub(crate) fn too_large(what: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Error {
+        Kind::TooLarge { what: what.into(), reason: reason.into() }.into()
     }
 
     pub(crate) fn gone() -> Error {
@@ -85,8 +85,8 @@ impl Error {
         Kind::Limit { most }.into()
     }
 
-    pub(crate) fn cross_site(why: &'static str) -> Error {
-        Kind::CrossSite(why).into()
+    pub(crate) fn cross_site(reason: &'static str) -> Error {
+        Kind::CrossSite(reason).into()
     }
 
     pub(crate) fn no_randomness() -> Error {
@@ -189,9 +189,9 @@ impl From<StoreError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Kind::Config { setting, why } => write!(f, "configuration: {setting} {why}"),
-            Kind::Invalid { what, why } | Kind::Malformed { what, why } | Kind::TooLarge { what, why } => {
-                write!(f, "{what} {why}")
+            Kind::Config { setting, reason } => write!(f, "configuration: {setting} {reason}"),
+            Kind::Invalid { what, reason } | Kind::Malformed { what, reason } | Kind::TooLarge { what, reason } => {
+                write!(f, "{what} {reason}")
             }
             Kind::Store(error) => write!(f, "session store: {error}"),
             Kind::Gone(absence) => write!(f, "the session is gone: {absence}"),
@@ -201,7 +201,7 @@ impl fmt::Display for Error {
             Kind::SignedOut(absence) => write!(f, "nobody is signed in: {absence}"),
             Kind::NotRecent => f.write_str("the last sign-in is too long ago: sign in again"),
             Kind::Limit { most } => write!(f, "this user already has {most} sessions, the most that are allowed"),
-            Kind::CrossSite(why) => write!(f, "refused as a request of another site: {why}"),
+            Kind::CrossSite(reason) => write!(f, "refused as a request of another site: {reason}"),
             Kind::NoRandomness => f.write_str("the operating system's random generator failed: no session was made"),
         }
     }
@@ -222,14 +222,14 @@ impl std::error::Error for Error {}
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreError {
     message: Cow<'static, str>,
-    outcome: Outcome,
+    outcome: Effect,
     code: Option<Cow<'static, str>>,
     ended: u64,
 }
 
 /// What is known of a change that a store could not do as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum Effect {
     NotDone,
     Unknown,
     /// Done, but not yet by as many servers as were asked for.
@@ -239,21 +239,21 @@ enum Outcome {
 impl StoreError {
     /// The same, where nothing was to be changed: a read has no unknown outcome.
     pub(crate) fn of_read(self) -> StoreError {
-        StoreError { outcome: Outcome::NotDone, ..self }
+        StoreError { outcome: Effect::NotDone, ..self }
     }
 
     /// What is known of the change, in a word.
     pub(crate) fn kind(&self) -> &'static str {
         match self.outcome {
-            Outcome::NotDone => "not_done",
-            Outcome::Unknown => "unknown",
-            Outcome::NotDurable => "not_durable",
+            Effect::NotDone => "not_done",
+            Effect::Unknown => "unknown",
+            Effect::NotDurable => "not_durable",
         }
     }
 
     /// Nothing was changed, and this is why.
     pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { message: message.into(), outcome: Outcome::NotDone, code: None, ended: 0 }
+        StoreError { message: message.into(), outcome: Effect::NotDone, code: None, ended: 0 }
     }
 
     /// The store answered: no. Nothing was changed, and the code is its own word for why (`OOM`, `READONLY`, `NOPERM`).
@@ -263,7 +263,7 @@ impl StoreError {
 
     /// The question may have reached the store, but no answer came back: the change was made once or not at all.
     pub fn unknown(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { outcome: Outcome::Unknown, ..StoreError::new(message) }
+        StoreError { outcome: Effect::Unknown, ..StoreError::new(message) }
     }
 
     /// Turns any error of the store's client into one, for authors of stores:
@@ -280,14 +280,14 @@ impl StoreError {
 
     /// Whether it is unknown if the change was made.
     pub fn is_unknown(&self) -> bool {
-        self.outcome == Outcome::Unknown
+        self.outcome == Effect::Unknown
     }
 
     /// The change was made, but fewer disks or replicas have it than were asked for, so that a failure now may undo it.
     /// [`create`](crate::store::Store::create) and [`apply`](crate::store::Store::apply) do not fail with it, but put it into
-    /// [`Applied::Done`](crate::store::Applied::Done).
+    /// [`Outcome::Done`](crate::store::Outcome::Done).
     pub fn not_durable(message: impl Into<Cow<'static, str>>) -> StoreError {
-        StoreError { outcome: Outcome::NotDurable, ..StoreError::new(message) }
+        StoreError { outcome: Effect::NotDurable, ..StoreError::new(message) }
     }
 
     /// Returns the error of a revoke or a sign-out that has ended this many sessions before it failed, or not durably. They
@@ -303,7 +303,7 @@ impl StoreError {
 
     /// Whether the change was made, but on fewer disks or servers than were asked for.
     pub fn is_not_durable(&self) -> bool {
-        self.outcome == Outcome::NotDurable
+        self.outcome == Effect::NotDurable
     }
 }
 

@@ -41,7 +41,7 @@ pub enum Event {
         /// How many lived.
         ended: u64,
         /// Why.
-        why: Why,
+        reason: RevokeReason,
         /// The session that asked for it; `None` where it was the application.
         by: Option<SessionId>,
     },
@@ -71,14 +71,14 @@ pub enum Event {
         /// Whose token was missing; `None` where the request was refused before its session was looked at.
         session: Option<SessionId>,
         /// Why.
-        why: &'static str,
+        reason: &'static str,
     },
 }
 
 /// Why sessions were ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum RevokeReason {
     /// Their user signed out, here or from another device.
     SignedOut,
     /// Another user signed in with the same browser.

@@ -74,8 +74,8 @@ pub(crate) fn check_name(name: &str, format: TokenFormat) -> Result<()> {
     if name.is_empty() {
         Err(Error::malformed("a field's name", "must not be empty"))
     } else if name.len() > MAX_NAME_BYTES {
-        let why = format!("must have at most {MAX_NAME_BYTES} bytes, this one has {}", name.len());
-        Err(Error::malformed("a field's name", why))
+        let reason = format!("must have at most {MAX_NAME_BYTES} bytes, this one has {}", name.len());
+        Err(Error::malformed("a field's name", reason))
     } else if reserved {
         Err(Error::malformed(format!("field `{name}`"), "is reserved for the session itself"))
     } else {

@@ -11,7 +11,7 @@ use std::{cell::Cell, time::Instant};
 use metrics::{Histogram, IntoF64, Level, Metadata};
 
 use crate::csrf;
-use crate::events::{Event, Why};
+use crate::events::{Event, RevokeReason};
 #[cfg(feature = "metrics")]
 use crate::metrics::*;
 use crate::store::Lookup;
@@ -141,21 +141,21 @@ pub(crate) fn happened(event: &Event) {
         Event::Rotated { .. } => count!(1, ROTATIONS),
         Event::Replayed { .. } => count!(1, REPLAYS),
         Event::Evicted { .. } => count!(1, EVICTED),
-        Event::Revoked { ended, why, .. } => revoked(*ended, *why),
-        Event::CrossSiteRefused { why: csrf::WRONG_TOKEN, .. } => refused("form"),
+        Event::Revoked { ended, reason, .. } => revoked(*ended, *reason),
+        Event::CrossSiteRefused { reason: csrf::WRONG_TOKEN, .. } => refused("form"),
         Event::CrossSiteRefused { .. } => refused("cross_site"),
         // counted as what the store answered
         Event::SignInRefused { .. } => {}
     }
 }
 
-fn revoked(ended: u64, why: Why) {
-    match why {
-        Why::SignedOut => count!(ended, REVOKES, "why" => "signed_out"),
-        Why::UserSwitched => count!(ended, REVOKES, "why" => "user_switched"),
-        Why::SeveralTokens => count!(ended, REVOKES, "why" => "several_tokens"),
-        Why::Application => count!(ended, REVOKES, "why" => "application"),
-        Why::Replayed => count!(ended, REVOKES, "why" => "replayed"),
+fn revoked(ended: u64, reason: RevokeReason) {
+    match reason {
+        RevokeReason::SignedOut => count!(ended, REVOKES, "reason" => "signed_out"),
+        RevokeReason::UserSwitched => count!(ended, REVOKES, "reason" => "user_switched"),
+        RevokeReason::SeveralTokens => count!(ended, REVOKES, "reason" => "several_tokens"),
+        RevokeReason::Application => count!(ended, REVOKES, "reason" => "application"),
+        RevokeReason::Replayed => count!(ended, REVOKES, "reason" => "replayed"),
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::{from_iso, from_millis, to_iso, to_millis};
 use crate::config::Terms;
-use crate::delta::{Change, Delta, SignIn};
+use crate::delta::{Change, FieldChanges, SignIn};
 use crate::fields::Fields;
 use crate::meter;
 use crate::store::{Loaded, Lookup, NewSession};
-use crate::token::{Presented, SecretHash, TokenFormat};
+use crate::token::{Credentials, SecretHash, TokenFormat};
 use crate::user::UserId;
 
 pub(crate) const CREATED_AT: &str = "created_at";
@@ -160,7 +160,7 @@ pub enum Refusal {
         /// The field, or `session` for the whole.
         field: String,
         /// Why, with the limit.
-        why: &'static str,
+        reason: &'static str,
     },
 }
 
@@ -171,7 +171,7 @@ impl Refusal {
             Refusal::Gone => "gone",
             Refusal::Conflict => "conflict",
             Refusal::LimitReached => "limit",
-            Refusal::Invalid { why, .. } if [TOO_MANY_FIELDS, TOO_MANY_BYTES].contains(why) => "too_large",
+            Refusal::Invalid { reason, .. } if [TOO_MANY_FIELDS, TOO_MANY_BYTES].contains(reason) => "too_large",
             Refusal::Invalid { .. } => "invalid",
         }
     }
@@ -222,13 +222,13 @@ impl Record {
     }
 
     /// Whether what is presented is the current secret or the held previous one, whatever its grace.
-    pub fn is_opened_by(&self, presented: &Presented) -> bool {
+    pub fn is_opened_by(&self, presented: &Credentials) -> bool {
         presented.secret_hash == self.secret_hash
             || self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash))
     }
 
     /// What is presented opens at this time. Compares in constant time.
-    pub fn look_up(self: Arc<Record>, presented: &Presented, now: SystemTime) -> Lookup {
+    pub fn look_up(self: Arc<Record>, presented: &Credentials, now: SystemTime) -> Lookup {
         if now >= self.ends_at() {
             return Lookup::Gone;
         }
@@ -256,7 +256,7 @@ impl Record {
     /// Why it was refused; the record is as it was.
     pub fn apply(
         &mut self,
-        presented: &Presented,
+        presented: &Credentials,
         change: &Change,
         terms: &Terms,
         now: SystemTime,
@@ -316,7 +316,7 @@ impl Record {
     }
 
     /// Whether a change is the sign-in that was just made, asked for a second time.
-    fn repeats_sign_in(&self, presented: &Presented, change: &Change, terms: &Terms, now: SystemTime) -> bool {
+    fn repeats_sign_in(&self, presented: &Credentials, change: &Change, terms: &Terms, now: SystemTime) -> bool {
         let is_theirs = change.sign_in.as_ref().is_some_and(|new| self.user_id.as_ref() == Some(&new.user));
         is_theirs
             && presented.secret_hash.is_some()
@@ -470,7 +470,7 @@ impl Found {
 }
 
 /// The fields after a delta, or why it cannot be made.
-fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refusal> {
+fn changed(fields: &Fields, delta: &FieldChanges, terms: &Terms) -> Result<Fields, Refusal> {
     if delta.expect.iter().any(|(name, text)| fields.get(name) != text.as_deref()) {
         return Err(Refusal::Conflict);
     }
@@ -480,7 +480,7 @@ fn changed(fields: &Fields, delta: &Delta, terms: &Terms) -> Result<Fields, Refu
         after.remove(name);
     }
     for (name, by) in &delta.add {
-        let invalid = |why| Refusal::Invalid { field: name.clone(), why };
+        let invalid = |reason| Refusal::Invalid { field: name.clone(), reason };
         let value = counter(after.get(name).unwrap_or("0")).ok_or(invalid(NOT_A_COUNTER))?;
         let sum = value.checked_add(*by).ok_or(invalid(COUNTER_OVERFLOW))?;
         after.insert(name, sum.to_string());
@@ -498,7 +498,7 @@ pub(crate) fn counter(text: &str) -> Option<i64> {
 }
 
 pub(crate) fn check_size(fields: &Fields, terms: &Terms) -> Result<(), Refusal> {
-    let too_large = |why| Err(Refusal::Invalid { field: "session".to_owned(), why });
+    let too_large = |reason| Err(Refusal::Invalid { field: "session".to_owned(), reason });
     if fields.len() > terms.max_fields {
         too_large(TOO_MANY_FIELDS)
     } else if fields.bytes() > terms.max_bytes {

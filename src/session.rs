@@ -20,7 +20,7 @@ use crate::meter;
 use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH, SIGN_IN_SECRET_HASH};
 use crate::sessions::{ReadFrom, Sessions};
 use crate::store::{Loaded, Lookup, NewSession};
-use crate::token::{Presented, SessionId, Token, TokenFormat};
+use crate::token::{Credentials, SessionId, Token, TokenFormat};
 use crate::user::UserId;
 use crate::value;
 
@@ -65,7 +65,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     /// What is shown to the store: what the request brought, then what was minted.
-    presented: Option<Presented>,
+    presented: Option<Credentials>,
     /// The session as last seen; `None` for a visitor without one.
     loaded: Option<Loaded>,
     /// Deferred changes.
@@ -81,7 +81,7 @@ struct State {
     /// Tokens that the request brought and that open nothing.
     unopened: Vec<Unopened>,
     /// Tokens that the request brought and that each open a session: whose it is cannot be told, so none is taken.
-    rivals: Vec<Presented>,
+    rivals: Vec<Credentials>,
     /// This request does not extend the session.
     peeking: bool,
     /// Why the token opens nothing, where that is known.
@@ -96,7 +96,7 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 enum Unopened {
     /// Its session is gone, or lives with another secret.
-    Unknown(Presented),
+    Unknown(Credentials),
     /// Its session was ended because its user signed in elsewhere.
     Evicted,
     /// It was replaced some time ago. Its session lives, for its owner.
@@ -105,7 +105,7 @@ enum Unopened {
 
 impl Unopened {
     /// The token, where it is not known what became of its session.
-    fn unknown(&self) -> Option<Presented> {
+    fn unknown(&self) -> Option<Credentials> {
         match self {
             Unopened::Unknown(presented) => Some(*presented),
             Unopened::Evicted | Unopened::Replayed => None,
@@ -163,7 +163,7 @@ impl Session {
     /// Reads the session that a request's tokens open, if any. One round trip for each, none out of a near cache.
     pub(crate) async fn open(
         sessions: &Sessions,
-        brought: &[Presented],
+        brought: &[Credentials],
         user_agent: Option<&HeaderValue>,
         has_cookie: bool,
         judged: Judged,
@@ -434,7 +434,7 @@ impl Session {
 
 impl State {
     /// What one of the request's tokens opens.
-    fn found(&mut self, presented: Presented, lookup: Lookup, from: ReadFrom) {
+    fn found(&mut self, presented: Credentials, lookup: Lookup, from: ReadFrom) {
         self.fresh = from == ReadFrom::Store;
         match lookup {
             Lookup::Live(loaded) if self.loaded.is_none() && self.rivals.is_empty() => {

@@ -7,11 +7,11 @@ use crate::config::{Config, Terms};
 use crate::delta::Change;
 use crate::device::{Device, Page};
 use crate::error::{Error, Result, StoreError};
-use crate::events::{Event, Events, Why};
+use crate::events::{Event, Events, RevokeReason};
 use crate::meter::{self, Verb};
 use crate::policy::OnReplay;
-use crate::store::{AnyStore, Applied, Loaded, Lookup, NewSession, SignedOut, Store, Target};
-use crate::token::{Presented, SessionId, TokenFormat};
+use crate::store::{AnyStore, Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
+use crate::token::{Credentials, SessionId, TokenFormat};
 use crate::user::UserId;
 
 mod ask;
@@ -60,7 +60,7 @@ impl Sessions {
     /// # Errors
     /// The store's: then it may live on.
     pub async fn revoke(&self, id: &SessionId) -> Result<bool> {
-        let ended = self.end(Target::Session(*id), Why::Application, None).await?;
+        let ended = self.end(Target::Session(*id), RevokeReason::Application, None).await?;
         Ok(ended > 0)
     }
 
@@ -80,7 +80,7 @@ impl Sessions {
         U: TryInto<UserId>,
         Error: From<U::Error>,
     {
-        self.end(Target::AllOf(user.try_into()?), Why::Application, None).await
+        self.end(Target::AllOf(user.try_into()?), RevokeReason::Application, None).await
     }
 
     /// A user's sessions, the latest sign-in first. Two round trips, one more when some of them have ended by themselves.
@@ -116,7 +116,7 @@ impl Sessions {
         }
     }
 
-    pub(crate) async fn create(&self, new: &NewSession) -> Result<Applied> {
+    pub(crate) async fn create(&self, new: &NewSession) -> Result<Outcome> {
         let answer = self.0.store.create(new, self.terms());
         Ok(self.ask(Verb::Create, Some(&new.presented.id), answer).await?)
     }
@@ -130,21 +130,21 @@ impl Sessions {
     pub(crate) async fn replayed(&self, session: SessionId, user: Option<UserId>) -> Result<()> {
         self.tell(Event::Replayed { session, user });
         if self.config().on_replay == OnReplay::Revoke {
-            self.end(Target::Session(session), Why::Replayed, None).await?;
+            self.end(Target::Session(session), RevokeReason::Replayed, None).await?;
         }
         Ok(())
     }
 
     /// Looks a session up for a request that was let in before. The grace of a held secret was judged then: that it has ended
     /// meanwhile is no theft.
-    pub(crate) async fn load_again(&self, presented: &Presented) -> Result<Option<Loaded>> {
+    pub(crate) async fn load_again(&self, presented: &Credentials) -> Result<Option<Loaded>> {
         Ok(match self.load(presented, ReadFrom::Store).await? {
             Lookup::Live(loaded) | Lookup::Replayed(loaded) => Some(loaded),
             Lookup::Gone | Lookup::Evicted => None,
         })
     }
 
-    pub(crate) async fn load(&self, presented: &Presented, from: ReadFrom) -> Result<Lookup> {
+    pub(crate) async fn load(&self, presented: &Credentials, from: ReadFrom) -> Result<Lookup> {
         let answer = match from {
             ReadFrom::Nearest => match self.at_hand(presented) {
                 Some(lookup) => return Ok(lookup),
@@ -155,34 +155,34 @@ impl Sessions {
         Ok(self.ask(Verb::Load, Some(&presented.id), answer).await?)
     }
 
-    pub(crate) async fn apply(&self, presented: &Presented, change: &Change) -> Result<Applied> {
+    pub(crate) async fn apply(&self, presented: &Credentials, change: &Change) -> Result<Outcome> {
         let answer = self.0.store.apply(presented, change, self.terms());
         let applied = self.ask(Verb::Apply, Some(&presented.id), answer).await?;
-        if change.is_touch() && matches!(applied, Applied::Done { .. }) {
+        if change.is_touch() && matches!(applied, Outcome::Done { .. }) {
             meter::touched();
         }
         Ok(applied)
     }
 
     /// Ends sessions first, then tells.
-    pub(crate) async fn end(&self, target: Target, why: Why, by: Option<SessionId>) -> Result<u64> {
+    pub(crate) async fn end(&self, target: Target, reason: RevokeReason, by: Option<SessionId>) -> Result<u64> {
         if !matches!(target, Target::Session(_)) {
             self.need_secrets()?;
         }
         let answer = self.ask(Verb::Revoke, target.session(), self.0.store.revoke(&target)).await;
         if let Some(ended) = has_ended(&answer, |ended| *ended) {
-            self.tell(Event::Revoked { target, ended, why, by });
+            self.tell(Event::Revoked { target, ended, reason, by });
         }
         Ok(answer?)
     }
 
     /// Ends the session that is opened by what a browser presented, and tells of it.
-    pub(crate) async fn sign_out(&self, presented: &Presented, why: Why) -> Result<SignedOut> {
+    pub(crate) async fn sign_out(&self, presented: &Credentials, reason: RevokeReason) -> Result<SignedOut> {
         let id = presented.id;
         let answer = self.ask(Verb::Revoke, Some(&id), self.0.store.sign_out(presented)).await;
         let ended = has_ended(&answer, |signed_out| (*signed_out == SignedOut::Ended).into());
         if let Some(ended) = ended {
-            self.tell(Event::Revoked { target: Target::Session(id), ended, why, by: Some(id) });
+            self.tell(Event::Revoked { target: Target::Session(id), ended, reason, by: Some(id) });
         }
         Ok(answer?)
     }

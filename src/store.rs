@@ -16,7 +16,7 @@ use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::fields::Fields;
 use crate::record::{Record, Refusal};
-use crate::token::{Presented, SessionId};
+use crate::token::{Credentials, SessionId};
 use crate::user::UserId;
 
 #[cfg(feature = "embedded")]
@@ -33,7 +33,7 @@ pub use embedded::Attached;
 pub use embedded::{Embedded, EmbeddedBuilder, Repaired, Snapshot};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
-pub use redis::{Credentials, Durability, NearCache, Redis, RedisBuilder};
+pub use redis::{Durability, NearCache, Redis, RedisBuilder, RedisCredentials};
 pub use saved::{Restore, Restored, Save, Saved};
 
 /// A place that keeps sessions.
@@ -52,16 +52,16 @@ pub use saved::{Restore, Restored, Save, Saved};
 /// Implementors write plain `async fn`.
 pub trait Store: Send + Sync + 'static {
     /// Makes a session. Asked again with the same secret hash it answers as the first time.
-    fn create(&self, new: &NewSession, terms: &Terms) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+    fn create(&self, new: &NewSession, terms: &Terms) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
     /// Reads a session, if what is presented opens it.
-    fn load(&self, presented: &Presented, terms: &Terms) -> impl Future<Output = Result<Lookup, StoreError>> + Send;
+    fn load(&self, presented: &Credentials, terms: &Terms) -> impl Future<Output = Result<Lookup, StoreError>> + Send;
 
     /// The same, from where sessions are kept: for what must not rest on what was true a moment ago. A store that keeps nothing
     /// of them elsewhere answers as [`load`](Store::load) does.
     fn load_fresh(
         &self,
-        presented: &Presented,
+        presented: &Credentials,
         terms: &Terms,
     ) -> impl Future<Output = Result<Lookup, StoreError>> + Send {
         self.load(presented, terms)
@@ -70,7 +70,7 @@ pub trait Store: Send + Sync + 'static {
     /// What [`load`](Store::load) would answer, if that takes nobody's answer: from the memory of this process. Asked before
     /// `load`, which costs a place on the heap and a time-out. `None` where `load` is to be asked, which is always right.
     #[allow(unused_variables)]
-    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+    fn load_at_hand(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup> {
         None
     }
 
@@ -82,20 +82,20 @@ pub trait Store: Send + Sync + 'static {
     /// Changes a session, if what is presented opens it. A change that rotates to the secret that is already the
     /// current one was made before: it is answered with success and made no second time.
     ///
-    /// A change that was made but may yet be lost is no `Err`: [`Applied::Done`] says so with `not_durable`.
+    /// A change that was made but may yet be lost is no `Err`: [`Outcome::Done`] says so with `not_durable`.
     fn apply(
         &self,
-        presented: &Presented,
+        presented: &Credentials,
         change: &Change,
         terms: &Terms,
-    ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
     /// Ends the session that this opens, with the current secret or with the held previous one, whatever its grace
     /// ([`Record::is_opened_by`]), and says what became of it. A session that lives with other secrets is left as it is.
     ///
     /// An `Err` says how many sessions have ended all the same, by [`StoreError::after_ending`]: that one, where only its
     /// end is not durable.
-    fn sign_out(&self, presented: &Presented) -> impl Future<Output = Result<SignedOut, StoreError>> + Send;
+    fn sign_out(&self, presented: &Credentials) -> impl Future<Output = Result<SignedOut, StoreError>> + Send;
 
     /// Ends sessions now, and says how many lived. Of a user's sessions, those count that were bound to the user; one
     /// whose sign-in is on its way to be bound ends as well. An `Err` says how many have ended all the same, by
@@ -134,7 +134,7 @@ pub struct Scanned {
 #[derive(Debug, Clone)]
 pub struct NewSession {
     /// Its id, and the hash of its secret; without one it is a plain token.
-    pub presented: Presented,
+    pub presented: Credentials,
     /// The application's fields, as text.
     pub fields: Fields,
     /// Its own idle timeout in whole seconds, where it is not the configured one.
@@ -177,7 +177,7 @@ impl Lookup {
 // nearly every answer is the large one: a box would only cost
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Applied {
+pub enum Outcome {
     /// Made (now, or already when asked before).
     Done {
         /// The session now.
@@ -195,10 +195,10 @@ pub enum Applied {
     Refused(Refusal),
 }
 
-impl Applied {
+impl Outcome {
     /// Returns the answer to a change that was made, and that is as durable as was asked for.
-    pub fn done(loaded: Loaded, evicted: Vec<SessionId>) -> Applied {
-        Applied::Done { loaded, evicted, not_durable: None }
+    pub fn done(loaded: Loaded, evicted: Vec<SessionId>) -> Outcome {
+        Outcome::Done { loaded, evicted, not_durable: None }
     }
 }
 
@@ -239,13 +239,13 @@ impl Target {
 
 /// A [`Store`] without its type, so that `Session` is not generic.
 pub(crate) trait AnyStore: Send + Sync {
-    fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied>;
-    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup>;
-    fn load_fresh<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup>;
-    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup>;
+    fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Outcome>;
+    fn load<'a>(&'a self, presented: &'a Credentials, terms: &'a Terms) -> Answer<'a, Lookup>;
+    fn load_fresh<'a>(&'a self, presented: &'a Credentials, terms: &'a Terms) -> Answer<'a, Lookup>;
+    fn load_at_hand(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup>;
     fn may_be_near(&self) -> bool;
-    fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied>;
-    fn sign_out<'a>(&'a self, presented: &'a Presented) -> Answer<'a, SignedOut>;
+    fn apply<'a>(&'a self, presented: &'a Credentials, change: &'a Change, terms: &'a Terms) -> Answer<'a, Outcome>;
+    fn sign_out<'a>(&'a self, presented: &'a Credentials) -> Answer<'a, SignedOut>;
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64>;
     fn list<'a>(&'a self, user: &'a UserId, page: Page, terms: &'a Terms) -> Answer<'a, Vec<Device>>;
 }
@@ -253,19 +253,19 @@ pub(crate) trait AnyStore: Send + Sync {
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 impl<S: Store> AnyStore for S {
-    fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Applied> {
+    fn create<'a>(&'a self, new: &'a NewSession, terms: &'a Terms) -> Answer<'a, Outcome> {
         Box::pin(Store::create(self, new, terms))
     }
 
-    fn load<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup> {
+    fn load<'a>(&'a self, presented: &'a Credentials, terms: &'a Terms) -> Answer<'a, Lookup> {
         Box::pin(Store::load(self, presented, terms))
     }
 
-    fn load_fresh<'a>(&'a self, presented: &'a Presented, terms: &'a Terms) -> Answer<'a, Lookup> {
+    fn load_fresh<'a>(&'a self, presented: &'a Credentials, terms: &'a Terms) -> Answer<'a, Lookup> {
         Box::pin(Store::load_fresh(self, presented, terms))
     }
 
-    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+    fn load_at_hand(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup> {
         Store::load_at_hand(self, presented, terms)
     }
 
@@ -273,11 +273,11 @@ impl<S: Store> AnyStore for S {
         Store::may_be_near(self)
     }
 
-    fn apply<'a>(&'a self, presented: &'a Presented, change: &'a Change, terms: &'a Terms) -> Answer<'a, Applied> {
+    fn apply<'a>(&'a self, presented: &'a Credentials, change: &'a Change, terms: &'a Terms) -> Answer<'a, Outcome> {
         Box::pin(Store::apply(self, presented, change, terms))
     }
 
-    fn sign_out<'a>(&'a self, presented: &'a Presented) -> Answer<'a, SignedOut> {
+    fn sign_out<'a>(&'a self, presented: &'a Credentials) -> Answer<'a, SignedOut> {
         Box::pin(Store::sign_out(self, presented))
     }
 

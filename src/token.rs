@@ -150,34 +150,34 @@ impl fmt::Debug for SecretHash {
 ///
 /// Without a secret hash it is a [plain token](TokenFormat::Plain).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presented {
+pub struct Credentials {
     /// Which session.
     pub id: SessionId,
     /// The proof; `None` with plain tokens, where the id is the secret.
     pub secret_hash: Option<SecretHash>,
 }
 
-impl Presented {
+impl Credentials {
     /// Parses what a cookie holds. Anything but the exact canonical form is `None`: no I/O follows. The secret is hashed
     /// here, and forgotten.
-    pub(crate) fn parse(format: TokenFormat, cookie: &[u8]) -> Option<Presented> {
+    pub(crate) fn parse(format: TokenFormat, cookie: &[u8]) -> Option<Credentials> {
         let text = std::str::from_utf8(cookie).ok()?;
         match format {
             TokenFormat::Secret => {
                 let (id, secret) = text.split_once('.')?;
                 let is_token = is_canonical::<ID_BYTES>(id) && is_canonical::<SECRET_BYTES>(secret);
-                is_token.then(|| Presented::keyed(id, secret))
+                is_token.then(|| Credentials::keyed(id, secret))
             }
-            TokenFormat::Plain => is_canonical::<SECRET_BYTES>(text).then(|| Presented::plain(text)),
+            TokenFormat::Plain => is_canonical::<SECRET_BYTES>(text).then(|| Credentials::plain(text)),
         }
     }
 
-    fn keyed(id: &str, secret: &str) -> Presented {
-        Presented { id: SessionId::from_text(id), secret_hash: Some(SecretHash::of(secret)) }
+    fn keyed(id: &str, secret: &str) -> Credentials {
+        Credentials { id: SessionId::from_text(id), secret_hash: Some(SecretHash::of(secret)) }
     }
 
-    fn plain(id: &str) -> Presented {
-        Presented { id: SessionId::from_text(id), secret_hash: None }
+    fn plain(id: &str) -> Credentials {
+        Credentials { id: SessionId::from_text(id), secret_hash: None }
     }
 }
 
@@ -185,7 +185,7 @@ impl Presented {
 #[derive(Clone)]
 pub(crate) struct Token {
     text: String,
-    presented: Presented,
+    presented: Credentials,
 }
 
 impl Token {
@@ -204,14 +204,14 @@ impl Token {
     }
 
     fn keyed(id: &str, secret: &str) -> Token {
-        Token { text: format!("{id}.{secret}"), presented: Presented::keyed(id, secret) }
+        Token { text: format!("{id}.{secret}"), presented: Credentials::keyed(id, secret) }
     }
 
     fn plain(id: &str) -> Token {
-        Token { text: id.to_owned(), presented: Presented::plain(id) }
+        Token { text: id.to_owned(), presented: Credentials::plain(id) }
     }
 
-    pub(crate) fn presented(&self) -> Presented {
+    pub(crate) fn presented(&self) -> Credentials {
         self.presented
     }
 
@@ -250,7 +250,7 @@ mod tests {
         let token = Token::mint(TokenFormat::Secret).unwrap();
         let (id, secret) = token.expose().split_once('.').unwrap();
         assert_eq!((id.len(), secret.len()), (22, 43));
-        assert_eq!(Presented::parse(TokenFormat::Secret, token.expose().as_bytes()), Some(token.presented()));
+        assert_eq!(Credentials::parse(TokenFormat::Secret, token.expose().as_bytes()), Some(token.presented()));
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
             format!("{}.{secret}", last(id, 'B')).into(),
             id.into(),
             secret.into(),
-            Presented::parse(TokenFormat::Secret, good.as_bytes()).unwrap().secret_hash.unwrap().as_str().into(),
+            Credentials::parse(TokenFormat::Secret, good.as_bytes()).unwrap().secret_hash.unwrap().as_str().into(),
             "A".repeat(8192).into(),
             [b"\0", &good.as_bytes()[1..]].concat(),
             [b"\xff", &good.as_bytes()[1..]].concat(),
@@ -289,7 +289,7 @@ mod tests {
             good.replace('.', ":").into(),
         ];
         for case in cases {
-            assert_eq!(Presented::parse(TokenFormat::Secret, &case), None, "{}", String::from_utf8_lossy(&case));
+            assert_eq!(Credentials::parse(TokenFormat::Secret, &case), None, "{}", String::from_utf8_lossy(&case));
         }
     }
 

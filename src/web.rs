@@ -97,10 +97,10 @@ struct Inner {
     over: AtomicBool,
 }
 
-/// What an adapter does to the head of the response. See [`apply`](Finish::apply).
+/// What an adapter does to the head of the response. See [`apply`](ResponseChanges::apply).
 #[derive(Debug)]
 #[must_use = "without it the browser does not get its cookie, and caches do not learn that the response is one person's"]
-pub struct Finish {
+pub struct ResponseChanges {
     read: bool,
     set_cookie: Option<HeaderValue>,
 }
@@ -111,7 +111,7 @@ pub struct Finish {
 #[must_use = "the response has to become an error"]
 pub struct FailedCommit {
     error: Error,
-    finish: Finish,
+    finish: ResponseChanges,
 }
 
 impl Visit {
@@ -120,9 +120,9 @@ impl Visit {
     /// # Errors
     /// [`is_cross_site`](Error::is_cross_site): the request is to be answered with it, 403, and goes no further.
     pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OngoingVisit> {
-        let judged = csrf::judge(method, uri, headers, sessions.config()).map_err(|why| {
-            sessions.tell(Event::CrossSiteRefused { session: None, why });
-            Error::cross_site(why)
+        let judged = csrf::judge(method, uri, headers, sessions.config()).map_err(|reason| {
+            sessions.tell(Event::CrossSiteRefused { session: None, reason });
+            Error::cross_site(reason)
         })?;
         let cookies = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
         let tokens = cookie::read(cookies(), sessions.config());
@@ -193,7 +193,7 @@ impl OngoingVisit {
     ///
     /// # Errors
     /// Returns the failed commit, with the error that the response becomes and what to do to its head.
-    pub async fn finish(self, status: u16) -> Result<Finish, FailedCommit> {
+    pub async fn finish(self, status: u16) -> Result<ResponseChanges, FailedCommit> {
         match self.finish_at_once() {
             Ok(finish) => Ok(finish),
             Err(session) => self.finish_with(&session, status).await,
@@ -202,12 +202,12 @@ impl OngoingVisit {
 
     /// Finishes where nothing has to be stored, as after most requests. Otherwise returns the session that has to be waited
     /// for, to [finish with](OngoingVisit::finish_with).
-    pub(crate) fn finish_at_once(&self) -> Result<Finish, Session> {
+    pub(crate) fn finish_at_once(&self) -> Result<ResponseChanges, Session> {
         let Inner { session, over, .. } = &*self.0.0;
         // first: whoever loads from now on sees it, whoever has loaded is seen here
         over.store(true, Ordering::SeqCst);
         match session.get() {
-            None => Ok(Finish { read: false, set_cookie: None }),
+            None => Ok(ResponseChanges { read: false, set_cookie: None }),
             Some(Err(_)) => Ok(self.finished(CookieChange::None)),
             Some(Ok(session)) => {
                 session.finish_at_once().map(|change| self.finished(change)).ok_or_else(|| session.clone())
@@ -215,7 +215,7 @@ impl OngoingVisit {
         }
     }
 
-    pub(crate) async fn finish_with(self, session: &Session, status: u16) -> Result<Finish, FailedCommit> {
+    pub(crate) async fn finish_with(self, session: &Session, status: u16) -> Result<ResponseChanges, FailedCommit> {
         let (committed, change) = session.finish(status).await;
         let finish = self.finished(change);
         match committed {
@@ -224,14 +224,14 @@ impl OngoingVisit {
         }
     }
 
-    fn finished(&self, change: CookieChange) -> Finish {
+    fn finished(&self, change: CookieChange) -> ResponseChanges {
         let config = self.0.0.sessions.config();
         let set_cookie = match change {
             CookieChange::None => None,
             CookieChange::Set(token, max_age) => Some(cookie::set(&token, max_age, config)),
             CookieChange::Remove => Some(cookie::remove(config)),
         };
-        Finish { read: true, set_cookie }
+        ResponseChanges { read: true, set_cookie }
     }
 }
 
@@ -266,7 +266,7 @@ impl Session {
     }
 }
 
-impl Finish {
+impl ResponseChanges {
     /// Adds what caches and browsers must know: `Vary: Cookie` where the session was read, and where a cookie is set or
     /// removed `Cache-Control: no-store`, whatever the application had set.
     pub fn apply(self, headers: &mut HeaderMap) {
@@ -288,7 +288,7 @@ impl FailedCommit {
 
     /// Returns why the changes were not stored, and what to do to the head of the response that says so: what was done at
     /// once before the commit failed stands, so its cookie must reach the browser all the same.
-    pub fn into_parts(self) -> (Error, Finish) {
+    pub fn into_parts(self) -> (Error, ResponseChanges) {
         (self.error, self.finish)
     }
 }

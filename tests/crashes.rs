@@ -8,8 +8,8 @@ mod support;
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
-use cloakroom::store::{Applied, Redis, Store, Target};
-use cloakroom::{Change, OnLimit, Page, Presented, Refusal, SignIn, Terms, UserId};
+use cloakroom::store::{Outcome, Redis, Store, Target};
+use cloakroom::{Change, Credentials, OnLimit, Page, Refusal, SignIn, Terms, UserId};
 use support::{Cut, Gate, RedisServer, Scene, Watcher};
 
 const N: usize = 3;
@@ -47,14 +47,14 @@ impl Stand {
         stand
     }
 
-    async fn visitor(&self) -> Presented {
+    async fn visitor(&self) -> Credentials {
         let presented = mint();
         self.direct.create(&new_session(presented, Default::default()), &self.terms).await.unwrap();
         presented
     }
 
     /// A new session in which Anna has tried to sign in.
-    async fn signed_in(&self, new: &SignIn) -> Presented {
+    async fn signed_in(&self, new: &SignIn) -> Credentials {
         let visitor = self.visitor().await;
         let rotated = with_new_secret(&visitor);
         self.direct.apply(&visitor, &bind(&rotated, new), &self.terms).await.unwrap();
@@ -65,7 +65,7 @@ impl Stand {
         self.direct.list(&anna(), Page { offset: 0, limit: 1000 }, &self.terms).await.unwrap().len()
     }
 
-    async fn opens(&self, presented: &Presented) -> bool {
+    async fn opens(&self, presented: &Credentials) -> bool {
         self.direct.load(presented, &self.terms).await.unwrap().live().is_some()
     }
 
@@ -124,7 +124,7 @@ fn sign_in(max_sessions: usize, on_limit: OnLimit) -> SignIn {
     }
 }
 
-fn bind(rotated: &Presented, new: &SignIn) -> Change {
+fn bind(rotated: &Credentials, new: &SignIn) -> Change {
     Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
 }
 
@@ -138,7 +138,7 @@ struct Before {
 }
 
 /// Dies at each step in each way; how many deaths that were.
-async fn sign_in_dies_everywhere(before: Before, new: SignIn, expected: impl Fn(&Applied) -> bool) -> usize {
+async fn sign_in_dies_everywhere(before: Before, new: SignIn, expected: impl Fn(&Outcome) -> bool) -> usize {
     let mut stand = Stand::new().await;
     let unlimited = sign_in(100, OnLimit::EvictOldest);
     let mut deaths = 0;
@@ -169,7 +169,7 @@ async fn sign_in_dies_everywhere(before: Before, new: SignIn, expected: impl Fn(
             let answer = stand.direct.apply(&old, &change, &terms).await.unwrap();
             assert!(expected(&answer), "{at}: {answer:?}");
             watcher.look(stand.look()).unwrap_or_else(|wrong| panic!("{at}, asked again: {wrong}"));
-            let is_done = matches!(answer, Applied::Done { .. });
+            let is_done = matches!(answer, Outcome::Done { .. });
             assert_eq!((stand.opens(&rotated).await, stand.opens(&old).await), (is_done, !is_done), "{at}");
             assert_eq!(stand.listed().await, stand.look().alive("anna"), "{at}");
             if new.on_limit == OnLimit::EvictOldest {
@@ -191,12 +191,12 @@ async fn sign_in_dies_everywhere(before: Before, new: SignIn, expected: impl Fn(
     deaths
 }
 
-fn is_done(answer: &Applied) -> bool {
-    matches!(answer, Applied::Done { .. })
+fn is_done(answer: &Outcome) -> bool {
+    matches!(answer, Outcome::Done { .. })
 }
 
-fn is_refused(answer: &Applied) -> bool {
-    *answer == Applied::Refused(Refusal::LimitReached)
+fn is_refused(answer: &Outcome) -> bool {
+    *answer == Outcome::Refused(Refusal::LimitReached)
 }
 
 /// The index, and the session: two commands.
@@ -250,7 +250,7 @@ async fn a_sign_in_among_ghosts_may_die_anywhere() {
 }
 
 /// Dies at each step in each way, where Anna has four sessions, one that is not bound yet and one that has ended.
-async fn revoke_dies_everywhere(target: impl Fn(&[Presented]) -> Target, spared: &[usize]) -> usize {
+async fn revoke_dies_everywhere(target: impl Fn(&[Credentials]) -> Target, spared: &[usize]) -> usize {
     let mut stand = Stand::new().await;
     let unlimited = sign_in(100, OnLimit::EvictOldest);
     let mut deaths = 0;
@@ -319,7 +319,7 @@ async fn signing_out_one_device_may_die_anywhere() {
 
 /// One bound session and a limit of one. A new sign-in has been written to the index, then the bound one signs in again and
 /// dies after this many commands (or lives), then the new one goes on. What that came to, and how many live.
-async fn overtaken(on_limit: OnLimit, dies_after: Option<usize>) -> (Applied, usize) {
+async fn overtaken(on_limit: OnLimit, dies_after: Option<usize>) -> (Outcome, usize) {
     let mut stand = Stand::new().await;
     let new = sign_in(1, on_limit);
     let bound = stand.signed_in(&new).await;
@@ -351,7 +351,7 @@ async fn overtaken(on_limit: OnLimit, dies_after: Option<usize>) -> (Applied, us
 async fn a_sign_in_that_is_overtaken_by_one_that_dies_is_not_one_too_many() {
     for dies_after in 1..4 {
         let (answer, alive) = overtaken(OnLimit::EvictOldest, Some(dies_after)).await;
-        assert_eq!((answer, alive), (Applied::Refused(Refusal::Gone), 1), "dies after {dies_after} commands");
+        assert_eq!((answer, alive), (Outcome::Refused(Refusal::Gone), 1), "dies after {dies_after} commands");
     }
 }
 
@@ -359,6 +359,6 @@ async fn a_sign_in_that_is_overtaken_by_one_that_dies_is_not_one_too_many() {
 async fn a_sign_in_that_is_being_counted_sees_one_that_signs_in_again() {
     for dies_after in [None, Some(1), Some(2), Some(3), Some(4)] {
         let (answer, alive) = overtaken(OnLimit::RefuseNew, dies_after).await;
-        assert_eq!((answer, alive), (Applied::Refused(Refusal::LimitReached), 1), "dies after {dies_after:?} commands");
+        assert_eq!((answer, alive), (Outcome::Refused(Refusal::LimitReached), 1), "dies after {dies_after:?} commands");
     }
 }

@@ -7,18 +7,18 @@ use tokio::task::JoinSet;
 
 use super::given::{add, fields, given, idle, remove, set};
 use super::{Fixture, mint, with_new_secret};
-use crate::delta::{Change, Delta};
+use crate::delta::{Change, FieldChanges};
 use crate::record::Refusal;
-use crate::store::Applied;
+use crate::store::Outcome;
 
 pub async fn fields_are_set_and_removed_and_the_others_stay<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let presented = given.session(&[("a", "1"), ("b", "2"), ("c", "3"), ("n", "10")]).await;
-    let delta = Delta {
+    let delta = FieldChanges {
         set: fields(&[("b", "two"), ("d", "four")]),
         remove: ["a".to_owned()].into(),
         add: [("n".to_owned(), 5)].into(),
-        ..Delta::default()
+        ..FieldChanges::default()
     };
     let made = given.apply(&presented, &delta.into()).await.made().record;
     assert_eq!(made.fields, fields(&[("b", "two"), ("c", "3"), ("d", "four"), ("n", "15")]));
@@ -44,10 +44,10 @@ pub async fn the_last_field_can_be_removed<F: Fixture>(fixture: &F) {
 pub async fn thousands_of_names_can_be_removed_at_once<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let presented = given.session(&[("field 7", "1"), ("stays", "1")]).await;
-    let delta = Delta {
+    let delta = FieldChanges {
         remove: (0..10_000).map(|i| format!("field {i}")).collect(),
         add: [("n".to_owned(), 1)].into(),
-        ..Delta::default()
+        ..FieldChanges::default()
     };
     given.apply(&presented, &delta.into()).await.made();
     assert_eq!(given.fields(&presented).await, fields(&[("n", "1"), ("stays", "1")]));
@@ -75,12 +75,12 @@ pub async fn an_expectation_that_fails_changes_nothing_at_all<F: Fixture>(fixtur
     let presented = given.session(&[("a", "1"), ("empty", ""), ("n", "1")]).await;
     let before = given.record(&presented).await;
     let everything = Change {
-        delta: Delta {
+        delta: FieldChanges {
             set: fields(&[("x", "new")]),
             remove: ["a".to_owned()].into(),
             add: [("n".to_owned(), 1), ("m".to_owned(), 1)].into(),
             idle_timeout: Some(Duration::from_secs(60)),
-            ..Delta::default()
+            ..FieldChanges::default()
         },
         touch: true,
         confirm: true,
@@ -91,7 +91,7 @@ pub async fn an_expectation_that_fails_changes_nothing_at_all<F: Fixture>(fixtur
         [("a", Some("2")), ("a", None), ("b", Some("")), ("empty", None), ("n", Some("01"))];
     for (name, text) in broken {
         let change = everything.clone().expecting("empty", Some("")).expecting(name, text);
-        assert_eq!(given.apply(&presented, &change).await, Applied::Refused(Refusal::Conflict), "{name} {text:?}");
+        assert_eq!(given.apply(&presented, &change).await, Outcome::Refused(Refusal::Conflict), "{name} {text:?}");
         assert_eq!(given.record(&presented).await, before);
     }
 }
@@ -104,10 +104,10 @@ pub async fn a_wrong_secret_changes_nothing<F: Fixture>(fixture: &F) {
     let mut everything = set("a", "2");
     (everything.touch, everything.confirm) = (true, true);
     for change in [everything, add("n", 1), remove("a"), idle(Duration::from_secs(60))] {
-        assert_eq!(given.apply(&thief, &change).await, Applied::Refused(Refusal::Gone));
+        assert_eq!(given.apply(&thief, &change).await, Outcome::Refused(Refusal::Gone));
     }
     let takeover = Change { rotate_to: with_new_secret(&owner).secret_hash, ..set("a", "2") };
-    assert_eq!(given.apply(&thief, &takeover).await, Applied::Refused(Refusal::Gone));
+    assert_eq!(given.apply(&thief, &takeover).await, Outcome::Refused(Refusal::Gone));
     assert_eq!(given.record(&owner).await, before);
 }
 
@@ -115,7 +115,7 @@ pub async fn a_change_makes_no_session<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let nobody = mint();
     let takeover = Change { rotate_to: nobody.secret_hash, touch: true, confirm: true, ..set("a", "1") };
-    assert_eq!(given.apply(&nobody, &takeover).await, Applied::Refused(Refusal::Gone));
+    assert_eq!(given.apply(&nobody, &takeover).await, Outcome::Refused(Refusal::Gone));
     given.assert_gone(&nobody).await;
 }
 
@@ -149,8 +149,8 @@ pub async fn of_many_with_the_same_expectation_one_wins<F: Fixture>(fixture: &F)
         });
     }
     let answers = tasks.join_all().await;
-    let winners: Vec<_> = answers.iter().filter(|(_, answer)| matches!(answer, Applied::Done { .. })).collect();
-    let conflicts = answers.iter().filter(|(_, answer)| *answer == Applied::Refused(Refusal::Conflict)).count();
+    let winners: Vec<_> = answers.iter().filter(|(_, answer)| matches!(answer, Outcome::Done { .. })).collect();
+    let conflicts = answers.iter().filter(|(_, answer)| *answer == Outcome::Refused(Refusal::Conflict)).count();
     assert_eq!((winners.len(), conflicts), (1, 19));
     assert_eq!(given.fields(&presented).await, fields(&[("winner", &winners[0].0.to_string())]));
 }
@@ -166,8 +166,8 @@ pub async fn a_compare_and_set_that_is_retried_loses_no_update<F: Fixture>(fixtu
                 let seen = given.fields(&presented).await["list"].to_owned();
                 let longer = format!("{seen}{i},");
                 match given.apply(&presented, &set("list", &longer).expecting("list", Some(&seen))).await {
-                    Applied::Done { .. } => break,
-                    Applied::Refused(refusal) => assert_eq!(refusal, Refusal::Conflict),
+                    Outcome::Done { .. } => break,
+                    Outcome::Refused(refusal) => assert_eq!(refusal, Refusal::Conflict),
                 }
             }
         });

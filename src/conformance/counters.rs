@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::Fixture;
 use super::given::{add, fields, given, set};
-use crate::delta::Delta;
+use crate::delta::FieldChanges;
 
 pub async fn a_counter_starts_at_zero_and_may_fall_below<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
@@ -122,8 +122,10 @@ pub async fn one_refused_counter_undoes_the_whole_change<F: Fixture>(fixture: &F
     // whatever the order in which a store goes through them, some come before the refused one and some after
     let presented = given.session(&[("a", "1"), ("m", "text"), ("z", "1"), ("s", "old")]).await;
     let before = given.record(&presented).await;
-    let delta =
-        Delta { add: ["a", "b", "m", "y", "z"].map(|name| (name.to_owned(), 1)).into(), ..set("s", "new").delta };
+    let delta = FieldChanges {
+        add: ["a", "b", "m", "y", "z"].map(|name| (name.to_owned(), 1)).into(),
+        ..set("s", "new").delta
+    };
     assert_eq!(given.apply(&presented, &delta.into()).await.invalid_field(), "m");
     assert_eq!(given.record(&presented).await, before);
 }

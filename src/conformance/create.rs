@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::given::{confirm, fields, given, rotate_to, set, whole_second};
 use super::{Fixture, mint, new_session, with_new_secret};
 use crate::record::Refusal;
-use crate::store::{Applied, NewSession};
+use crate::store::{NewSession, Outcome};
 
 pub async fn a_new_session_is_exactly_what_was_asked_for<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
@@ -86,7 +86,7 @@ pub async fn creating_with_another_secret_is_a_conflict<F: Fixture>(fixture: &F)
 
     let answer = given.create(&new_session(other, fields(&[("a", "2")]))).await;
 
-    assert_eq!(answer, Applied::Refused(Refusal::Conflict));
+    assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.record(&owner).await, before);
     assert_eq!(given.load(&other).await, None);
 }
@@ -98,7 +98,7 @@ pub async fn creating_with_a_secret_that_was_rotated_away_is_a_conflict<F: Fixtu
     given.apply(&old, &rotate_to(&new)).await.made();
     given.apply(&new, &confirm()).await.made();
     let answer = given.create(&new_session(old, fields(&[]))).await;
-    assert_eq!(answer, Applied::Refused(Refusal::Conflict));
+    assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.fields(&new).await, fields(&[("a", "1")]));
 }
 

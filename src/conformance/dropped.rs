@@ -6,10 +6,10 @@ use std::task::Poll;
 
 use super::given::{Given, fields, given, pause, rotate_to, set};
 use super::{Fixture, mint, new_session, with_new_secret};
-use crate::delta::{Change, Delta};
+use crate::delta::{Change, FieldChanges};
 use crate::fields::Fields;
-use crate::store::{Applied, Store, Target};
-use crate::token::Presented;
+use crate::store::{Outcome, Store, Target};
+use crate::token::Credentials;
 
 /// Each verb is dropped after 0, 1, ... polls; most stores need a few.
 const POLLS: usize = 12;
@@ -27,7 +27,7 @@ async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) -> Opti
 }
 
 /// A session beside, and that the answers to it are the answers to it.
-struct Bystander(Presented, Fields);
+struct Bystander(Credentials, Fields);
 
 impl Bystander {
     async fn new<S: Store>(given: &Given<S>) -> Bystander {
@@ -63,7 +63,8 @@ pub async fn a_dropped_change_is_made_once_or_not_at_all<F: Fixture>(fixture: &F
     let given = given(fixture).await;
     let bystander = Bystander::new(&given).await;
     let presented = given.session(&[("n", "0"), ("m", "0")]).await;
-    let both: Change = Delta { add: [("n".to_owned(), 1), ("m".to_owned(), 1)].into(), ..Delta::default() }.into();
+    let both: Change =
+        FieldChanges { add: [("n".to_owned(), 1), ("m".to_owned(), 1)].into(), ..FieldChanges::default() }.into();
     let (mut least, mut most) = (0, 0);
     for polls in (0..POLLS).chain(0..POLLS) {
         let answer = poll_and_drop(polls, given.store.apply(&presented, &both, &given.terms)).await;
@@ -120,6 +121,6 @@ pub async fn dropped_reads_mix_no_answers_up<F: Fixture>(fixture: &F) {
         assert_eq!(given.fields(&sessions[read]).await["mine"], read.to_string());
         poll_and_drop(round % 5, given.store.apply(dropped, &write, &given.terms)).await;
         let answer = given.apply(&sessions[read], &Change::default()).await;
-        assert!(matches!(answer, Applied::Done { loaded, .. } if loaded.record.fields["mine"] == read.to_string()));
+        assert!(matches!(answer, Outcome::Done { loaded, .. } if loaded.record.fields["mine"] == read.to_string()));
     }
 }

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use super::{Fixture, mint, new_session, with_new_secret};
 use crate::config::Terms;
-use crate::delta::{Change, Delta, SignIn};
+use crate::delta::{Change, FieldChanges, SignIn};
 use crate::device::{Device, Page};
 use crate::fields::Fields;
 use crate::policy::OnLimit;
 use crate::record::{Record, Refusal};
-use crate::store::{Applied, Loaded, Lookup, NewSession, Store, Target};
-use crate::token::{Presented, SessionId};
+use crate::store::{Loaded, Lookup, NewSession, Outcome, Store, Target};
+use crate::token::{Credentials, SessionId};
 use crate::user::UserId;
 
 /// A store to ask. Clones ask the same one.
@@ -41,50 +41,50 @@ pub(super) async fn given_lifetimes<F: Fixture>(fixture: &F, idle: u64, absolute
 
 impl<S: Store> Given<S> {
     /// A new session with these fields.
-    pub(super) async fn session(&self, stored: &[(&str, &str)]) -> Presented {
+    pub(super) async fn session(&self, stored: &[(&str, &str)]) -> Credentials {
         let presented = mint();
         self.create(&new_session(presented, fields(stored))).await.made();
         presented
     }
 
-    pub(super) async fn create(&self, new: &NewSession) -> Applied {
+    pub(super) async fn create(&self, new: &NewSession) -> Outcome {
         self.store.create(new, &self.terms).await.expect("the store answers")
     }
 
-    pub(super) async fn load(&self, presented: &Presented) -> Option<Loaded> {
+    pub(super) async fn load(&self, presented: &Credentials) -> Option<Loaded> {
         self.store.load(presented, &self.terms).await.expect("the store answers").live()
     }
 
-    pub(super) async fn apply(&self, presented: &Presented, change: &Change) -> Applied {
+    pub(super) async fn apply(&self, presented: &Credentials, change: &Change) -> Outcome {
         self.store.apply(presented, change, &self.terms).await.expect("the store answers")
     }
 
-    pub(super) async fn revoke(&self, presented: &Presented) -> u64 {
+    pub(super) async fn revoke(&self, presented: &Credentials) -> u64 {
         self.store.revoke(&Target::Session(presented.id)).await.expect("the store answers")
     }
 
     /// The record of a session that must be there.
-    pub(super) async fn record(&self, presented: &Presented) -> Arc<Record> {
+    pub(super) async fn record(&self, presented: &Credentials) -> Arc<Record> {
         self.load(presented).await.expect("the session is there").record
     }
 
-    pub(super) async fn fields(&self, presented: &Presented) -> Fields {
+    pub(super) async fn fields(&self, presented: &Credentials) -> Fields {
         self.record(presented).await.fields.clone()
     }
 
     /// What a token opens, or why not.
-    pub(super) async fn look_up(&self, presented: &Presented) -> Lookup {
+    pub(super) async fn look_up(&self, presented: &Credentials) -> Lookup {
         self.store.load(presented, &self.terms).await.expect("the store answers")
     }
 
     /// Signs in, and what the browser presents from then on if that was done.
-    pub(super) async fn sign_in(&self, presented: &Presented, new: &SignIn) -> (Presented, Applied) {
+    pub(super) async fn sign_in(&self, presented: &Credentials, new: &SignIn) -> (Credentials, Outcome) {
         let rotated = with_new_secret(presented);
         (rotated, self.apply(presented, &bind(&rotated, new)).await)
     }
 
     /// A new session in which this user has signed in.
-    pub(super) async fn signed_in(&self, new: &SignIn) -> Presented {
+    pub(super) async fn signed_in(&self, new: &SignIn) -> Credentials {
         let visitor = self.session(&[]).await;
         let (presented, answer) = self.sign_in(&visitor, new).await;
         answer.made();
@@ -92,7 +92,7 @@ impl<S: Store> Given<S> {
     }
 
     /// So many of them, one after the other.
-    pub(super) async fn signed_in_times(&self, times: usize, new: &SignIn) -> Vec<Presented> {
+    pub(super) async fn signed_in_times(&self, times: usize, new: &SignIn) -> Vec<Credentials> {
         let mut all = Vec::new();
         for _ in 0..times {
             all.push(self.signed_in(new).await);
@@ -115,7 +115,7 @@ impl<S: Store> Given<S> {
     }
 
     /// That nothing brings this session back: every verb but `create` says that it is gone, before and after all others.
-    pub(super) async fn assert_gone(&self, presented: &Presented) {
+    pub(super) async fn assert_gone(&self, presented: &Credentials) {
         let (longer, other) = (idle(Duration::from_secs(3600)), with_new_secret(presented));
         let changes = [
             set("revived", "yes"),
@@ -129,20 +129,20 @@ impl<S: Store> Given<S> {
         ];
         for change in changes {
             assert_eq!(self.load(presented).await, None);
-            assert_eq!(self.apply(presented, &change).await, Applied::Refused(Refusal::Gone), "{change:?}");
+            assert_eq!(self.apply(presented, &change).await, Outcome::Refused(Refusal::Gone), "{change:?}");
         }
         assert_eq!(self.load(presented).await, None);
         assert_eq!(self.revoke(presented).await, 0);
     }
 }
 
-impl Applied {
+impl Outcome {
     /// What was made of it, which must have been something.
     #[track_caller]
     pub(super) fn made(self) -> Loaded {
         match self {
-            Applied::Done { loaded, .. } => loaded,
-            Applied::Refused(refusal) => panic!("refused: {refusal:?}"),
+            Outcome::Done { loaded, .. } => loaded,
+            Outcome::Refused(refusal) => panic!("refused: {refusal:?}"),
         }
     }
 
@@ -150,8 +150,8 @@ impl Applied {
     #[track_caller]
     pub(super) fn evicted(self) -> Vec<SessionId> {
         match self {
-            Applied::Done { evicted, .. } => evicted,
-            Applied::Refused(refusal) => panic!("refused: {refusal:?}"),
+            Outcome::Done { evicted, .. } => evicted,
+            Outcome::Refused(refusal) => panic!("refused: {refusal:?}"),
         }
     }
 
@@ -159,8 +159,8 @@ impl Applied {
     #[track_caller]
     pub(super) fn refused(self) -> Refusal {
         match self {
-            Applied::Done { loaded, .. } => panic!("made: {loaded:?}"),
-            Applied::Refused(refusal) => refusal,
+            Outcome::Done { loaded, .. } => panic!("made: {loaded:?}"),
+            Outcome::Refused(refusal) => refusal,
         }
     }
 
@@ -174,8 +174,8 @@ impl Applied {
     }
 }
 
-impl From<Delta> for Change {
-    fn from(delta: Delta) -> Change {
+impl From<FieldChanges> for Change {
+    fn from(delta: FieldChanges) -> Change {
         Change { delta, ..Change::default() }
     }
 }
@@ -185,15 +185,15 @@ pub(super) fn fields(stored: &[(&str, &str)]) -> Fields {
 }
 
 pub(super) fn set(name: &str, text: &str) -> Change {
-    Delta { set: fields(&[(name, text)]), ..Delta::default() }.into()
+    FieldChanges { set: fields(&[(name, text)]), ..FieldChanges::default() }.into()
 }
 
 pub(super) fn remove(name: &str) -> Change {
-    Delta { remove: [name.to_owned()].into(), ..Delta::default() }.into()
+    FieldChanges { remove: [name.to_owned()].into(), ..FieldChanges::default() }.into()
 }
 
 pub(super) fn add(name: &str, by: i64) -> Change {
-    Delta { add: [(name.to_owned(), by)].into(), ..Delta::default() }.into()
+    FieldChanges { add: [(name.to_owned(), by)].into(), ..FieldChanges::default() }.into()
 }
 
 pub(super) fn touch() -> Change {
@@ -201,7 +201,7 @@ pub(super) fn touch() -> Change {
 }
 
 pub(super) fn idle(timeout: Duration) -> Change {
-    Delta { idle_timeout: Some(timeout), ..Delta::default() }.into()
+    FieldChanges { idle_timeout: Some(timeout), ..FieldChanges::default() }.into()
 }
 
 /// As a request does whose browser presented the token.
@@ -209,7 +209,7 @@ pub(super) fn confirm() -> Change {
     Change { confirm: true, ..Change::default() }
 }
 
-pub(super) fn rotate_to(new: &Presented) -> Change {
+pub(super) fn rotate_to(new: &Credentials) -> Change {
     Change { rotate_to: new.secret_hash, ..Change::default() }
 }
 
@@ -241,12 +241,12 @@ pub(super) fn limited(user: &UserId, max_sessions: usize, on_limit: OnLimit) -> 
 }
 
 /// The change that signs in, after which the browser presents `rotated`.
-pub(super) fn bind(rotated: &Presented, new: &SignIn) -> Change {
+pub(super) fn bind(rotated: &Credentials, new: &SignIn) -> Change {
     Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
 }
 
 /// The ids of what was presented.
-pub(super) fn ids_of(presented: &[Presented]) -> Vec<SessionId> {
+pub(super) fn ids_of(presented: &[Credentials]) -> Vec<SessionId> {
     presented.iter().map(|presented| presented.id).collect()
 }
 

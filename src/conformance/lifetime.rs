@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Fixture;
 use super::given::{add, given, given_lifetimes, idle, set, touch};
 use crate::record::Refusal;
-use crate::store::Applied;
+use crate::store::Outcome;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -122,7 +122,7 @@ pub async fn a_refused_change_extends_nothing<F: Fixture>(fixture: &F) {
     fixture.advance(Duration::from_millis(50)).await;
     let mut unexpected = touch().expecting("a", None);
     unexpected.delta.idle_timeout = Some(SECOND);
-    assert_eq!(given.apply(&presented, &unexpected).await, Applied::Refused(Refusal::Conflict));
+    assert_eq!(given.apply(&presented, &unexpected).await, Outcome::Refused(Refusal::Conflict));
     let mut no_number = add("a", 1);
     (no_number.touch, no_number.delta.idle_timeout) = (true, Some(SECOND));
     assert_eq!(given.apply(&presented, &no_number).await.invalid_field(), "a");

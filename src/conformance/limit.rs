@@ -10,19 +10,19 @@ use super::{Fixture, new_session, with_new_secret};
 use crate::delta::SignIn;
 use crate::policy::OnLimit;
 use crate::record::Refusal;
-use crate::store::{Applied, Lookup, Store, Target};
-use crate::token::Presented;
+use crate::store::{Lookup, Outcome, Store, Target};
+use crate::token::Credentials;
 
 const N: usize = 3;
 
 /// Those that live, and that the list names exactly them.
-async fn alive<S: Store>(given: &Given<S>, sessions: &[Presented], new: &SignIn) -> Vec<Presented> {
+async fn alive<S: Store>(given: &Given<S>, sessions: &[Credentials], new: &SignIn) -> Vec<Credentials> {
     let mut alive = Vec::new();
     for presented in sessions {
         if let Some(loaded) = given.load(presented).await {
             assert_eq!(loaded.record.user_id.as_ref(), Some(&new.user));
             // of two clicks both secrets open the one session
-            if !alive.iter().any(|other: &Presented| other.id == presented.id) {
+            if !alive.iter().any(|other: &Credentials| other.id == presented.id) {
                 alive.push(*presented);
             }
         }
@@ -75,13 +75,13 @@ pub async fn an_evicted_browser_can_learn_why_and_nobody_else<F: Fixture>(fixtur
         [set("a", "1"), touch(), rotate_to(&rotated), bind(&rotated, &new), bind(&evicted, &new), rotate_to(&evicted)];
     for change in verbs {
         assert_eq!(given.look_up(&evicted).await, Lookup::Evicted);
-        assert_eq!(given.apply(&evicted, &change).await, Applied::Refused(Refusal::Gone), "{change:?}");
+        assert_eq!(given.apply(&evicted, &change).await, Outcome::Refused(Refusal::Gone), "{change:?}");
     }
     for other in [&visitor, &rotated, &with_new_secret(&evicted)] {
         assert_eq!(given.look_up(other).await, Lookup::Gone);
     }
     let again = given.create(&new_session(evicted, Default::default())).await;
-    assert_eq!(again, Applied::Refused(Refusal::Conflict));
+    assert_eq!(again, Outcome::Refused(Refusal::Conflict));
     // it counts as ended for everybody who would end it, and is told all the same
     assert_eq!(given.end(Target::SessionOf(new.user.clone(), evicted.id)).await, 0);
     assert_eq!(given.end(Target::Session(evicted.id)).await, 0);
@@ -112,11 +112,11 @@ pub async fn a_refused_sign_in_changes_nothing_and_may_be_tried_again<F: Fixture
     // as often as anybody wants: what is refused fills no place
     for _ in 0..2 * N {
         let (rotated, answer) = given.sign_in(&visitor, &new).await;
-        assert_eq!(answer, Applied::Refused(Refusal::LimitReached));
+        assert_eq!(answer, Outcome::Refused(Refusal::LimitReached));
         assert_eq!(given.load(&rotated).await, None);
         assert_eq!(given.record(&visitor).await, before);
         let another = given.session(&[]).await;
-        assert_eq!(given.sign_in(&another, &new).await.1, Applied::Refused(Refusal::LimitReached));
+        assert_eq!(given.sign_in(&another, &new).await.1, Outcome::Refused(Refusal::LimitReached));
     }
     assert_eq!(alive(&given, &sessions, &new).await, sessions);
 
@@ -150,7 +150,7 @@ pub async fn a_refused_re_sign_in_leaves_the_session_in_the_list<F: Fixture>(fix
     // the limit was lowered: the session is one too many, but bound it is
     let new = limited(&anna, 1, OnLimit::RefuseNew);
     for _ in 0..2 {
-        assert_eq!(given.sign_in(&sessions[1], &new).await.1, Applied::Refused(Refusal::LimitReached));
+        assert_eq!(given.sign_in(&sessions[1], &new).await.1, Outcome::Refused(Refusal::LimitReached));
         assert_eq!(sorted(given.listed(&anna).await), sorted(ids_of(&sessions)));
     }
     // the first is within the limit, and stays in its place
@@ -213,7 +213,7 @@ pub async fn each_user_has_a_limit_of_their_own<F: Fixture>(fixture: &F) {
 }
 
 /// As many at once as are too many by twenty; those that live in the end.
-async fn rush<S: Store>(given: &Given<S>, new: &SignIn, round: usize) -> (Vec<Presented>, usize) {
+async fn rush<S: Store>(given: &Given<S>, new: &SignIn, round: usize) -> (Vec<Credentials>, usize) {
     let mut tasks = JoinSet::new();
     for i in 0..N + 20 {
         let (given, new) = (given.clone(), new.clone());
@@ -226,8 +226,8 @@ async fn rush<S: Store>(given: &Given<S>, new: &SignIn, round: usize) -> (Vec<Pr
     let (mut all, mut acknowledged) = (Vec::new(), 0);
     for (rotated, answer) in tasks.join_all().await {
         match answer {
-            Applied::Done { .. } => acknowledged += 1,
-            Applied::Refused(refusal) => {
+            Outcome::Done { .. } => acknowledged += 1,
+            Outcome::Refused(refusal) => {
                 assert!(matches!(refusal, Refusal::LimitReached | Refusal::Gone), "{refusal:?}");
                 assert_eq!(given.load(&rotated).await, None);
             }

@@ -3,12 +3,12 @@
 
 use super::Fixture;
 use super::given::{Given, add, fields, given, remove, set};
-use crate::delta::Delta;
+use crate::delta::FieldChanges;
 use crate::store::Store;
-use crate::token::Presented;
+use crate::token::Credentials;
 
 /// A session with as many fields as the terms allow.
-async fn full<S: Store>(given: &Given<S>) -> Presented {
+async fn full<S: Store>(given: &Given<S>) -> Credentials {
     let names: Vec<String> = (0..given.terms.max_fields).map(|i| format!("field {i}")).collect();
     let stored: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     given.session(&stored).await
@@ -65,9 +65,9 @@ pub async fn a_counter_beyond_the_limits_is_undone<F: Fixture>(fixture: &F) {
 pub async fn a_full_session_may_swap_a_field_for_another<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let presented = full(&given).await;
-    let delta = Delta { remove: ["field 0".to_owned()].into(), ..set("new", "1").delta };
+    let delta = FieldChanges { remove: ["field 0".to_owned()].into(), ..set("new", "1").delta };
     given.apply(&presented, &delta.into()).await.made();
-    let delta = Delta { remove: ["field 1".to_owned()].into(), ..add("newer", 1).delta };
+    let delta = FieldChanges { remove: ["field 1".to_owned()].into(), ..add("newer", 1).delta };
     given.apply(&presented, &delta.into()).await.made();
     assert_eq!(given.fields(&presented).await.len(), 128);
 }

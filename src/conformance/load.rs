@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use super::given::{fields, given, set};
 use super::{Fixture, mint, with_new_secret};
 use crate::record::Refusal;
-use crate::store::Applied;
-use crate::token::Presented;
+use crate::store::Outcome;
+use crate::token::Credentials;
 
 pub async fn a_session_that_nobody_made_is_not_there<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
@@ -28,9 +28,9 @@ pub async fn a_wrong_secret_reads_nothing<F: Fixture>(fixture: &F) {
 pub async fn the_session_id_alone_opens_nothing<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let owner = given.session(&[("a", "1")]).await;
-    let id_alone = Presented { secret_hash: None, ..owner };
+    let id_alone = Credentials { secret_hash: None, ..owner };
     assert_eq!(given.load(&id_alone).await, None);
-    assert_eq!(given.apply(&id_alone, &set("a", "2")).await, Applied::Refused(Refusal::Gone));
+    assert_eq!(given.apply(&id_alone, &set("a", "2")).await, Outcome::Refused(Refusal::Gone));
     assert_eq!(given.fields(&owner).await, fields(&[("a", "1")]));
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::given::{Given, add, confirm, fields, given, given_lifetimes, remove, set, touch, whole_second};
 use super::{Fixture, mint_plain, new_session, with_new_secret};
 use crate::record::{Refusal, reserved_fields};
-use crate::store::{Applied, Store};
-use crate::token::{Presented, TokenFormat};
+use crate::store::{Outcome, Store};
+use crate::token::{Credentials, TokenFormat};
 
-async fn plain_session<S: Store>(given: &Given<S>, stored: &[(&str, &str)]) -> Presented {
+async fn plain_session<S: Store>(given: &Given<S>, stored: &[(&str, &str)]) -> Credentials {
     let presented = mint_plain();
     given.create(&new_session(presented, fields(stored))).await.made();
     presented
@@ -24,7 +24,7 @@ pub async fn a_plain_token_opens_its_session_through_all_verbs<F: Fixture>(fixtu
     given.apply(&presented, &add("n", 3)).await.made();
     given.apply(&presented, &remove("a")).await.made();
     let conflict = given.apply(&presented, &set("b", "3").expecting("a", Some("1"))).await;
-    assert_eq!(conflict, Applied::Refused(Refusal::Conflict));
+    assert_eq!(conflict, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.apply(&presented, &add("b", i64::MAX)).await.invalid_field(), "b");
     assert_eq!(given.fields(&presented).await, fields(&[("b", "2"), ("n", "3")]));
     assert_eq!(given.load(&mint_plain()).await, None);
@@ -45,14 +45,14 @@ pub async fn a_plain_session_is_not_opened_with_a_secret<F: Fixture>(fixture: &F
     let presented = plain_session(&given, &[("a", "1")]).await;
     let with_secret = with_new_secret(&presented);
     assert_eq!(given.load(&with_secret).await, None);
-    assert_eq!(given.apply(&with_secret, &set("a", "2")).await, Applied::Refused(Refusal::Gone));
+    assert_eq!(given.apply(&with_secret, &set("a", "2")).await, Outcome::Refused(Refusal::Gone));
     assert_eq!(given.fields(&presented).await, fields(&[("a", "1")]));
 }
 
 pub async fn a_plain_session_ends_an_absolute_lifetime_after_its_creation<F: Fixture>(fixture: &F) {
     let given = given_lifetimes(fixture, 2, 2).await;
     let presented = plain_session(&given, &[]).await;
-    if let Applied::Done { loaded: touched, .. } = given.apply(&presented, &touch()).await {
+    if let Outcome::Done { loaded: touched, .. } = given.apply(&presented, &touch()).await {
         let deadline = whole_second(touched.record.created_at + given.terms.absolute_lifetime);
         assert_eq!(touched.record.expires_at, deadline);
         assert_eq!(touched.record.ends_at(), deadline);

@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 use super::given::{add, confirm, fields, given, pause, rotate_to, set, sign_in, touch, user};
 use super::{Fixture, mint, with_new_secret};
 use crate::record::Refusal;
-use crate::store::{Applied, SignedOut, Store as _};
-use crate::token::Presented;
+use crate::store::{Outcome, SignedOut, Store as _};
+use crate::token::Credentials;
 
 pub async fn a_revoked_session_is_gone_for_every_verb<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
@@ -18,7 +18,7 @@ pub async fn a_revoked_session_is_gone_for_every_verb<F: Fixture>(fixture: &F) {
     given.assert_gone(&new).await;
     given.assert_gone(&old).await;
     // a rotation that is asked again is not "made before" either
-    assert_eq!(given.apply(&old, &rotate_to(&new)).await, Applied::Refused(Refusal::Gone));
+    assert_eq!(given.apply(&old, &rotate_to(&new)).await, Outcome::Refused(Refusal::Gone));
 }
 
 pub async fn revoking_counts_what_lived<F: Fixture>(fixture: &F) {
@@ -64,7 +64,7 @@ pub async fn a_slow_save_never_brings_a_revoked_session_back<F: Fixture>(fixture
         assert_eq!(given.revoke(&presented).await, 1);
         assert_eq!(given.load(&presented).await, None);
         for answer in tasks.join_all().await {
-            assert!(matches!(answer, Applied::Done { .. } | Applied::Refused(Refusal::Gone)), "{answer:?}");
+            assert!(matches!(answer, Outcome::Done { .. } | Outcome::Refused(Refusal::Gone)), "{answer:?}");
         }
         given.assert_gone(&presented).await;
     }
@@ -85,7 +85,7 @@ pub async fn a_slow_rotation_never_brings_a_revoked_session_back<F: Fixture>(fix
         pause(round % 4).await;
         assert_eq!(given.revoke(&old).await, 1);
         let answer = rotation.await.expect("no panic");
-        assert!(matches!(answer, Applied::Done { .. } | Applied::Refused(Refusal::Gone)), "{answer:?}");
+        assert!(matches!(answer, Outcome::Done { .. } | Outcome::Refused(Refusal::Gone)), "{answer:?}");
         given.assert_gone(&old).await;
         given.assert_gone(&new).await;
     }
@@ -93,7 +93,7 @@ pub async fn a_slow_rotation_never_brings_a_revoked_session_back<F: Fixture>(fix
 
 pub async fn signing_out_shows_the_secret_and_says_what_became_of_the_session<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
-    let sign_out = async |presented: Presented| given.store.sign_out(&presented).await.expect("the store answers");
+    let sign_out = async |presented: Credentials| given.store.sign_out(&presented).await.expect("the store answers");
     let old = given.session(&[("a", "1")]).await;
     let new = with_new_secret(&old);
     given.apply(&old, &rotate_to(&new)).await.made();

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use super::given::{add, confirm, given, ids_of, pause, rotate_to, set, sign_in, sorted, touch, user};
 use super::{Fixture, mint, with_new_secret};
 use crate::record::Refusal;
-use crate::store::{Applied, Target};
+use crate::store::{Outcome, Target};
 
 pub async fn a_user_ends_one_of_their_own_sessions<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
@@ -116,7 +116,7 @@ pub async fn signing_out_everywhere_ends_what_was_bound_whatever_is_on_its_way<F
                 tasks.spawn(async move {
                     pause((round * 7 + i * 3 + j * 5) % 13).await;
                     let answer = given.apply(&presented, &change).await;
-                    assert!(matches!(answer, Applied::Done { .. } | Applied::Refused(Refusal::Gone)), "{answer:?}");
+                    assert!(matches!(answer, Outcome::Done { .. } | Outcome::Refused(Refusal::Gone)), "{answer:?}");
                 });
             }
         }
@@ -144,7 +144,7 @@ pub async fn signing_out_everywhere_ends_what_was_bound_whatever_is_on_its_way<F
         }
         for (presented, answer) in signing_in.join_all().await {
             let lives = given.load(&presented).await.is_some();
-            assert!(!lives || matches!(answer, Applied::Done { .. }));
+            assert!(!lives || matches!(answer, Outcome::Done { .. }));
             alive.extend(lives.then_some(presented.id));
         }
         // nothing lives that the next one would miss

@@ -9,11 +9,11 @@ use super::given::{Given, add, confirm, fields, given, pause, rotate_to, set, to
 use super::{Fixture, with_new_secret};
 use crate::delta::Change;
 use crate::record::{Previous, Refusal};
-use crate::store::{Applied, Lookup, Store};
-use crate::token::Presented;
+use crate::store::{Lookup, Outcome, Store};
+use crate::token::Credentials;
 
 /// A session that was rotated: its old token and its new one.
-async fn rotated<S: Store>(given: &Given<S>) -> (Presented, Presented) {
+async fn rotated<S: Store>(given: &Given<S>) -> (Credentials, Credentials) {
     let old = given.session(&[("a", "1")]).await;
     let new = with_new_secret(&old);
     given.apply(&old, &rotate_to(&new)).await.made();
@@ -69,9 +69,9 @@ pub async fn the_previous_secret_may_not_rotate<F: Fixture>(fixture: &F) {
     let (old, new) = rotated(&given).await;
     let before = given.record(&new).await;
     let change = Change { rotate_to: with_new_secret(&old).secret_hash, ..set("a", "2") };
-    assert_eq!(given.apply(&old, &change).await, Applied::Refused(Refusal::Conflict));
+    assert_eq!(given.apply(&old, &change).await, Outcome::Refused(Refusal::Conflict));
     // nor back to itself
-    assert_eq!(given.apply(&old, &rotate_to(&old)).await, Applied::Refused(Refusal::Conflict));
+    assert_eq!(given.apply(&old, &rotate_to(&old)).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.record(&new).await, before);
 }
 
@@ -121,7 +121,7 @@ pub async fn the_previous_secret_reads_nothing_after_its_grace<F: Fixture>(fixtu
     assert_eq!(given.load(&old).await, None);
     assert_eq!(given.fields(&new).await, fields(&[("a", "1")]));
     let rotation = rotate_to(&with_new_secret(&old));
-    assert_eq!(given.apply(&old, &rotation).await, Applied::Refused(Refusal::Conflict));
+    assert_eq!(given.apply(&old, &rotation).await, Outcome::Refused(Refusal::Conflict));
 }
 
 pub async fn a_save_that_began_within_the_grace_may_end_after_it<F: Fixture>(fixture: &F) {
@@ -144,7 +144,7 @@ pub async fn the_secret_before_the_previous_one_is_stale<F: Fixture>(fixture: &F
     // held anew: the grace of the one before does not count for it
     assert_eq!(made.record.previous, second.secret_hash.map(|secret_hash| Previous { secret_hash, until: None }));
     assert_eq!(given.load(&first).await, None);
-    assert_eq!(given.apply(&first, &set("a", "2")).await, Applied::Refused(Refusal::Gone));
+    assert_eq!(given.apply(&first, &set("a", "2")).await, Outcome::Refused(Refusal::Gone));
     assert_eq!(given.record(&second).await, given.record(&third).await);
 }
 
@@ -179,8 +179,8 @@ pub async fn of_many_rotations_at_once_one_wins<F: Fixture>(fixture: &F) {
         let mut winners = Vec::new();
         for (new, answer) in tasks.join_all().await {
             match answer {
-                Applied::Done { .. } => winners.push(new),
-                Applied::Refused(refusal) => {
+                Outcome::Done { .. } => winners.push(new),
+                Outcome::Refused(refusal) => {
                     assert_eq!(refusal, Refusal::Conflict);
                     assert_eq!(given.load(&new).await, None);
                 }
@@ -238,11 +238,11 @@ pub async fn a_dropped_previous_secret_is_stale_at_once<F: Fixture>(fixture: &F)
     let third = with_new_secret(&first);
     let change = Change { drop_previous: true, ..rotate_to(&third) };
     // a held previous one may not do it
-    assert_eq!(given.apply(&first, &change).await, Applied::Refused(Refusal::Conflict));
+    assert_eq!(given.apply(&first, &change).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.apply(&second, &change).await.made().record.previous, None);
     for stale in [&first, &second] {
         assert_eq!(given.look_up(stale).await, Lookup::Gone);
-        assert_eq!(given.apply(stale, &set("a", "2")).await, Applied::Refused(Refusal::Gone));
+        assert_eq!(given.apply(stale, &set("a", "2")).await, Outcome::Refused(Refusal::Gone));
     }
     assert_eq!(given.fields(&third).await, fields(&[("a", "1")]));
     // asked again it is done already

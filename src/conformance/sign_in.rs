@@ -10,7 +10,7 @@ use super::lifetime::in_time;
 use super::{Fixture, with_new_secret};
 use crate::delta::{Change, SignIn};
 use crate::record::Refusal;
-use crate::store::{Applied, Lookup};
+use crate::store::{Lookup, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -50,10 +50,10 @@ pub async fn a_token_planted_before_a_sign_in_reads_nothing_after_it<F: Fixture>
     for stale in [&planted, &held] {
         assert_eq!(given.look_up(stale).await, Lookup::Gone);
         for change in [set("a", "1"), add("a", 1), touch(), confirm(), rotate_to(&with_new_secret(stale))] {
-            assert_eq!(given.apply(stale, &change).await, Applied::Refused(Refusal::Gone), "{change:?}");
+            assert_eq!(given.apply(stale, &change).await, Outcome::Refused(Refusal::Gone), "{change:?}");
         }
         let (_, again) = given.sign_in(stale, &sign_in(&user("thief"))).await;
-        assert_eq!(again, Applied::Refused(Refusal::Conflict));
+        assert_eq!(again, Outcome::Refused(Refusal::Conflict));
     }
     assert_eq!(given.fields(&signed_in).await, fields(&[]));
     assert_eq!(given.record(&signed_in).await.user_id, Some(user("victim")));
@@ -171,7 +171,7 @@ pub async fn a_sign_in_and_its_delta_are_made_together_or_not_at_all<F: Fixture>
     assert_eq!(given.apply(&visitor, &change).await.invalid_field(), "name");
     let mut change = bind(&rotated, &sign_in(&anna));
     change.delta.expect = [("name".to_owned(), Some("somebody".to_owned()))].into();
-    assert_eq!(given.apply(&visitor, &change).await, Applied::Refused(Refusal::Conflict));
+    assert_eq!(given.apply(&visitor, &change).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.record(&visitor).await, before);
     assert_eq!(given.load(&rotated).await, None);
     assert_eq!(given.listed(&anna).await, []);
@@ -199,7 +199,7 @@ pub async fn another_user_on_a_bound_session_is_a_conflict<F: Fixture>(fixture: 
     let signed_in = given.signed_in(&sign_in(&user("anna"))).await;
     let before = given.record(&signed_in).await;
     let (rotated, answer) = given.sign_in(&signed_in, &sign_in(&user("bert"))).await;
-    assert_eq!(answer, Applied::Refused(Refusal::Conflict));
+    assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.load(&rotated).await, None);
     assert_eq!(given.record(&signed_in).await, before);
     assert_eq!(given.listed(&user("anna")).await, [signed_in.id]);
@@ -244,12 +244,12 @@ pub async fn a_second_click_is_the_same_sign_in_and_both_secrets_open_it<F: Fixt
 
     // nobody else's sign-in, and no other secret's
     let (_, answer) = given.sign_in(&visitor, &sign_in(&user("mallory"))).await;
-    assert_eq!(answer, Applied::Refused(Refusal::Conflict));
+    assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     for other in [first, with_new_secret(&visitor)] {
         let (_, answer) = given.sign_in(&other, &only_again).await;
-        assert_eq!(answer, Applied::Refused(Refusal::Conflict));
+        assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     }
-    assert_eq!(given.sign_in(&super::mint(), &only_again).await.1, Applied::Refused(Refusal::Gone));
+    assert_eq!(given.sign_in(&super::mint(), &only_again).await.1, Outcome::Refused(Refusal::Gone));
 }
 
 pub async fn a_sign_in_is_not_repeated_after_the_grace<F: Fixture>(fixture: &F) {
@@ -260,7 +260,7 @@ pub async fn a_sign_in_is_not_repeated_after_the_grace<F: Fixture>(fixture: &F) 
     answer.made();
     fixture.advance(2 * SECOND + SECOND / 10).await;
     let (_, answer) = given.sign_in(&visitor, &sign_in(&user("anna"))).await;
-    assert_eq!(answer, Applied::Refused(Refusal::Conflict));
+    assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     // and the next change forgets what was replaced
     assert_eq!(given.apply(&signed_in, &touch()).await.made().record.sign_in_secret_hash, None);
 }
@@ -293,7 +293,7 @@ pub async fn a_wrong_secret_signs_nobody_in<F: Fixture>(fixture: &F) {
     let before = given.record(&visitor).await;
     let guessed = with_new_secret(&visitor);
     let (_, answer) = given.sign_in(&guessed, &sign_in(&user("anna"))).await;
-    assert_eq!(answer, Applied::Refused(Refusal::Conflict));
+    assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.record(&visitor).await, before);
     assert_eq!(given.listed(&user("anna")).await, []);
 }
@@ -308,7 +308,7 @@ pub async fn a_session_that_is_gone_cannot_be_signed_in<F: Fixture>(fixture: &F)
     given.revoke(&signed_out).await;
     for presented in [nobodys, revoked, signed_out] {
         let (rotated, answer) = given.sign_in(&presented, &sign_in(&anna)).await;
-        assert_eq!(answer, Applied::Refused(Refusal::Gone));
+        assert_eq!(answer, Outcome::Refused(Refusal::Gone));
         given.assert_gone(&presented).await;
         given.assert_gone(&rotated).await;
     }
@@ -332,8 +332,8 @@ pub async fn of_many_sign_ins_of_one_session_at_once_one_user_wins<F: Fixture>(f
         let mut winners = Vec::new();
         for (name, rotated, answer) in tasks.join_all().await {
             match answer {
-                Applied::Done { .. } => winners.push((name, rotated)),
-                Applied::Refused(refusal) => {
+                Outcome::Done { .. } => winners.push((name, rotated)),
+                Outcome::Refused(refusal) => {
                     assert_eq!(refusal, Refusal::Conflict);
                     assert_eq!(given.load(&rotated).await, None);
                 }

@@ -3,14 +3,14 @@
 use super::pending::Pending;
 use super::verbs::is_done;
 use super::{Candidate, CookieChange, Purpose, Session, State};
-use crate::delta::{Change, Delta, Listed};
+use crate::delta::{Change, FieldChanges, IndexEntry};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::fields::Fields;
 use crate::meter;
 use crate::record::{COUNTER_OVERFLOW, Refusal};
 use crate::sessions::Sessions;
-use crate::store::{Applied, Loaded};
+use crate::store::{Loaded, Outcome};
 use crate::token::SessionId;
 
 /// What a store has done.
@@ -54,7 +54,11 @@ impl Session {
         let mut state = self.state();
         match purpose {
             Purpose::Create(new) => {
-                state.pending.forget(&Delta { set: new.fields, idle_timeout: new.idle_timeout, ..Delta::default() });
+                state.pending.forget(&FieldChanges {
+                    set: new.fields,
+                    idle_timeout: new.idle_timeout,
+                    ..FieldChanges::default()
+                });
             }
             Purpose::Change(change) => state.pending.forget(&change.delta),
         }
@@ -81,25 +85,27 @@ impl Session {
     }
 
     /// What was done, or why not.
-    pub(super) fn accept(&self, answer: Applied) -> Result<Accepted> {
+    pub(super) fn accept(&self, answer: Outcome) -> Result<Accepted> {
         match answer {
-            Applied::Done { loaded, evicted, not_durable } => {
+            Outcome::Done { loaded, evicted, not_durable } => {
                 Ok(Accepted { loaded, evicted, durable: not_durable.map_or(Ok(()), |error| Err(error.into())) })
             }
-            Applied::Refused(Refusal::LimitReached) => {
+            Outcome::Refused(Refusal::LimitReached) => {
                 Err(Error::limit(self.sessions().config().max_sessions_per_user))
             }
-            Applied::Refused(Refusal::Gone) => Err(Error::gone()),
-            Applied::Refused(Refusal::Conflict) => {
+            Outcome::Refused(Refusal::Gone) => Err(Error::gone()),
+            Outcome::Refused(Refusal::Conflict) => {
                 Err(Error::conflict("another request has changed the session meanwhile"))
             }
-            Applied::Refused(Refusal::Invalid { field, why }) if field == "session" => {
-                Err(Error::too_large("the session", why))
+            Outcome::Refused(Refusal::Invalid { field, reason }) if field == "session" => {
+                Err(Error::too_large("the session", reason))
             }
-            Applied::Refused(Refusal::Invalid { field, why: COUNTER_OVERFLOW }) => {
+            Outcome::Refused(Refusal::Invalid { field, reason: COUNTER_OVERFLOW }) => {
                 Err(Error::malformed(format!("field `{field}`"), COUNTER_OVERFLOW))
             }
-            Applied::Refused(Refusal::Invalid { field, why }) => Err(Error::invalid(format!("field `{field}`"), why)),
+            Outcome::Refused(Refusal::Invalid { field, reason }) => {
+                Err(Error::invalid(format!("field `{field}`"), reason))
+            }
         }
     }
 
@@ -135,7 +141,7 @@ impl Session {
     /// Extends the session if that is due. The visitor asked for nothing that could fail here.
     async fn touch_alone(&self) -> Result<()> {
         if self.exists() && self.state().touch_is_due(self.sessions()) {
-            let touched = self.change(Delta::default()).await;
+            let touched = self.change(FieldChanges::default()).await;
             self.note_untouched(touched);
         }
         Ok(())
@@ -165,7 +171,7 @@ impl Session {
     }
 
     /// Asks for what is pending. Where the answer is lost, or the future is dropped, nothing is pushed a second time.
-    async fn ask_pending(&self, ask: impl AsyncFnOnce(Delta) -> Result<()>) -> Result<()> {
+    async fn ask_pending(&self, ask: impl AsyncFnOnce(FieldChanges) -> Result<()>) -> Result<()> {
         let (delta, pushed) = {
             let mut state = self.state();
             let State { pending, loaded, .. } = &mut *state;
@@ -178,7 +184,7 @@ impl Session {
         answer
     }
 
-    async fn store_once(&self, delta: &Delta, rotate: bool) -> Result<()> {
+    async fn store_once(&self, delta: &FieldChanges, rotate: bool) -> Result<()> {
         if rotate && self.rotate_with(delta.clone()).await? {
             return Ok(());
         }
@@ -187,7 +193,7 @@ impl Session {
 
     /// Rotates as configured, with what is to be changed anyway in the same step; whether it was done. A parallel request
     /// that has just rotated is no error: then this rotation is skipped.
-    async fn rotate_with(&self, delta: Delta) -> Result<bool> {
+    async fn rotate_with(&self, delta: FieldChanges) -> Result<bool> {
         let Some(id) = self.id() else { return Ok(false) };
         match self.change_secret(&id, Change { delta, touch: true, confirm: true, ..Change::default() }).await {
             Ok(()) => Ok(true),
@@ -241,10 +247,10 @@ impl Session {
 
 impl State {
     /// What the index of the user's sessions says of this one, if somebody is signed in.
-    pub(super) fn listed(&self) -> Option<Listed> {
+    pub(super) fn listed(&self) -> Option<IndexEntry> {
         let record = &self.loaded.as_ref()?.record;
         let (user, signed_in_at) = (record.user_id.clone()?, record.signed_in_at?);
-        Some(Listed { user, signed_in_at, expires_at: record.expires_at })
+        Some(IndexEntry { user, signed_in_at, expires_at: record.expires_at })
     }
 
     /// By the configured interval, or because the browser will drop the cookie that it got with the latest secret; and only

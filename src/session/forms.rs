@@ -111,7 +111,7 @@ impl Session {
             true => Ok(()),
             false => {
                 let session = state.presented.map(|presented| presented.id);
-                self.sessions().tell(Event::CrossSiteRefused { session, why: WRONG_TOKEN });
+                self.sessions().tell(Event::CrossSiteRefused { session, reason: WRONG_TOKEN });
                 Err(Error::cross_site(WRONG_TOKEN))
             }
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::delta::Delta;
+use crate::delta::FieldChanges;
 use crate::fields::Fields;
 
 /// Deferred changes. A field stands in at most one of `set`, `remove` and `pushed`.
@@ -111,12 +111,12 @@ impl Pending {
 
     /// What to ask of the store, and what was taken out for it: as long as it is unknown whether that was done, it is not
     /// asked again. A list must still be what it was, or what another request pushed meanwhile would be lost.
-    pub(super) fn ask(&mut self, stored: &Fields) -> (Delta, AllPushed) {
-        let mut delta = Delta {
+    pub(super) fn ask(&mut self, stored: &Fields) -> (FieldChanges, AllPushed) {
+        let mut delta = FieldChanges {
             set: self.set.clone(),
             remove: self.remove.clone(),
             idle_timeout: self.idle_timeout,
-            ..Delta::default()
+            ..FieldChanges::default()
         };
         for (name, Pushed { items, is_list }) in &self.pushed {
             let before = stored.get(name);
@@ -139,7 +139,7 @@ impl Pending {
     }
 
     /// Takes out what has been stored, unless it was changed again meanwhile.
-    pub(super) fn forget(&mut self, stored: &Delta) {
+    pub(super) fn forget(&mut self, stored: &FieldChanges) {
         self.set.retain(|name, text| stored.set.get(name) != Some(text));
         self.remove.retain(|name| !stored.remove.contains(name));
         if self.idle_timeout == stored.idle_timeout {

@@ -10,10 +10,10 @@ use crate::config;
 use crate::delta::{Change, SignIn};
 use crate::device::{self, Device, Page};
 use crate::error::{Error, Result};
-use crate::events::{Event, Why};
+use crate::events::{Event, RevokeReason};
 use crate::fields::Fields;
 use crate::store::{SignedOut, Target};
-use crate::token::{Presented, SessionId};
+use crate::token::{Credentials, SessionId};
 use crate::user::UserId;
 
 impl Session {
@@ -94,7 +94,7 @@ impl Session {
             return self.sign_out_of(&[presented]).await.map(|ended| ended > 0);
         }
         self.still_opens().await?;
-        let ended = self.sessions().end(Target::SessionOf(user, *id), Why::SignedOut, Some(current)).await?;
+        let ended = self.sessions().end(Target::SessionOf(user, *id), RevokeReason::SignedOut, Some(current)).await?;
         Ok(ended > 0)
     }
 
@@ -107,7 +107,7 @@ impl Session {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         self.still_opens().await?;
-        self.sessions().end(Target::OthersOf(user, current), Why::SignedOut, Some(current)).await
+        self.sessions().end(Target::OthersOf(user, current), RevokeReason::SignedOut, Some(current)).await
     }
 
     /// Signs the user out everywhere, here included; how many sessions ended. Two round trips and the sessions in one
@@ -120,7 +120,7 @@ impl Session {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         self.still_opens().await?;
-        let ended = self.sessions().end(Target::AllOf(user), Why::SignedOut, Some(current)).await;
+        let ended = self.sessions().end(Target::AllOf(user), RevokeReason::SignedOut, Some(current)).await;
         // what has ended but is not durable has ended all the same
         if is_done(&ended) {
             self.start_over();
@@ -134,8 +134,8 @@ impl Session {
     /// # Errors
     /// [`is_gone`](Error::is_gone) where one of the tokens is an old secret of a session that lives; the first error of the
     /// store after all were tried, and that something is not durable only where nothing else failed.
-    pub(super) async fn sign_out_of(&self, tokens: &[Presented]) -> Result<u64> {
-        let ended = self.end_all(tokens, Why::SignedOut).await;
+    pub(super) async fn sign_out_of(&self, tokens: &[Credentials]) -> Result<u64> {
+        let ended = self.end_all(tokens, RevokeReason::SignedOut).await;
         if is_done(&ended) {
             self.start_over();
         }
@@ -143,10 +143,10 @@ impl Session {
     }
 
     /// The same, and the session stays as it was seen.
-    async fn end_all(&self, tokens: &[Presented], why: Why) -> Result<u64> {
+    async fn end_all(&self, tokens: &[Credentials], reason: RevokeReason) -> Result<u64> {
         let mut all = Ok(0);
         for presented in tokens {
-            let ended = match self.sessions().sign_out(presented, why).await {
+            let ended = match self.sessions().sign_out(presented, reason).await {
                 Ok(SignedOut::Ended) => Ok(1),
                 Ok(SignedOut::Gone) => Ok(0),
                 Ok(SignedOut::Stale) => Err(Error::gone()),
@@ -225,14 +225,14 @@ impl Session {
             let user = state.loaded.as_ref().and_then(|loaded| loaded.record.user_id.as_ref());
             (state.rivals.clone(), state.presented.filter(|_| user.is_some_and(|user| *user != new.user)))
         };
-        let (tokens, why) = match former {
-            Some(former) => (vec![former], Why::UserSwitched),
-            None => (rivals, Why::SeveralTokens),
+        let (tokens, reason) = match former {
+            Some(former) => (vec![former], RevokeReason::UserSwitched),
+            None => (rivals, RevokeReason::SeveralTokens),
         };
         if tokens.is_empty() {
             return Ok(());
         }
-        let ended = self.end_all(&tokens, why).await;
+        let ended = self.end_all(&tokens, reason).await;
         if is_done(&ended) {
             self.start_over();
         }
@@ -351,8 +351,8 @@ impl SigningIn<'_> {
         let kept_idle = before.as_ref().filter(|_| self.absolute_lifetime.is_none()).map(|record| record.idle_timeout);
         let idle = self.idle_timeout.or(kept_idle).unwrap_or(config.terms.idle_timeout);
         for (what, duration) in [("idle timeout", idle), ("absolute lifetime", absolute)] {
-            if let Some(why) = config::problem_with_lifetime(duration) {
-                return Err(Error::malformed(what, why));
+            if let Some(reason) = config::problem_with_lifetime(duration) {
+                return Err(Error::malformed(what, reason));
             }
         }
         if self.idle_timeout.is_some() && idle > absolute {
@@ -361,8 +361,9 @@ impl SigningIn<'_> {
                 format!("must not exceed the absolute lifetime, {absolute:?}"),
             ));
         }
-        if let Some(why) = self.cookie_max_age.filter(|age| !age.is_zero()).and_then(config::problem_with_cookie_age) {
-            return Err(Error::invalid("cookie_max_age", why));
+        if let Some(reason) = self.cookie_max_age.filter(|age| !age.is_zero()).and_then(config::problem_with_cookie_age)
+        {
+            return Err(Error::invalid("cookie_max_age", reason));
         }
         let kept_age = before.as_ref().and_then(|record| record.cookie_max_age);
         let user_agent = self.session.0.user_agent.as_ref().and_then(|value| value.to_str().ok());

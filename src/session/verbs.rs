@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::commit::Accepted;
 use super::pending::Pending;
 use super::{Candidate, MintedAhead, Purpose, Session, Unopened};
-use crate::delta::{Change, Delta};
+use crate::delta::{Change, FieldChanges};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::fields::Fields;
@@ -38,7 +38,7 @@ impl Session {
             Some(text) => Some(text.as_deref().unwrap_or("0")),
             None => (!self.exists()).then_some("0"),
         };
-        let mut delta = Delta::default();
+        let mut delta = FieldChanges::default();
         match start {
             None => drop(delta.add.insert(name.clone(), by)),
             Some(text) => drop(delta.set.insert(name.clone(), sum(&name, text, by)?.to_string())),
@@ -181,7 +181,7 @@ impl Session {
                 None => Ok(()),
             };
         }
-        let mut delta = Delta { expect: [(name.to_owned(), before)].into(), ..Delta::default() };
+        let mut delta = FieldChanges { expect: [(name.to_owned(), before)].into(), ..FieldChanges::default() };
         match text {
             Some(text) => delta.set(name, text),
             None => delta.remove(name),
@@ -312,7 +312,7 @@ impl Session {
     }
 
     /// Changes the stored session, which exists, and sees it anew.
-    pub(super) async fn change(&self, delta: Delta) -> Result<()> {
+    pub(super) async fn change(&self, delta: FieldChanges) -> Result<()> {
         let (presented, change) = {
             let state = self.state();
             let listed = state.listed().filter(|_| state.touch_is_due(self.sessions()));

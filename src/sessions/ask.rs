@@ -7,15 +7,15 @@ use crate::device::Device;
 use crate::error::StoreError;
 use crate::meter::{self, Verb};
 use crate::record::Refusal;
-use crate::store::{Answer, Applied, Lookup, SignedOut};
-use crate::token::{Presented, SessionId};
+use crate::store::{Answer, Lookup, Outcome, SignedOut};
+use crate::token::{Credentials, SessionId};
 
 /// How the store failed, in a word, and its error.
 type Failure = (&'static str, StoreError);
 
 impl Sessions {
     /// Asks the store. That the answer to a read was lost leaves nothing unknown.
-    pub(super) async fn ask<T: Outcome>(
+    pub(super) async fn ask<T: Told>(
         &self,
         verb: Verb,
         session: Option<&SessionId>,
@@ -29,7 +29,7 @@ impl Sessions {
         answer.map_err(|(_, error)| if verb.is_read() { error.of_read() } else { error })
     }
 
-    async fn traced<T: Outcome>(
+    async fn traced<T: Told>(
         &self,
         verb: Verb,
         session: Option<&SessionId>,
@@ -37,12 +37,12 @@ impl Sessions {
     ) -> Result<T, Failure> {
         let span = span(verb, session);
         let answer = self.counted(verb, answer).instrument(span.clone()).await;
-        tell(&span, answer.as_ref().map_or_else(|(kind, _)| *kind, Outcome::name));
+        tell(&span, answer.as_ref().map_or_else(|(kind, _)| *kind, Told::name));
         answer
     }
 
     /// The same for a read that nobody has to wait for.
-    pub(super) fn at_hand(&self, presented: &Presented) -> Option<Lookup> {
+    pub(super) fn at_hand(&self, presented: &Credentials) -> Option<Lookup> {
         let timing = meter::begin(Verb::Load);
         let lookup = self.0.store.load_at_hand(presented, self.terms())?;
         timing.end();
@@ -54,7 +54,7 @@ impl Sessions {
     }
 
     /// No call into a store waits longer than the configured time-out, whoever wrote the store.
-    async fn counted<T: Outcome>(&self, verb: Verb, answer: Answer<'_, T>) -> Result<T, Failure> {
+    async fn counted<T: Told>(&self, verb: Verb, answer: Answer<'_, T>) -> Result<T, Failure> {
         let timeout = self.0.config.store_timeout;
         let timing = meter::begin(verb);
         let answer = match tokio::time::timeout(timeout, answer).await {
@@ -85,7 +85,7 @@ fn tell(span: &Span, outcome: &'static str) {
 }
 
 /// What a store answered, in a word.
-pub(super) trait Outcome {
+pub(super) trait Told {
     fn name(&self) -> &'static str {
         "done"
     }
@@ -93,7 +93,7 @@ pub(super) trait Outcome {
     fn count(&self, _verb: Verb) {}
 }
 
-impl Outcome for Lookup {
+impl Told for Lookup {
     fn name(&self) -> &'static str {
         match self {
             Lookup::Live(_) => "live",
@@ -108,26 +108,26 @@ impl Outcome for Lookup {
     }
 }
 
-impl Outcome for Applied {
+impl Told for Outcome {
     fn name(&self) -> &'static str {
         match self {
-            Applied::Done { not_durable: None, .. } => "done",
-            Applied::Done { not_durable: Some(error), .. } => error.kind(),
-            Applied::Refused(refusal) => refusal.name(),
+            Outcome::Done { not_durable: None, .. } => "done",
+            Outcome::Done { not_durable: Some(error), .. } => error.kind(),
+            Outcome::Refused(refusal) => refusal.name(),
         }
     }
 
     fn count(&self, verb: Verb) {
         match self {
-            Applied::Done { not_durable: None, .. } => {}
-            Applied::Done { not_durable: Some(error), .. } => meter::failed(verb, error.kind()),
-            Applied::Refused(Refusal::Conflict) => meter::conflicted(),
-            Applied::Refused(refusal) => meter::refused(refusal.name()),
+            Outcome::Done { not_durable: None, .. } => {}
+            Outcome::Done { not_durable: Some(error), .. } => meter::failed(verb, error.kind()),
+            Outcome::Refused(Refusal::Conflict) => meter::conflicted(),
+            Outcome::Refused(refusal) => meter::refused(refusal.name()),
         }
     }
 }
 
-impl Outcome for SignedOut {
+impl Told for SignedOut {
     fn name(&self) -> &'static str {
         match self {
             SignedOut::Ended => "done",
@@ -137,5 +137,5 @@ impl Outcome for SignedOut {
     }
 }
 
-impl Outcome for u64 {}
-impl Outcome for Vec<Device> {}
+impl Told for u64 {}
+impl Told for Vec<Device> {}

@@ -7,24 +7,27 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use self::books::{Books, Entry, Sessions};
 use self::directory::Directory;
+use self::entry::{Entry, Sessions};
 use self::format::State;
 use self::journal::Told;
 use self::keeper::Keeper;
-use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, SignedOut, Store, Target};
+use self::writer::Writer;
+use super::{Inspect, Loaded, Lookup, NewSession, Outcome, Scanned, SignedOut, Store, Target};
 use crate::clock::{Clock, to_millis};
 use crate::config::Terms;
 use crate::delta::Change;
 use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::record::{EVICTION_NOTICE, Record, Refusal};
-use crate::token::{Presented, SessionId};
+use crate::token::{Credentials, SessionId};
 use crate::user::UserId;
 
 #[cfg(unix)]
 mod attached;
-mod books;
+mod entry;
+mod index;
+mod writer;
 #[cfg(unix)]
 mod clients;
 #[cfg(unix)]
@@ -69,7 +72,7 @@ struct Shared {
     wait_for_disk: bool,
     sessions: Sessions,
     told: Told,
-    books: Mutex<Books>,
+    writer: Mutex<Writer>,
     synced: watch::Sender<Synced>,
 }
 
@@ -120,9 +123,9 @@ impl Embedded {
 
 impl Embedded {
     /// What was applied, once the disk has it; or that it has not.
-    async fn settled(&self, mut applied: Applied, commit: u64) -> Applied {
+    async fn settled(&self, mut applied: Outcome, commit: u64) -> Outcome {
         let settled = self.settle(commit).await;
-        if let Applied::Done { not_durable, .. } = &mut applied {
+        if let Outcome::Done { not_durable, .. } = &mut applied {
             *not_durable = settled.err();
         }
         applied
@@ -130,29 +133,29 @@ impl Embedded {
 }
 
 impl Store for Embedded {
-    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         let (applied, commit) = self.shared.create(new, terms)?;
         Ok(self.settled(applied, commit).await)
     }
 
-    async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load(&self, presented: &Credentials, _terms: &Terms) -> Result<Lookup, StoreError> {
         let (lookup, passed) = self.shared.look_up(presented);
         self.shared.tell(passed);
         Ok(lookup)
     }
 
-    fn load_at_hand(&self, presented: &Presented, _terms: &Terms) -> Option<Lookup> {
+    fn load_at_hand(&self, presented: &Credentials, _terms: &Terms) -> Option<Lookup> {
         let (lookup, passed) = self.shared.look_up(presented);
         // otherwise the journal is told first
         self.shared.knows(passed).then_some(lookup)
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         let (applied, commit) = self.shared.apply(presented, change, terms)?;
         Ok(self.settled(applied, commit).await)
     }
 
-    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         let (signed_out, commit) = self.shared.sign_out(presented)?;
         let ended = (signed_out == SignedOut::Ended).into();
         self.settle(commit).await.map_err(|error| error.after_ending(ended))?;
@@ -168,7 +171,7 @@ impl Store for Embedded {
     async fn list(&self, user: &UserId, page: Page, _terms: &Terms) -> Result<Vec<Device>, StoreError> {
         let now = self.shared.clock.now();
         let (found, passed) = {
-            let index = &self.shared.books().index;
+            let index = &self.shared.writer().index;
             let passed = index.latest_end(&self.shared.sessions, user, now);
             (index.page_of(&self.shared.sessions, user, page, now), passed)
         };
@@ -181,13 +184,13 @@ impl Inspect for Embedded {
     async fn find(&self, id: &SessionId, _terms: &Terms) -> Result<Option<Loaded>, StoreError> {
         let now = self.shared.clock.now();
         self.shared.tell(self.shared.sessions.pin().get(id).and_then(|entry| entry.passed(now)));
-        Ok(books::find(&self.shared.sessions, id, now))
+        Ok(entry::find(&self.shared.sessions, id, now))
     }
 
     async fn scan(&self, _cursor: Option<&str>, _about: usize) -> Result<Scanned, StoreError> {
         let now = self.shared.clock.now();
         self.shared.tell(self.shared.sessions.pin().values().filter_map(|entry| entry.passed(now)).max());
-        Ok(books::scan(&self.shared.sessions, now))
+        Ok(entry::scan(&self.shared.sessions, now))
     }
 }
 
@@ -198,7 +201,7 @@ const NOTHING: u64 = 0;
 
 impl Shared {
     /// Looks a session up; where it does not open, also the time that has passed for that.
-    fn look_up(&self, presented: &Presented) -> (Lookup, Option<SystemTime>) {
+    fn look_up(&self, presented: &Credentials) -> (Lookup, Option<SystemTime>) {
         let now = self.clock.now();
         let sessions = self.sessions.pin();
         let Some(entry) = sessions.get(&presented.id) else { return (Lookup::Gone, None) };
@@ -221,64 +224,64 @@ impl Shared {
     fn tell(&self, passed: Option<SystemTime>) {
         if !self.knows(passed) {
             // a full disk is no reason not to answer: the keeper tries it again, and says so
-            let _ = self.books().journal.tell(self.clock.now());
+            let _ = self.writer().journal.tell(self.clock.now());
         }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
         // no verb panics half-way, so what a poisoned lock guards is whole
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn create(&self, new: &NewSession, terms: &Terms) -> Answered<Applied> {
-        let mut books = self.books();
+    fn create(&self, new: &NewSession, terms: &Terms) -> Answered<Outcome> {
+        let mut writer = self.writer();
         let now = self.clock.now();
         let id = new.presented.id;
         let held = self.sessions.pin().get(&id).map(|entry| entry.live(now).map(|(record, _)| record.clone()));
         match held {
             // the answer to the first time may have been lost before the disk had it
             Some(Some(record)) if record.secret_hash == new.presented.secret_hash => {
-                return Ok((done(record, now, Vec::new()), books.journal.commit));
+                return Ok((done(record, now, Vec::new()), writer.journal.commit));
             }
             // it was made once, and is not made again
-            Some(_) => return Ok((Applied::Refused(Refusal::Conflict), NOTHING)),
+            Some(_) => return Ok((Outcome::Refused(Refusal::Conflict), NOTHING)),
             None => {}
         }
         let record = match Record::new(new, terms, now) {
             Ok(record) => Arc::new(record),
-            Err(refusal) => return Ok((Applied::Refused(refusal), NOTHING)),
+            Err(refusal) => return Ok((Outcome::Refused(refusal), NOTHING)),
         };
         let changes = vec![(id, Some(State::Live(record.clone(), 0)))];
-        let commit = books.make(&self.sessions, changes, now).map_err(|error| self.not_done(&error))?;
+        let commit = writer.make(&self.sessions, changes, now).map_err(|error| self.not_done(&error))?;
         Ok((done(record, now, Vec::new()), commit))
     }
 
-    fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Answered<Applied> {
-        let mut books = self.books();
+    fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Answered<Outcome> {
+        let mut writer = self.writer();
         let now = self.clock.now();
         let id = presented.id;
         let held = self.sessions.pin().get(&id).and_then(Entry::cloned);
         let Some((before, mut order)) = held else {
-            return Ok((Applied::Refused(Refusal::Gone), NOTHING));
+            return Ok((Outcome::Refused(Refusal::Gone), NOTHING));
         };
         if now >= before.ends_at() {
-            let _ = books.journal.tell(now);
+            let _ = writer.journal.tell(now);
         }
         let mut record = before.as_ref().clone();
         let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
         if let Err(refusal) = record.apply(presented, change, terms, now) {
-            return Ok((Applied::Refused(refusal), NOTHING));
+            return Ok((Outcome::Refused(refusal), NOTHING));
         }
         if record == *before {
-            return Ok((done(before, now, Vec::new()), books.journal.commit));
+            return Ok((done(before, now, Vec::new()), writer.journal.commit));
         }
         let mut changes = Vec::new();
         let mut evicted = Vec::new();
         if let Some(new) = change.sign_in.as_ref().filter(|new| !is_asked_again && !new.only_again) {
             let is_latest;
-            (evicted, is_latest) = match books.index.make_room(&self.sessions, id, new, now) {
+            (evicted, is_latest) = match writer.index.make_room(&self.sessions, id, new, now) {
                 Ok(room) => room,
-                Err(refusal) => return Ok((Applied::Refused(refusal), NOTHING)),
+                Err(refusal) => return Ok((Outcome::Refused(refusal), NOTHING)),
             };
             let sessions = self.sessions.pin();
             for other in &evicted {
@@ -286,25 +289,25 @@ impl Shared {
                 changes.push((*other, Some(State::Evicted(secret_hash, now + EVICTION_NOTICE))));
             }
             if is_latest {
-                order = books.index.time_of_sign_in(&self.sessions, &new.user, now);
+                order = writer.index.time_of_sign_in(&self.sessions, &new.user, now);
             }
         }
         let record = Arc::new(record);
         let state = State::Live(record.clone(), order);
         changes.push((id, Some(state.clone())));
-        match books.make(&self.sessions, changes, now) {
+        match writer.make(&self.sessions, changes, now) {
             Ok(commit) => Ok((done(record, now, evicted), if is_touch(change) { NOTHING } else { commit })),
             // a reader is not sent away because the disk is full: after a restart the session ends the earlier
             Err(_) if is_touch(change) => {
-                books.index.hold_only(&self.sessions, id, state);
+                writer.index.hold_only(&self.sessions, id, state);
                 Ok((done(record, now, evicted), NOTHING))
             }
             Err(error) => Err(self.not_done(&error)),
         }
     }
 
-    fn sign_out(&self, presented: &Presented) -> Answered<SignedOut> {
-        let mut books = self.books();
+    fn sign_out(&self, presented: &Credentials) -> Answered<SignedOut> {
+        let mut writer = self.writer();
         let now = self.clock.now();
         let id = presented.id;
         let (opened, passed) = {
@@ -315,17 +318,17 @@ impl Shared {
         };
         match opened {
             Some(false) => Ok((SignedOut::Stale, NOTHING)),
-            Some(true) => Ok((SignedOut::Ended, self.end(&mut books, &[id], passed, now)?)),
-            None => Ok((SignedOut::Gone, self.end(&mut books, &[], passed, now)?)),
+            Some(true) => Ok((SignedOut::Ended, self.end(&mut writer, &[id], passed, now)?)),
+            None => Ok((SignedOut::Gone, self.end(&mut writer, &[], passed, now)?)),
         }
     }
 
     fn revoke(&self, target: &Target) -> Answered<u64> {
-        let mut books = self.books();
+        let mut writer = self.writer();
         let now = self.clock.now();
         let ids = match target {
             Target::Session(id) | Target::SessionOf(_, id) => vec![*id],
-            Target::OthersOf(user, _) | Target::AllOf(user) => books.index.ids_of(user),
+            Target::OthersOf(user, _) | Target::AllOf(user) => writer.index.ids_of(user),
         };
         let is_meant = |id: &SessionId, record: &Record| match target {
             Target::Session(_) => true,
@@ -338,24 +341,24 @@ impl Shared {
             let lives = |id: &SessionId| sessions.get(id)?.live(now).map(|(record, _)| is_meant(id, record));
             (ids.into_iter().filter(|id| lives(id) == Some(true)).collect(), passed)
         };
-        Ok((ids.len() as u64, self.end(&mut books, &ids, passed, now)?))
+        Ok((ids.len() as u64, self.end(&mut writer, &ids, passed, now)?))
     }
 
     /// Ends these sessions, and says which change must be on the disk for it; has the journal know what time has passed.
     fn end(
         &self,
-        books: &mut Books,
+        writer: &mut Writer,
         ids: &[SessionId],
         passed: Option<SystemTime>,
         now: SystemTime,
     ) -> Result<u64, StoreError> {
         if !self.knows(passed) {
-            let _ = books.journal.tell(now);
+            let _ = writer.journal.tell(now);
         }
         // what ended before, and the journal does not know it yet, is asked for again
         let told = match ids.is_empty() {
-            true => books.pay(&self.sessions, now).map(|()| books.journal.commit),
-            false => books.end(&self.sessions, ids, now),
+            true => writer.pay(&self.sessions, now).map(|()| writer.journal.commit),
+            false => writer.end(&self.sessions, ids, now),
         };
         told.map_err(|error| {
             let why = format!("ended, but the journal could not be told ({error}): a restart now brings it back");
@@ -381,8 +384,8 @@ impl Entry {
     }
 }
 
-fn done(record: Arc<Record>, now: SystemTime, evicted: Vec<SessionId>) -> Applied {
-    Applied::done(Loaded { record, now }, evicted)
+fn done(record: Arc<Record>, now: SystemTime, evicted: Vec<SessionId>) -> Outcome {
+    Outcome::done(Loaded { record, now }, evicted)
 }
 
 /// Whether it extends the session and does nothing else. That may be lost: the session ends the earlier.

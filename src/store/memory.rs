@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::{Applied, Inspect, Loaded, Lookup, NewSession, Scanned, SignedOut, Store, Target};
+use super::{Inspect, Loaded, Lookup, NewSession, Outcome, Scanned, SignedOut, Store, Target};
 use crate::clock::Clock;
 use crate::config::Terms;
 use crate::delta::{Change, SignIn};
@@ -12,7 +12,7 @@ use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::policy::OnLimit;
 use crate::record::{EVICTION_NOTICE, Record, Refusal};
-use crate::token::{Presented, SecretHash, SessionId};
+use crate::token::{Credentials, SecretHash, SessionId};
 use crate::user::UserId;
 
 /// Keeps sessions in memory: for tests, for development, and for applications whose sessions may end with the
@@ -53,49 +53,49 @@ impl Memory {
 }
 
 impl Store for Memory {
-    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         let mut held = self.held();
         let now = self.clock.now();
         held.sweep(now);
         if let Some(record) = held.records.get(&new.presented.id) {
             let asked_again = now < record.ends_at() && record.secret_hash == new.presented.secret_hash;
             return Ok(match asked_again {
-                true => Applied::done(Loaded { record: record.clone(), now }, Vec::new()),
-                false => Applied::Refused(Refusal::Conflict),
+                true => Outcome::done(Loaded { record: record.clone(), now }, Vec::new()),
+                false => Outcome::Refused(Refusal::Conflict),
             });
         }
         if held.evicted.contains_key(&new.presented.id) {
-            return Ok(Applied::Refused(Refusal::Conflict)); // it was made once, and is not made again
+            return Ok(Outcome::Refused(Refusal::Conflict)); // it was made once, and is not made again
         }
         Ok(match Record::new(new, terms, now) {
             Ok(record) => {
                 let record = Arc::new(record);
                 held.records.insert(new.presented.id, record.clone());
-                Applied::done(Loaded { record, now }, Vec::new())
+                Outcome::done(Loaded { record, now }, Vec::new())
             }
-            Err(refusal) => Applied::Refused(refusal),
+            Err(refusal) => Outcome::Refused(refusal),
         })
     }
 
-    async fn load(&self, presented: &Presented, _terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load(&self, presented: &Credentials, _terms: &Terms) -> Result<Lookup, StoreError> {
         let now = self.clock.now();
         Ok(self.held().look_up(presented, now))
     }
 
-    fn load_at_hand(&self, presented: &Presented, _terms: &Terms) -> Option<Lookup> {
+    fn load_at_hand(&self, presented: &Credentials, _terms: &Terms) -> Option<Lookup> {
         let now = self.clock.now();
         Some(self.held().look_up(presented, now))
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         let now = self.clock.now();
         Ok(match self.held().apply(presented, change, terms, now) {
-            Ok((record, evicted)) => Applied::done(Loaded { record, now }, evicted),
-            Err(refusal) => Applied::Refused(refusal),
+            Ok((record, evicted)) => Outcome::done(Loaded { record, now }, evicted),
+            Err(refusal) => Outcome::Refused(refusal),
         })
     }
 
-    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         let now = self.clock.now();
         let mut held = self.held();
         Ok(match held.records.get(&presented.id).filter(|record| now < record.ends_at()) {
@@ -148,7 +148,7 @@ impl Inspect for Memory {
 }
 
 impl Held {
-    fn look_up(&self, presented: &Presented, now: SystemTime) -> Lookup {
+    fn look_up(&self, presented: &Credentials, now: SystemTime) -> Lookup {
         if let Some(record) = self.records.get(&presented.id) {
             return record.clone().look_up(presented, now);
         }
@@ -159,7 +159,7 @@ impl Held {
 
     fn apply(
         &mut self,
-        presented: &Presented,
+        presented: &Credentials,
         change: &Change,
         terms: &Terms,
         now: SystemTime,

@@ -9,15 +9,15 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join;
 use redis::{FromRedisValue, Value};
 
-use super::{Applied, Loaded, Lookup, NewSession, SignedOut, Store, Target};
+use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
 use crate::clock::{from_millis, to_millis};
 use crate::config::Terms;
-use crate::delta::{Change, Delta, SignIn};
+use crate::delta::{Change, FieldChanges, SignIn};
 use crate::device::{Device, Page};
 use crate::error::{Result, StoreError};
 use crate::meter;
 use crate::record::{self, Record, Refusal};
-use crate::token::{Presented, SecretHash, SessionId};
+use crate::token::{Credentials, SecretHash, SessionId};
 use crate::user::UserId;
 
 mod attempts;
@@ -36,7 +36,7 @@ mod packed;
 mod plain_text;
 mod plan;
 mod question;
-mod reach;
+mod endpoint;
 mod rights;
 mod role;
 mod scripts;
@@ -47,11 +47,11 @@ mod tls;
 mod transfer;
 
 pub use connect::RedisBuilder;
-pub use credentials::Credentials;
+pub use credentials::RedisCredentials;
 pub use durable::Durability;
 use keys::Prefix;
 pub use near::NearCache;
-use near::{Near, Seen};
+use near::{Near, TrackingSnapshot};
 use question::Question;
 use scripts::{Call, Scripts};
 use server::Server;
@@ -101,7 +101,7 @@ impl Redis {
 
     /// What stands at a session's key, what is left of its life in milliseconds, and what would be seen if that were to
     /// change: one round trip.
-    async fn read(&self, id: &SessionId) -> Result<(Value, i64, Option<Seen>), StoreError> {
+    async fn read(&self, id: &SessionId) -> Result<(Value, i64, Option<TrackingSnapshot>), StoreError> {
         let key = self.prefix.session(id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
@@ -110,7 +110,12 @@ impl Redis {
     }
 
     /// A change of one session, which is one round trip.
-    async fn apply_alone(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply_alone(
+        &self,
+        presented: &Credentials,
+        change: &Change,
+        terms: &Terms,
+    ) -> Result<Outcome, StoreError> {
         let key = self.prefix.session(&presented.id);
         let mut script = Call::new(&self.scripts.apply, &key);
         script
@@ -138,9 +143,9 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Store for Redis {
-    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         if let Err(refusal) = record::check_size(&new.fields, terms) {
-            return Ok(Applied::Refused(refusal));
+            return Ok(Outcome::Refused(refusal));
         }
         let idle = new.idle_timeout.unwrap_or(terms.idle_timeout).min(terms.absolute_lifetime);
         let key = self.prefix.session(&new.presented.id);
@@ -155,7 +160,7 @@ impl Store for Redis {
         applied(self.run(&new.presented.id, &script, None).await?, new.presented.secret_hash.is_none(), terms)
     }
 
-    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         if let Some(lookup) = self.load_at_hand(presented, terms) {
             return Ok(lookup);
         }
@@ -165,7 +170,7 @@ impl Store for Redis {
         self.load_fresh(presented, terms).await
     }
 
-    fn load_at_hand(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+    fn load_at_hand(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup> {
         self.near.as_ref()?.look_up(presented, terms)
     }
 
@@ -173,7 +178,7 @@ impl Store for Redis {
         self.near.is_some()
     }
 
-    async fn load_fresh(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load_fresh(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         if is_id_alone(presented) {
             return Ok(Lookup::Gone);
         }
@@ -208,9 +213,9 @@ impl Store for Redis {
         Ok(loaded.record.look_up(presented, now))
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         if is_id_alone(presented) {
-            return Ok(Applied::Refused(Refusal::Gone));
+            return Ok(Outcome::Refused(Refusal::Gone));
         }
         match &change.sign_in {
             Some(new) if !new.only_again => self.sign_in(presented, change, new, terms).await,
@@ -223,7 +228,7 @@ impl Store for Redis {
         }
     }
 
-    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         match is_id_alone(presented) {
             true => Ok(SignedOut::Gone),
             false => self.end_own(presented).await,
@@ -268,7 +273,7 @@ fn seconds_of(duration: Option<Duration>) -> String {
 }
 
 /// Each list with its length before it.
-fn add_delta(script: &mut Call<'_>, delta: &Delta) {
+fn add_delta(script: &mut Call<'_>, delta: &FieldChanges) {
     script.arg(delta.expect.len());
     for (name, text) in &delta.expect {
         script.arg(name).arg(u8::from(text.is_some())).arg(text.as_deref().unwrap_or_default());
@@ -288,7 +293,7 @@ fn add_delta(script: &mut Call<'_>, delta: &Delta) {
 }
 
 /// Whether the secret is missing. A record cannot tell: one of another program may have a field `secret_hash`.
-fn is_id_alone(presented: &Presented) -> bool {
+fn is_id_alone(presented: &Credentials) -> bool {
     presented.secret_hash.is_none() && !presented.id.is_plain()
 }
 
@@ -345,7 +350,7 @@ fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     T::from_redis_value(value).map_err(StoreError::from_client)
 }
 
-fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, StoreError> {
+fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Outcome, StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
     let refused = match read::<String>(next()?)?.as_str() {
@@ -355,21 +360,21 @@ fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Applied, St
             let pairs = packed::unpack(&packed);
             let record = pairs.and_then(|pairs| Record::from_stored(texts_of(pairs), plain, terms));
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            return Ok(Applied::done(Loaded { record: record.into(), now }, Vec::new()));
+            return Ok(Outcome::done(Loaded { record: record.into(), now }, Vec::new()));
         }
         "gone" => Refusal::Gone,
         "conflict" => Refusal::Conflict,
         "invalid" => {
             let field = read(next()?)?;
-            let why = match read::<String>(next()?)?.as_str() {
+            let reason = match read::<String>(next()?)?.as_str() {
                 "number" => record::NOT_A_COUNTER,
                 "overflow" => record::COUNTER_OVERFLOW,
                 "fields" => record::TOO_MANY_FIELDS,
                 _ => record::TOO_MANY_BYTES,
             };
-            Refusal::Invalid { field, why }
+            Refusal::Invalid { field, reason }
         }
         _ => return Err(StoreError::unknown("a script answered something unknown")),
     };
-    Ok(Applied::Refused(refused))
+    Ok(Outcome::Refused(refused))
 }

@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::respond::{ErrorResponses, OnError, PlainErrors, RequestHead, respond, retell};
-use super::{FailedCommit, Finish, OngoingVisit, Visit};
+use super::{FailedCommit, OngoingVisit, ResponseChanges, Visit};
 use crate::error::{Error, Result};
 use crate::sessions::Sessions;
 
@@ -143,7 +143,7 @@ struct Begun<E, A> {
     asked: A,
 }
 
-type Finishing = Pin<Box<dyn Future<Output = Result<Finish, FailedCommit>> + Send>>;
+type Finishing = Pin<Box<dyn Future<Output = Result<ResponseChanges, FailedCommit>> + Send>>;
 
 impl<F, ResBody, E, Failure> Future for SessionFuture<F, ResBody, E>
 where
@@ -184,7 +184,7 @@ where
 
 fn finished<B, E: ErrorResponses<B>>(
     response: Response<B>,
-    committed: Result<Finish, FailedCommit>,
+    committed: Result<ResponseChanges, FailedCommit>,
     errors: &E,
     asked: &E::Asked,
 ) -> Response<B> {

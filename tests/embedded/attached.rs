@@ -7,11 +7,11 @@ use std::os::unix::net::UnixStream;
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Attached, Embedded, Inspect as _, Snapshot, Store, Target};
-use cloakroom::{Change, Page, Presented, SessionId, SignIn, Terms, UserId};
+use cloakroom::{Change, Credentials, Page, SessionId, SignIn, Terms, UserId};
 
 use crate::crashes::sign_in;
 
-async fn session(store: &Embedded, user: Option<&str>) -> Presented {
+async fn session(store: &Embedded, user: Option<&str>) -> Credentials {
     let presented = mint();
     store.create(&new_session(presented, [("views", "1")].into()), &Terms::default()).await.unwrap();
     if let Some(user) = user {
@@ -22,7 +22,7 @@ async fn session(store: &Embedded, user: Option<&str>) -> Presented {
             ..Change::default()
         };
         store.apply(&presented, &change, &Terms::default()).await.unwrap();
-        return Presented { secret_hash: new, ..presented };
+        return Credentials { secret_hash: new, ..presented };
     }
     presented
 }
@@ -47,7 +47,7 @@ async fn they_find_list_and_end_what_the_process_has() {
     assert!(there.unwrap().now >= here.unwrap().now);
     let page = |offset, limit| Page { offset, limit };
     let ids =
-        |presented: &[Presented]| presented.iter().rev().map(|presented| presented.id).collect::<Vec<SessionId>>();
+        |presented: &[Credentials]| presented.iter().rev().map(|presented| presented.id).collect::<Vec<SessionId>>();
     assert_eq!(attached.sessions_of(&andrew, page(0, 9)).await.unwrap(), ids(&andrews));
     assert_eq!(attached.sessions_of(&andrew, page(1, 1)).await.unwrap(), [andrews[1].id]);
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Applied, Embedded, Inspect as _, Lookup, NewSession, Save as _, Store, Target};
-use cloakroom::{Change, Clock, Page, Presented, Refusal, Terms, UserId};
+use cloakroom::store::{Embedded, Inspect as _, Lookup, NewSession, Outcome, Save as _, Store, Target};
+use cloakroom::{Change, Clock, Credentials, Page, Refusal, Terms, UserId};
 
 use crate::crashes::sign_in;
 
@@ -20,7 +20,7 @@ struct Scene {
     start: SystemTime,
     clock: Clock,
     store: Embedded,
-    presented: Presented,
+    presented: Credentials,
     user: UserId,
 }
 
@@ -36,7 +36,7 @@ impl Scene {
         let new = NewSession { idle_timeout: Some(IDLE), ..new_session(visitor, Default::default()) };
         store.create(&new, &Terms::default()).await.unwrap();
         let user = UserId::try_from("andrew").unwrap();
-        let presented = Presented { secret_hash: mint().secret_hash, ..visitor };
+        let presented = Credentials { secret_hash: mint().secret_hash, ..visitor };
         let sign_in = cloakroom::SignIn { idle_timeout: Some(IDLE), ..sign_in(user.clone()) };
         let change = Change { rotate_to: presented.secret_hash, sign_in: Some(sign_in), ..Change::default() };
         store.apply(&visitor, &change, &Terms::default()).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_session_that_was_answered_as_expired_does_not_live_again() {
             "a change" => {
                 let touch = Change { touch: true, ..Change::default() };
                 let answer = store.apply(&scene.presented, &touch, &terms).await.unwrap();
-                assert!(matches!(answer, Applied::Refused(Refusal::Gone)), "{answer:?}");
+                assert!(matches!(answer, Outcome::Refused(Refusal::Gone)), "{answer:?}");
             }
             "a list" => assert_eq!(store.list(&scene.user, Page::default(), &terms).await.unwrap(), []),
             "find" => assert_eq!(store.find(&id, &terms).await.unwrap(), None),
@@ -127,7 +127,7 @@ async fn a_session_that_expired_while_nobody_asked_does_not_live_again_either() 
 async fn a_previous_secret_whose_grace_was_over_opens_nothing_again() {
     let scene = Scene::new().await;
     let terms = Terms::default();
-    let new = Presented { secret_hash: mint().secret_hash, ..scene.presented };
+    let new = Credentials { secret_hash: mint().secret_hash, ..scene.presented };
     let rotate = Change { rotate_to: new.secret_hash, ..Change::default() };
     scene.store.apply(&scene.presented, &rotate, &terms).await.unwrap();
     // the new one is used, so the grace of the one before begins
@@ -154,7 +154,7 @@ async fn asking_for_what_has_ended_writes_once() {
     assert!(!scene.lives(&scene.store).await);
     let after = written();
     assert!(after > before);
-    let wrong = Presented { secret_hash: mint().secret_hash, ..other };
+    let wrong = Credentials { secret_hash: mint().secret_hash, ..other };
     for _ in 0..100 {
         assert!(!scene.lives(&scene.store).await);
         assert!(scene.store.load(&other, &terms).await.unwrap().live().is_some());

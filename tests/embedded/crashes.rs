@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cloakroom::store::{Embedded, EmbeddedBuilder, Memory, NewSession, Store, Target};
-use cloakroom::{Change, OnLimit, Page, Presented, SecretHash, SessionId, SignIn, Terms, UserId};
+use cloakroom::{Change, Credentials, OnLimit, Page, SecretHash, SessionId, SignIn, Terms, UserId};
 
 use crate::verbs::timeless;
 
@@ -41,18 +41,18 @@ struct Script {
 
 enum Operation {
     Create(NewSession),
-    Apply(Presented, Box<Change>),
-    SignOut(Presented),
+    Apply(Credentials, Box<Change>),
+    SignOut(Credentials),
     Revoke(Target),
 }
 
-pub(crate) fn presented(thread: u64, session: u64, secret: u64) -> Presented {
+pub(crate) fn presented(thread: u64, session: u64, secret: u64) -> Credentials {
     let digits = |number: u64, len: usize| format!("{number:0len$}").replace(['1', '3', '5', '7', '9'], "_");
     // letters in the place of digits, so that all numbers are different
     let letters = |number: u64| number.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect::<String>();
     let id = format!("{:A<21}A", format!("{}.{}", letters(thread), letters(session)).replace('.', "-"));
     let hash = format!("{:A<42}A", format!("{}{}", digits(thread, 2), letters(secret)));
-    Presented { id: SessionId::parse(&id).unwrap(), secret_hash: Some(SecretHash::parse(&hash).unwrap()) }
+    Credentials { id: SessionId::parse(&id).unwrap(), secret_hash: Some(SecretHash::parse(&hash).unwrap()) }
 }
 
 impl Script {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Embedded, Inspect as _, Store, Target};
-use cloakroom::{Change, Fields, Presented, Record, SessionId, StoreError, Terms};
+use cloakroom::{Change, Credentials, Fields, Record, SessionId, StoreError, Terms};
 
 const SESSIONS: usize = 120;
 
@@ -40,7 +40,7 @@ async fn filled() -> (Filled, Embedded) {
     let store = open(&dir.path().join("store")).unwrap();
     let terms = Terms::default();
     let (mut now, mut ever, mut revoked) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new(), BTreeSet::new());
-    let all: Vec<Presented> = (0..SESSIONS).map(|_| mint()).collect();
+    let all: Vec<Credentials> = (0..SESSIONS).map(|_| mint()).collect();
     for presented in &all {
         let fields = [("cart".to_owned(), "x".repeat(100)), ("views".to_owned(), "0".to_owned())].into();
         store.create(&new_session(*presented, fields), &terms).await.unwrap();

@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Attached, Embedded, Inspect as _, Lookup, Store, Target};
-use cloakroom::{Fields, Presented, StoreError, Terms};
+use cloakroom::{Credentials, Fields, StoreError, Terms};
 
-async fn made(store: &Embedded) -> Result<Presented, StoreError> {
+async fn made(store: &Embedded) -> Result<Credentials, StoreError> {
     let presented = mint();
     let fields = Fields::from([("cart", "x".repeat(300).as_str())]);
     store.create(&new_session(presented, fields), &Terms::default()).await?;
     Ok(presented)
 }
 
-async fn is_there(store: &Embedded, presented: &Presented) -> bool {
+async fn is_there(store: &Embedded, presented: &Credentials) -> bool {
     store.load(presented, &Terms::default()).await.unwrap() != Lookup::Gone
 }
 

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Embedded, Inspect as _, Save as _, Snapshot, Store, Target};
-use cloakroom::{Change, Fields, Page, Presented, Terms, UserId};
+use cloakroom::{Change, Credentials, Fields, Page, Terms, UserId};
 
 use crate::crashes::sign_in;
 
-async fn made(store: &Embedded) -> Presented {
+async fn made(store: &Embedded) -> Credentials {
     let presented = mint();
     let fields = Fields::from([("cart", "x".repeat(300).as_str())]);
     store.create(&new_session(presented, fields), &Terms::default()).await.unwrap();

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{Embedded, Memory, Store, Target};
-use cloakroom::{Clock, Page, Presented, Terms, UserId};
+use cloakroom::{Clock, Credentials, Page, Terms, UserId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -46,7 +46,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn target(whom: Whom, presented: &Presented, user: usize) -> Target {
+fn target(whom: Whom, presented: &Credentials, user: usize) -> Target {
     let user = UserId::try_from(USERS[user]).unwrap();
     match whom {
         Whom::One => Target::SessionOf(user, presented.id),
@@ -55,7 +55,7 @@ fn target(whom: Whom, presented: &Presented, user: usize) -> Target {
     }
 }
 
-async fn lives(memory: &Memory, terms: &Terms, tokens: &[Presented]) -> bool {
+async fn lives(memory: &Memory, terms: &Terms, tokens: &[Credentials]) -> bool {
     for presented in tokens {
         if memory.load(presented, terms).await.unwrap().live().is_some() {
             return true;
@@ -65,7 +65,7 @@ async fn lives(memory: &Memory, terms: &Terms, tokens: &[Presented]) -> bool {
 }
 
 /// Everything that anybody can see.
-async fn seen(store: &impl Store, terms: &Terms, sessions: &[[Presented; 3]]) -> String {
+async fn seen(store: &impl Store, terms: &Terms, sessions: &[[Credentials; 3]]) -> String {
     let mut seen = String::new();
     for presented in sessions.iter().flatten() {
         seen += &format!("{:?}\n", store.load(presented, terms).await.unwrap());

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Embedded, Restore as _, Restored, Save as _, Saved, Store, Target};
-use cloakroom::{Change, Clock, Page, Presented, SessionId, SignIn, Terms, UserId};
+use cloakroom::{Change, Clock, Credentials, Page, SessionId, SignIn, Terms, UserId};
 
 use crate::crashes::sign_in;
 
 async fn signed_in(store: &Embedded, most: usize) -> SessionId {
-    let presented: Presented = mint();
+    let presented: Credentials = mint();
     store.create(&new_session(presented, Default::default()), &Terms::default()).await.unwrap();
     let sign_in = SignIn { max_sessions: most, ..sign_in("andrew".try_into().unwrap()) };
     let change = Change { rotate_to: mint().secret_hash, sign_in: Some(sign_in), ..Change::default() };

@@ -8,21 +8,21 @@ use std::process::Command;
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Applied, Embedded, Store as _, Target};
-use cloakroom::{Fields, Presented, StoreError, Terms};
+use cloakroom::store::{Embedded, Outcome, Store as _, Target};
+use cloakroom::{Credentials, Fields, StoreError, Terms};
 
 /// How long an answer may take, so that the test ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn made(store: &Embedded) -> Result<Presented, StoreError> {
+async fn made(store: &Embedded) -> Result<Credentials, StoreError> {
     let presented = mint();
     let new = new_session(presented, Fields::from([("cart", "x".repeat(1000).as_str())]));
     let terms = Terms::default();
     let answer = tokio::time::timeout(PATIENCE, store.create(&new, &terms)).await;
     match answer.expect("whoever waits is answered")? {
-        Applied::Done { not_durable: Some(error), .. } => Err(error),
-        Applied::Done { not_durable: None, .. } => Ok(presented),
-        Applied::Refused(refusal) => panic!("{refusal:?}"),
+        Outcome::Done { not_durable: Some(error), .. } => Err(error),
+        Outcome::Done { not_durable: None, .. } => Ok(presented),
+        Outcome::Refused(refusal) => panic!("{refusal:?}"),
     }
 }
 

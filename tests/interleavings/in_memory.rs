@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{Applied, Lookup, Memory, NewSession, SignedOut, Store, Target};
-use cloakroom::{Change, Clock, Device, OnLimit, Page, Presented, StoreError, Terms, UserId};
+use cloakroom::store::{Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
+use cloakroom::{Change, Clock, Credentials, Device, OnLimit, Page, StoreError, Terms, UserId};
 
 use crate::programs::{ACTS, Act, Browser, LIMIT, Managers, POLICIES, Program, STARTS, Start, check_ended};
 use crate::support::{Scene, Seen, Watcher};
@@ -23,7 +23,7 @@ struct Stepped {
 }
 
 /// Every secret hash that any client has sent for a session.
-type Minted = Arc<Mutex<BTreeMap<String, Vec<Presented>>>>;
+type Minted = Arc<Mutex<BTreeMap<String, Vec<Credentials>>>>;
 
 impl Stepped {
     fn new(memory: &Memory, minted: &Minted) -> Stepped {
@@ -39,32 +39,32 @@ impl Stepped {
         .await;
     }
 
-    fn note(&self, presented: Presented) {
+    fn note(&self, presented: Credentials) {
         self.minted.lock().unwrap().entry(presented.id.expose().to_owned()).or_default().push(presented);
     }
 }
 
 impl Store for Stepped {
-    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         self.pass().await;
         self.note(new.presented);
         self.memory.create(new, terms).await
     }
 
-    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         self.pass().await;
         self.memory.load(presented, terms).await
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         self.pass().await;
         if change.rotate_to.is_some() {
-            self.note(Presented { id: presented.id, secret_hash: change.rotate_to });
+            self.note(Credentials { id: presented.id, secret_hash: change.rotate_to });
         }
         self.memory.apply(presented, change, terms).await
     }
 
-    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         self.pass().await;
         self.memory.sign_out(presented).await
     }

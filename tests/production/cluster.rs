@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cloakroom::Presented;
+use cloakroom::Credentials;
 use cloakroom::store::{Redis, Store, Target};
 use tokio::task::JoinSet;
 
@@ -13,7 +13,7 @@ use crate::support::{FaultProxy, RedisCluster, Trouble};
 use crate::{Kept, PATIENT, SHORT, key_of, user_of};
 
 /// Counts in its sessions until told to stop; how often in each.
-async fn count_in(kept: Kept, sessions: Vec<Presented>, stop: Arc<AtomicBool>) -> Vec<(Presented, u64)> {
+async fn count_in(kept: Kept, sessions: Vec<Credentials>, stop: Arc<AtomicBool>) -> Vec<(Credentials, u64)> {
     let mut counted: Vec<_> = sessions.into_iter().map(|presented| (presented, 0)).collect();
     while !stop.load(Ordering::SeqCst) {
         for (presented, count) in &mut counted {
@@ -26,7 +26,7 @@ async fn count_in(kept: Kept, sessions: Vec<Presented>, stop: Arc<AtomicBool>) -
 }
 
 /// Signs a user in again and again until told to stop; all the sessions.
-async fn sign_in_as(kept: Kept, user: String, stop: Arc<AtomicBool>) -> Vec<Presented> {
+async fn sign_in_as(kept: Kept, user: String, stop: Arc<AtomicBool>) -> Vec<Credentials> {
     let mut all = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         all.push(kept.sign_in(&user, 100_000).await.expect("a slot that moves answers"));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use cloakroom::store::{Credentials, Durability, Inspect, Redis, RedisBuilder};
+use cloakroom::store::{Durability, Inspect, Redis, RedisBuilder, RedisCredentials};
 
 use crate::support::cluster::until;
 use crate::support::redis_server::free_port;
@@ -91,7 +91,7 @@ async fn credentials_are_asked_for_anew_at_each_connection_to_each_node_of_a_clu
             async move {
                 match password {
                     "" => Err("the token server is away"),
-                    password => Ok(Credentials::password(password).username("app")),
+                    password => Ok(RedisCredentials::password(password).username("app")),
                 }
             }
         }

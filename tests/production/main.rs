@@ -20,8 +20,8 @@ mod stores;
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
-use cloakroom::store::{Applied, Loaded, Redis, RedisBuilder, Store, Target};
-use cloakroom::{Change, Delta, OnLimit, Presented, SignIn, StoreError, Terms, UserId};
+use cloakroom::store::{Loaded, Outcome, Redis, RedisBuilder, Store, Target};
+use cloakroom::{Change, Credentials, FieldChanges, OnLimit, SignIn, StoreError, Terms, UserId};
 
 /// Long enough for a server that answers on a busy machine.
 const PATIENT: Duration = Duration::from_secs(20);
@@ -45,19 +45,19 @@ impl Kept {
         Kept { store: builder.connect_lazy().expect("nothing is refused"), terms: Terms::default() }
     }
 
-    async fn create(&self) -> Result<Presented, StoreError> {
+    async fn create(&self) -> Result<Credentials, StoreError> {
         let presented = mint();
         match self.store.create(&new_session(presented, Default::default()), &self.terms).await? {
-            Applied::Done { .. } => Ok(presented),
-            Applied::Refused(refusal) => panic!("a new session was refused: {refusal:?}"),
+            Outcome::Done { .. } => Ok(presented),
+            Outcome::Refused(refusal) => panic!("a new session was refused: {refusal:?}"),
         }
     }
 
-    async fn session(&self) -> Presented {
+    async fn session(&self) -> Credentials {
         self.create().await.expect("the server answers")
     }
 
-    async fn sessions(&self, count: usize) -> Vec<Presented> {
+    async fn sessions(&self, count: usize) -> Vec<Credentials> {
         let mut all = Vec::new();
         for _ in 0..count {
             all.push(self.session().await);
@@ -65,29 +65,29 @@ impl Kept {
         all
     }
 
-    async fn load(&self, presented: &Presented) -> Result<Option<Loaded>, StoreError> {
+    async fn load(&self, presented: &Credentials) -> Result<Option<Loaded>, StoreError> {
         Ok(self.store.load(presented, &self.terms).await?.live())
     }
 
-    async fn lives(&self, presented: &Presented) -> bool {
+    async fn lives(&self, presented: &Credentials) -> bool {
         self.load(presented).await.expect("the server answers").is_some()
     }
 
     /// Adds one to its counter: what it is then.
-    async fn count(&self, presented: &Presented) -> Result<u64, StoreError> {
-        let delta = Delta { add: [("n".to_owned(), 1)].into(), ..Delta::default() };
+    async fn count(&self, presented: &Credentials) -> Result<u64, StoreError> {
+        let delta = FieldChanges { add: [("n".to_owned(), 1)].into(), ..FieldChanges::default() };
         match self.store.apply(presented, &Change { delta, ..Change::default() }, &self.terms).await? {
-            Applied::Done { loaded, .. } => Ok(counter_of(&loaded)),
-            Applied::Refused(refusal) => panic!("the session was lost: {refusal:?}"),
+            Outcome::Done { loaded, .. } => Ok(counter_of(&loaded)),
+            Outcome::Refused(refusal) => panic!("the session was lost: {refusal:?}"),
         }
     }
 
-    async fn counter(&self, presented: &Presented) -> u64 {
+    async fn counter(&self, presented: &Credentials) -> u64 {
         counter_of(&self.load(presented).await.expect("the server answers").expect("the session is there"))
     }
 
     /// Signs a new session in: what its browser presents from then on.
-    async fn sign_in(&self, user: &str, max_sessions: usize) -> Result<Presented, StoreError> {
+    async fn sign_in(&self, user: &str, max_sessions: usize) -> Result<Credentials, StoreError> {
         let visitor = self.create().await?;
         let presented = with_new_secret(&visitor);
         let change = Change {
@@ -96,8 +96,8 @@ impl Kept {
             ..Change::default()
         };
         match self.store.apply(&visitor, &change, &self.terms).await? {
-            Applied::Done { .. } => Ok(presented),
-            Applied::Refused(refusal) => panic!("a sign-in was refused: {refusal:?}"),
+            Outcome::Done { .. } => Ok(presented),
+            Outcome::Refused(refusal) => panic!("a sign-in was refused: {refusal:?}"),
         }
     }
 
@@ -106,12 +106,12 @@ impl Kept {
         self.store.list(&user_of(user), page, &self.terms).await.expect("the server answers").len()
     }
 
-    async fn revoke(&self, presented: &Presented) -> Result<u64, StoreError> {
+    async fn revoke(&self, presented: &Credentials) -> Result<u64, StoreError> {
         self.store.revoke(&Target::Session(presented.id)).await
     }
 
     /// Makes a session, however often it fails before.
-    async fn until_it_works(&self) -> Presented {
+    async fn until_it_works(&self) -> Credentials {
         for _ in 0..6000 {
             if let Ok(presented) = self.create().await {
                 return presented;
@@ -122,7 +122,7 @@ impl Kept {
     }
 
     /// Asks for a session until the store answers: how often it failed before.
-    async fn until_it_answers(&self, presented: &Presented) -> usize {
+    async fn until_it_answers(&self, presented: &Credentials) -> usize {
         for failed in 0..6000 {
             match self.load(presented).await {
                 Ok(_) => return failed,
@@ -159,6 +159,6 @@ fn user_of(user: &str) -> UserId {
     UserId::try_from(user).expect("a user id")
 }
 
-fn key_of(presented: &Presented) -> String {
+fn key_of(presented: &Credentials) -> String {
     format!("session:{}", presented.id.expose())
 }

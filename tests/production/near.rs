@@ -10,7 +10,7 @@ mod warm;
 
 use std::time::Duration;
 
-use cloakroom::Presented;
+use cloakroom::Credentials;
 use cloakroom::store::{NearCache, Redis, RedisBuilder};
 
 use crate::support::RedisServer;
@@ -43,7 +43,7 @@ impl Pair {
     }
 
     /// A session that is warm.
-    async fn warm(&self) -> Presented {
+    async fn warm(&self) -> Credentials {
         let presented = self.other.session().await;
         assert!(self.near.lives(&presented).await);
         presented

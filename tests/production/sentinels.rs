@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cloakroom::Presented;
+use cloakroom::Credentials;
 use cloakroom::store::{Durability, Redis, RedisBuilder};
 
 use crate::support::{Network, Sentinels};
@@ -114,7 +114,7 @@ fn nobody_who_waits_for_a_primary_that_is_cut_off_is_led_to_it_once_another_has_
     }
 }
 
-async fn create_when_it_answers(kept: Kept) -> Presented {
+async fn create_when_it_answers(kept: Kept) -> Credentials {
     loop {
         match kept.create().await {
             Ok(presented) => return presented,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{Lookup, Memory, Redis, Store};
-use cloakroom::{Clock, Fields, Presented, Terms};
+use cloakroom::{Clock, Credentials, Fields, Terms};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -18,7 +18,12 @@ const SESSIONS: usize = 2;
 const MANY: usize = 1_000_000;
 
 /// The fields at a session's key, and in memory, without their times.
-async fn stored(memory: &Memory, terms: &Terms, secrets: &[Presented], client: &mut redis::Connection) -> [Fields; 2] {
+async fn stored(
+    memory: &Memory,
+    terms: &Terms,
+    secrets: &[Credentials],
+    client: &mut redis::Connection,
+) -> [Fields; 2] {
     let mut in_memory = Fields::new();
     for presented in secrets {
         if let Lookup::Live(loaded) = memory.load(presented, terms).await.unwrap() {

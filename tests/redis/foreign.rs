@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session};
-use cloakroom::store::{Applied, Store};
-use cloakroom::{Config, Presented, Refusal, TokenFormat};
+use cloakroom::store::{Outcome, Store};
+use cloakroom::{Config, Credentials, Refusal, TokenFormat};
 
 use crate::{Stand, add, fields, iso, key, millis, set, touch};
 
@@ -12,7 +12,7 @@ const HOUR: u64 = 60 * 60 * 1000;
 
 impl Stand {
     /// A session of another program: made and last used so many milliseconds ago, kept for half an hour.
-    fn foreign(&mut self, made_ago: u64, used_ago: u64) -> Presented {
+    fn foreign(&mut self, made_ago: u64, used_ago: u64) -> Credentials {
         let presented = mint_plain();
         let now = self.time();
         let (created_at, last_accessed_at) = (iso(now - made_ago), iso(now - used_ago));
@@ -63,7 +63,7 @@ async fn a_session_that_another_program_keeps_alive_ends_at_its_absolute_deadlin
     for used_ago in [0, 60_000, 29 * 60_000] {
         let too_old = stand.foreign(13 * HOUR, used_ago);
         assert_eq!(stand.load(&too_old).await, None);
-        assert_eq!(stand.apply(&too_old, &touch()).await, Applied::Refused(Refusal::Gone));
+        assert_eq!(stand.apply(&too_old, &touch()).await, Outcome::Refused(Refusal::Gone));
         assert!(!stand.ask::<bool>("EXISTS", key(&too_old)));
     }
     let nearly = stand.foreign(11 * HOUR + HOUR * 3 / 4, 0);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::conformance::with_new_secret;
-use cloakroom::store::{Applied, Redis, Store, Target};
-use cloakroom::{OnLimit, Presented, Refusal, SignIn};
+use cloakroom::store::{Outcome, Redis, Store, Target};
+use cloakroom::{Credentials, OnLimit, Refusal, SignIn};
 use futures_util::future::try_join_all;
 
 use crate::support::{Gate, RedisServer, ServerClock};
@@ -19,7 +19,7 @@ impl Stand {
         Stand::on(RedisServer::start_in(clock.environment()), PATIENT).await
     }
 
-    fn score(&mut self, presented: &Presented) -> Option<f64> {
+    fn score(&mut self, presented: &Credentials) -> Option<f64> {
         self.ask("ZSCORE", (INDEX, presented.id.expose()))
     }
 
@@ -83,7 +83,7 @@ async fn a_session_that_the_index_has_lost_is_no_stranger_when_it_signs_in_again
     let _: () = stand.ask("ZREM", (INDEX, first.id.expose()));
     let second = stand.signed_in(&one).await;
     let again = stand.apply(&first, &bind(&with_new_secret(&first), &one)).await;
-    assert_eq!(again, Applied::Refused(Refusal::LimitReached));
+    assert_eq!(again, Outcome::Refused(Refusal::LimitReached));
     assert!(stand.load(&first).await.is_some(), "what was refused is the sign-in, not the session");
     assert_eq!(stand.listed(&anna()).await, [first.id, second.id]);
     assert_eq!(stand.revoke(Target::AllOf(anna())).await, 2);
@@ -93,7 +93,7 @@ async fn a_session_that_the_index_has_lost_is_no_stranger_when_it_signs_in_again
 /// Two servers sign the same visitor in, of which one has been given the new, lower limit already. Of the two sessions that
 /// the index names one has ended, which the other finds out first: one server is a moment too late with its refusal.
 /// Answers the visitor's session, which lives, and whose entry says that it was refused.
-async fn refused_and_bound(stand: &mut Stand) -> Presented {
+async fn refused_and_bound(stand: &mut Stand) -> Credentials {
     stand.signed_in(&sign_in()).await;
     let ended = stand.signed_in(&sign_in()).await;
     stand.revoke(Target::Session(ended.id)).await;
@@ -111,7 +111,7 @@ async fn refused_and_bound(stand: &mut Stand) -> Presented {
     let bound = with_new_secret(&visitor);
     stand.made(&visitor, &bind(&bound, &limited(2, OnLimit::RefuseNew))).await;
     gate.open();
-    assert_eq!(refusing.await.unwrap(), Applied::Refused(Refusal::LimitReached));
+    assert_eq!(refusing.await.unwrap(), Outcome::Refused(Refusal::LimitReached));
     assert!(stand.score(&bound).expect("it stays") < 0.0, "the order of steps that this is about");
     bound
 }
@@ -154,9 +154,9 @@ async fn what_a_refused_sign_in_left_in_the_index_goes_after_an_hour_unless_its_
     let (day, full) = (Some(DAY), limited(1, OnLimit::RefuseNew));
     let bound = stand.signed_in(&SignIn { idle_timeout: day, absolute_lifetime: day, ..sign_in() }).await;
     let refused = stand.session(&[]).await;
-    let try_it = async |stand: &Stand, visitor: &Presented| {
+    let try_it = async |stand: &Stand, visitor: &Credentials| {
         let answer = stand.apply(visitor, &bind(&with_new_secret(visitor), &full)).await;
-        assert_eq!(answer, Applied::Refused(Refusal::LimitReached));
+        assert_eq!(answer, Outcome::Refused(Refusal::LimitReached));
     };
     try_it(&stand, &refused).await;
     let another = stand.signed_in(&SignIn { idle_timeout: day, absolute_lifetime: day, ..sign_in() }).await;

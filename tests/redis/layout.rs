@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
 use cloakroom::store::{Lookup, Redis, Store, Target};
-use cloakroom::{Change, Delta};
+use cloakroom::{Change, FieldChanges};
 
 use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, millis, remove, rotate_to, set, touch};
 
@@ -72,7 +72,7 @@ async fn every_script_leaves_the_expiry_that_the_record_says() {
     let mut stand = Stand::new().await;
     let mut presented = stand.session(&[("a", "1"), ("text", "andrew")]).await;
     let new = with_new_secret(&presented);
-    let idle = |secs| change(Delta { idle_timeout: Some(Duration::from_secs(secs)), ..Delta::default() });
+    let idle = |secs| change(FieldChanges { idle_timeout: Some(Duration::from_secs(secs)), ..FieldChanges::default() });
     let changes = [
         set("b", "2"),
         add("n", 1),
@@ -113,7 +113,8 @@ async fn a_refused_counter_leaves_no_trace_in_the_hash() {
     let mut stand = Stand::new().await;
     let presented = stand.session(&[("n", "1"), ("text", "andrew")]).await;
     let before = stand.hash(&presented);
-    let delta = Delta { add: ["a", "n", "text"].map(|name| (name.to_owned(), 1)).into(), ..Delta::default() };
+    let delta =
+        FieldChanges { add: ["a", "n", "text"].map(|name| (name.to_owned(), 1)).into(), ..FieldChanges::default() };
     stand.apply(&presented, &change(delta)).await;
     assert_eq!(stand.hash(&presented), before);
 }

@@ -21,8 +21,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
-use cloakroom::store::{Applied, Loaded, Redis, Store, Target};
-use cloakroom::{Change, Delta, Fields, Listed, OnLimit, Page, Presented, Refusal, SessionId, SignIn, Terms, UserId};
+use cloakroom::store::{Loaded, Outcome, Redis, Store, Target};
+use cloakroom::{
+    Change, Credentials, FieldChanges, Fields, IndexEntry, OnLimit, Page, Refusal, SessionId, SignIn, Terms, UserId,
+};
 use redis::{FromRedisValue, ToRedisArgs};
 use support::RedisServer;
 
@@ -51,15 +53,15 @@ impl Stand {
         Stand { server, store, terms: Terms::default(), client }
     }
 
-    async fn session(&self, stored: &[(&str, &str)]) -> Presented {
+    async fn session(&self, stored: &[(&str, &str)]) -> Credentials {
         let presented = mint();
         let answer = self.store.create(&new_session(presented, fields(stored)), &self.terms).await;
-        assert!(matches!(answer, Ok(Applied::Done { .. })), "{answer:?}");
+        assert!(matches!(answer, Ok(Outcome::Done { .. })), "{answer:?}");
         presented
     }
 
     /// A new session in which this user has signed in.
-    async fn signed_in(&self, new: &SignIn) -> Presented {
+    async fn signed_in(&self, new: &SignIn) -> Credentials {
         let visitor = self.session(&[]).await;
         let rotated = with_new_secret(&visitor);
         self.made(&visitor, &bind(&rotated, new)).await;
@@ -77,28 +79,28 @@ impl Stand {
         self.store.revoke(&target).await.expect("the server answers")
     }
 
-    async fn load(&self, presented: &Presented) -> Option<Loaded> {
+    async fn load(&self, presented: &Credentials) -> Option<Loaded> {
         self.store.load(presented, &self.terms).await.expect("the server answers").live()
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change) -> Applied {
+    async fn apply(&self, presented: &Credentials, change: &Change) -> Outcome {
         self.store.apply(presented, change, &self.terms).await.expect("the server answers")
     }
 
     /// A change that must be made.
-    async fn made(&self, presented: &Presented, change: &Change) -> Loaded {
+    async fn made(&self, presented: &Credentials, change: &Change) -> Loaded {
         match self.apply(presented, change).await {
-            Applied::Done { loaded, .. } => loaded,
-            Applied::Refused(refusal) => panic!("refused: {refusal:?}"),
+            Outcome::Done { loaded, .. } => loaded,
+            Outcome::Refused(refusal) => panic!("refused: {refusal:?}"),
         }
     }
 
     /// That this is an anonymous visitor's, and no script touches what is there.
-    async fn assert_anonymous(&mut self, presented: &Presented) {
+    async fn assert_anonymous(&mut self, presented: &Credentials) {
         let before = self.dump(presented);
         assert_eq!(self.load(presented).await, None);
         for change in [set("a", "1"), add("n", 1), touch(), remove("username")] {
-            assert_eq!(self.apply(presented, &change).await, Applied::Refused(Refusal::Gone));
+            assert_eq!(self.apply(presented, &change).await, Outcome::Refused(Refusal::Gone));
         }
         assert_eq!(self.dump(presented), before);
     }
@@ -108,23 +110,23 @@ impl Stand {
         redis::cmd(command).arg(args).query(&mut self.client).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    fn hash(&mut self, presented: &Presented) -> BTreeMap<String, String> {
+    fn hash(&mut self, presented: &Credentials) -> BTreeMap<String, String> {
         self.ask("HGETALL", key(presented))
     }
 
     /// Writes as another program would: these fields, and an expiry in seconds.
-    fn write(&mut self, presented: &Presented, stored: &[(&str, &str)], expiry: u64) {
+    fn write(&mut self, presented: &Credentials, stored: &[(&str, &str)], expiry: u64) {
         let _: () = redis::cmd("HSET").arg(key(presented)).arg(stored).query(&mut self.client).unwrap();
         let _: () = redis::cmd("EXPIRE").arg(key(presented)).arg(expiry).query(&mut self.client).unwrap();
     }
 
     /// Everything at a session's key, and when it expires.
-    fn dump(&mut self, presented: &Presented) -> (Option<Vec<u8>>, i64) {
+    fn dump(&mut self, presented: &Credentials) -> (Option<Vec<u8>>, i64) {
         (self.ask("DUMP", key(presented)), self.expiry(presented))
     }
 
     /// When a session's key expires, in milliseconds since 1970; negative where it does not.
-    fn expiry(&mut self, presented: &Presented) -> i64 {
+    fn expiry(&mut self, presented: &Credentials) -> i64 {
         // Before Redis 7.0 no command says that. The time and what remains are asked one after the other, so their sum is
         // never too large, and the largest of some is right.
         const SUM: &str = "local time = redis.call('TIME')
@@ -143,7 +145,7 @@ impl Stand {
     }
 }
 
-fn key(presented: &Presented) -> String {
+fn key(presented: &Credentials) -> String {
     format!("session:{}", presented.id.expose())
 }
 
@@ -159,20 +161,20 @@ fn fields(stored: &[(&str, &str)]) -> Fields {
     stored.iter().copied().collect()
 }
 
-fn change(delta: Delta) -> Change {
+fn change(delta: FieldChanges) -> Change {
     Change { delta, ..Change::default() }
 }
 
 fn set(name: &str, text: &str) -> Change {
-    change(Delta { set: fields(&[(name, text)]), ..Delta::default() })
+    change(FieldChanges { set: fields(&[(name, text)]), ..FieldChanges::default() })
 }
 
 fn add(name: &str, by: i64) -> Change {
-    change(Delta { add: [(name.to_owned(), by)].into(), ..Delta::default() })
+    change(FieldChanges { add: [(name.to_owned(), by)].into(), ..FieldChanges::default() })
 }
 
 fn remove(name: &str) -> Change {
-    change(Delta { remove: [name.to_owned()].into(), ..Delta::default() })
+    change(FieldChanges { remove: [name.to_owned()].into(), ..FieldChanges::default() })
 }
 
 fn touch() -> Change {
@@ -183,7 +185,7 @@ fn confirm() -> Change {
     Change { confirm: true, ..Change::default() }
 }
 
-fn rotate_to(new: &Presented) -> Change {
+fn rotate_to(new: &Credentials) -> Change {
     Change { rotate_to: new.secret_hash, ..Change::default() }
 }
 
@@ -213,7 +215,7 @@ fn limited(max_sessions: usize, on_limit: OnLimit) -> SignIn {
 }
 
 /// The change that signs in, after which the browser presents `rotated`.
-fn bind(rotated: &Presented, new: &SignIn) -> Change {
+fn bind(rotated: &Credentials, new: &SignIn) -> Change {
     Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
 }
 
@@ -222,5 +224,5 @@ fn touch_of(loaded: &Loaded) -> Change {
     let record = &loaded.record;
     let user = record.user_id.clone().expect("it is signed in");
     let signed_in_at = record.auth_time.expect("it is signed in");
-    Change { listed: Some(Listed { user, signed_in_at, expires_at: record.expires_at }), ..touch() }
+    Change { listed: Some(IndexEntry { user, signed_in_at, expires_at: record.expires_at }), ..touch() }
 }

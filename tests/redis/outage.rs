@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Applied, Store};
-use cloakroom::{Presented, StoreError};
+use cloakroom::store::{Outcome, Store};
+use cloakroom::{Credentials, StoreError};
 
 use crate::{Stand, add, fields, set, touch};
 
@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_millis(1500);
 
 impl Stand {
     /// Each verb once; that each failed, and how.
-    async fn failures(&self, presented: &Presented) -> Vec<StoreError> {
+    async fn failures(&self, presented: &Credentials) -> Vec<StoreError> {
         let new = new_session(mint(), fields(&[]));
         vec![
             self.store.create(&new, &self.terms).await.map(drop).expect_err("create fails"),
@@ -24,7 +24,7 @@ impl Stand {
     }
 
     /// Asks until the store answers again.
-    async fn until_it_answers(&self, presented: &Presented) {
+    async fn until_it_answers(&self, presented: &Credentials) {
         for _ in 0..1000 {
             if self.store.load(presented, &self.terms).await.is_ok() {
                 return;
@@ -108,7 +108,7 @@ async fn a_server_that_forgets_its_scripts_is_given_them_again() {
         assert_eq!(made.record.fields["n"], sum.to_string());
         let _: () = stand.ask("SCRIPT", "FLUSH");
         let new = new_session(mint(), fields(&[("a", "1")]));
-        assert!(matches!(stand.store.create(&new, &stand.terms).await, Ok(Applied::Done { .. })));
+        assert!(matches!(stand.store.create(&new, &stand.terms).await, Ok(Outcome::Done { .. })));
     }
 }
 

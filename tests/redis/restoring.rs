@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cloakroom::conformance::with_new_secret;
-use cloakroom::store::Applied;
+use cloakroom::store::Outcome;
 use cloakroom::store::{Redis, Restore as _, Restored, Save as _, Saved, Store, Target};
-use cloakroom::{OnLimit, Page, Presented, SessionId};
+use cloakroom::{Credentials, OnLimit, Page, SessionId};
 
 use crate::support::{Gate, RedisServer, ServerClock};
 use crate::{Stand, anna, bind, key, limited, sign_in};
@@ -20,7 +20,7 @@ const STEPS: usize = 3;
 
 impl Stand {
     /// Sessions of Anna's from another store, with their tokens.
-    async fn saved_elsewhere(&self, count: usize) -> (Vec<Presented>, Vec<Saved>) {
+    async fn saved_elsewhere(&self, count: usize) -> (Vec<Credentials>, Vec<Saved>) {
         let there = Redis::builder(self.server.url()).prefix("there:").timeout(PATIENT).connect().await.unwrap();
         let there =
             Stand { store: there, server: RedisServer::start(), terms: self.terms, client: self.server.client() };
@@ -54,7 +54,7 @@ impl Stand {
         restoring.await.unwrap()
     }
 
-    async fn lives(&self, presented: &Presented) -> bool {
+    async fn lives(&self, presented: &Credentials) -> bool {
         self.load(presented).await.is_some()
     }
 
@@ -134,7 +134,7 @@ async fn a_limit_holds_for_a_session_that_is_being_restored_once_it_is_there() {
             let is_there = steps >= 2;
             let is_evicted = is_there && on_limit == OnLimit::EvictOldest;
             let is_let_in = !is_there || on_limit == OnLimit::EvictOldest;
-            assert_eq!(matches!(answer, Some(Applied::Done { .. })), is_let_in, "{at}");
+            assert_eq!(matches!(answer, Some(Outcome::Done { .. })), is_let_in, "{at}");
             assert_eq!(restored, Restored::Made, "{at}");
             assert_eq!(stand.lives(&presented[0]).await, !is_evicted, "{at}");
             let alive = u64::from(is_let_in) + u64::from(!is_evicted);

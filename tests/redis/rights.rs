@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Redis, RedisBuilder, Restore as _, Save as _, Store, Target};
-use cloakroom::{Change, Delta, Error, OnLimit, Page, Presented, SignIn, Terms, UserId};
+use cloakroom::{Change, Credentials, Error, FieldChanges, OnLimit, Page, SignIn, Terms, UserId};
 
 use crate::support::RedisServer;
 use crate::{anna, bind, fields, sign_in, touch_of};
@@ -108,7 +108,7 @@ struct Scene {
     server: RedisServer,
     store: Redis,
     terms: Terms,
-    presented: [Presented; 2],
+    presented: [Credentials; 2],
 }
 
 impl Scene {
@@ -127,13 +127,13 @@ impl Scene {
         scene
     }
 
-    async fn visitor(&self) -> Presented {
+    async fn visitor(&self) -> Credentials {
         let presented = mint();
         self.store.create(&new_session(presented, fields(&[("n", "1")])), &self.terms).await.unwrap();
         presented
     }
 
-    async fn signed_in(&self, user: &UserId) -> Presented {
+    async fn signed_in(&self, user: &UserId) -> Credentials {
         let (visitor, new) = (self.visitor().await, SignIn { user: user.clone(), ..sign_in() });
         let rotated = with_new_secret(&visitor);
         self.store.apply(&visitor, &bind(&rotated, &new), &self.terms).await.unwrap();
@@ -149,22 +149,22 @@ impl Scene {
         let touch = touch_of(&touched);
         let saved = async |id| store.save(&[id], terms).await.unwrap().remove(0).expect("it lives");
         let (saved, anonymous) = (saved(self.presented[1].id).await, saved(visitors[0].id).await);
-        let end = async |presented: &Presented| drop(store.revoke(&Target::Session(presented.id)).await);
+        let end = async |presented: &Credentials| drop(store.revoke(&Target::Session(presented.id)).await);
         let berta = UserId::try_from("berta").unwrap();
         let bertas = [self.signed_in(&berta).await, self.signed_in(&berta).await];
         let carla = UserId::try_from("carla").unwrap();
         let limit = |user: &UserId, on_limit| SignIn { user: user.clone(), max_sessions: 1, on_limit, ..sign_in() };
-        let delta = Delta {
+        let delta = FieldChanges {
             set: fields(&[("a", "1")]),
             remove: ["n".to_owned()].into(),
             add: [("count".to_owned(), 1)].into(),
             idle_timeout: Some(Duration::from_secs(60)),
-            ..Delta::default()
+            ..FieldChanges::default()
         };
         let page = Page { offset: 0, limit: 100 };
         let change = Change { delta, ..Change::default() };
         let rotation = Change { rotate_to: with_new_secret(&visitors[0]).secret_hash, ..Change::default() };
-        let to = |presented: &Presented| with_new_secret(presented);
+        let to = |presented: &Credentials| with_new_secret(presented);
 
         self.verb(&forbid, "create", store.create(&new_session(mint(), fields(&[("a", "1")])), terms)).await;
         self.verb(&forbid, "change", store.apply(&visitors[0], &change, terms)).await;
@@ -220,14 +220,14 @@ async fn a_right_that_is_taken_away_while_running_leaves_no_key_without_an_expir
 async fn a_change_is_made_as_a_whole_or_not_at_all_where_one_of_its_commands_is_forbidden() {
     let scene = Scene::new().await;
     let key = format!("session:{}", scene.presented[0].id.expose());
-    let delta = Delta {
+    let delta = FieldChanges {
         set: fields(&[("name", "changed")]),
         remove: ["cart".to_owned()].into(),
         add: [("views".to_owned(), 1)].into(),
-        ..Delta::default()
+        ..FieldChanges::default()
     };
-    let counting = Delta { add: delta.add.clone(), ..Delta::default() };
-    let no_counter = Delta { add: Default::default(), ..delta.clone() };
+    let counting = FieldChanges { add: delta.add.clone(), ..FieldChanges::default() };
+    let no_counter = FieldChanges { add: Default::default(), ..delta.clone() };
     let _: u64 = scene.server.ask(&["HSET", &key, "name", "before", "cart", "full", "views", "7"]);
     let stored = || scene.server.ask::<std::collections::BTreeMap<String, String>>(&["HGETALL", &key]);
     let before = stored();

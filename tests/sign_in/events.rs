@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
 use cloakroom::store::Target;
-use cloakroom::{Config, Error, Event, OnLimit, OnReplay, Session, SessionId, Sessions, UserId, Why};
+use cloakroom::{Config, Error, Event, OnLimit, OnReplay, RevokeReason, Session, SessionId, Sessions, UserId};
 
 use super::app::{app, ask_with, field, id_of, pass, signed_in};
 use super::told::Told;
@@ -43,10 +43,15 @@ async fn a_life_is_told_in_its_order_with_who_and_which() {
             Event::SignedIn { session: id, user: anna },
             Event::Rotated { session: id },
             Event::Rotated { session: id },
-            Event::Revoked { target: Target::Session(id), ended: 1, why: Why::UserSwitched, by },
+            Event::Revoked { target: Target::Session(id), ended: 1, reason: RevokeReason::UserSwitched, by },
             Event::Created { session: second },
             Event::SignedIn { session: second, user: bert },
-            Event::Revoked { target: Target::Session(second), ended: 1, why: Why::SignedOut, by: Some(second) },
+            Event::Revoked {
+                target: Target::Session(second),
+                ended: 1,
+                reason: RevokeReason::SignedOut,
+                by: Some(second),
+            },
         ];
         assert_eq!(told.after(expected.len()), expected);
     })
@@ -72,8 +77,8 @@ async fn every_way_to_sign_out_tells_whom_it_meant_who_asked_and_how_many_ended(
         here.visit("/sign_out_everywhere").await;
         sessions.revoke_user(&anna).await.unwrap();
         sessions.revoke(&id).await.unwrap();
-        let revoked = |target, ended, by| Event::Revoked { target, ended, why: Why::SignedOut, by };
-        let by_application = |target| Event::Revoked { target, ended: 0, why: Why::Application, by: None };
+        let revoked = |target, ended, by| Event::Revoked { target, ended, reason: RevokeReason::SignedOut, by };
+        let by_application = |target| Event::Revoked { target, ended: 0, reason: RevokeReason::Application, by: None };
         let expected = [
             revoked(Target::SessionOf(anna.clone(), other), 1, Some(id)),
             revoked(Target::SessionOf(anna.clone(), other), 0, Some(id)),
@@ -125,7 +130,7 @@ async fn a_request_from_another_site_is_told_and_one_that_passes_is_not() {
         assert_eq!(browser.ask(request).await.status == 403, refused);
     }
     match told.after(1).remove(0) {
-        Event::CrossSiteRefused { why, .. } => assert!(why.contains("Sec-Fetch-Site"), "{why}"),
+        Event::CrossSiteRefused { reason, .. } => assert!(reason.contains("Sec-Fetch-Site"), "{reason}"),
         other => panic!("{other:?}"),
     }
 }

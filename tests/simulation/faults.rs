@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use cloakroom::store::{Applied, Lookup, NewSession, SignedOut, Store, Target};
-use cloakroom::{Change, Device, Page, Presented, StoreError, Terms, UserId};
+use cloakroom::store::{Lookup, NewSession, Outcome, SignedOut, Store, Target};
+use cloakroom::{Change, Credentials, Device, Page, StoreError, Terms, UserId};
 
 use crate::story::Trouble;
 use crate::support::Numbers;
@@ -91,24 +91,24 @@ fn not_durable() -> StoreError {
     StoreError::not_durable("simulated: no disk has it")
 }
 
-fn undurable(applied: Applied) -> Applied {
+fn undurable(applied: Outcome) -> Outcome {
     match applied {
-        Applied::Done { loaded, evicted, .. } => Applied::Done { loaded, evicted, not_durable: Some(not_durable()) },
+        Outcome::Done { loaded, evicted, .. } => Outcome::Done { loaded, evicted, not_durable: Some(not_durable()) },
         refused => refused,
     }
 }
 
 impl<S: Store> Store for Faulty<S> {
-    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         let answer = self.ask(self.store.create(new, terms)).await;
         if self.is_not_durable() { answer.map(undurable) } else { answer }
     }
 
-    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         self.ask(self.store.load(presented, terms)).await
     }
 
-    async fn load_fresh(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load_fresh(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         self.ask(self.store.load_fresh(presented, terms)).await
     }
 
@@ -116,12 +116,12 @@ impl<S: Store> Store for Faulty<S> {
         self.store.may_be_near()
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         let answer = self.ask(self.store.apply(presented, change, terms)).await;
         if self.is_not_durable() { answer.map(undurable) } else { answer }
     }
 
-    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         let answer = self.ask(self.store.sign_out(presented)).await;
         if self.is_not_durable() { answer.and(Err(not_durable())) } else { answer }
     }

@@ -5,8 +5,8 @@
 use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
-use cloakroom::store::{Applied, Loaded, NewSession, Store, Target};
-use cloakroom::{Change, Delta, Fields, OnLimit, Presented, Record, SignIn, Terms, UserId};
+use cloakroom::store::{Loaded, NewSession, Outcome, Store, Target};
+use cloakroom::{Change, Credentials, FieldChanges, Fields, OnLimit, Record, SignIn, Terms, UserId};
 use proptest::collection::btree_map;
 use proptest::option;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ pub enum Verb {
 /// A change, the secret that it rotates to still without its session.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    delta: Delta,
+    delta: FieldChanges,
     touch: bool,
     confirm: bool,
     rotate_to: Option<usize>,
@@ -71,8 +71,8 @@ prop_compose! {
         expect in btree_map(name(), option::of(text()), 0..2),
         expects in prop::bool::weighted(0.2),
         idle in idle(),
-    ) -> Delta {
-        let mut delta = Delta { idle_timeout: idle.map(Duration::from_secs), ..Delta::default() };
+    ) -> FieldChanges {
+        let mut delta = FieldChanges { idle_timeout: idle.map(Duration::from_secs), ..FieldChanges::default() };
         if expects {
             delta.expect = expect;
         }
@@ -163,12 +163,12 @@ pub fn timeless(mut record: Record) -> Record {
     record
 }
 
-fn answer(applied: Applied) -> Applied {
+fn answer(applied: Outcome) -> Outcome {
     match applied {
-        Applied::Done { loaded, evicted, not_durable } => {
+        Outcome::Done { loaded, evicted, not_durable } => {
             let loaded =
                 Loaded { record: timeless(loaded.record.as_ref().clone()).into(), now: SystemTime::UNIX_EPOCH };
-            Applied::Done { loaded, evicted, not_durable }
+            Outcome::Done { loaded, evicted, not_durable }
         }
         refused => refused,
     }
@@ -178,7 +178,7 @@ fn answer(applied: Applied) -> Applied {
 pub async fn run<S: Store>(
     store: &S,
     terms: &Terms,
-    secrets: &[Presented],
+    secrets: &[Credentials],
     secret: usize,
     verb: &Verb,
     times: Times,
@@ -214,7 +214,7 @@ pub async fn run<S: Store>(
 }
 
 /// The tokens of one session, the first of which it begins with.
-pub fn secrets() -> [Presented; SECRETS] {
+pub fn secrets() -> [Credentials; SECRETS] {
     let first = mint();
     [first, with_new_secret(&first), with_new_secret(&first)]
 }

@@ -5,8 +5,8 @@ use std::fmt::{self, Debug};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use cloakroom::store::{Applied, Lookup, Memory, NewSession, Redis, SignedOut, Store, Target};
-use cloakroom::{Change, Device, Page, Presented, StoreError, Terms, UserId};
+use cloakroom::store::{Lookup, Memory, NewSession, Outcome, Redis, SignedOut, Store, Target};
+use cloakroom::{Change, Credentials, Device, Page, StoreError, Terms, UserId};
 
 /// How a verb fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +33,9 @@ trait Answered: Debug + Sized {
 impl Answered for Lookup {}
 impl Answered for Vec<Device> {}
 
-impl Answered for Applied {
-    fn not_durable(mut self, error: StoreError) -> Result<Applied, StoreError> {
-        if let Applied::Done { not_durable, .. } = &mut self {
+impl Answered for Outcome {
+    fn not_durable(mut self, error: StoreError) -> Result<Outcome, StoreError> {
+        if let Outcome::Done { not_durable, .. } = &mut self {
             *not_durable = Some(error);
         }
         Ok(self)
@@ -172,7 +172,7 @@ impl Watched {
 }
 
 impl Store for Watched {
-    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         let answer = async {
             match &self.inner {
                 Inner::Memory(memory) => memory.create(new, terms).await,
@@ -182,7 +182,7 @@ impl Store for Watched {
         self.watch("create", &(new, terms), answer).await
     }
 
-    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         let answer = async {
             match &self.inner {
                 Inner::Memory(memory) => memory.load(presented, terms).await,
@@ -192,7 +192,7 @@ impl Store for Watched {
         self.watch("load", &(presented, terms), answer).await
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         let answer = async {
             match &self.inner {
                 Inner::Memory(memory) => memory.apply(presented, change, terms).await,
@@ -202,7 +202,7 @@ impl Store for Watched {
         self.watch("apply", &(presented, change, terms), answer).await
     }
 
-    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         let answer = async {
             match &self.inner {
                 Inner::Memory(memory) => memory.sign_out(presented).await,

@@ -3,10 +3,10 @@
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use cloakroom::store::{Applied, Lookup, Memory, NewSession, SignedOut, Store, Target};
+use cloakroom::store::{Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
 use cloakroom::{
-    Change, Config, Device, Error, Field, Page, Presented, Refusal, Session, Sessions, StoreError, Terms, TokenFormat,
-    UserId,
+    Change, Config, Credentials, Device, Error, Field, Page, Refusal, Session, Sessions, StoreError, Terms,
+    TokenFormat, UserId,
 };
 
 use crate::support::{Browser, Fault, Place, on_each_store};
@@ -229,22 +229,22 @@ async fn an_update_stands_whatever_the_response() {
 struct AlwaysLate(Memory);
 
 impl Store for AlwaysLate {
-    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         self.0.create(new, terms).await
     }
 
-    async fn load(&self, presented: &Presented, terms: &Terms) -> Result<Lookup, StoreError> {
+    async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         self.0.load(presented, terms).await
     }
 
-    async fn apply(&self, presented: &Presented, change: &Change, terms: &Terms) -> Result<Applied, StoreError> {
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         match change.delta.expect.is_empty() {
             true => self.0.apply(presented, change, terms).await,
-            false => Ok(Applied::Refused(Refusal::Conflict)),
+            false => Ok(Outcome::Refused(Refusal::Conflict)),
         }
     }
 
-    async fn sign_out(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         self.0.sign_out(presented).await
     }
 

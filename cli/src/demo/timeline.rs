@@ -108,11 +108,11 @@ impl Reader {
             Event::SignInRefused { user } if *user == self.user => {
                 bad("A sign-in was refused: one too many.".to_owned())
             }
-            Event::CrossSiteRefused { session: Some(session), why } if *session == self.session => {
-                bad(format!("A form was refused: {why}."))
+            Event::CrossSiteRefused { session: Some(session), reason } if *session == self.session => {
+                bad(format!("A form was refused: {reason}."))
             }
-            Event::CrossSiteRefused { session: None, why } if at >= self.signed_in_at => {
-                bad(format!("Another site’s form was refused: {why}."))
+            Event::CrossSiteRefused { session: None, reason } if at >= self.signed_in_at => {
+                bad(format!("Another site’s form was refused: {reason}."))
             }
             _ => None,
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::store::{Applied, NewSession, Redis, RedisBuilder, Store as _};
-use cloakroom::{Change, Config, OnLimit, Presented, SecretHash, SessionId, SignIn, UserId};
+use cloakroom::store::{NewSession, Outcome, Redis, RedisBuilder, Store as _};
+use cloakroom::{Change, Config, Credentials, OnLimit, SecretHash, SessionId, SignIn, UserId};
 use serde_json::Value;
 
 use super::demo::cloakroom;
@@ -217,33 +217,33 @@ impl Application {
         };
         let change = Change { rotate_to: Some(secret_hash()), sign_in: Some(sign_in), ..Change::default() };
         let done = self.runtime.block_on(self.store.apply(&visitor, &change, Config::default().terms()));
-        assert!(matches!(done, Ok(Applied::Done { .. })), "{done:?}");
+        assert!(matches!(done, Ok(Outcome::Done { .. })), "{done:?}");
         visitor.id
     }
 
     /// A session of an application with plain tokens, and its whole id.
     pub fn plain(&self) -> SessionId {
         let id = SessionId::parse(secret_hash().as_str()).expect("43 characters");
-        self.create(Presented { id, secret_hash: None }, 600, &[]);
+        self.create(Credentials { id, secret_hash: None }, 600, &[]);
         id
     }
 
-    fn made(&self, fields: &[&str]) -> Presented {
+    fn made(&self, fields: &[&str]) -> Credentials {
         self.made_for(600, fields)
     }
 
-    fn made_for(&self, seconds: u64, fields: &[&str]) -> Presented {
+    fn made_for(&self, seconds: u64, fields: &[&str]) -> Credentials {
         let id = SessionId::parse(&URL_SAFE_NO_PAD.encode(scattered())).expect("an id");
-        let presented = Presented { id, secret_hash: Some(secret_hash()) };
+        let presented = Credentials { id, secret_hash: Some(secret_hash()) };
         self.create(presented, seconds, fields);
         presented
     }
 
-    fn create(&self, presented: Presented, seconds: u64, fields: &[&str]) {
+    fn create(&self, presented: Credentials, seconds: u64, fields: &[&str]) {
         let fields = fields.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
         let new = NewSession { presented, fields, idle_timeout: Some(Duration::from_secs(seconds)) };
         let done = self.runtime.block_on(self.store.create(&new, Config::default().terms()));
-        assert!(matches!(done, Ok(Applied::Done { .. })), "{done:?}");
+        assert!(matches!(done, Ok(Outcome::Done { .. })), "{done:?}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! The thread behind a store: it brings the journal to the disk, lets expired sessions go, and keeps the journal short.
-//! It holds the books for a slice at a time, so that nobody waits for it.
+//! It holds the lock for a slice at a time, so that nobody waits for it.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::books::Entry;
+use super::entry::Entry;
 use super::format::State;
 use super::seal::{self, Seal};
 use crate::token::SessionId;
@@ -117,19 +117,19 @@ impl Keeping {
 
     /// Where somebody has removed a part of the journal, everything is written again.
     fn check_parts(&self) {
-        let mut books = self.shared.books();
-        if books.distrusted.is_none()
-            && let Err(error) = books.journal.check_closed()
+        let mut writer = self.shared.writer();
+        if writer.distrusted.is_none()
+            && let Err(error) = writer.journal.check_closed()
         {
             tracing::error!(target: "cloakroom", %error, path = %self.shared.dir.path().display(),
                 "the journal is written again");
-            books.distrusted = Some(books.journal.part());
+            writer.distrusted = Some(writer.journal.part());
         }
     }
 
     fn pay(&self) {
         let shared = &self.shared;
-        if let Err(error) = shared.books().pay(&shared.sessions, shared.clock.now()) {
+        if let Err(error) = shared.writer().pay(&shared.sessions, shared.clock.now()) {
             tracing::error!(target: "cloakroom", %error, path = %shared.dir.path().display(),
                 "sessions have ended, and the journal cannot be told: until it can, a restart brings them back");
         }
@@ -147,11 +147,11 @@ impl Keeping {
         self.synced_at = Instant::now();
         let shared = &self.shared;
         let (unsynced, is_trusted) = {
-            let mut books = shared.books();
-            if books.journal.commit == shared.synced.borrow().commit {
+            let mut writer = shared.writer();
+            if writer.journal.commit == shared.synced.borrow().commit {
                 return;
             }
-            (books.journal.take_unsynced(), books.distrusted.is_none())
+            (writer.journal.take_unsynced(), writer.distrusted.is_none())
         };
         if let Err(error) = unsynced.sync() {
             return self.distrust(unsynced.commit, &error);
@@ -170,16 +170,16 @@ impl Keeping {
         let shared = &self.shared;
         tracing::error!(target: "cloakroom", %error, path = %shared.dir.path().display(),
             "the disk did not take the journal: it is written again");
-        let mut books = shared.books();
-        books.distrusted = Some(books.journal.part());
-        if let Err(error) = books.journal.turn_over() {
+        let mut writer = shared.writer();
+        writer.distrusted = Some(writer.journal.part());
+        if let Err(error) = writer.journal.turn_over() {
             tracing::error!(target: "cloakroom", %error, "and no new part can be begun");
         }
         shared.synced.send_modify(|synced| synced.failed = synced.failed.max(commit));
     }
 
     fn seal(&mut self) {
-        let first_part = self.shared.books().journal.first_part();
+        let first_part = self.shared.writer().journal.first_part();
         self.seal_with(first_part).unwrap_or_else(|error| {
             tracing::warn!(target: "cloakroom", %error, "the seal could not be written: it is tried again");
         });
@@ -205,7 +205,7 @@ impl Keeping {
         let ended = self.ids_of(|entry| entry.has_ended(now));
         // the journal knows when they end, and must know that this time has come
         if !ended.is_empty()
-            && let Err(error) = shared.books().journal.tell(now)
+            && let Err(error) = shared.writer().journal.tell(now)
         {
             tracing::warn!(target: "cloakroom", %error, path = %shared.dir.path().display(),
                 "the journal cannot be told what time it is: if the clock is set back before a restart, sessions that have \
@@ -215,13 +215,13 @@ impl Keeping {
             if self.wishes.stop.load(Ordering::SeqCst) {
                 return;
             }
-            let mut books = shared.books();
+            let mut writer = shared.writer();
             let sessions = shared.sessions.pin();
             // one that was touched meanwhile has not ended
             for id in slice.iter().filter(|id| sessions.get(*id).is_some_and(|entry| entry.has_ended(now))) {
-                books.index.hold(&shared.sessions, *id, None, 0, 0);
+                writer.index.hold(&shared.sessions, *id, None, 0, 0);
             }
-            drop(books);
+            drop(writer);
             self.sync_if_due();
         }
     }
@@ -250,29 +250,29 @@ impl Keeping {
         let shared = self.shared.clone();
         loop {
             let oldest = {
-                let mut books = shared.books();
-                let oldest = books.journal.first_part();
-                if books.distrusted.is_some_and(|last| oldest > last) {
-                    books.distrusted = None;
+                let mut writer = shared.writer();
+                let oldest = writer.journal.first_part();
+                if writer.distrusted.is_some_and(|last| oldest > last) {
+                    writer.distrusted = None;
                 }
-                let is_long = books.journal.is_long(books.index.needed);
-                if books.distrusted.is_none() && (!is_long || self.wishes.stop.load(Ordering::SeqCst)) {
+                let is_long = writer.journal.is_long(writer.index.needed);
+                if writer.distrusted.is_none() && (!is_long || self.wishes.stop.load(Ordering::SeqCst)) {
                     return Ok(());
                 }
                 // nothing is written again to a part that is not to be trusted itself
-                if oldest == books.journal.part() || books.distrusted == Some(books.journal.part()) {
-                    books.journal.turn_over()?;
+                if oldest == writer.journal.part() || writer.distrusted == Some(writer.journal.part()) {
+                    writer.journal.turn_over()?;
                 }
                 oldest
             };
             self.write_again(oldest)?;
-            let unsynced = shared.books().journal.take_unsynced();
+            let unsynced = shared.writer().journal.take_unsynced();
             if let Err(error) = unsynced.sync() {
                 self.distrust(unsynced.commit, &error);
                 return Err(error);
             }
             self.seal_with(oldest + 1)?;
-            let file = shared.books().journal.forget_first();
+            let file = shared.writer().journal.forget_first();
             file.map_or(Ok(()), |file| shared.dir.remove(&file))?;
         }
     }
@@ -281,7 +281,7 @@ impl Keeping {
         let shared = self.shared.clone();
         let ids = self.ids_of(|entry| entry.part <= part);
         for slice in ids.chunks(SLICE) {
-            let mut books = shared.books();
+            let mut writer = shared.writer();
             let sessions = shared.sessions.pin();
             let now = shared.clock.now();
             let still_there = |id: &SessionId| -> Option<(SessionId, Option<State>)> {
@@ -289,8 +289,8 @@ impl Keeping {
                 Some((*id, Some(entry.state.clone())))
             };
             let changes = slice.iter().filter_map(still_there).collect();
-            books.make(&shared.sessions, changes, now)?;
-            drop(books);
+            writer.make(&shared.sessions, changes, now)?;
+            drop(writer);
             self.sync_if_due();
         }
         Ok(())

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::thread;
 
-use super::books::{Index, Sessions};
+use super::entry::Sessions;
 use super::format::{Reader, State};
+use super::index::Index;
 use super::recovery::Change;
 use crate::token::SessionId;
 

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::books::{Books, Index, Sessions};
 use super::directory::{Directory, LOCK, failed};
+use super::entry::Sessions;
+use super::index::Index;
 use super::journal::{self, Journal, TITLE_LEN, Told, part_name};
 use super::keeper::Keeper;
 use super::latest::Latest;
 use super::recovery::{self, ANY_PART, Recovered};
 use super::seal::{self, Seal, Unsealed};
+use super::writer::Writer;
 use super::{Embedded, Shared, Synced};
 use crate::clock::{Clock, to_millis};
 use crate::error::StoreError;
@@ -219,7 +221,7 @@ impl Opening {
             wait_for_disk: options.wait_for_disk,
             sessions,
             told,
-            books: Mutex::new(Books::new(journal, index, distrusted)),
+            writer: Mutex::new(Writer::new(journal, index, distrusted)),
             synced: watch::Sender::new(Synced { commit: seal.synced, failed: 0 }),
         });
         let keeper = Keeper::start(shared.clone())

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::books;
 use super::directory::lock_against_writers;
+use super::entry;
 use super::open::{Contents, check_is_store, read_seal};
 use super::transfer;
 use crate::clock::Clock;
@@ -94,11 +94,11 @@ impl Snapshot {
 
 impl Inspect for Snapshot {
     async fn find(&self, id: &SessionId, _terms: &Terms) -> Result<Option<Loaded>, StoreError> {
-        Ok(books::find(&self.contents.sessions, id, self.clock.now()))
+        Ok(entry::find(&self.contents.sessions, id, self.clock.now()))
     }
 
     async fn scan(&self, _cursor: Option<&str>, _about: usize) -> Result<Scanned, StoreError> {
-        Ok(books::scan(&self.contents.sessions, self.clock.now()))
+        Ok(entry::scan(&self.contents.sessions, self.clock.now()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use super::books::Sessions;
+use super::entry::Sessions;
 use super::format::State;
 use super::{Answered, Embedded, NOTHING, Shared};
 use crate::config::Terms;
@@ -46,7 +46,7 @@ impl Restore for Embedded {
 impl Shared {
     /// All that can be made are made in one change.
     fn restore(&self, sessions: &[Saved]) -> Answered<Vec<Restored>> {
-        let mut books = self.books();
+        let mut writer = self.writer();
         let now = self.clock.now();
         let (mut changes, mut made, mut restored) = (Vec::new(), HashSet::new(), Vec::new());
         for Saved { id, record, signed_in_at } in sessions {
@@ -64,9 +64,9 @@ impl Shared {
         if changes.is_empty() {
             return Ok((restored, NOTHING));
         }
-        let commit = books.make(&self.sessions, changes, now).map_err(|error| self.not_done(&error))?;
+        let commit = writer.make(&self.sessions, changes, now).map_err(|error| self.not_done(&error))?;
         let users: HashSet<_> = sessions.iter().filter_map(|saved| saved.record.user_id.as_ref()).collect();
-        users.into_iter().for_each(|user| books.index.put_in_order(&self.sessions, user));
+        users.into_iter().for_each(|user| writer.index.put_in_order(&self.sessions, user));
         Ok((restored, commit))
     }
 }

@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 
 use super::dial::{Dialer, reason};
 use super::durable::Durability;
+use super::endpoint::Endpoint;
 use super::link::{Elsewhere, Failure, Link};
-use super::near::{Near, Seen};
+use super::near::{Near, TrackingSnapshot};
 use super::question::Question;
-use super::reach::Way;
 use crate::error::StoreError;
 
 const SLOTS: u16 = 16384;
@@ -86,7 +86,7 @@ impl Cluster {
         key: &str,
         question: Question<'_>,
         durability: Option<&Durability>,
-    ) -> Result<(Value, Option<Seen>), StoreError> {
+    ) -> Result<(Value, Option<TrackingSnapshot>), StoreError> {
         let slot = slot_of(key);
         let mut address = self.primary_of(slot)?;
         let mut migrating = false;
@@ -145,9 +145,9 @@ impl Cluster {
         if let Some(link) = known {
             return Ok(link);
         }
-        let way = Way::to_node(&self.dialer, address, self.near.clone());
-        let way = way.map_err(|error| StoreError::new(reason(&error)))?;
-        let link = Link::connect(way, self.timeout, Some(self.changed.clone()))
+        let endpoint = Endpoint::to_node(&self.dialer, address, self.near.clone());
+        let endpoint = endpoint.map_err(|error| StoreError::new(reason(&error)))?;
+        let link = Link::connect(endpoint, self.timeout, Some(self.changed.clone()))
             .await
             .inspect_err(|_| self.changed.notify_one())?;
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use redis::ProtocolVersion;
 use url::Url;
 
 use super::Redis;
-use super::credentials::{Credentials, Source};
+use super::credentials::{RedisCredentials, Source};
 use super::dial::Dialer;
 use super::durable::Durability;
 use super::keys::Prefix;
@@ -96,16 +96,16 @@ impl RedisBuilder {
     ///
     /// ```
     /// # async fn token() -> Result<String, std::io::Error> { Ok("t".to_owned()) }
-    /// use cloakroom::store::{Credentials, Redis};
+    /// use cloakroom::store::{RedisCredentials, Redis};
     ///
     /// let builder = Redis::builder("rediss://redis.example.com:6379").credentials(|| async {
-    ///     Ok::<_, std::io::Error>(Credentials::password(token().await?).username("app"))
+    ///     Ok::<_, std::io::Error>(RedisCredentials::password(token().await?).username("app"))
     /// });
     /// ```
     pub fn credentials<F, A, E>(mut self, ask: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = std::result::Result<Credentials, E>> + Send + 'static,
+        A: Future<Output = std::result::Result<RedisCredentials, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         self.credentials = Some(Source::asking(ask));
@@ -122,7 +122,7 @@ impl RedisBuilder {
     pub fn sentinel_credentials<F, A, E>(mut self, ask: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = std::result::Result<Credentials, E>> + Send + 'static,
+        A: Future<Output = std::result::Result<RedisCredentials, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         self.sentinel_credentials = Some(Source::asking(ask));

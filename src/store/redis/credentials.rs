@@ -10,22 +10,22 @@ use futures_util::future::BoxFuture;
 /// A user and a password, as a server wants them at this moment. `Debug` does not show the password.
 ///
 /// ```
-/// use cloakroom::store::Credentials;
+/// use cloakroom::store::RedisCredentials;
 ///
-/// let credentials = Credentials::password("a token that is good for a quarter of an hour").username("app");
+/// let credentials = RedisCredentials::password("a token that is good for a quarter of an hour").username("app");
 /// assert!(!format!("{credentials:?}").contains("token"));
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct Credentials {
+pub struct RedisCredentials {
     pub(super) username: Option<String>,
     pub(super) password: String,
 }
 
-impl Credentials {
+impl RedisCredentials {
     /// A password of the user that is configured otherwise, or of the server's default user.
-    pub fn password(password: impl Into<String>) -> Credentials {
-        Credentials { username: None, password: password.into() }
+    pub fn password(password: impl Into<String>) -> RedisCredentials {
+        RedisCredentials { username: None, password: password.into() }
     }
 
     /// The ACL user to whom the password belongs.
@@ -35,21 +35,21 @@ impl Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for RedisCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("RedisCredentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 
 /// Where they come from.
 #[derive(Clone)]
-pub(super) struct Source(Arc<dyn Fn() -> BoxFuture<'static, Result<Credentials, String>> + Send + Sync>);
+pub(super) struct Source(Arc<dyn Fn() -> BoxFuture<'static, Result<RedisCredentials, String>> + Send + Sync>);
 
 impl Source {
     pub(super) fn asking<F, A, E>(ask: F) -> Source
     where
         F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = Result<Credentials, E>> + Send + 'static,
+        A: Future<Output = Result<RedisCredentials, E>> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         Source(Arc::new(move || {
@@ -74,13 +74,13 @@ impl Source {
                 let password = text.trim_end_matches(['\r', '\n']);
                 match password.is_empty() || password.contains('\n') {
                     true => Err(refused("must hold one line, the password".to_owned())),
-                    false => Ok(Credentials::password(password)),
+                    false => Ok(RedisCredentials::password(password)),
                 }
             })
         }))
     }
 
-    pub(super) async fn ask(&self) -> Result<Credentials, String> {
+    pub(super) async fn ask(&self) -> Result<RedisCredentials, String> {
         (self.0)().await
     }
 }

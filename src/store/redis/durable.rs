@@ -57,7 +57,7 @@ impl Durability {
 ///
 /// One wait is good for all revokes that were done before it began: a hundred at once wait twice at most, not a hundred
 /// times one after the other.
-pub(super) struct Line {
+pub(super) struct DurableConnection {
     connection: MultiplexedConnection,
     /// The number of the connection beside which it was made: once that one is lost, the primary may be another server.
     number: u64,
@@ -70,9 +70,9 @@ pub(super) struct Line {
     broken: AtomicBool,
 }
 
-impl Line {
-    pub(super) fn new(connection: MultiplexedConnection, number: u64, durability: Durability) -> Line {
-        Line {
+impl DurableConnection {
+    pub(super) fn new(connection: MultiplexedConnection, number: u64, durability: Durability) -> DurableConnection {
+        DurableConnection {
             connection,
             number,
             durability,
@@ -126,8 +126,8 @@ impl Line {
     }
 }
 
-/// Whoever drops a wait half-way leaves a line on which the server still waits: the next one shall not stand behind it.
-struct Waiting<'a>(&'a Line);
+/// Whoever drops a wait half-way leaves a connection on which the server still waits: the next one shall not stand behind it.
+struct Waiting<'a>(&'a DurableConnection);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {

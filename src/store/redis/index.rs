@@ -13,7 +13,7 @@ use super::scripts::Call;
 use super::{Redis, text_of};
 use crate::clock::to_millis;
 use crate::config::Terms;
-use crate::delta::{Change, Listed, SignIn};
+use crate::delta::{Change, IndexEntry, SignIn};
 use crate::device::{Device, Page};
 use crate::error::StoreError;
 use crate::policy::OnLimit;
@@ -22,8 +22,8 @@ use crate::record::{
     USER_ID,
 };
 use crate::store::saved::seconds;
-use crate::store::{Applied, SignedOut};
-use crate::token::{Presented, SecretHash, SessionId};
+use crate::store::{Outcome, SignedOut};
+use crate::token::{Credentials, SecretHash, SessionId};
 use crate::user::UserId;
 use futures_util::future::{join_all, try_join_all, try_join3};
 use redis::Value;
@@ -61,11 +61,11 @@ impl Redis {
     /// Binds a user: two round trips, three more when that makes it too many sessions.
     pub(super) async fn sign_in(
         &self,
-        presented: &Presented,
+        presented: &Credentials,
         change: &Change,
         new: &SignIn,
         terms: &Terms,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<Outcome, StoreError> {
         let lifetime = new.absolute_lifetime.unwrap_or(terms.absolute_lifetime);
         let index = self.prefix.user(&new.user);
         let mut script = Call::new(&self.scripts.enlist, &index);
@@ -76,18 +76,18 @@ impl Redis {
             true => Vec::new(),
             false => match self.make_room(presented, change, new, &enlisted).await? {
                 Ok(evicted) => evicted,
-                Err(refusal) => return Ok(Applied::Refused(refusal)),
+                Err(refusal) => return Ok(Outcome::Refused(refusal)),
             },
         };
         Ok(match self.apply_alone(presented, change, terms).await? {
-            Applied::Done { loaded, .. } => Applied::done(loaded, evicted),
+            Outcome::Done { loaded, .. } => Outcome::done(loaded, evicted),
             refused => refused,
         })
     }
 
     /// Writes a session's id into the index again, in the same flight as a touch. Acknowledged writes that a failover lost
     /// are so missed until the session's next touch at most.
-    pub(super) async fn relist(&self, id: &SessionId, listed: &Listed) {
+    pub(super) async fn relist(&self, id: &SessionId, listed: &IndexEntry) {
         match self.list_again(id, listed).await {
             Ok(false) => {}
             Ok(true) => {
@@ -99,7 +99,7 @@ impl Redis {
 
     /// Writes a session's id into the index with the time of its sign-in, unless it is there; whether it was missing, or stood
     /// there as a refused sign-in.
-    async fn list_again(&self, id: &SessionId, listed: &Listed) -> Result<bool, StoreError> {
+    async fn list_again(&self, id: &SessionId, listed: &IndexEntry) -> Result<bool, StoreError> {
         let index = self.prefix.user(&listed.user);
         let mut script = Call::new(&self.scripts.relist, &index);
         script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(to_millis(listed.expires_at));
@@ -109,7 +109,7 @@ impl Redis {
     /// Ends the sessions that are too many, unless it is the new one that must go, or it cannot be bound anyway.
     async fn make_room(
         &self,
-        presented: &Presented,
+        presented: &Credentials,
         change: &Change,
         new: &SignIn,
         enlisted: &Enlisted,
@@ -148,7 +148,7 @@ impl Redis {
     /// session is bound to the user already.
     async fn refuses(
         &self,
-        presented: &Presented,
+        presented: &Credentials,
         change: &Change,
         new: &SignIn,
     ) -> Result<Result<bool, Refusal>, StoreError> {
@@ -176,7 +176,7 @@ impl Redis {
     }
 
     /// Ends the session that what is presented opens: one round trip.
-    pub(super) async fn end_own(&self, presented: &Presented) -> Result<SignedOut, StoreError> {
+    pub(super) async fn end_own(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         let ending = self.end(&presented.id, "", false, 0, presented.secret_hash.as_ref()).await;
         Ok(match ending.map_err(|error| ended_all_the_same(error, 1))? {
             Ending::Ended | Ending::Unbound => SignedOut::Ended,

@@ -14,31 +14,31 @@ use tokio::sync::Notify;
 
 use super::attempts::{Attempts, delays};
 use super::dial::{failed, reason};
-use super::durable::{Durability, Line};
-use super::near::{Beat, Pulse, Seen, Sight};
+use super::durable::{Durability, DurableConnection};
+use super::endpoint::{Endpoint, Opened};
+use super::near::{Heartbeat, HeartbeatAnswer, Tracking, TrackingSnapshot};
 use super::question::Question;
-use super::reach::{Opened, Way};
 use super::role;
 use super::sentinels::PAUSE;
 use crate::error::StoreError;
 
 /// An application has one durability or two; one that makes up a new one for each revoke shall not keep a connection for
 /// each.
-const MOST_LINES: usize = 4;
+const MOST_DURABLE_CONNECTIONS: usize = 4;
 const DEMOTED: &str = "the server is no primary any more";
 
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
 
 struct Shared {
-    way: Way,
+    endpoint: Endpoint,
     timeout: Duration,
     // never held across an await
     state: Mutex<State>,
     attempts: Arc<Attempts>,
     /// For durable revokes alone: one for each durability that was asked for, because a wait is shared by all who wait for the
     /// same.
-    lines: tokio::sync::Mutex<Vec<Arc<Line>>>,
+    durable_connections: tokio::sync::Mutex<Vec<Arc<DurableConnection>>>,
     /// Who wants to know when the connection is lost.
     lost: Option<Arc<Notify>>,
 }
@@ -48,7 +48,7 @@ enum State {
         connection: MultiplexedConnection,
         number: u64,
         /// With a near cache: what this connection sees of its server.
-        sight: Option<Arc<Sight>>,
+        tracking: Option<Arc<Tracking>>,
     },
     /// Lost; a task is re-making it.
     Down { why: String, number: u64 },
@@ -75,14 +75,18 @@ pub(super) enum Elsewhere {
 }
 
 impl Link {
-    pub(super) async fn connect(way: Way, timeout: Duration, lost: Option<Arc<Notify>>) -> Result<Link, StoreError> {
-        let opened = way.open_for_use(timeout).await;
-        let Opened { connection, sight } =
-            opened.map_err(|error| StoreError::new(format!("cannot connect to {way}: {}", reason(&error))))?;
-        let state = Mutex::new(State::Up { connection, number: 0, sight });
-        let (watched, silence_limit) = (way.needs_primary(), way.silence_limit());
-        let (attempts, lines) = (Arc::new(Attempts::new()), tokio::sync::Mutex::default());
-        let shared = Arc::new(Shared { way, timeout, state, attempts, lines, lost });
+    pub(super) async fn connect(
+        endpoint: Endpoint,
+        timeout: Duration,
+        lost: Option<Arc<Notify>>,
+    ) -> Result<Link, StoreError> {
+        let opened = endpoint.open_for_use(timeout).await;
+        let Opened { connection, tracking } =
+            opened.map_err(|error| StoreError::new(format!("cannot connect to {endpoint}: {}", reason(&error))))?;
+        let state = Mutex::new(State::Up { connection, number: 0, tracking });
+        let (watched, silence_limit) = (endpoint.needs_primary(), endpoint.silence_limit());
+        let (attempts, durable_connections) = (Arc::new(Attempts::new()), tokio::sync::Mutex::default());
+        let shared = Arc::new(Shared { endpoint, timeout, state, attempts, durable_connections, lost });
         if watched {
             tokio::spawn(watch(Arc::downgrade(&shared)));
         }
@@ -103,7 +107,7 @@ impl Link {
     }
 
     /// The same, and what would be seen if the answer were to change.
-    pub(super) async fn ask_seen(&self, question: Question<'_>) -> Result<(Value, Option<Seen>), Failure> {
+    pub(super) async fn ask_seen(&self, question: Question<'_>) -> Result<(Value, Option<TrackingSnapshot>), Failure> {
         let begun = Instant::now();
         let failure = match self.ask_once(question).await {
             Ok(answer) => return Ok(answer),
@@ -120,9 +124,9 @@ impl Link {
         tokio::time::timeout(left, self.ask_once(question)).await.unwrap_or(Err(failure))
     }
 
-    async fn ask_once(&self, question: Question<'_>) -> Result<(Value, Option<Seen>), Failure> {
-        let (mut connection, number, sight) = self.connected().await?;
-        let seen = sight.map(|sight| sight.seen());
+    async fn ask_once(&self, question: Question<'_>) -> Result<(Value, Option<TrackingSnapshot>), Failure> {
+        let (mut connection, number, tracking) = self.connected().await?;
+        let seen = tracking.map(|tracking| tracking.seen());
         let answer = question.ask(&mut connection).await.map_err(|error| self.failure(error, number))?;
         Ok((answer, seen))
     }
@@ -136,10 +140,10 @@ impl Link {
         let (_, number, _) = self.connected().await?;
         let wait = durability.map_or(Duration::ZERO, |durability| durability.timeout);
         let answer = async {
-            let mut connection = self.0.way.open(self.0.timeout + wait).await?;
+            let mut connection = self.0.endpoint.open(self.0.timeout + wait).await?;
             match durability {
                 None => Ok((question.ask_during_migration(&mut connection).await?, Ok(()))),
-                Some(durability) => Line::ask_during_migration(connection, question, durability).await,
+                Some(durability) => DurableConnection::ask_during_migration(connection, question, durability).await,
             }
         };
         done(answer.await.map_err(|error| self.failure(error, number))?)
@@ -156,43 +160,43 @@ impl Link {
     }
 
     async fn ask_durably_once(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
-        let (line, number) = self.line(durability).await?;
-        done(line.ask(question).await.map_err(|error| self.failure(error, number))?)
+        let (durable, number) = self.durable_connection(durability).await?;
+        done(durable.ask(question).await.map_err(|error| self.failure(error, number))?)
     }
 
-    /// The line for durable revokes; a new one where the last broke, or may lead to a former primary.
-    async fn line(&self, durability: &Durability) -> Result<(Arc<Line>, u64), Failure> {
+    /// The connection for durable revokes; a new one where the last broke, or may lead to a former primary.
+    async fn durable_connection(&self, durability: &Durability) -> Result<(Arc<DurableConnection>, u64), Failure> {
         self.connected().await?;
-        let mut lines = self.0.lines.lock().await;
+        let mut durable_connections = self.0.durable_connections.lock().await;
         // asked again: whoever had the lock may have found out that the server is away
-        let (_, number, _) = self.line_of_sight()?;
-        lines.retain(|line| line.is_good_beside(number));
-        if let Some(line) = lines.iter().find(|line| line.is_for(durability)) {
-            return Ok((line.clone(), number));
+        let (_, number, _) = self.tracked_connection()?;
+        durable_connections.retain(|durable| durable.is_good_beside(number));
+        if let Some(durable) = durable_connections.iter().find(|durable| durable.is_for(durability)) {
+            return Ok((durable.clone(), number));
         }
-        let connection = self.0.way.open(self.0.timeout + durability.timeout).await;
+        let connection = self.0.endpoint.open(self.0.timeout + durability.timeout).await;
         let connection = connection.map_err(|error| self.failure(error, number))?;
-        let new = Arc::new(Line::new(connection, number, *durability));
-        if lines.len() == MOST_LINES {
-            lines.remove(0);
+        let new = Arc::new(DurableConnection::new(connection, number, *durability));
+        if durable_connections.len() == MOST_DURABLE_CONNECTIONS {
+            durable_connections.remove(0);
         }
-        lines.push(new.clone());
+        durable_connections.push(new.clone());
         Ok((new, number))
     }
 
     /// The connection, also one that an attempt brings which is quick to fail.
-    async fn connected(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Sight>>), Failure> {
+    async fn connected(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Tracking>>), Failure> {
         if !self.is_up() {
             self.0.attempts.wait(|| !self.is_up(), self.0.timeout).await;
         }
-        self.line_of_sight()
+        self.tracked_connection()
     }
 
-    fn line_of_sight(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Sight>>), Failure> {
+    fn tracked_connection(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Tracking>>), Failure> {
         match &*self.0.state() {
-            State::Up { connection, number, sight } => Ok((connection.clone(), *number, sight.clone())),
+            State::Up { connection, number, tracking } => Ok((connection.clone(), *number, tracking.clone())),
             State::Down { why, .. } => {
-                let error = StoreError::new(format!("{} is not connected: {why}", self.0.way));
+                let error = StoreError::new(format!("{} is not connected: {why}", self.0.endpoint));
                 Err(Failure { error, elsewhere: None, broke: false })
             }
         }
@@ -203,37 +207,38 @@ impl Link {
         if matches!(elsewhere, Some(Elsewhere::Demoted)) {
             self.lost(number, &error);
         }
-        if let (Some(Elsewhere::Moved(_)), State::Up { sight: Some(sight), .. }) = (&elsewhere, &*self.0.state()) {
+        if let (Some(Elsewhere::Moved(_)), State::Up { tracking: Some(tracking), .. }) = (&elsewhere, &*self.0.state())
+        {
             // not it alone: what else was read here may be elsewhere, too
-            sight.forget();
+            tracking.forget();
         }
         if let Some(code) = error.code() {
-            let text = format!("{} refused: {}", self.0.way, reason(&error));
+            let text = format!("{} refused: {}", self.0.endpoint, reason(&error));
             return Failure { error: StoreError::refused(code.to_owned(), text), elsewhere, broke: false };
         }
         let broke = error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error();
         if broke {
             self.lost(number, &error);
         }
-        let error = StoreError::unknown(format!("{} gave no answer: {}", self.0.way, reason(&error)));
+        let error = StoreError::unknown(format!("{} gave no answer: {}", self.0.endpoint, reason(&error)));
         Failure { error, elsewhere, broke }
     }
 
     /// What this link's connections are asked to show that they live.
-    fn pulse(&self) -> Pulse {
-        if self.0.way.leads_to_node() { Pulse::Cluster(None) } else { Pulse::Role }
+    fn heartbeat(&self) -> Heartbeat {
+        if self.0.endpoint.leads_to_node() { Heartbeat::Cluster(None) } else { Heartbeat::Role }
     }
 
     /// Gives up this connection, unless it has been replaced already, and has a new one made.
     fn lost(&self, lost: u64, error: &RedisError) {
         let mut state = self.0.state();
-        if let State::Up { number, sight, .. } = &*state
+        if let State::Up { number, tracking, .. } = &*state
             && *number == lost
         {
-            if let Some(sight) = sight {
-                sight.close();
+            if let Some(tracking) = tracking {
+                tracking.close();
             }
-            tracing::warn!(target: "cloakroom", server = %self.0.way, "connection lost: {}", reason(error));
+            tracing::warn!(target: "cloakroom", server = %self.0.endpoint, "connection lost: {}", reason(error));
             *state = State::Down { why: reason(error), number: lost };
             self.0.attempts.begin(error.is_timeout());
             tokio::spawn(reconnect(Arc::downgrade(&self.0)));
@@ -261,9 +266,9 @@ impl Shared {
             return true;
         };
         match opened {
-            Ok(Opened { connection, sight }) => {
-                tracing::info!(target: "cloakroom", server = %self.way, "connected again");
-                *state = State::Up { connection, number: number + 1, sight };
+            Ok(Opened { connection, tracking }) => {
+                tracing::info!(target: "cloakroom", server = %self.endpoint, "connected again");
+                *state = State::Up { connection, number: number + 1, tracking };
                 self.attempts.end(false);
                 true
             }
@@ -280,7 +285,7 @@ impl Shared {
 async fn reconnect(link: Weak<Shared>) {
     for delay in delays() {
         let Some(shared) = link.upgrade() else { return };
-        let opened = shared.way.open_for_use(shared.timeout).await;
+        let opened = shared.endpoint.open_for_use(shared.timeout).await;
         if shared.restored(opened) {
             return;
         }
@@ -293,16 +298,16 @@ async fn reconnect(link: Weak<Shared>) {
 /// Gives a connection up whose server is no primary any more, as long as somebody holds the link.
 async fn watch(link: Weak<Shared>) {
     // what a near cache serves is as old as the last answer may be
-    let limit = link.upgrade().and_then(|link| link.way.silence_limit());
+    let limit = link.upgrade().and_then(|link| link.endpoint.silence_limit());
     let pause = limit.map_or(PAUSE, |limit| PAUSE.min(limit / 4));
     loop {
         tokio::time::sleep(pause).await;
         let Some(link) = link.upgrade().map(Link) else { return };
-        let Ok((mut connection, number, sight)) = link.line_of_sight() else { continue };
-        if link.0.way.leads_elsewhere(link.0.timeout).await {
+        let Ok((mut connection, number, tracking)) = link.tracked_connection() else { continue };
+        if link.0.endpoint.leads_elsewhere(link.0.timeout).await {
             link.lost(number, &failed("the sentinels name another primary"));
         }
-        if sight.is_some() {
+        if tracking.is_some() {
             continue; // the near cache asks more often
         }
         match role::is_replica(&mut connection).await {
@@ -315,19 +320,19 @@ async fn watch(link: Weak<Shared>) {
 
 /// Proves again and again that a connection hears what changes, as long as somebody holds the link.
 async fn keep_in_sight(link: Weak<Shared>, silence_limit: Duration) {
-    let mut pulse = None;
+    let mut heartbeat = None;
     loop {
         tokio::time::sleep(silence_limit / 4).await;
         let Some(link) = link.upgrade().map(Link) else { return };
-        let Ok((mut connection, number, Some(sight))) = link.line_of_sight() else { continue };
-        let (_, pulse) = match pulse.take() {
-            Some((last, same)) if last == number => pulse.insert((last, same)),
-            _ => pulse.insert((number, link.pulse())),
+        let Ok((mut connection, number, Some(tracking))) = link.tracked_connection() else { continue };
+        let (_, heartbeat) = match heartbeat.take() {
+            Some((last, same)) if last == number => heartbeat.insert((last, same)),
+            _ => heartbeat.insert((number, link.heartbeat())),
         };
-        match pulse.beat(&mut connection, &sight, silence_limit).await {
-            Ok(Beat::Steady) => {}
-            Ok(Beat::Moved) => link.0.lost.iter().for_each(|changed| changed.notify_one()),
-            Ok(Beat::Demoted) => link.lost(number, &failed(DEMOTED)),
+        match heartbeat.beat(&mut connection, &tracking, silence_limit).await {
+            Ok(HeartbeatAnswer::Steady) => {}
+            Ok(HeartbeatAnswer::Moved) => link.0.lost.iter().for_each(|changed| changed.notify_one()),
+            Ok(HeartbeatAnswer::Demoted) => link.lost(number, &failed(DEMOTED)),
             Err(error) => drop(link.failure(error, number)),
         }
     }
@@ -349,6 +354,6 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.way)
+        write!(f, "{}", self.0.endpoint)
     }
 }

@@ -1,7 +1,7 @@
 //! The near cache: sessions that were read lately, in this process, for as long as their server would say if they changed.
 //!
 //! Redis tells a connection what becomes of the keys that were read by it (`CLIENT TRACKING`). So what is kept here is as
-//! good as what a connection sees ([`Sight`]): when it is lost, or silent for too long, nothing is served that was read by
+//! good as what a connection sees ([`Tracking`]): when it is lost, or silent for too long, nothing is served that was read by
 //! it.
 //!
 //! A push that overtakes the reply which it belongs to must win: a turn for each group of sessions counts what has changed,
@@ -25,15 +25,17 @@ use crate::error::{Error, Result};
 use crate::meter;
 use crate::record::Record;
 use crate::store::{Loaded, Lookup};
-use crate::token::{Presented, SessionId};
+use crate::token::{Credentials, SessionId};
 
+mod connection;
+mod heartbeat;
 mod moment;
-mod sight;
 mod tracking;
 
+pub(super) use connection::open;
+pub(super) use heartbeat::{Heartbeat, HeartbeatAnswer};
 use moment::Moment;
-pub(super) use sight::{Seen, Sight};
-pub(super) use tracking::{Beat, Pulse, open};
+pub(super) use tracking::{Tracking, TrackingSnapshot};
 
 /// Sessions share a turn with others; that only costs one that is read in the same moment its place.
 const TURNS: usize = 256;
@@ -116,7 +118,7 @@ struct Entry {
     now: SystemTime,
     /// When it ends, by this machine's clock.
     ends: Moment,
-    seen: Seen,
+    seen: TrackingSnapshot,
 }
 
 #[derive(Clone)]
@@ -167,7 +169,7 @@ impl Near {
 
     /// What is presented opens a session that is kept, and would be heard of if it had changed. Anything else is for the
     /// server to say.
-    pub(super) fn look_up(&self, presented: &Presented, terms: &Terms) -> Option<Lookup> {
+    pub(super) fn look_up(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup> {
         let entry = self.sessions.get(&presented.id)?;
         let now = Moment::now();
         if now >= entry.ends || entry.terms != *terms || !entry.seen.still_holds(now, self.silence_limit) {
@@ -196,7 +198,7 @@ impl Near {
         loaded: &Loaded,
         remaining: Duration,
         terms: &Terms,
-        seen: Option<Seen>,
+        seen: Option<TrackingSnapshot>,
     ) {
         let (Some(seen), Loaded { record, now }) = (seen, loaded) else { return };
         let Reading { id, turn, asked } = reading;
@@ -219,12 +221,12 @@ impl Near {
     }
 
     /// What the server says unasked.
-    pub(super) fn hear(&self, push: &PushInfo, sight: &Sight) {
+    pub(super) fn hear(&self, push: &PushInfo, tracking: &Tracking) {
         match (&push.kind, push.data.first()) {
             (PushKind::Invalidate, Some(Value::Array(keys))) => keys.iter().for_each(|key| self.forget(key)),
             // all of them: the database was emptied, or the server has forgotten what it should tell
-            (PushKind::Invalidate, _) => sight.forget(),
-            (PushKind::Disconnection, _) => sight.close(),
+            (PushKind::Invalidate, _) => tracking.forget(),
+            (PushKind::Disconnection, _) => tracking.close(),
             _ => {}
         }
     }

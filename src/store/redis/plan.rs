@@ -10,11 +10,11 @@ use url::Url;
 use super::cluster::Cluster;
 use super::credentials::Source;
 use super::dial::{Dialer, address_of};
+use super::endpoint::Endpoint;
 use super::keys::Prefix;
 use super::link::Link;
 use super::near::Near;
 use super::question::Question;
-use super::reach::Way;
 use super::rights;
 use super::scripts::Scripts;
 use super::sentinels::Sentinels;
@@ -77,9 +77,9 @@ impl Plan {
             To::Server(addresses) => self.reach_server(addresses).await?,
             To::Service { name, sentinels } => {
                 let sentinels = Sentinels::new(name.clone(), sentinels.clone());
-                let way =
-                    Way::to_primary(self.first.clone(), sentinels, self.shown.clone(), self.settings.near.clone());
-                Known::One(Link::connect(way, self.settings.timeout, None).await?)
+                let endpoint =
+                    Endpoint::to_primary(self.first.clone(), sentinels, self.shown.clone(), self.settings.near.clone());
+                Known::One(Link::connect(endpoint, self.settings.timeout, None).await?)
             }
         };
         if !self.settings.accepts_missing_rights {
@@ -91,8 +91,9 @@ impl Plan {
     async fn reach_server(&self, addresses: &[String]) -> Result<Known, StoreError> {
         let (first, near, timeout) = (&self.first, &self.settings.near, self.settings.timeout);
         if addresses.len() < 2 {
-            let way = Way::alone(first.clone(), self.settings.accepts_replica, self.shown.clone(), near.clone());
-            let link = Link::connect(way, timeout, None).await?;
+            let endpoint =
+                Endpoint::alone(first.clone(), self.settings.accepts_replica, self.shown.clone(), near.clone());
+            let link = Link::connect(endpoint, timeout, None).await?;
             if !is_of_cluster(&link).await {
                 return Ok(Known::One(link));
             }

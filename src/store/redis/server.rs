@@ -9,7 +9,7 @@ use super::cluster::Cluster;
 use super::durable::Durability;
 use super::later::Later;
 use super::link::Link;
-use super::near::Seen;
+use super::near::TrackingSnapshot;
 use super::question::Question;
 use crate::error::StoreError;
 
@@ -48,7 +48,7 @@ impl Server {
         &self,
         key: &str,
         question: Question<'_>,
-    ) -> Result<(T, Option<Seen>), StoreError> {
+    ) -> Result<(T, Option<TrackingSnapshot>), StoreError> {
         let (answer, seen) = match self.known().await? {
             Known::Cluster(cluster) => cluster.ask(key, question, None).await?,
             Known::One(link) => link.ask_seen(question).await.map_err(|failure| failure.error)?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cloakroom::Presented;
+use cloakroom::Credentials;
 use cloakroom::store::{NearCache, Redis};
 
 use super::until;
@@ -42,7 +42,7 @@ pub(super) fn builder(url: String) -> cloakroom::store::RedisBuilder {
 pub(super) struct Recorder {
     near: Kept,
     begin: Instant,
-    sessions: Vec<Presented>,
+    sessions: Vec<Credentials>,
     /// When the last question was asked that was answered with the session, in nanoseconds after the beginning.
     accepted: Vec<AtomicU64>,
     stop: AtomicBool,
@@ -51,7 +51,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(near: &Kept, sessions: Vec<Presented>) -> Arc<Recorder> {
+    pub(super) fn new(near: &Kept, sessions: Vec<Credentials>) -> Arc<Recorder> {
         let accepted = sessions.iter().map(|_| AtomicU64::new(0)).collect();
         let (stop, answers) = (AtomicBool::new(false), AtomicU64::new(0));
         Arc::new(Recorder { near: near.clone(), begin: Instant::now(), sessions, accepted, stop, answers })
@@ -88,7 +88,7 @@ impl Recorder {
     }
 
     /// Revokes all while they are asked for: how long after its revoke was acknowledged one was let in at most.
-    pub(super) async fn longest_after(self: Arc<Self>, revoke: impl AsyncFn(&Presented) -> bool) -> Duration {
+    pub(super) async fn longest_after(self: Arc<Self>, revoke: impl AsyncFn(&Credentials) -> bool) -> Duration {
         let recording = tokio::spawn(self.clone().record());
         let all = self.sessions.len() as u64;
         until("everybody is let in", async || self.answers.load(Ordering::SeqCst) >= all).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloakroom::Presented;
+use cloakroom::Credentials;
 use cloakroom::store::{Redis, RedisBuilder};
 
 use super::promise::{D, Recorder, builder, rounds};
@@ -16,7 +16,7 @@ fn both(urls: &[String], all: impl Fn(RedisBuilder) -> RedisBuilder) -> (RedisBu
 }
 
 /// Sessions that both know, and that are warm.
-async fn warm(near: &Kept, operator: &Kept, count: usize) -> Vec<Presented> {
+async fn warm(near: &Kept, operator: &Kept, count: usize) -> Vec<Credentials> {
     let sessions = operator.sessions(count).await;
     for presented in &sessions {
         until("the cache is warm", async || near.load(presented).await.is_ok_and(|live| live.is_some())).await;
@@ -31,7 +31,7 @@ fn many() -> usize {
 }
 
 /// Revokes until it is acknowledged, as an operator does who is told that it failed.
-async fn revoke(operator: &Kept, presented: &Presented) -> bool {
+async fn revoke(operator: &Kept, presented: &Credentials) -> bool {
     for _ in 0..3000 {
         if operator.revoke(presented).await.is_ok() {
             return true;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use cloakroom::store::{NearCache, Store};
-use cloakroom::{Change, Config, Delta, Field, Fresh, Presented, RecentSignIn, Session, Sessions};
+use cloakroom::{Change, Config, Credentials, Field, FieldChanges, Fresh, RecentSignIn, Session, Sessions};
 use tokio::task::JoinSet;
 
 use super::{Pair, builder, commands, near, until};
@@ -29,7 +29,7 @@ async fn a_warm_read_asks_the_server_nothing() {
 }
 
 /// Reads until that asks the server nothing any more: a push of before may be on its way.
-async fn warm_up(near: &Kept, presented: &Presented, monitor: &mut Monitor) {
+async fn warm_up(near: &Kept, presented: &Credentials, monitor: &mut Monitor) {
     for _ in 0..1000 {
         assert!(near.lives(presented).await);
         if commands(monitor).is_empty() {
@@ -109,7 +109,7 @@ async fn a_session_is_not_kept_beyond_its_end_whatever_is_pushed() {
     let pair = Pair::start().await;
     let presented = pair.other.session().await;
     // the server would say so, too, but later
-    let idle = Delta { idle_timeout: Some(Duration::from_secs(1)), ..Delta::default() };
+    let idle = FieldChanges { idle_timeout: Some(Duration::from_secs(1)), ..FieldChanges::default() };
     let change = Change { delta: idle, touch: true, ..Change::default() };
     pair.near.store.apply(&presented, &change, &pair.near.terms).await.unwrap();
     assert!(pair.near.lives(&presented).await);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use cloakroom::store::NewSession;
-use cloakroom::{Change, Presented, Record, SessionId, Terms};
+use cloakroom::{Change, Credentials, Record, SessionId, Terms};
 
 use crate::Size;
 use crate::load::{Figures, Peer, all_presented, fields, fill, loads_and_mix, pauses};
 
 struct Bare {
-    all: Vec<Presented>,
+    all: Vec<Credentials>,
     sessions: papaya::HashMap<SessionId, Arc<Record>>,
     terms: Terms,
 }
@@ -51,7 +51,7 @@ impl Peer for Bare {
     }
 }
 
-pub(crate) fn new_session(presented: Presented) -> NewSession {
+pub(crate) fn new_session(presented: Credentials) -> NewSession {
     NewSession { presented, fields: fields(), idle_timeout: None }
 }
 

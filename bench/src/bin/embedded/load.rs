@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cloakroom::{Fields, Presented, SecretHash, SessionId};
+use cloakroom::{Fields, Credentials, SecretHash, SessionId};
 
 use crate::Size;
 
@@ -48,15 +48,15 @@ pub(crate) fn fields() -> Fields {
 }
 
 /// The ids and secrets of the sessions.
-pub(crate) fn all_presented(size: Size) -> Vec<Presented> {
+pub(crate) fn all_presented(size: Size) -> Vec<Credentials> {
     (0..size.sessions).map(|session| presented(session as u64)).collect()
 }
 
-pub(crate) fn presented(session: u64) -> Presented {
+pub(crate) fn presented(session: u64) -> Credentials {
     // scattered as random ids are
     let id = format!("{:016x}{:05x}A", scrambled(session), session & 0xf_ffff);
     let secret = format!("{session:042x}A");
-    Presented { id: SessionId::parse(&id).unwrap(), secret_hash: SecretHash::parse(&secret) }
+    Credentials { id: SessionId::parse(&id).unwrap(), secret_hash: SecretHash::parse(&secret) }
 }
 
 /// How many bytes this process has in memory.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::store::{Embedded, Lookup, NewSession, Store as _, Target};
-use cloakroom::{Clock, Presented, Terms};
+use cloakroom::{Clock, Credentials, Terms};
 
 use crate::Size;
 use crate::bare::{change, new_session};
 use crate::load::{self, Figures, Peer, all_presented, changes, fields, fill, loads_and_mix, pauses, worked};
 
 struct Ours {
-    all: Arc<Vec<Presented>>,
+    all: Arc<Vec<Credentials>>,
     store: Embedded,
     terms: Terms,
 }
@@ -62,7 +62,7 @@ fn grow_until_compacted(peer: &Ours, first: u64) {
 }
 
 /// The mix, while as many sessions again end all at once.
-fn during_a_sweep(size: Size, all: &Arc<Vec<Presented>>, figures: &mut Figures) {
+fn during_a_sweep(size: Size, all: &Arc<Vec<Credentials>>, figures: &mut Figures) {
     let dir = tempfile::tempdir_in(".").unwrap();
     let clock = Clock::manual(SystemTime::now());
     let store = Embedded::builder(dir.path()).without_control_socket().clock(clock.clone()).open().unwrap();

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use cloakroom::store::{Applied, NewSession, Redis, Store as _, Target};
+use cloakroom::store::{Outcome, NewSession, Redis, Store as _, Target};
 use cloakroom::{Error, Fields, SessionId, Terms};
 
 use super::redis_server::RedisServer;
@@ -98,8 +98,8 @@ async fn begin(store: &Redis, group: char, number: u32) -> Result<SessionId> {
     ]);
     let new = NewSession { presented, fields, idle_timeout: None };
     match store.create(&new, &Terms::default()).await.map_err(Error::from)? {
-        Applied::Done { .. } => Ok(presented.id),
-        Applied::Refused(refusal) => bail!("a session was refused: {refusal:?}"),
+        Outcome::Done { .. } => Ok(presented.id),
+        Outcome::Refused(refusal) => bail!("a session was refused: {refusal:?}"),
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use cloakroom::{Presented, SecretHash, SessionId};
+use cloakroom::{Credentials, SecretHash, SessionId};
 use rustix::time::{ClockId, clock_gettime};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
@@ -80,10 +80,10 @@ fn monotonic() -> i64 {
 }
 
 /// What a browser would show for the session with this number. Nothing here needs to be secret; a canonical text ends in A.
-fn presented(group: char, number: u32) -> Presented {
+fn presented(group: char, number: u32) -> Credentials {
     let id = SessionId::parse(&format!("{group}{number:020}A")).expect("22 characters of base64url");
     let secret_hash = SecretHash::parse(&format!("{group}{number:041}A"));
-    Presented { id, secret_hash }
+    Credentials { id, secret_hash }
 }
 
 /// The sessions that are revoked, and those that are written to meanwhile.

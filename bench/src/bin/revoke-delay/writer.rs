@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use cloakroom::store::{Applied, Redis, Store as _};
-use cloakroom::{Change, Delta, Error, Terms};
+use cloakroom::store::{Outcome, Redis, Store as _};
+use cloakroom::{Change, FieldChanges, Error, Terms};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
@@ -41,11 +41,11 @@ async fn visit(first: u32, rate: u32, store: &Redis, written: &AtomicU64, over: 
     let mut session = first;
     while !over.load(Ordering::Relaxed) {
         ticks.tick().await;
-        let delta = Delta { add: [("page_views".to_owned(), 1)].into(), ..Delta::default() };
+        let delta = FieldChanges { add: [("page_views".to_owned(), 1)].into(), ..FieldChanges::default() };
         let change = Change { delta, ..Change::default() };
         match store.apply(&presented(WRITTEN, session), &change, &Terms::default()).await.map_err(Error::from)? {
-            Applied::Done { .. } => written.fetch_add(1, Ordering::Relaxed),
-            Applied::Refused(refusal) => bail!("a change was refused: {refusal:?}"),
+            Outcome::Done { .. } => written.fetch_add(1, Ordering::Relaxed),
+            Outcome::Refused(refusal) => bail!("a change was refused: {refusal:?}"),
         };
         session = (session + VISITORS) % WRITTEN_SESSIONS;
     }

@@ -1,136 +1,20 @@
-//! The sessions in memory, and the one place where they change: first in the journal, then here.
+//! Which sessions each user has, in the order of sign-in, and how much of the journal the sessions need.
 
-use std::collections::{HashMap, HashSet};
-use std::io;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::format::{self, State};
-use super::journal::Journal;
+use super::entry::{Entry, Sessions};
+use super::format::State;
 use crate::clock::to_millis;
 use crate::delta::SignIn;
 use crate::device::Page;
 use crate::policy::OnLimit;
 use crate::record::{Record, Refusal};
-use crate::store::{Loaded, Scanned};
 use crate::token::SessionId;
 use crate::user::UserId;
 
-/// What is held for a session id: read without a lock, written with the [`Books`] in hand.
-pub(super) struct Entry {
-    pub(super) state: State,
-    /// Where the journal has it, and how many bytes that takes.
-    pub(super) part: u64,
-    size: u64,
-}
-
-pub(super) type Sessions = papaya::HashMap<SessionId, Entry>;
-
-impl Entry {
-    pub(super) fn has_ended(&self, now: SystemTime) -> bool {
-        match &self.state {
-            State::Live(record, _) => now >= record.ends_at(),
-            State::Evicted(_, until) => now >= *until,
-        }
-    }
-
-    /// The latest time of this session that has passed, and with which something of it has ended: the session, or the grace
-    /// of its previous secret.
-    pub(super) fn passed(&self, now: SystemTime) -> Option<SystemTime> {
-        let (record, _) = self.record()?;
-        let grace = record.previous.and_then(|held| held.until);
-        [Some(record.ends_at()), grace].into_iter().flatten().filter(|time| *time <= now).max()
-    }
-
-    fn record(&self) -> Option<(&Arc<Record>, u64)> {
-        match &self.state {
-            State::Live(record, order) => Some((record, *order)),
-            State::Evicted(..) => None,
-        }
-    }
-
-    /// The session, if it lives, and when its user signed in.
-    pub(super) fn live(&self, now: SystemTime) -> Option<(&Arc<Record>, u64)> {
-        self.record().filter(|(record, _)| now < record.ends_at())
-    }
-
-    fn user(&self) -> Option<(&UserId, u64)> {
-        self.record().and_then(|(record, order)| Some((record.user_id.as_ref()?, order)))
-    }
-}
-
-/// A session that lives.
-pub(super) fn find(sessions: &Sessions, id: &SessionId, now: SystemTime) -> Option<Loaded> {
-    let sessions = sessions.pin();
-    let (record, _) = sessions.get(id)?.live(now)?;
-    Some(Loaded { record: record.clone(), now })
-}
-
-/// All sessions that live, in one part.
-pub(super) fn scan(sessions: &Sessions, now: SystemTime) -> Scanned {
-    let sessions = sessions.pin();
-    let live = sessions.iter().filter(|(_, entry)| entry.live(now).is_some());
-    Scanned { ids: live.map(|(id, _)| *id).collect(), next: None }
-}
-
-/// What only one may hold at a time who changes something.
-pub(super) struct Books {
-    pub(super) journal: Journal,
-    pub(super) index: Index,
-    /// What ended in memory, and the journal could not be told yet.
-    pub(super) owed: HashSet<SessionId>,
-    /// Up to this part the journal is not to be trusted: everything in it is written again.
-    pub(super) distrusted: Option<u64>,
-}
-
-/// A session id, and what becomes of it.
-pub(super) type Change = (SessionId, Option<State>);
-
-impl Books {
-    pub(super) fn new(journal: Journal, index: Index, distrusted: Option<u64>) -> Books {
-        Books { journal, index, owed: HashSet::new(), distrusted }
-    }
-
-    /// Makes changes, all of them or, where the journal cannot be written, none. The number of the change.
-    pub(super) fn make(&mut self, sessions: &Sessions, changes: Vec<Change>, now: SystemTime) -> io::Result<u64> {
-        let mut sizes = Vec::with_capacity(changes.len());
-        let commit = self.journal.append(now, |out| {
-            for (id, state) in &changes {
-                let before = out.len();
-                format::write(out, id, state.as_ref());
-                sizes.push((out.len() - before) as u64);
-            }
-        })?;
-        let part = self.journal.part();
-        for ((id, state), size) in changes.into_iter().zip(sizes) {
-            self.index.hold(sessions, id, state, part, size);
-        }
-        Ok(commit)
-    }
-
-    /// Ends sessions, whatever happens. Where the journal cannot be written it is told later.
-    pub(super) fn end(&mut self, sessions: &Sessions, ids: &[SessionId], now: SystemTime) -> io::Result<u64> {
-        let changes = ids.iter().map(|id| (*id, None)).collect();
-        self.make(sessions, changes, now).inspect_err(|_| {
-            for id in ids {
-                self.index.hold(sessions, *id, None, 0, 0);
-            }
-            self.owed.extend(ids);
-        })
-    }
-
-    /// Tells the journal what it could not be told before.
-    pub(super) fn pay(&mut self, sessions: &Sessions, now: SystemTime) -> io::Result<()> {
-        if !self.owed.is_empty() {
-            let changes = self.owed.iter().map(|id| (*id, None)).collect();
-            self.make(sessions, changes, now)?;
-            self.owed.clear();
-        }
-        Ok(())
-    }
-}
-
-/// Whose sessions are whose, and how much of the journal they need: follows from the sessions.
+/// Each user's sessions. It is not stored: it is built from the sessions when the store is opened.
 #[derive(Default)]
 pub(super) struct Index {
     /// Each user's sessions in the order of sign-in. May name sessions that have ended, never miss one that lives.

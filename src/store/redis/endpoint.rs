@@ -8,7 +8,7 @@ use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
 use super::dial::{Dialer, failed};
-use super::near::{self, Near, Sight};
+use super::near::{self, Near, Tracking};
 use super::role;
 use super::sentinels::Sentinels;
 
@@ -16,7 +16,7 @@ use super::sentinels::Sentinels;
 const ATTEMPTS: usize = 3;
 
 /// How one connection is made, again and again.
-pub(super) struct Way {
+pub(super) struct Endpoint {
     to: To,
     /// The address as it may be shown: without its password.
     shown: String,
@@ -27,7 +27,7 @@ pub(super) struct Way {
 pub(super) struct Opened {
     pub(super) connection: MultiplexedConnection,
     /// With a near cache, where the server can tell what changes.
-    pub(super) sight: Option<Arc<Sight>>,
+    pub(super) tracking: Option<Arc<Tracking>>,
 }
 
 enum To {
@@ -44,22 +44,22 @@ enum To {
     },
 }
 
-impl Way {
+impl Endpoint {
     /// The way to the dialer's own address.
-    pub(super) fn alone(dialer: Dialer, accepts_replica: bool, shown: String, near: Option<Arc<Near>>) -> Way {
-        Way { to: To::Alone { dialer, accepts_replica }, shown, near }
+    pub(super) fn alone(dialer: Dialer, accepts_replica: bool, shown: String, near: Option<Arc<Near>>) -> Endpoint {
+        Endpoint { to: To::Alone { dialer, accepts_replica }, shown, near }
     }
 
     /// The way to a node of a cluster, `host:port`.
     ///
     /// # Errors
     /// When it is none.
-    pub(super) fn to_node(dialer: &Dialer, address: &str, near: Option<Arc<Near>>) -> RedisResult<Way> {
-        Ok(Way { to: To::Node(dialer.to(address)?), shown: address.to_owned(), near })
+    pub(super) fn to_node(dialer: &Dialer, address: &str, near: Option<Arc<Near>>) -> RedisResult<Endpoint> {
+        Ok(Endpoint { to: To::Node(dialer.to(address)?), shown: address.to_owned(), near })
     }
 
-    pub(super) fn to_primary(dialer: Dialer, sentinels: Sentinels, shown: String, near: Option<Arc<Near>>) -> Way {
-        Way { to: To::Primary { dialer, sentinels, current: Mutex::default() }, shown, near }
+    pub(super) fn to_primary(dialer: Dialer, sentinels: Sentinels, shown: String, near: Option<Arc<Near>>) -> Endpoint {
+        Endpoint { to: To::Primary { dialer, sentinels, current: Mutex::default() }, shown, near }
     }
 
     /// With a near cache: how long a connection may be silent.
@@ -144,11 +144,11 @@ async fn open_named(
 
 impl Opened {
     async fn on(dialer: &Dialer, timeout: Duration, near: Option<&Arc<Near>>) -> RedisResult<Opened> {
-        let (connection, sight) = match near {
+        let (connection, tracking) = match near {
             None => (dialer.open(timeout).await?, None),
             Some(near) => near::open(dialer, timeout, near).await?,
         };
-        Ok(Opened { connection, sight })
+        Ok(Opened { connection, tracking })
     }
 
     async fn on_primary(dialer: &Dialer, timeout: Duration, near: Option<&Arc<Near>>) -> RedisResult<Opened> {
@@ -160,7 +160,7 @@ impl Opened {
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }

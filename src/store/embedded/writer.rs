@@ -1,0 +1,68 @@
+//! The one place where sessions change: first in the journal, then in memory.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::SystemTime;
+
+use super::entry::Sessions;
+use super::format::{self, State};
+use super::index::Index;
+use super::journal::Journal;
+use crate::token::SessionId;
+
+/// What is locked for a change: only one task writes at a time.
+pub(super) struct Writer {
+    pub(super) journal: Journal,
+    pub(super) index: Index,
+    /// What ended in memory, and the journal could not be told yet.
+    pub(super) owed: HashSet<SessionId>,
+    /// Up to this part the journal is not to be trusted: everything in it is written again.
+    pub(super) distrusted: Option<u64>,
+}
+
+/// A session id, and what becomes of it.
+pub(super) type Change = (SessionId, Option<State>);
+
+impl Writer {
+    pub(super) fn new(journal: Journal, index: Index, distrusted: Option<u64>) -> Writer {
+        Writer { journal, index, owed: HashSet::new(), distrusted }
+    }
+
+    /// Makes changes, all of them or, where the journal cannot be written, none. The number of the change.
+    pub(super) fn make(&mut self, sessions: &Sessions, changes: Vec<Change>, now: SystemTime) -> io::Result<u64> {
+        let mut sizes = Vec::with_capacity(changes.len());
+        let commit = self.journal.append(now, |out| {
+            for (id, state) in &changes {
+                let before = out.len();
+                format::write(out, id, state.as_ref());
+                sizes.push((out.len() - before) as u64);
+            }
+        })?;
+        let part = self.journal.part();
+        for ((id, state), size) in changes.into_iter().zip(sizes) {
+            self.index.hold(sessions, id, state, part, size);
+        }
+        Ok(commit)
+    }
+
+    /// Ends sessions, whatever happens. Where the journal cannot be written it is told later.
+    pub(super) fn end(&mut self, sessions: &Sessions, ids: &[SessionId], now: SystemTime) -> io::Result<u64> {
+        let changes = ids.iter().map(|id| (*id, None)).collect();
+        self.make(sessions, changes, now).inspect_err(|_| {
+            for id in ids {
+                self.index.hold(sessions, *id, None, 0, 0);
+            }
+            self.owed.extend(ids);
+        })
+    }
+
+    /// Tells the journal what it could not be told before.
+    pub(super) fn pay(&mut self, sessions: &Sessions, now: SystemTime) -> io::Result<()> {
+        if !self.owed.is_empty() {
+            let changes = self.owed.iter().map(|id| (*id, None)).collect();
+            self.make(sessions, changes, now)?;
+            self.owed.clear();
+        }
+        Ok(())
+    }
+}
