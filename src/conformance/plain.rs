@@ -82,5 +82,7 @@ pub async fn names_that_only_secrets_reserve_are_the_applications<F: Fixture>(fi
         assert_eq!(record.fields, fields(&[(name, "andrew")]));
         assert_eq!((record.expires_at, record.idle_timeout), (before.expires_at, before.idle_timeout));
         assert_eq!((record.previous, record.rotated_at), (None, None));
+        assert_eq!(given.revoke(&presented).await, 1, "{name}");
+        given.assert_gone(&presented).await;
     }
 }

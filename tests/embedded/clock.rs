@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Embedded, Inspect as _, Lookup, NewSession, Outcome, Save as _, Store, Target};
+use cloakroom::store::{Embedded, Inspect as _, Lookup, Memory, NewSession, Outcome, Save as _, Store, Target};
 use cloakroom::{Change, Clock, Credentials, Page, Refusal, Terms, UserId};
 
 use crate::crashes::sign_in;
@@ -162,4 +162,30 @@ async fn asking_for_what_has_ended_writes_once() {
         assert_eq!(scene.store.load(&mint(), &terms).await.unwrap(), Lookup::Gone);
     }
     assert_eq!(written(), after);
+}
+
+#[tokio::test]
+async fn an_evicted_browser_is_told_why_for_five_minutes_and_no_longer() {
+    let scene = Scene::new().await;
+    let memory = Memory::with_clock(scene.clock.clone());
+    told_for_five_minutes(&scene.store, &scene.clock).await;
+    told_for_five_minutes(&memory, &scene.clock).await;
+}
+
+async fn told_for_five_minutes(store: &impl Store, clock: &Clock) {
+    let terms = Terms::default();
+    let only = cloakroom::SignIn { max_sessions: 1, ..sign_in(UserId::try_from("anna").unwrap()) };
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let visitor = mint();
+        store.create(&new_session(visitor, Default::default()), &terms).await.unwrap();
+        let presented = Credentials { secret_hash: mint().secret_hash, ..visitor };
+        let change = Change { rotate_to: presented.secret_hash, sign_in: Some(only.clone()), ..Change::default() };
+        store.apply(&visitor, &change, &terms).await.unwrap();
+        sessions.push(presented);
+    }
+    clock.advance(Duration::from_secs(5 * 60 - 1));
+    assert_eq!(store.load(&sessions[0], &terms).await.unwrap(), Lookup::Evicted);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(store.load(&sessions[0], &terms).await.unwrap(), Lookup::Gone);
 }

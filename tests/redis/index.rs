@@ -98,9 +98,7 @@ async fn refused_and_bound(stand: &mut Stand) -> Credentials {
     let ended = stand.signed_in(&sign_in()).await;
     stand.revoke(Target::Session(ended.id)).await;
     let visitor = stand.session(&[]).await;
-    let gate = Gate::before(stand.server.port()).await;
-    let slow = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
-    gate.close();
+    let (slow, gate) = slow(stand).await;
     let (terms, refused) = (stand.terms, bind(&with_new_secret(&visitor), &limited(1, OnLimit::RefuseNew)));
     let refusing = tokio::spawn(async move { slow.apply(&visitor, &refused, &terms).await.unwrap() });
     // written to the index, and looked at all three and at the visitor's own
@@ -145,6 +143,54 @@ async fn the_next_touch_lists_a_session_that_one_sign_in_bound_while_another_was
     stand.made(&bound, &touch).await;
     assert!(stand.listed(&anna()).await.contains(&bound.id));
     assert!(stand.score(&bound).unwrap() > 0.0);
+}
+
+/// A store whose commands a test lets through one by one.
+async fn slow(stand: &Stand) -> (Redis, Gate) {
+    let gate = Gate::before(stand.server.port()).await;
+    let slow = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
+    gate.close();
+    (slow, gate)
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_a_sign_in_on_its_way_and_counts_only_who_was_signed_in() {
+    let mut stand = taught().await;
+    let bound = stand.signed_in(&sign_in()).await;
+    let visitor = stand.session(&[]).await;
+    let (slow, gate) = slow(&stand).await;
+    let (terms, change) = (stand.terms, bind(&with_new_secret(&visitor), &sign_in()));
+    let signing_in = tokio::spawn(async move { slow.apply(&visitor, &change, &terms).await.unwrap() });
+    while stand.score(&visitor).is_none() {
+        assert!(gate.asks().await);
+        gate.step().await;
+    }
+    assert_eq!(stand.revoke(Target::AllOf(anna())).await, 1, "the visitor was not signed in yet");
+    assert_eq!((stand.load(&bound).await, stand.load(&visitor).await), (None, None));
+    gate.open();
+    assert_eq!(signing_in.await.unwrap(), Outcome::Refused(Refusal::Gone));
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_session_ends_before_it_is_judged_by_the_limit_is_gone() {
+    let mut stand = taught().await;
+    let full = limited(1, OnLimit::RefuseNew);
+    let first = stand.signed_in(&full).await;
+    let visitor = stand.session(&[]).await;
+    let (slow, gate) = slow(&stand).await;
+    let (terms, change) = (stand.terms, bind(&with_new_secret(&visitor), &full));
+    let signing_in = tokio::spawn(async move { slow.apply(&visitor, &change, &terms).await.unwrap() });
+    // written to the index, and looked at both and at the visitor's own
+    for _ in 0..4 {
+        assert!(gate.asks().await);
+        gate.step().await;
+    }
+    stand.revoke(Target::Session(visitor.id)).await;
+    // another server finds nothing behind the id
+    assert_eq!(stand.listed(&anna()).await, [first.id]);
+    assert_eq!(stand.score(&visitor), None);
+    gate.open();
+    assert_eq!(signing_in.await.unwrap(), Outcome::Refused(Refusal::Gone));
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
 use cloakroom::store::{Lookup, Redis, Store, Target};
-use cloakroom::{Change, FieldChanges};
+use cloakroom::{Change, FieldChanges, OnLimit};
 
-use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, millis, remove, rotate_to, set, touch};
+use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, limited, millis, remove, rotate_to, set, touch};
 
 fn names(hash: &std::collections::BTreeMap<String, String>) -> Vec<&str> {
     hash.keys().map(String::as_str).collect()
@@ -53,6 +53,21 @@ async fn a_hash_is_what_the_record_says_it_is() {
     assert_eq!(hash["previous_secret_hash"], old.secret_hash.unwrap().as_str());
     let seconds = |name: &str| hash[name].parse::<u64>().unwrap();
     assert!(seconds("previous_until") >= seconds("rotated_at") + 10);
+}
+
+#[tokio::test]
+async fn the_notice_of_an_eviction_stands_alone_at_the_key_for_five_minutes() {
+    let mut stand = Stand::new().await;
+    let alone = limited(1, OnLimit::EvictOldest);
+    let evicted = stand.signed_in(&alone).await;
+    let before = stand.time();
+    stand.signed_in(&alone).await;
+    let after = stand.time();
+    let hash = stand.hash(&evicted);
+    assert_eq!(names(&hash), ["ended", "secret_hash"]);
+    assert_eq!(hash["secret_hash"], evicted.secret_hash.unwrap().as_str());
+    let expiry = stand.expiry(&evicted) as u64;
+    assert!((before + 300_000..=after + 300_000).contains(&expiry), "{before} to {after}: {expiry}");
 }
 
 #[tokio::test]
