@@ -521,3 +521,6 @@ fn whole_number(text: &str, most_digits: usize) -> Option<u64> {
     let is_number = !text.is_empty() && text.len() <= most_digits && text.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use cloakroom::{Credentials, OnLimit, Refusal, SignIn};
 use futures_util::future::try_join_all;
 
 use crate::support::{Gate, RedisServer, ServerClock};
-use crate::{Stand, anna, bind, limited, sign_in, touch_of};
+use crate::{Stand, anna, bind, limited, millis, sign_in, touch_of};
 
 const INDEX: &str = "session:user:anna";
 const PATIENT: Duration = Duration::from_secs(60);
@@ -59,6 +59,38 @@ async fn the_index_outlives_the_longest_session_whatever_its_user_does_meanwhile
     assert_eq!(stand.listed(&anna()).await, [long.id]);
     assert_eq!(stand.revoke(Target::AllOf(anna())).await, 1);
     assert_eq!(stand.load(&long).await, None);
+}
+
+#[tokio::test]
+async fn the_index_is_kept_for_an_hour_after_the_latest_deadline_also_where_a_sign_in_changes_no_entry() {
+    const SLACK: u64 = 10_000;
+    let mut stand = Stand::new().await;
+    let first = stand.signed_in(&sign_in()).await;
+    stand.signed_in(&sign_in()).await;
+    let is_kept_after = async |stand: &mut Stand, presented: &Credentials| {
+        let deadline = stand.load(presented).await.expect("it lives").record.expires_at;
+        let (kept_until, expiry) = (millis(deadline) + 60 * 60 * 1000, stand.index_expiry());
+        assert!((kept_until..kept_until + SLACK).contains(&expiry), "{expiry} instead of {kept_until}");
+    };
+    is_kept_after(&mut stand, &first).await;
+    // within the lowered limit, so it keeps its place
+    let (month, again) = (Some(30 * DAY), with_new_secret(&first));
+    let remembered = SignIn { idle_timeout: month, absolute_lifetime: month, ..limited(1, OnLimit::RefuseNew) };
+    stand.made(&first, &bind(&again, &remembered)).await;
+    is_kept_after(&mut stand, &again).await;
+}
+
+#[tokio::test]
+async fn a_sign_in_is_the_latest_though_the_servers_clock_was_set_back() {
+    let mut stand = Stand::new().await;
+    let (first, second) = (stand.signed_in(&sign_in()).await, stand.signed_in(&sign_in()).await);
+    let ahead = stand.time() as f64 / 1000.0 + 1000.0;
+    for (presented, score) in [(first, ahead - 500.0), (second, ahead)] {
+        let _: () = stand.ask("ZADD", (INDEX, score, presented.id.expose()));
+    }
+    let third = stand.signed_in(&sign_in()).await;
+    assert_eq!(stand.listed(&anna()).await, [third.id, second.id, first.id]);
+    assert!(stand.score(&third).unwrap() < ahead + 1.0, "no further ahead than it must be");
 }
 
 #[tokio::test]
@@ -169,6 +201,26 @@ async fn signing_out_everywhere_ends_a_sign_in_on_its_way_and_counts_only_who_wa
     assert_eq!((stand.load(&bound).await, stand.load(&visitor).await), (None, None));
     gate.open();
     assert_eq!(signing_in.await.unwrap(), Outcome::Refused(Refusal::Gone));
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_leaves_the_entry_of_another_that_is_on_its_way() {
+    let mut stand = taught().await;
+    let first = stand.signed_in(&sign_in()).await;
+    let visitor = stand.session(&[]).await;
+    let (slow, gate) = slow(&stand).await;
+    let (terms, change) = (stand.terms, bind(&with_new_secret(&visitor), &limited(2, OnLimit::RefuseNew)));
+    let signing_in = tokio::spawn(async move { slow.apply(&visitor, &change, &terms).await.unwrap() });
+    while stand.score(&visitor).is_none() {
+        assert!(gate.asks().await);
+        gate.step().await;
+    }
+    // by a server that has a lower limit already
+    let refused = stand.apply(&visitor, &bind(&with_new_secret(&visitor), &limited(1, OnLimit::RefuseNew))).await;
+    assert_eq!(refused, Outcome::Refused(Refusal::LimitReached));
+    gate.open();
+    assert!(matches!(signing_in.await.unwrap(), Outcome::Done { .. }));
+    assert_eq!(stand.listed(&anna()).await, [visitor.id, first.id]);
 }
 
 #[tokio::test]

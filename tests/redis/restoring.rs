@@ -8,7 +8,7 @@ use std::time::Duration;
 use cloakroom::conformance::with_new_secret;
 use cloakroom::store::Outcome;
 use cloakroom::store::{Redis, Restore as _, Restored, Save as _, Saved, Store, Target};
-use cloakroom::{Credentials, OnLimit, Page, SessionId};
+use cloakroom::{Credentials, OnLimit, Page, SessionId, SignIn};
 
 use crate::support::{Gate, RedisServer, ServerClock};
 use crate::{Stand, anna, bind, key, limited, sign_in};
@@ -239,6 +239,27 @@ async fn what_a_restore_that_died_has_made_ends_with_the_others_and_what_it_has_
         let index: Vec<String> = stand.ask("ZRANGE", (INDEX, 0, -1));
         assert_eq!(index, [signed_in.id.expose()]);
     }
+}
+
+#[tokio::test]
+async fn what_a_restore_that_died_has_made_is_listed_again_by_a_sign_in_an_hour_later_though_its_id_was_taken_out() {
+    let mut clock = ServerClock::new();
+    let mut stand = Stand::on(RedisServer::start_in(clock.environment()), PATIENT).await;
+    let day = Some(Duration::from_secs(24 * 60 * 60));
+    let remembered = stand.signed_in(&SignIn { idle_timeout: day, absolute_lifetime: day, ..sign_in() }).await;
+    // as a list leaves it that found no session a moment before it was made, and a restore that died a moment after
+    let (id, score) = (remembered.id.expose(), stand.ask::<String>("ZSCORE", (INDEX, remembered.id.expose())));
+    let began = -1e12 - stand.time() as f64 / 1000.0;
+    let _: () = stand.ask("ZADD", (INDEX, began, format!("restoring {id} {score} 1")));
+    let _: () = stand.ask("ZREM", (INDEX, id));
+    for (hours, listed) in [(0, 1), (2, 3)] {
+        clock.advance(Duration::from_secs(hours * 60 * 60));
+        let signed_in = stand.signed_in(&SignIn { idle_timeout: day, absolute_lifetime: day, ..sign_in() }).await;
+        let ids = stand.listed(&anna()).await;
+        assert_eq!((ids.len(), ids[0]), (listed, signed_in.id));
+        assert_eq!(ids.last() == Some(&remembered.id), hours > 0, "in the order of sign-in");
+    }
+    assert_eq!(stand.ask::<u64>("ZCOUNT", (INDEX, "-inf", "(0")), 0, "no marker stays");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,55 @@
+//! The very moment at which something ends.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Record, Refusal};
+use crate::clock::from_millis;
+use crate::config::Terms;
+use crate::delta::{Change, SignIn};
+use crate::policy::OnLimit;
+use crate::store::NewSession;
+use crate::token::{Credentials, Token, TokenFormat};
+use crate::user::UserId;
+
+/// A whole second, so that nothing is rounded.
+const START: u64 = 1_800_000_000_000;
+
+fn after(time: Duration) -> SystemTime {
+    from_millis(START) + time
+}
+
+fn new_secret(presented: &Credentials) -> Credentials {
+    Token::with_new_secret(&presented.id).expect("randomness").presented()
+}
+
+fn sign_in(rotate_to: &Credentials) -> Change {
+    let sign_in = SignIn {
+        user: UserId::try_from("anna").expect("1 to 255 bytes"),
+        idle_timeout: None,
+        absolute_lifetime: None,
+        cookie_max_age: None,
+        auth_time: None,
+        device: None,
+        ip: None,
+        discard_fields: false,
+        max_sessions: 10,
+        on_limit: OnLimit::EvictOldest,
+        only_again: false,
+    };
+    Change { rotate_to: rotate_to.secret_hash, sign_in: Some(sign_in), ..Change::default() }
+}
+
+#[test]
+fn a_second_click_is_the_same_sign_in_until_the_grace_is_over() {
+    let terms = Terms::default();
+    let visitor = Token::mint(TokenFormat::Secret).expect("randomness").presented();
+    let new = NewSession { presented: visitor, fields: Default::default(), idle_timeout: None };
+    let mut record = Record::new(&new, &terms, after(Duration::ZERO)).expect("it is small");
+    record.apply(&visitor, &sign_in(&new_secret(&visitor)), &terms, after(Duration::ZERO)).expect("it may sign in");
+    // a second more, because the time of the sign-in is kept in whole seconds
+    let end = terms.rotation_grace + Duration::from_secs(1);
+    let click =
+        |record: &Record, time| record.clone().apply(&visitor, &sign_in(&new_secret(&visitor)), &terms, after(time));
+    assert_eq!(click(&record, end - Duration::from_millis(1)), Ok(()));
+    assert_eq!(click(&record, end), Err(Refusal::Conflict));
+}
