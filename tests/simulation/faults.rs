@@ -18,7 +18,7 @@ pub(crate) struct Faulty<S> {
 /// What is to go wrong, and how long questions take.
 pub(crate) struct Plan {
     asked: usize,
-    trouble: Option<(usize, Trouble)>,
+    troubles: Vec<(usize, Trouble)>,
     pace: Option<Numbers>,
     /// Whether something went wrong.
     pub(crate) struck: bool,
@@ -26,15 +26,20 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn smooth() -> Plan {
-        Plan { asked: 0, trouble: None, pace: None, struck: false }
+        Plan { asked: 0, troubles: Vec::new(), pace: None, struck: false }
     }
 
-    pub(crate) fn with_trouble(nth: usize, trouble: Trouble) -> Plan {
-        Plan { trouble: Some((nth, trouble)), ..Plan::smooth() }
+    pub(crate) fn with_troubles(troubles: &[(usize, Trouble)]) -> Plan {
+        Plan { troubles: troubles.to_vec(), ..Plan::smooth() }
     }
 
     pub(crate) fn with_pace(pace: u64) -> Plan {
         Plan { pace: Some(Numbers(pace)), ..Plan::smooth() }
+    }
+
+    /// What goes wrong with a question, if anything.
+    fn trouble(&self, question: usize) -> Option<Trouble> {
+        self.troubles.iter().find(|(nth, _)| *nth == question).map(|(_, trouble)| *trouble)
     }
 }
 
@@ -57,7 +62,7 @@ impl<S: Store> Faulty<S> {
             let mut plan = self.plan.lock().unwrap();
             let nth = plan.asked;
             plan.asked += 1;
-            let trouble = plan.trouble.filter(|(when, _)| *when == nth).map(|(_, trouble)| trouble);
+            let trouble = plan.trouble(nth);
             plan.struck |= trouble.is_some();
             let pause = plan.pace.as_mut().map_or((1, 0), |pace| (pace.below(4), pace.below(4)));
             (trouble, pause)
@@ -77,7 +82,7 @@ impl<S: Store> Faulty<S> {
 
     fn is_not_durable(&self) -> bool {
         let plan = self.plan.lock().unwrap();
-        plan.trouble.is_some_and(|(nth, trouble)| nth + 1 == plan.asked && trouble == Trouble::NotDurable)
+        plan.asked.checked_sub(1).and_then(|nth| plan.trouble(nth)) == Some(Trouble::NotDurable)
     }
 }
 

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod contents;
 mod faults;
 mod oracle;
 mod place;
@@ -14,28 +15,31 @@ mod story;
 mod world;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use place::{InMemory, OnDisk, Place};
 use story::Step;
 use world::World;
 
+/// How often a long run says how far it is.
+const PROGRESS: Duration = Duration::from_secs(10);
+
 #[test]
 fn simulation_in_memory_everybody_sees_what_is_promised() {
-    simulate::<InMemory>(1_000);
+    simulate::<InMemory>("in memory", 1_000, 1);
 }
 
 #[test]
 fn simulation_on_disk_everybody_sees_what_is_promised() {
-    simulate::<OnDisk>(150);
+    simulate::<OnDisk>("in the embedded store", 150, 10);
 }
 
-/// Runs so many programs that are the same each time, and as many that are new. `SIMULATION_PROGRAMS` says how many in all,
-/// on all cores, and `SIMULATION_SEED` with which seed they begin.
-fn simulate<P: Place>(usual: u64) {
+/// Runs so many programs that are the same each time, and as many that are new. `SIMULATION_PROGRAMS` says how many instead,
+/// on all cores (where a program takes longer, only that share of them), and `SIMULATION_SEED` with which seed they begin.
+fn simulate<P: Place>(place: &str, usual: u64, share: u64) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let (asked, first) = (number("SIMULATION_PROGRAMS"), number("SIMULATION_SEED"));
-    let programs = asked.unwrap_or(2 * usual);
+    let programs = asked.map_or(2 * usual, |asked| asked.div_ceil(share));
     let new = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 % 1_000_000_000 * 1000;
     let seed = |nth| match first {
         Some(first) => first + nth,
@@ -44,12 +48,23 @@ fn simulate<P: Place>(usual: u64) {
     };
     let threads = if asked.is_some() { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
     let (began, next, failed) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
+    let told_at = AtomicU64::new(PROGRESS.as_secs());
+    let progress = |programs: u64| {
+        let (passed, due) = (began.elapsed(), told_at.load(Ordering::SeqCst));
+        let is_due = passed.as_secs() >= due;
+        let later = passed.as_secs() + PROGRESS.as_secs();
+        if is_due && told_at.compare_exchange(due, later, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            let a_second = programs as f64 / passed.as_secs_f64();
+            eprintln!("{place}: {programs} programs in {} s, {a_second:.0} a second", passed.as_secs());
+        }
+    };
     std::thread::scope(|scope| {
         let run = || {
             while let nth = next.fetch_add(1, Ordering::SeqCst)
                 && nth < programs
                 && !failed.load(Ordering::SeqCst)
             {
+                progress(nth);
                 let seed = seed(nth);
                 if let Err(story) = told::<P>(&story::program(seed)) {
                     failed.store(true, Ordering::SeqCst);
@@ -61,7 +76,8 @@ fn simulate<P: Place>(usual: u64) {
             scope.spawn(run);
         }
     });
-    eprintln!("{programs} programs in {:?}; the new ones begin with seed {}", began.elapsed(), first.unwrap_or(new));
+    let new = first.unwrap_or(new);
+    eprintln!("{place}: all {programs} programs in {:?}; the new ones begin with seed {new}", began.elapsed());
 }
 
 /// Runs a program. Where something is wrong, the shortest story of it.

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::server::{GRACE, RULES, Rules, Seen, granted};
-use crate::story::{DAY, Grant, USERS};
+use crate::contents::Contents;
+use crate::server::{RULES, Rules, Seen, cookie_age, granted};
+use crate::story::{Act, DAY, Grant, USERS};
 
 /// Milliseconds of the store's time.
 pub(crate) type Millis = u64;
@@ -39,6 +40,9 @@ pub(crate) enum Worth {
     Current,
     /// It must read until the first time and may until the second, where they are known.
     Held(Option<Millis>, Option<Millis>),
+    /// It was held, and somebody was told that this is over. Whoever brings it now has kept it, if no other secret has been
+    /// replaced since, which is known or not.
+    Over(bool),
     Nothing,
     Unknown,
 }
@@ -57,8 +61,7 @@ struct Known {
     id: String,
     alive: Alive,
     users: Vec<Option<usize>>,
-    cart: Vec<Option<u64>>,
-    count: (i64, i64),
+    contents: Vec<Contents>,
     tokens: Vec<(String, Worth)>,
     /// When it was last used.
     used: Range,
@@ -68,6 +71,10 @@ struct Known {
     is_said: bool,
     /// Its absolute end.
     ends: Range,
+    /// How long the last sign-in has the browser keep the cookie, where it said so.
+    ages: Vec<Option<Option<u64>>>,
+    /// When it got its secret.
+    secret_since: Range,
     /// Its place among the user's sign-ins, where it is known.
     order: Option<u64>,
 }
@@ -110,8 +117,30 @@ impl Known {
         }
     }
 
-    fn doubt_tokens(&mut self) {
-        self.judge(|_, _| Worth::Unknown);
+    fn may_have_new_secret(&mut self, now: Millis) {
+        self.secret_since.1 = now;
+        self.judge(|_, worth| match worth {
+            Worth::Over(_) => Worth::Over(false),
+            _ => Worth::Unknown,
+        });
+    }
+
+    /// How long a browser may be told to keep the cookie.
+    fn cookie_ages(&self, server: usize) -> impl Iterator<Item = Option<u64>> {
+        self.ages.iter().map(move |age| age.unwrap_or(RULES[server].cookie_age))
+    }
+
+    /// Whether it is certainly time for a new secret by itself, and whether it may be: as often as the server says, and after
+    /// a tenth of the cookie's age.
+    fn rotation(&self, server: usize, now: Millis) -> (bool, bool) {
+        let (mut sure, mut may) = (true, false);
+        for age in self.cookie_ages(server) {
+            let interval = RULES[server].rotate_every.into_iter().chain(age.map(|age| age / 10)).min();
+            let since = |at: Millis| now.saturating_sub(at);
+            sure &= interval.is_some_and(|interval| since(self.secret_since.1) >= interval * 1000);
+            may |= interval.is_some_and(|interval| since(self.secret_since.0) + 1000 >= interval * 1000);
+        }
+        (sure, may)
     }
 
     fn doubt(&mut self) {
@@ -169,7 +198,7 @@ impl Oracle {
             let reads = match worth {
                 Worth::Current => true,
                 Worth::Held(must, _) => must.is_none_or(|must| now < must),
-                Worth::Nothing | Worth::Unknown => false,
+                Worth::Over(_) | Worth::Nothing | Worth::Unknown => false,
             };
             if reads && known.lives(now) {
                 return Err(format!(
@@ -182,7 +211,7 @@ impl Oracle {
                 known.alive = Alive::No; // it was told
             }
             if learn && matches!(worth, Worth::Held(_, Some(may)) if now >= may) {
-                known.judge(|other, worth| if other == token { Worth::Nothing } else { worth });
+                known.judge(|other, worth| if other == token { Worth::Over(true) } else { worth });
             }
             return Ok(None);
         }
@@ -194,11 +223,11 @@ impl Oracle {
                 Some(format!("it should have ended {} s ago", secs(now - known.gone_from())))
             }
             Worth::Nothing => Some("an old secret opens it".to_owned()),
+            Worth::Over(_) => Some("a held secret opens it again".to_owned()),
             Worth::Held(_, Some(may)) if now >= may => Some("a held secret opens it after its grace".to_owned()),
             _ if !known.users.contains(&user) => Some(format!("{:?} is signed in", seen.user)),
-            _ if !known.cart.contains(&seen.cart) => Some(format!("the cart is {:?}, not {:?}", seen.cart, known.cart)),
-            _ if !(known.count.0..=known.count.1).contains(&seen.count) => {
-                Some(format!("the count is {}, not {:?}", seen.count, known.count))
+            _ if !known.contents.contains(&seen.contents) => {
+                Some(format!("it holds {:?}, not {:?}", seen.contents, known.contents))
             }
             _ => None,
         };
@@ -208,10 +237,20 @@ impl Oracle {
         if learn {
             known.alive = Alive::Yes;
             known.users = vec![user];
-            known.cart = vec![seen.cart];
-            known.count = (seen.count, seen.count);
+            known.contents = vec![seen.contents.clone()];
         }
         Ok(Some(nth))
+    }
+
+    /// A request came with this token to a server that ends sessions whose old secrets show up, and the token opened nothing.
+    pub(crate) fn replayed(&mut self, token: &str) {
+        let Some(nth) = self.session_of(token) else { return };
+        let known = &mut self.sessions[nth];
+        match known.worth(token) {
+            Worth::Held(..) | Worth::Over(true) => known.alive = Alive::No,
+            Worth::Over(false) | Worth::Unknown => known.doubt(),
+            Worth::Current | Worth::Nothing => {}
+        }
     }
 
     /// A request came with this token, was answered, and nothing was unclear about it.
@@ -225,7 +264,10 @@ impl Oracle {
             known.used.0 = known.used.0.max(now.saturating_sub(touch));
             known.judge(|_, worth| match worth {
                 // the browser has the new secret: the grace begins
-                Worth::Held(None, None) => Worth::Held(Some(now + GRACE * 1000), Some(now + GRACE * 1000 + 1000)),
+                Worth::Held(None, None) => {
+                    let until = now + RULES[server].grace * 1000;
+                    Worth::Held(Some(until), Some(until + 1000))
+                }
                 other => other,
             });
         }
@@ -235,8 +277,8 @@ impl Oracle {
     pub(crate) fn may_be_used(&mut self, nth: usize, server: usize, now: Millis) {
         let known = &mut self.sessions[nth];
         known.used.1 = now;
-        if RULES[server].rotate_every.is_some() {
-            known.doubt_tokens();
+        if known.rotation(server, now).1 {
+            known.may_have_new_secret(now);
         }
         known.judge(|_, worth| match worth {
             Worth::Held(must, may) => Worth::Held(Some(must.unwrap_or(now).min(now)), may),
@@ -285,55 +327,95 @@ impl Oracle {
             id,
             alive: Alive::Yes,
             users: vec![None],
-            cart: vec![None],
-            count: (0, 0),
+            contents: vec![Contents::default()],
             tokens: vec![(token.to_owned(), Worth::Current)],
             used: Range(now, now),
             idle: Range(idle, idle),
             lifetime: Range(absolute, absolute),
             is_said: false,
             ends: Range(now + absolute - 1000, now + absolute),
+            ages: vec![None],
+            secret_since: Range(now, now),
             order: None,
         });
         Ok(self.sessions.len() - 1)
     }
 
-    pub(crate) fn cart(&mut self, nth: usize, number: u64) {
-        self.sessions[nth].cart = vec![Some(number)];
+    /// A request did this, and it was acknowledged.
+    pub(crate) fn changed(&mut self, nth: usize, act: Act, number: u64, now: Millis) {
+        let known = &mut self.sessions[nth];
+        for contents in &mut known.contents {
+            *contents = contents.after(act, number);
+        }
+        if let Act::SetIdle(seconds) = act {
+            (known.idle, known.used) = (Range(seconds * 1000, seconds * 1000), Range(now, now));
+        }
     }
 
-    pub(crate) fn maybe_cart(&mut self, nth: usize, number: u64) {
-        self.sessions[nth].cart.push(Some(number));
+    /// A request may have done this.
+    pub(crate) fn maybe_changed(&mut self, nth: usize, act: Act, number: u64) {
+        let known = &mut self.sessions[nth];
+        for contents in known.contents.clone() {
+            let after = contents.after(act, number);
+            if after.is_possible() && !known.contents.contains(&after) {
+                known.contents.push(after);
+            }
+        }
+        if let Act::SetIdle(seconds) = act {
+            known.idle = known.idle.or(Range(seconds * 1000, seconds * 1000));
+        }
     }
 
-    pub(crate) fn counted(&mut self, nth: usize) -> (i64, i64) {
-        let count = &mut self.sessions[nth].count;
-        *count = (count.0 + 1, count.1 + 1);
-        *count
+    /// What is acknowledged is there: only what this says of the contents is possible, if anything is.
+    pub(crate) fn only(&mut self, nth: usize, is_so: impl Fn(&Contents) -> bool) {
+        self.sessions[nth].contents.retain(is_so);
     }
 
-    pub(crate) fn maybe_counted(&mut self, nth: usize) {
-        self.sessions[nth].count.1 += 1;
+    /// What the application has in a session, where that is known.
+    pub(crate) fn contents(&self, nth: usize) -> Option<&Contents> {
+        match &self.sessions[nth].contents[..] {
+            [contents] => Some(contents),
+            _ => None,
+        }
+    }
+
+    /// Whether an idle timeout is certainly allowed, and whether it may be.
+    pub(crate) fn allows_idle(&self, nth: Option<usize>, seconds: u64, server: usize) -> (bool, bool) {
+        let own = nth.map_or(Range(0, 0), |nth| self.sessions[nth].lifetime);
+        let usual = RULES[server].absolute * 1000;
+        (seconds * 1000 <= own.0.max(usual), seconds * 1000 <= own.1.max(usual))
+    }
+
+    /// Whether it is certainly time for a new secret, and whether it may be.
+    pub(crate) fn rotation(&self, nth: usize, server: usize, now: Millis) -> (bool, bool) {
+        self.sessions[nth].rotation(server, now)
+    }
+
+    /// Whether a cookie of this age may be set for a session.
+    pub(crate) fn may_be_kept_for(&self, nth: usize, age: Option<u64>, server: usize) -> bool {
+        self.sessions[nth].cookie_ages(server).any(|known| known == age)
     }
 
     /// The session has a new secret, and the one before is held.
-    pub(crate) fn rotated(&mut self, nth: usize, from: &str, to: &str) {
+    pub(crate) fn rotated(&mut self, nth: usize, from: &str, to: &str, now: Millis) {
         let known = &mut self.sessions[nth];
+        known.secret_since = Range(now, now);
         known.judge(|token, _| if token == from { Worth::Held(None, None) } else { Worth::Nothing });
         known.tokens.push((to.to_owned(), Worth::Current));
     }
 
     /// The session has a new secret, and none from before is worth anything.
-    pub(crate) fn elevated(&mut self, nth: usize, to: &str) {
+    pub(crate) fn elevated(&mut self, nth: usize, to: &str, now: Millis) {
         let known = &mut self.sessions[nth];
+        known.secret_since = Range(now, now);
         known.judge(|_, _| Worth::Nothing);
         known.tokens.push((to.to_owned(), Worth::Current));
     }
 
     /// The session may have other secrets now, this one perhaps.
-    pub(crate) fn maybe_rotated(&mut self, nth: usize, to: Option<&str>) {
+    pub(crate) fn maybe_rotated(&mut self, nth: usize, to: Option<&str>, now: Millis) {
         let known = &mut self.sessions[nth];
-        known.doubt_tokens();
+        known.may_have_new_secret(now);
         known.tokens.extend(to.map(|token| (token.to_owned(), Worth::Unknown)));
     }
 
@@ -343,6 +425,7 @@ impl Oracle {
         let known = &mut self.sessions[nth];
         let again = known.is_of(user);
         known.grant(grant, server, now, again);
+        known.secret_since = Range(now, now);
         known.users = vec![Some(user)];
         known.used = Range(now, now);
         known.alive = Alive::Yes;
@@ -352,25 +435,31 @@ impl Oracle {
     /// A user may have signed in.
     pub(crate) fn maybe_bound(&mut self, nth: usize, user: usize, grant: Grant, server: usize, now: Millis) {
         let known = &mut self.sessions[nth];
-        known.doubt_tokens();
+        known.may_have_new_secret(now);
         known.used.1 = now;
         if !known.users.iter().any(|is| is.is_none() || *is == Some(user)) {
             known.doubt(); // then it was ended
             return;
         }
         let (idle, lifetime, ends, is_said) = (known.idle, known.lifetime, known.ends, known.is_said);
+        let ages = known.ages.clone();
         let was_again = known.may_be_of(user);
         for again in [false, true] {
             if !again || was_again {
                 let (before_idle, before_lifetime, before_ends) = (known.idle, known.lifetime, known.ends);
+                let before_ages = std::mem::replace(&mut known.ages, ages.clone());
                 (known.idle, known.lifetime, known.is_said) = (idle, lifetime, is_said);
                 known.grant(grant, server, now, again);
                 known.idle = known.idle.or(before_idle);
                 known.lifetime = known.lifetime.or(before_lifetime);
                 known.ends = known.ends.or(before_ends);
+                known.ages.extend(before_ages);
             }
         }
         known.ends = known.ends.or(ends);
+        known.ages.extend(ages);
+        known.ages.sort();
+        known.ages.dedup();
         known.is_said = false;
         if !known.may_be_of(user) {
             known.users.push(Some(user));
@@ -384,7 +473,9 @@ impl Oracle {
     /// A sign-in began with one session and came to another: it may have brought along what was granted there.
     pub(crate) fn may_be_granted_as(&mut self, nth: usize, from: usize) {
         let (idle, lifetime) = (self.sessions[from].idle, self.sessions[from].lifetime);
+        let ages = self.sessions[from].ages.clone();
         let known = &mut self.sessions[nth];
+        known.ages.extend(ages);
         (known.idle, known.lifetime) = (known.idle.or(idle), known.lifetime.or(lifetime));
         known.ends =
             Range(known.ends.0.min(known.used.0 + lifetime.0 - 1000), known.ends.1.max(known.used.1 + lifetime.1));
@@ -479,14 +570,15 @@ impl Oracle {
             id: id.to_owned(),
             alive: Alive::Yes,
             users: vec![Some(user)],
-            cart: vec![None],
-            count: (0, 0),
+            contents: vec![Contents::default()],
             tokens: Vec::new(),
             used: Range(0, now),
             idle: Range(0, longest),
             lifetime: Range(0, longest),
             is_said: false,
             ends: Range(0, now + longest),
+            ages: vec![None, Some(None), Some(Some(30 * DAY))],
+            secret_since: Range(0, now),
             order: None,
         });
         self.sessions.len() - 1
@@ -535,6 +627,11 @@ impl Known {
             // what one server gives everybody may be more than another does: either will do
             None if again => (self.idle.or(usual.0), self.lifetime.or(usual.1), false),
             None => (usual.0, usual.1, false),
+        };
+        self.ages = match cookie_age(grant) {
+            Some(age) => vec![Some(age)],
+            None if again => self.ages.clone(),
+            None => vec![None],
         };
         self.idle.0 = self.idle.0.min(self.lifetime.0);
         self.ends = Range(now + self.lifetime.0 - 1000, now + self.lifetime.1);

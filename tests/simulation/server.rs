@@ -7,18 +7,18 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use axum::http::{Request, Response};
 use cloakroom::store::Store;
-use cloakroom::{Config, Error, Field, OnLimit, Page, Session, SessionId, Sessions};
+use cloakroom::{Config, Error, Field, OnLimit, OnReplay, Page, Session, SessionId, Sessions};
 use tower::{Layer, ServiceExt, service_fn};
 
+use crate::contents::Contents;
 use crate::story::{Act, DAY, Grant, HOUR, MINUTE, USERS};
 
 pub(crate) const SERVERS: usize = 4;
 pub(crate) const NAMES: [&str; SERVERS] = ["the shop", "the app", "the desk", "the forum"];
-/// How long a held secret still reads, at all of them.
-pub(crate) const GRACE: u64 = 10;
 
 const CART: Field<u64> = Field::new("cart");
 const COUNT: Field<i64> = Field::new("count");
+const NOTES: Field<Vec<u64>> = Field::new("notes");
 
 /// What a server grants everybody, in seconds, and how it limits them.
 pub(crate) struct Rules {
@@ -26,15 +26,33 @@ pub(crate) struct Rules {
     pub(crate) absolute: u64,
     pub(crate) touch: Option<u64>,
     pub(crate) rotate_every: Option<u64>,
+    /// How long a held secret still reads once the new one was shown here.
+    pub(crate) grace: u64,
+    /// Whether an old secret that shows up after that ends its session.
+    pub(crate) revokes: bool,
+    /// How long browsers keep the cookie, where no sign-in said it.
+    pub(crate) cookie_age: Option<u64>,
     pub(crate) limit: usize,
     pub(crate) refuses: bool,
 }
 
+const USUAL: Rules = Rules {
+    idle: 30 * MINUTE,
+    absolute: 12 * HOUR,
+    touch: None,
+    rotate_every: None,
+    grace: 10,
+    revokes: false,
+    cookie_age: None,
+    limit: 3,
+    refuses: false,
+};
+
 pub(crate) const RULES: [Rules; SERVERS] = [
-    Rules { idle: 30 * MINUTE, absolute: 12 * HOUR, touch: None, rotate_every: None, limit: 3, refuses: false },
-    Rules { idle: 2 * HOUR, absolute: DAY, touch: None, rotate_every: Some(HOUR), limit: 2, refuses: false },
-    Rules { idle: 15 * MINUTE, absolute: 8 * HOUR, touch: None, rotate_every: None, limit: 2, refuses: true },
-    Rules { idle: 30 * DAY, absolute: 30 * DAY, touch: Some(0), rotate_every: None, limit: 3, refuses: false },
+    USUAL,
+    Rules { idle: 2 * HOUR, absolute: DAY, rotate_every: Some(HOUR), revokes: true, limit: 2, ..USUAL },
+    Rules { idle: 15 * MINUTE, absolute: 8 * HOUR, grace: 3, limit: 2, refuses: true, ..USUAL },
+    Rules { idle: 30 * DAY, absolute: 30 * DAY, touch: Some(0), grace: 60, cookie_age: Some(20 * DAY), ..USUAL },
 ];
 
 static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| RULES.iter().map(config).collect());
@@ -44,14 +62,18 @@ fn config(rules: &Rules) -> Config {
     let mut config = Config::builder()
         .idle_timeout(Duration::from_secs(rules.idle))
         .absolute_lifetime(Duration::from_secs(rules.absolute))
-        .rotation_grace(Duration::from_secs(GRACE))
+        .rotation_grace(Duration::from_secs(rules.grace))
         .max_sessions_per_user(rules.limit)
-        .on_limit(policy);
+        .on_limit(policy)
+        .on_replay(if rules.revokes { OnReplay::Revoke } else { OnReplay::Report });
     if let Some(touch) = rules.touch {
         config = config.touch_interval(Duration::from_secs(touch));
     }
     if let Some(interval) = rules.rotate_every {
         config = config.rotate_every(Duration::from_secs(interval));
+    }
+    if let Some(age) = rules.cookie_age {
+        config = config.cookie_max_age(Duration::from_secs(age));
     }
     config.build().expect("the rules do not contradict each other")
 }
@@ -62,6 +84,15 @@ pub(crate) fn granted(grant: Grant) -> Option<(u64, u64)> {
         Grant::Usual | Grant::Provider => None,
         Grant::Remember => Some((14 * DAY, 30 * DAY)),
         Grant::Short => Some((30 * MINUTE, 30 * MINUTE)),
+    }
+}
+
+/// How long a sign-in has the browser keep the cookie, where it says so; `None` within for until it is closed.
+pub(crate) fn cookie_age(grant: Grant) -> Option<Option<u64>> {
+    match grant {
+        Grant::Usual | Grant::Provider => None,
+        Grant::Remember => Some(Some(30 * DAY)),
+        Grant::Short => Some(None),
     }
 }
 
@@ -82,8 +113,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Seen {
     pub(crate) id: Option<String>,
     pub(crate) user: Option<String>,
-    pub(crate) cart: Option<u64>,
-    pub(crate) count: i64,
+    pub(crate) contents: Contents,
 }
 
 /// What a request was told.
@@ -93,6 +123,8 @@ pub(crate) enum Told {
     Number(i64),
     Whether(bool),
     Ids(Vec<String>),
+    Names(Vec<String>),
+    Notes(Option<Vec<u64>>),
 }
 
 /// What the handler knows, in the response's extensions: what was there first, and what became of it.
@@ -149,8 +181,11 @@ pub(crate) fn see(session: &Session) -> Seen {
     Seen {
         id: session.id().map(|id| id.to_string()),
         user: session.user().map(|user| user.to_string()),
-        cart: session.get(CART).unwrap(),
-        count: session.get(COUNT).unwrap().unwrap_or_default(),
+        contents: Contents {
+            cart: session.get(CART).unwrap(),
+            count: session.get(COUNT).unwrap(),
+            notes: session.get(NOTES).unwrap(),
+        },
     }
 }
 
@@ -161,6 +196,23 @@ async fn act(session: &Session, wanted: &Wanted) -> Result<Told, Error> {
         Act::Look => Ok(Told::Nothing),
         Act::Put => session.set(CART, &wanted.number).map(nothing),
         Act::Count => session.increment(COUNT, 1).await.map(Told::Number),
+        Act::Push => session.push(NOTES, &wanted.number).map(nothing),
+        Act::Append => {
+            let append = |notes: &mut Vec<u64>| {
+                notes.push(wanted.number);
+                notes.len() as i64
+            };
+            session.update(NOTES, append).await.map(Told::Number)
+        }
+        Act::Take => session.take(NOTES).await.map(Told::Notes),
+        Act::Clear => session.clear().map(nothing),
+        Act::Fields => Ok(Told::Names(session.fields())),
+        Act::SetIdle(seconds) => session.set_idle_timeout(Duration::from_secs(seconds)).map(nothing),
+        Act::Leave => {
+            drop(session.csrf_token());
+            session.sign_out().await?;
+            session.set(CART, &wanted.number).map(nothing)
+        }
         Act::Form => {
             drop(session.csrf_token());
             session.refresh().await?;
@@ -191,6 +243,9 @@ async fn sign_in(session: &Session, user: &str, grant: Grant, now: SystemTime) -
     if let Some((idle, absolute)) = granted(grant) {
         signing_in =
             signing_in.idle_timeout(Duration::from_secs(idle)).absolute_lifetime(Duration::from_secs(absolute));
+    }
+    if let Some(age) = cookie_age(grant) {
+        signing_in = signing_in.cookie_max_age(age.map(Duration::from_secs));
     }
     if grant == Grant::Provider {
         signing_in = signing_in.auth_time(now - Duration::from_secs(10 * HOUR));

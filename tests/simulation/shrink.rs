@@ -43,6 +43,12 @@ fn simpler(step: &Step) -> Vec<Step> {
             if ask.fate != Fate::Fine {
                 simpler.push(Step::Ask(Ask { fate: Fate::Fine, ..ask.clone() }));
             }
+            if let Fate::Trouble(troubles) = &ask.fate
+                && troubles.len() > 1
+            {
+                let alone = troubles.iter().map(|trouble| Fate::Trouble(vec![*trouble]));
+                simpler.extend(alone.map(|fate| Step::Ask(Ask { fate, ..ask.clone() })));
+            }
             if ask.server != 0 {
                 simpler.push(Step::Ask(Ask { server: 0, ..ask.clone() }));
             }

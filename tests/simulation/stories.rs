@@ -22,7 +22,7 @@ fn asks(browser: usize, act: Act) -> Step {
 }
 
 fn in_trouble(browser: usize, act: Act, question: usize, trouble: Trouble) -> Step {
-    Step::Ask(Ask { fate: Fate::Trouble(question, trouble), ..asked(browser, SHOP, act) })
+    Step::Ask(Ask { fate: Fate::Trouble(vec![(question, trouble)]), ..asked(browser, SHOP, act) })
 }
 
 fn happens(program: &[Step]) {

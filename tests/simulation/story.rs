@@ -26,6 +26,9 @@ pub(crate) enum Step {
     Kill(u64),
     /// All sessions move to another store, and the application with them.
     Move,
+    /// A browser gets one more cookie of our name: the one that another browser has at this moment, or that it has itself. It
+    /// stands at a path of its own, so no answer replaces it, and comes before the browser's own or after it.
+    Plant { browser: usize, from: usize, before: bool },
 }
 
 /// A request.
@@ -44,10 +47,24 @@ pub(crate) enum Act {
     /// Puts a number that nobody has put before into the cart.
     Put,
     Count,
+    /// Appends a number that nobody has appended before to a list, when the answer is ready.
+    Push,
+    /// The same, at once.
+    Append,
+    /// Takes the list out.
+    Take,
+    /// Removes all fields.
+    Clear,
+    /// Names the fields.
+    Fields,
+    /// Gives the session an idle timeout of its own.
+    SetIdle(u64),
     /// Shows a form: asks for its token, looks again, and stores something.
     Form,
     SignIn(usize, Grant),
     SignOut,
+    /// Asks for a form's token, signs out, and puts something into the cart of whatever session there is then.
+    Leave,
     SignOutOthers,
     SignOutEverywhere,
     /// Signs out the session that was made so manieth, if it is this user's.
@@ -66,9 +83,9 @@ pub(crate) enum Act {
 pub(crate) enum Grant {
     /// What the server gives everybody.
     Usual,
-    /// Thirty days, and two weeks without use.
+    /// Thirty days, two weeks without use, and the browser keeps the cookie for as long.
     Remember,
-    /// Half an hour.
+    /// Half an hour, and until the browser is closed.
     Short,
     /// The user proved who they are to somebody else ten hours ago.
     Provider,
@@ -82,8 +99,8 @@ pub(crate) enum Fate {
     AnswerLost,
     /// The client hangs up after the request got so far.
     HungUp(usize),
-    /// The so manieth question to the store goes wrong.
-    Trouble(usize, Trouble),
+    /// Some questions to the store go wrong, each known by its number.
+    Trouble(Vec<(usize, Trouble)>),
 }
 
 /// What goes wrong in the store.
@@ -120,10 +137,16 @@ fn step(numbers: &mut Numbers) -> Step {
         0..60 => Step::Ask(ask(numbers, true)),
         60..72 => both(numbers),
         72..96 => Step::Wait(duration(numbers)),
-        96..98 => Step::Restart,
-        98 => Step::Kill([0, HOUR, DAY][numbers.below(3)]),
-        _ => Step::Move,
+        96 => Step::Restart,
+        97 => Step::Kill([0, HOUR, DAY][numbers.below(3)]),
+        98 => Step::Move,
+        _ => plant(numbers),
     }
+}
+
+fn plant(numbers: &mut Numbers) -> Step {
+    let (browser, from) = (numbers.below(BROWSERS.len()), numbers.below(BROWSERS.len()));
+    Step::Plant { browser, from, before: numbers.below(2) == 0 }
 }
 
 fn both(numbers: &mut Numbers) -> Step {
@@ -145,18 +168,22 @@ fn ask(numbers: &mut Numbers, with_trouble: bool) -> Ask {
     let fate = match numbers.below(20) {
         0 if with_trouble => Fate::AnswerLost,
         1 if with_trouble => Fate::HungUp(1 + numbers.below(6)),
-        2 | 3 if with_trouble => Fate::Trouble(numbers.below(4), trouble(numbers)),
+        2 | 3 if with_trouble => {
+            let several = 1 + numbers.below(4) / 3;
+            Fate::Trouble((0..several).map(|_| (numbers.below(4), trouble(numbers))).collect())
+        }
         _ => Fate::Fine,
     };
     Ask { browser, server, act, fate }
 }
 
 fn act(numbers: &mut Numbers) -> Act {
-    match numbers.below(40) {
+    match numbers.below(48) {
         0..6 => Act::Look,
-        6..9 => Act::Put,
-        9..11 => Act::Count,
-        11 => Act::Form,
+        6..8 => Act::Put,
+        8..10 => Act::Count,
+        10 => Act::Form,
+        11 => Act::Leave,
         12..24 => Act::SignIn([0, 0, 0, 1, 2][numbers.below(5)], grant(numbers)),
         24..26 => Act::SignOut,
         26 => Act::SignOutOthers,
@@ -166,7 +193,13 @@ fn act(numbers: &mut Numbers) -> Act {
         32..34 => Act::Rotate,
         34..36 => Act::Elevate,
         36..38 => Act::RevokeUser([0, 0, 1, 2][numbers.below(4)]),
-        _ => Act::RevokeSession(numbers.below(8)),
+        38..40 => Act::RevokeSession(numbers.below(8)),
+        40..42 => Act::Push,
+        42..44 => Act::Append,
+        44 => Act::Take,
+        45 => Act::Clear,
+        46 => Act::Fields,
+        _ => Act::SetIdle([5 * MINUTE, 3 * HOUR, 3 * DAY][numbers.below(3)]),
     }
 }
 
@@ -197,6 +230,11 @@ impl Display for Step {
             Step::Kill(0) => f.write_str("the server is killed and started again"),
             Step::Kill(back) => write!(f, "the server is killed and started again, its clock {} back", Span(*back)),
             Step::Move => f.write_str("all sessions move to another store"),
+            Step::Plant { browser, from, before } => {
+                let where_to = if *before { "before its own" } else { "after its own" };
+                let (browser, from) = (BROWSERS[*browser], BROWSERS[*from]);
+                write!(f, "{browser} gets a second cookie, that of {from} at this moment, {where_to}")
+            }
         }
     }
 }
@@ -208,6 +246,12 @@ impl Display for Ask {
             Act::Look => write!(f, "{browser} looks")?,
             Act::Put => write!(f, "{browser} puts something into its cart")?,
             Act::Count => write!(f, "{browser} counts")?,
+            Act::Push => write!(f, "{browser} pushes a note")?,
+            Act::Append => write!(f, "{browser} appends a note")?,
+            Act::Take => write!(f, "{browser} takes the notes out")?,
+            Act::Clear => write!(f, "{browser} clears all fields")?,
+            Act::Fields => write!(f, "{browser} names the fields")?,
+            Act::SetIdle(seconds) => write!(f, "{browser} sets its idle timeout to {}", Span(seconds))?,
             Act::Form => write!(f, "{browser} opens a form")?,
             Act::SignIn(user, grant) => {
                 let user = USERS[user];
@@ -219,6 +263,7 @@ impl Display for Ask {
                 }
             }
             Act::SignOut => write!(f, "{browser} signs out")?,
+            Act::Leave => write!(f, "{browser} opens a form, signs out, and puts something into its cart")?,
             Act::SignOutOthers => write!(f, "{browser} signs out the others")?,
             Act::SignOutEverywhere => write!(f, "{browser} signs out everywhere")?,
             Act::SignOutDevice(nth) => write!(f, "{browser} signs out session {nth}")?,
@@ -229,11 +274,13 @@ impl Display for Ask {
             Act::RevokeSession(nth) => write!(f, "the application ends session {nth}")?,
         }
         write!(f, " at {}", crate::server::NAMES[self.server])?;
-        match self.fate {
+        match &self.fate {
             Fate::Fine => Ok(()),
             Fate::AnswerLost => f.write_str(", but never sees the answer"),
             Fate::HungUp(after) => write!(f, ", but hangs up after {after}"),
-            Fate::Trouble(nth, trouble) => write!(f, ", but question {nth} to the store: {trouble:?}"),
+            Fate::Trouble(troubles) => troubles
+                .iter()
+                .try_for_each(|(nth, trouble)| write!(f, ", but question {nth} to the store: {trouble:?}")),
         }
     }
 }

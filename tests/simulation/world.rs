@@ -12,8 +12,10 @@ use crate::oracle::{Millis, Oracle, Wrong};
 use crate::place::Place;
 use crate::server::{self, NAMES, Said, Seen, Servers, Wanted};
 use crate::story::{Act, Ask, BROWSERS, Fate, Order, Step, USERS};
+use several::Brought;
 
 mod clear;
+mod several;
 mod unclear;
 
 /// The beginning of time.
@@ -25,9 +27,36 @@ pub(crate) struct World<P: Place> {
     clock: Clock,
     /// `None` only between two lives of the server.
     running: Option<Running<P::Store>>,
-    jars: [Option<String>; BROWSERS.len()],
+    jars: [Jar; BROWSERS.len()],
     oracle: Oracle,
     numbers: u64,
+}
+
+/// A browser's cookies of our name.
+#[derive(Clone, Default)]
+struct Jar {
+    /// The one that answers set and remove.
+    own: Option<String>,
+    /// Those at other paths, and whether they come before its own.
+    planted: Vec<(String, bool)>,
+}
+
+impl Jar {
+    const MOST_PLANTED: usize = 2;
+
+    /// As a request brings them.
+    fn tokens(&self) -> Vec<String> {
+        let planted =
+            |when: bool| self.planted.iter().filter(move |(_, before)| *before == when).map(|(token, _)| token);
+        planted(true).chain(&self.own).chain(planted(false)).cloned().collect()
+    }
+
+    fn plant(&mut self, token: String, before: bool) {
+        self.planted.push((token, before));
+        if self.planted.len() > Jar::MOST_PLANTED {
+            self.planted.remove(0);
+        }
+    }
 }
 
 /// The servers over their store.
@@ -55,14 +84,19 @@ pub(crate) struct Answer {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cookie {
-    Set(String),
+    /// With how long the browser keeps it, in seconds.
+    Set(String, Option<u64>),
     Removed,
 }
 
 /// A request on its way.
+#[derive(Clone)]
 struct Sent {
     ask: Ask,
+    /// The one that counts.
     token: Option<String>,
+    /// All that it brings.
+    tokens: Vec<String>,
     wanted: Wanted,
 }
 
@@ -94,14 +128,24 @@ impl<P: Place> World<P> {
             Step::Wait(seconds) => self.clock.advance(Duration::from_secs(*seconds)),
             Step::Restart | Step::Kill(_) => self.restart(step).await?,
             Step::Move => self.move_on().await?,
+            Step::Plant { browser, from, before } => {
+                if let Some(token) = self.jars[*from].own.clone() {
+                    self.jars[*browser].plant(token, *before);
+                }
+            }
         }
         self.look_into_the_store().await
     }
 
     async fn ask(&mut self, ask: &Ask) -> Result<(), Wrong> {
-        let sent = self.send(ask);
-        self.running().store.plan(match ask.fate {
-            Fate::Trouble(nth, trouble) => Plan::with_trouble(nth, trouble),
+        let mut sent = self.send(ask, self.jars[ask.browser].tokens());
+        let brought = self.brought(&sent.tokens, ask.server);
+        sent.token = match &brought {
+            Brought::One(token) => token.clone(),
+            Brought::Rivals(_) | Brought::Unclear => None,
+        };
+        self.running().store.plan(match &ask.fate {
+            Fate::Trouble(troubles) => Plan::with_troubles(troubles),
             _ => Plan::smooth(),
         });
         let (polls, answer) = {
@@ -117,14 +161,17 @@ impl<P: Place> World<P> {
         if polls == 0 && matches!(ask.fate, Fate::Fine | Fate::Trouble(..)) {
             self.keep(ask.browser, answer.as_ref());
         }
-        match answer {
-            Some(answer) if !struck => self.clear(&sent, &answer).await,
-            answer => self.unclear(&sent, answer.as_ref()).await,
+        match (brought, answer) {
+            (Brought::One(_), Some(answer)) if !struck => self.clear(&sent, &answer).await,
+            (Brought::One(_), answer) => self.unclear(&sent, answer.as_ref()).await,
+            (Brought::Rivals(rivals), Some(answer)) if !struck => self.clear_of_rivals(&sent, &answer, &rivals).await,
+            (_, answer) => self.unclear_of_several(&sent, &sent.tokens, answer.as_ref()).await,
         }
     }
 
     async fn both(&mut self, first: &Ask, second: &Ask, order: Order) -> Result<(), Wrong> {
-        let sent = [self.send(first), self.send(second)];
+        // each with its own cookie alone
+        let sent = [first, second].map(|ask| self.send(ask, self.jars[ask.browser].own.iter().cloned().collect()));
         self.running().store.plan(Plan::with_pace(order.pace));
         let (one, other) = {
             let servers = &self.running().servers;
@@ -140,21 +187,32 @@ impl<P: Place> World<P> {
         self.unclear_both(&sent, &answers).await
     }
 
-    fn send(&mut self, ask: &Ask) -> Sent {
+    fn send(&mut self, ask: &Ask, tokens: Vec<String>) -> Sent {
         self.numbers += 1;
         let id = match ask.act {
             Act::SignOutDevice(nth) | Act::RevokeSession(nth) => self.oracle.id(nth),
             _ => None,
         };
         let wanted = Wanted { act: ask.act, number: self.numbers, now: self.clock.now(), id };
-        Sent { ask: ask.clone(), token: self.jars[ask.browser].clone(), wanted }
+        Sent { ask: ask.clone(), token: tokens.first().cloned(), tokens, wanted }
     }
 
     fn keep(&mut self, browser: usize, answer: Option<&Answer>) {
         match answer.and_then(|answer| answer.cookie.clone()) {
-            Some(Cookie::Set(token)) => self.jars[browser] = Some(token),
-            Some(Cookie::Removed) => self.jars[browser] = None,
+            Some(Cookie::Set(token, _)) => self.jars[browser].own = Some(token),
+            Some(Cookie::Removed) => self.jars[browser].own = None,
             None => {}
+        }
+    }
+
+    /// A cookie stays in the browser for as long as was chosen for its session.
+    fn judge_age(&self, sent: &Sent, answer: &Answer) -> Result<(), Wrong> {
+        let Some(Cookie::Set(token, age)) = &answer.cookie else { return Ok(()) };
+        match self.oracle.session_of(token) {
+            Some(nth) if !self.oracle.may_be_kept_for(nth, *age, sent.ask.server) => {
+                Err(sent.says(format!("its cookie is kept for {age:?} seconds")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -242,7 +300,7 @@ impl<P: Place> World<P> {
 impl Sent {
     fn request(&self) -> Request<Body> {
         let mut request = Request::get("/");
-        if let Some(token) = &self.token {
+        for token in &self.tokens {
             request = request.header(header::COOKIE, format!("__Host-sid={token}"));
         }
         request.extension(self.wanted.clone()).body(Body::empty()).unwrap()
@@ -257,9 +315,11 @@ impl Answer {
     fn of(response: Response<Body>) -> Answer {
         let mut cookies = response.headers().get_all(header::SET_COOKIE).iter();
         let cookie = cookies.next().map(|line| {
-            let (name, value) = line.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            let mut parts = line.to_str().unwrap().split("; ");
+            let (name, value) = parts.next().unwrap().split_once('=').unwrap();
             assert_eq!(name, "__Host-sid");
-            if value.is_empty() { Cookie::Removed } else { Cookie::Set(value.to_owned()) }
+            let age = parts.find_map(|part| part.strip_prefix("Max-Age=")).map(|age| age.parse().unwrap());
+            if value.is_empty() { Cookie::Removed } else { Cookie::Set(value.to_owned(), age) }
         });
         assert!(cookies.next().is_none(), "more than one cookie is set");
         Answer { status: response.status().as_u16(), said: response.extensions().get().cloned(), cookie }
@@ -271,7 +331,7 @@ impl Answer {
 
     fn set(&self) -> Option<&str> {
         match &self.cookie {
-            Some(Cookie::Set(token)) => Some(token),
+            Some(Cookie::Set(token, _)) => Some(token),
             _ => None,
         }
     }

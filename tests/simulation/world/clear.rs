@@ -1,6 +1,7 @@
 //! What must come of one request about which nothing is unclear.
 
 use super::{Answer, Cookie, Sent, World};
+use crate::contents::Contents;
 use crate::oracle::{Worth, Wrong};
 use crate::place::Place;
 use crate::server::{RULES, Rules, Told};
@@ -9,6 +10,7 @@ use crate::story::{Act, Grant};
 impl<P: Place> World<P> {
     pub(super) async fn clear(&mut self, sent: &Sent, answer: &Answer) -> Result<(), Wrong> {
         let users = self.judge(sent, answer).map_err(|wrong| sent.says(wrong))?;
+        self.judge_age(sent, answer)?;
         if sent.ask.act == Act::Look && answer.cookie.is_none() {
             return Ok(());
         }
@@ -38,6 +40,9 @@ impl<P: Place> World<P> {
             Some(seen) => self.oracle.sees(token, seen, now, true)?,
             None => None,
         };
+        if let (true, None, Some(_), Some(token)) = (RULES[sent.ask.server].revokes, opened, answer.before(), token) {
+            self.oracle.replayed(token);
+        }
         let worth = opened.map(|nth| self.oracle.worth(nth, token.unwrap_or_default()));
         if let Some(nth) = opened {
             self.oracle.used(nth, token.unwrap_or_default(), sent.ask.server, now);
@@ -46,6 +51,7 @@ impl<P: Place> World<P> {
             Act::SignIn(user, grant) => return self.signed_in(sent, answer, opened, user, grant),
             Act::Rotate | Act::Elevate => self.rotated(sent, answer, opened, worth)?,
             Act::SignOut => self.signed_out(sent, answer, opened)?,
+            Act::Leave => self.left(sent, answer, opened)?,
             Act::RevokeUser(user) => {
                 self.told_number(answer, user, None)?;
                 return Ok(vec![user]);
@@ -54,51 +60,115 @@ impl<P: Place> World<P> {
             Act::SignOutDevice(_) | Act::SignOutOthers | Act::SignOutEverywhere | Act::Devices => {
                 self.about_devices(sent, answer, opened)?;
             }
-            Act::Look | Act::Put | Act::Count | Act::Form => self.changed(sent, answer, opened)?,
+            Act::SetIdle(seconds) => self.set_idle(sent, answer, opened, seconds)?,
+            Act::Look
+            | Act::Put
+            | Act::Count
+            | Act::Form
+            | Act::Push
+            | Act::Append
+            | Act::Take
+            | Act::Clear
+            | Act::Fields => {
+                self.changed(sent, answer, opened)?;
+            }
         }
         Ok(Vec::new())
     }
 
     fn changed(&mut self, sent: &Sent, answer: &Answer, opened: Option<usize>) -> Result<(), Wrong> {
+        let (act, number, now) = (sent.ask.act, sent.wanted.number, self.now());
         answered(answer, &[200])?;
-        let nth = match (opened, sent.ask.act) {
-            (Some(nth), _) => {
+        let before = opened.map_or(Ok(Contents::default()), |nth| {
+            self.oracle.contents(nth).cloned().ok_or("what was seen is known".to_owned())
+        })?;
+        let after = before.after(act, number);
+        let expected = match act {
+            Act::Count => Told::Number(after.count.unwrap_or_default()),
+            Act::Append => Told::Number(after.notes.as_ref().map_or(0, Vec::len) as i64),
+            Act::Take => Told::Notes(before.notes.clone()),
+            Act::Fields => Told::Names(before.names()),
+            _ => Told::Nothing,
+        };
+        if *told(answer)? != expected {
+            return Err(format!("it is told {:?}, not {expected:?}", told(answer)?));
+        }
+        let nth = match opened {
+            Some(nth) => {
                 self.kept(sent, answer, nth)?;
                 nth
             }
-            (None, Act::Look) => return silent(answer),
-            (None, _) => {
+            // no session without a reason
+            None if after == before => return silent(answer),
+            None => {
                 let token = answer.set().ok_or("a session was made, and no cookie set")?;
-                self.oracle.begun(token, sent.ask.server, self.now())?
+                self.oracle.begun(token, sent.ask.server, now)?
             }
         };
-        match sent.ask.act {
-            Act::Put | Act::Form => self.oracle.cart(nth, sent.wanted.number),
-            Act::Count => {
-                let count = self.oracle.counted(nth);
-                let told = told(answer)?;
-                if !matches!(told, Told::Number(number) if (count.0..=count.1).contains(number)) {
-                    return Err(format!("it counted {told:?}, not {count:?}"));
-                }
-            }
-            _ => {}
-        }
+        self.oracle.changed(nth, act, number, now);
         Ok(())
+    }
+
+    fn set_idle(&mut self, sent: &Sent, answer: &Answer, opened: Option<usize>, seconds: u64) -> Result<(), Wrong> {
+        match self.oracle.allows_idle(opened, seconds, sent.ask.server) {
+            (true, _) => answered(answer, &[200])?,
+            (false, true) => answered(answer, &[200, 400])?,
+            (false, false) => answered(answer, &[400])?,
+        }
+        let Some(nth) = opened else { return silent(answer) };
+        if answer.status == 200 {
+            self.oracle.changed(nth, sent.ask.act, 0, self.now());
+        }
+        self.kept(sent, answer, nth)
+    }
+
+    /// Who signs out and goes on has another session.
+    fn left(&mut self, sent: &Sent, answer: &Answer, opened: Option<usize>) -> Result<(), Wrong> {
+        let now = self.now();
+        if answer.status == 401 && opened.is_none() {
+            self.is_stale(sent)?;
+            return silent(answer);
+        }
+        answered(answer, &[200])?;
+        match (opened, sent.token.as_deref().and_then(|token| self.oracle.session_of(token))) {
+            (None, Some(nth)) if self.oracle.lives(nth, now) => {
+                return Err("it was told that it is signed out, and its session lives".to_owned());
+            }
+            (_, Some(nth)) => self.oracle.ended(&[nth]),
+            (_, None) => {}
+        }
+        let token = answer.set().ok_or("a session was made, and no cookie set")?;
+        let nth = self.oracle.begun(token, sent.ask.server, now)?;
+        self.oracle.changed(nth, sent.ask.act, sent.wanted.number, now);
+        Ok(())
+    }
+
+    /// Only the old secret of a session that lives is an error of a sign-out.
+    fn is_stale(&self, sent: &Sent) -> Result<(), Wrong> {
+        let nth = sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
+        match nth.is_some_and(|nth| self.oracle.may_live(nth, self.now())) {
+            true => Ok(()),
+            false => Err("whoever wants to be signed out and is, is refused".to_owned()),
+        }
     }
 
     /// The session stays: it has the same secret, or a new one because it was time.
     fn kept(&mut self, sent: &Sent, answer: &Answer, nth: usize) -> Result<(), Wrong> {
+        let now = self.now();
+        let (must, may) = self.oracle.rotation(nth, sent.ask.server, now);
+        let brought = sent.token.as_deref().unwrap_or_default();
         match &answer.cookie {
+            None if must && self.oracle.worth(nth, brought) == Worth::Current => {
+                Err("it is time for a new secret, and there is none".to_owned())
+            }
             None => Ok(()),
             Some(Cookie::Removed) => Err("a cookie is removed whose session lives".to_owned()),
-            Some(Cookie::Set(_)) if RULES[sent.ask.server].rotate_every.is_none() => {
-                Err("a cookie is set without a reason".to_owned())
-            }
-            Some(Cookie::Set(token)) if self.oracle.session_of(token) != Some(nth) => {
+            Some(Cookie::Set(..)) if !may => Err("a cookie is set without a reason".to_owned()),
+            Some(Cookie::Set(token, _)) if self.oracle.session_of(token) != Some(nth) => {
                 Err("a cookie is set for another session".to_owned())
             }
-            Some(Cookie::Set(token)) => {
-                self.oracle.rotated(nth, sent.token.as_deref().unwrap_or_default(), token);
+            Some(Cookie::Set(token, _)) => {
+                self.oracle.rotated(nth, brought, token, now);
                 Ok(())
             }
         }
@@ -128,8 +198,8 @@ impl<P: Place> World<P> {
             return Err("a cookie is set for another session".to_owned());
         }
         match sent.ask.act {
-            Act::Elevate => self.oracle.elevated(nth, token),
-            _ => self.oracle.rotated(nth, sent.token.as_deref().unwrap_or_default(), token),
+            Act::Elevate => self.oracle.elevated(nth, token, self.now()),
+            _ => self.oracle.rotated(nth, sent.token.as_deref().unwrap_or_default(), token, self.now()),
         }
         Ok(())
     }
@@ -144,6 +214,12 @@ impl<P: Place> World<P> {
             return Ok(());
         }
         answered(answer, &[200, 401])?;
+        if answer.status == 401 {
+            self.is_stale(sent)?;
+        }
+        if answer.status == 200 && sent.token.is_some() && answer.cookie != Some(Cookie::Removed) {
+            return Err("it is signed out, and keeps its cookie".to_owned());
+        }
         if let Some(nth) = sent.token.as_deref().and_then(|token| self.oracle.session_of(token))
             && answer.status == 200
         {
@@ -271,7 +347,7 @@ impl<P: Place> World<P> {
         let token = answer.set().ok_or("somebody signed in, and no cookie is set")?;
         if opened.is_none() && self.is_second_click(sent, token, user) {
             let nth = self.oracle.session_of(token).expect("it is known");
-            self.oracle.maybe_rotated(nth, Some(token));
+            self.oracle.maybe_rotated(nth, Some(token), now);
             self.oracle.maybe_bound(nth, user, grant, server, now);
             // it is no new sign-in: no limit is applied
             return Ok(Vec::new());
@@ -287,7 +363,7 @@ impl<P: Place> World<P> {
             None => self.oracle.begun(token, server, now)?,
         };
         if target.is_some() {
-            self.oracle.elevated(nth, token);
+            self.oracle.elevated(nth, token, now);
         }
         self.oracle.bound(nth, user, grant, server, now);
         if rules.refuses && may.len() >= rules.limit {
@@ -320,7 +396,7 @@ fn answered(answer: &Answer, expected: &[u16]) -> Result<(), Wrong> {
 fn silent(answer: &Answer) -> Result<(), Wrong> {
     match &answer.cookie {
         None => Ok(()),
-        Some(Cookie::Set(_)) => Err("a cookie is set without a reason".to_owned()),
+        Some(Cookie::Set(..)) => Err("a cookie is set without a reason".to_owned()),
         Some(Cookie::Removed) => Err("a cookie is removed without a reason".to_owned()),
     }
 }

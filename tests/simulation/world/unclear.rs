@@ -1,7 +1,8 @@
 //! What may come of a request that went wrong somewhere, or of two at the same time; and what may not.
 
 use super::{Answer, Sent, World};
-use crate::oracle::{Alive, Wrong};
+use crate::contents::Contents;
+use crate::oracle::{Alive, Worth, Wrong};
 use crate::place::Place;
 use crate::server::RULES;
 use crate::story::{Act, Fate, Trouble};
@@ -18,7 +19,9 @@ impl<P: Place> World<P> {
         let doubted = self.may_have_done(sent, now);
         self.may_have_got(sent, answer, now).map_err(|wrong| sent.says(wrong))?;
         self.oracle.doubt(&doubted);
-        if let (Fate::Trouble(_, Trouble::NotDurable), Some(_), true) = (&sent.ask.fate, session, opened) {
+        let all_done =
+            |troubles: &[(usize, Trouble)]| troubles.iter().all(|(_, trouble)| *trouble == Trouble::NotDurable);
+        if matches!(&sent.ask.fate, Fate::Trouble(troubles) if all_done(troubles)) && session.is_some() && opened {
             self.still_opens(sent).await?;
         }
         self.look_around(false).await
@@ -26,14 +29,18 @@ impl<P: Place> World<P> {
 
     /// A change that was made, but is not durable, must not cost the visitor the session.
     async fn still_opens(&mut self, sent: &Sent) -> Result<(), Wrong> {
-        if matches!(sent.ask.act, Act::SignOut | Act::SignOutEverywhere | Act::SignOutDevice(_)) {
+        if matches!(sent.ask.act, Act::SignOut | Act::Leave | Act::SignOutEverywhere | Act::SignOutDevice(_)) {
             return Ok(());
         }
-        match self.jars[sent.ask.browser].clone() {
-            Some(token) if !self.try_token(&token).await? => {
-                Err(sent.says("what it asked for was done but is not durable, and its cookie opens nothing now"))
+        let tokens = self.jars[sent.ask.browser].tokens();
+        for token in &tokens {
+            if self.try_token(token).await? {
+                return Ok(());
             }
-            _ => Ok(()),
+        }
+        match tokens.is_empty() {
+            true => Ok(()),
+            false => Err(sent.says("what it asked for was done but is not durable, and its cookie opens nothing now")),
         }
     }
 
@@ -47,6 +54,7 @@ impl<P: Place> World<P> {
             session.filter(|session| self.oracle.lives(*session, now))
         });
         let users = was_alive.map(|session| session.and_then(|session| self.oracle.user(session)));
+        let contents = was_alive.map(|session| session.and_then(|session| self.oracle.contents(session).cloned()));
         let mut doubted = Vec::new();
         for sent in sent {
             doubted.extend(self.may_have_done(sent, now));
@@ -55,6 +63,7 @@ impl<P: Place> World<P> {
         for sent in sent.iter().filter(|sent| ends_with_all(sent.ask.act)) {
             doubted.extend(self.may_have_done(sent, now));
         }
+        self.may_have_changed_in_turn(sent);
         for (sent, answer) in sent.iter().zip(answers) {
             let known = answer.set().and_then(|token| self.oracle.session_of(token));
             if known.is_some_and(|nth| ended_before.get(nth) == Some(&true)) {
@@ -69,11 +78,66 @@ impl<P: Place> World<P> {
             }
         }
         self.oracle.ended(&ends);
+        if was_alive[0] == was_alive[1] {
+            self.acknowledged_both(sent, answers, was_alive[0], contents[0].as_ref());
+        }
         for (one, other) in [(0, 1), (1, 0)] {
             self.no_way_back(&sent[one], &answers[one], &sent[other], was_alive[one])?;
             self.stale_ends_nothing(&sent[one], &answers[one], &sent[other], was_alive[one], users[one]).await?;
         }
         self.look_around(false).await
+    }
+
+    /// Of two changes of one session either may come first.
+    fn may_have_changed_in_turn(&mut self, sent: &[Sent; 2]) {
+        let of = |sent: &Sent| sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
+        let sessions = [of(&sent[0]), of(&sent[1])];
+        let Some(session) = sessions[0].filter(|_| sessions[0] == sessions[1]) else { return };
+        // each was asked of once; what is counted twice would be one too many
+        for sent in [&sent[0], &sent[1], &sent[0]].into_iter().filter(|sent| sent.ask.act != Act::Count) {
+            self.oracle.maybe_changed(session, sent.ask.act, sent.wanted.number);
+        }
+        if sent.iter().any(|sent| sent.ask.act == Act::Clear)
+            && let Some(count) = sent.iter().find(|sent| sent.ask.act == Act::Count)
+        {
+            self.oracle.maybe_changed(session, Act::Count, count.wanted.number);
+        }
+    }
+
+    /// What was acknowledged to two requests of one session is there, where neither takes out what the other brought.
+    fn acknowledged_both(
+        &mut self,
+        sent: &[Sent; 2],
+        answers: &[Answer; 2],
+        session: Option<usize>,
+        before: Option<&Contents>,
+    ) {
+        let (Some(session), Some(before)) = (session, before) else { return };
+        let takes_out = |sent: &Sent| matches!(sent.ask.act, Act::Take | Act::Clear | Act::SignIn(..) | Act::Leave);
+        if sent.iter().any(takes_out) {
+            return;
+        }
+        let fills_cart = |act: Act| matches!(act, Act::Put | Act::Form);
+        let both_fill = sent.iter().all(|sent| fills_cart(sent.ask.act));
+        let mut counted = before.count.unwrap_or_default();
+        for (sent, answer) in sent.iter().zip(answers) {
+            let id = answer.before().and_then(|seen| seen.id.clone());
+            if answer.status != 200 || id.is_none() || id != self.oracle.id(session) {
+                continue;
+            }
+            let number = sent.wanted.number;
+            match sent.ask.act {
+                Act::Push | Act::Append => self
+                    .oracle
+                    .only(session, |contents| contents.notes.as_ref().is_some_and(|notes| notes.contains(&number))),
+                Act::Count => counted += 1,
+                act if fills_cart(act) && !both_fill => {
+                    self.oracle.only(session, |contents| contents.cart == Some(number));
+                }
+                _ => {}
+            }
+        }
+        self.oracle.only(session, |contents| contents.count.unwrap_or_default() >= counted);
     }
 
     /// The sessions that have certainly ended: whoever was told that a user's sessions have ended was told of all that there
@@ -140,7 +204,8 @@ impl<P: Place> World<P> {
             Act::SignIn(to, _) => user.is_none_or(|user| user == to),
             _ => false,
         };
-        let is_own = matches!(other.ask.act, Act::SignIn(..) | Act::SignOut) && other.ask.browser == sent.ask.browser;
+        let is_own = matches!(other.ask.act, Act::SignIn(..) | Act::SignOut | Act::Leave)
+            && other.ask.browser == sent.ask.browser;
         let same = answer.set().filter(|token| session.is_some() && self.oracle.session_of(token) == session);
         let Some(token) = same.filter(|_| is_new && is_own && answer.status == 200).map(str::to_owned) else {
             return Ok(());
@@ -156,7 +221,7 @@ impl<P: Place> World<P> {
     }
 
     /// Everything that a request may have done is possible from now on. Which sessions may have ended by it.
-    fn may_have_done(&mut self, sent: &Sent, now: u64) -> Vec<usize> {
+    pub(super) fn may_have_done(&mut self, sent: &Sent, now: u64) -> Vec<usize> {
         let server = sent.ask.server;
         let session = sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
         let session = session.filter(|nth| self.oracle.may_live(*nth, now));
@@ -177,37 +242,41 @@ impl<P: Place> World<P> {
             }
         }
         let Some(nth) = session else { return doubted };
+        // where an old secret ends its session
+        if RULES[server].revokes
+            && sent.token.as_deref().is_some_and(|token| self.oracle.worth(nth, token) != Worth::Current)
+        {
+            doubted.push(nth);
+        }
         self.oracle.may_be_used(nth, server, now);
         let users: Vec<usize> = self.oracle.users(nth).iter().flatten().copied().collect();
         match sent.ask.act {
-            Act::Put | Act::Form => self.oracle.maybe_cart(nth, sent.wanted.number),
-            Act::Count => self.oracle.maybe_counted(nth),
             Act::SignIn(user, grant) => self.oracle.maybe_bound(nth, user, grant, server, now),
-            Act::Rotate | Act::Elevate => self.oracle.maybe_rotated(nth, None),
-            Act::SignOut => doubted.push(nth),
+            Act::Rotate | Act::Elevate => self.oracle.maybe_rotated(nth, None, now),
+            Act::SignOut | Act::Leave => doubted.push(nth),
             Act::SignOutDevice(device) => doubted.extend(self.oracle.id(device).map(|_| device)),
             Act::SignOutOthers | Act::SignOutEverywhere => {
                 for user in users {
                     doubted.extend(self.oracle.of_user(user, None, now).1);
                 }
             }
-            _ => {}
+            act => self.oracle.maybe_changed(nth, act, sent.wanted.number),
         }
         doubted
     }
 
     /// A cookie that came with an answer of which the rest is unclear.
-    fn may_have_got(&mut self, sent: &Sent, answer: Option<&Answer>, now: u64) -> Result<(), Wrong> {
+    pub(super) fn may_have_got(&mut self, sent: &Sent, answer: Option<&Answer>, now: u64) -> Result<(), Wrong> {
         let Some(token) = answer.and_then(Answer::set) else { return Ok(()) };
         if let Some(nth) = self.oracle.session_of(token) {
             if self.oracle.alive(nth) == Alive::No {
                 return Err("it gets a cookie for a session that had ended".to_owned());
             }
-            self.oracle.maybe_rotated(nth, Some(token));
+            self.oracle.maybe_rotated(nth, Some(token), now);
             return Ok(());
         }
         let nth = self.oracle.begun(token, sent.ask.server, now)?;
-        self.oracle.maybe_rotated(nth, None);
+        self.oracle.maybe_rotated(nth, None, now);
         self.oracle.doubt(&[nth]);
         match sent.ask.act {
             Act::SignIn(user, grant) => {
@@ -216,9 +285,7 @@ impl<P: Place> World<P> {
                     self.oracle.may_be_granted_as(nth, from);
                 }
             }
-            Act::Put | Act::Form => self.oracle.maybe_cart(nth, sent.wanted.number),
-            Act::Count => self.oracle.maybe_counted(nth),
-            _ => {}
+            act => self.oracle.maybe_changed(nth, act, sent.wanted.number),
         }
         Ok(())
     }
