@@ -126,10 +126,15 @@ impl Sessions {
         self.0.store.may_be_near()
     }
 
+    /// Whether a session ends when one of its old secrets shows up.
+    pub(crate) fn ends_replayed(&self) -> bool {
+        self.config().on_replay == OnReplay::Revoke
+    }
+
     /// Tells of a previous secret that showed up after its grace, and ends its session where that is the policy.
     pub(crate) async fn replayed(&self, session: SessionId, user: Option<UserId>) -> Result<()> {
         self.tell(Event::Replayed { session, user });
-        if self.config().on_replay == OnReplay::Revoke {
+        if self.ends_replayed() {
             self.end(Target::Session(session), RevokeReason::Replayed, None).await?;
         }
         Ok(())

@@ -260,7 +260,9 @@ impl Session {
             self.state().pending = Pending::default();
             return Ok(());
         }
-        if opened.is_empty() && unopened.iter().any(|token| matches!(token, Unopened::Replayed)) {
+        let is_replayed = unopened.iter().any(|token| matches!(token, Unopened::Replayed));
+        // where a replay ends its session, it has ended by now
+        if opened.is_empty() && is_replayed && !self.sessions().ends_replayed() {
             return Err(Error::gone_because(self.absence()));
         }
         let tokens = match opened.is_empty() {

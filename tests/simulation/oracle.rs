@@ -17,7 +17,7 @@ pub(crate) type Millis = u64;
 pub(crate) type Wrong = String;
 
 /// All that is known of all sessions that ever were.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Oracle {
     sessions: Vec<Known>,
     by_id: HashMap<String, usize>,
@@ -57,6 +57,7 @@ impl Range {
     }
 }
 
+#[derive(Clone)]
 struct Known {
     id: String,
     alive: Alive,
@@ -527,6 +528,32 @@ impl Oracle {
             for known in self.sessions.iter_mut().filter(|known| before >= known.lives_until()) {
                 known.doubt();
             }
+        }
+    }
+
+    /// A session was made again as it was when this was known.
+    pub(crate) fn restored(&mut self, id: &str, then: &Oracle, now: Millis) -> Result<(), Wrong> {
+        let (Some(nth), Some(was)) = (self.by_id.get(id), then.by_id.get(id)) else { return Ok(()) };
+        let (known, was) = (&mut self.sessions[*nth], &then.sessions[*was]);
+        if known.lives(now) {
+            return Err(format!("{} lives, and is made again", known.name()));
+        }
+        if now >= was.gone_from() {
+            return Err(format!("{} had ended, and is made again", was.name()));
+        }
+        let later = |(token, _): &&(String, Worth)| !was.tokens.iter().any(|(known, _)| known == token);
+        let later: Vec<_> =
+            known.tokens.iter().filter(later).map(|(token, _)| (token.clone(), Worth::Nothing)).collect();
+        *known = Known { alive: Alive::Maybe, order: None, ..was.clone() };
+        known.tokens.splice(..0, later);
+        Ok(())
+    }
+
+    /// Whether a session that was known like this may have ended by now.
+    pub(crate) fn may_have_ended(&self, id: &str, now: Millis) -> Result<(), Wrong> {
+        match self.by_id.get(id).map(|nth| &self.sessions[*nth]) {
+            Some(was) if now < was.lives_until() => Err(format!("{} had not ended, and is not made again", was.name())),
+            _ => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Store};
+use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Saved, Store};
 use cloakroom::{Clock, SessionId, Terms};
 
 use crate::oracle::Wrong;
@@ -25,6 +25,16 @@ pub(crate) trait Place: Sized {
     fn copy(&mut self);
 
     async fn ends(store: &Self::Store, id: &SessionId, terms: &Terms) -> Option<SystemTime>;
+
+    /// All sessions as an export has them, where that can be done.
+    async fn save_all(_store: &Self::Store) -> Result<Option<Vec<Saved>>, Wrong> {
+        Ok(None)
+    }
+
+    /// Makes saved sessions again.
+    async fn restore(_store: &Self::Store, _sessions: &[Saved]) -> Result<Vec<Restored>, Wrong> {
+        Ok(Vec::new())
+    }
 
     /// Moves everything, where that can be done.
     async fn move_all(from: &Self::Store, to: &Self::Store) -> Result<bool, Wrong>;
@@ -106,6 +116,14 @@ impl Place for OnDisk {
         ends(store, id, terms).await
     }
 
+    async fn save_all(store: &Embedded) -> Result<Option<Vec<Saved>>, Wrong> {
+        save_all(store).await.map(Some)
+    }
+
+    async fn restore(store: &Embedded, sessions: &[Saved]) -> Result<Vec<Restored>, Wrong> {
+        store.restore(sessions).await.map_err(|error| error.to_string())
+    }
+
     async fn move_all(from: &Embedded, to: &Embedded) -> Result<bool, Wrong> {
         move_all(from, to).await.map(|()| true)
     }
@@ -116,21 +134,26 @@ async fn ends(store: &impl Inspect, id: &SessionId, terms: &Terms) -> Option<Sys
 }
 
 /// As `cloakroom move` does it.
-async fn move_all(from: &impl Save, to: &impl Restore) -> Result<(), Wrong> {
+async fn move_all(from: &(impl Save + Inspect), to: &impl Restore) -> Result<(), Wrong> {
+    let saved = save_all(from).await?;
+    let restored = to.restore(&saved).await.map_err(|error| error.to_string())?;
+    match restored.contains(&Restored::Taken) {
+        true => Err("a session is moved to where it is already".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// As `cloakroom export` does it.
+async fn save_all(from: &(impl Save + Inspect)) -> Result<Vec<Saved>, Wrong> {
     let terms = Terms::default();
-    let mut cursor = None;
+    let (mut all, mut cursor) = (Vec::new(), None);
     loop {
         let part = from.scan(cursor.as_deref(), 100).await.map_err(|error| error.to_string())?;
         let saved = from.save(&part.ids, &terms).await.map_err(|error| error.to_string())?;
-        let saved: Vec<_> = saved.into_iter().flatten().collect();
-        for restored in to.restore(&saved).await.map_err(|error| error.to_string())? {
-            if restored == Restored::Taken {
-                return Err("a session is moved to where it is already".to_owned());
-            }
-        }
+        all.extend(saved.into_iter().flatten());
         cursor = part.next;
         if cursor.is_none() {
-            return Ok(());
+            return Ok(all);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Makes a long story short: what can be left out is left out, as long as something is still wrong.
 
-use crate::story::{Ask, Fate, Step};
+use crate::story::{Act, Ask, Fate, Step};
 
 /// The shortest program in which something is still wrong, and how often it was tried.
 pub(crate) fn shrink(program: &[Step], is_wrong: impl Fn(&[Step]) -> bool) -> Vec<Step> {
@@ -53,6 +53,9 @@ fn simpler(step: &Step) -> Vec<Step> {
                 simpler.push(Step::Ask(Ask { server: 0, ..ask.clone() }));
             }
             simpler
+        }
+        Step::Import(ask, order) if ask.act != Act::Look => {
+            vec![Step::Import(Ask { act: Act::Look, ..ask.clone() }, *order)]
         }
         Step::Kill(_) => vec![Step::Restart],
         Step::Wait(seconds) if *seconds > 1 => vec![Step::Wait(1), Step::Wait(seconds / 2)],

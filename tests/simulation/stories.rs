@@ -11,6 +11,7 @@ const BOB: usize = 1;
 const PHONE: usize = 0;
 const LAPTOP: usize = 1;
 const SHOP: usize = 0;
+const APP: usize = 1;
 const DESK: usize = 2;
 
 fn asked(browser: usize, server: usize, act: Act) -> Ask {
@@ -75,4 +76,18 @@ fn simulation_story_a_sign_in_that_was_ended_on_its_way_is_not_repeated() {
 #[test]
 fn simulation_story_what_was_answered_as_expired_stays_so_after_a_kill_with_the_clock_set_back() {
     happens(&[asks(PHONE, SignIn(ADA, Usual)), Wait(31 * MINUTE), asks(PHONE, Look), Kill(HOUR), asks(PHONE, Look)]);
+}
+
+#[test]
+fn simulation_story_whoever_signs_out_with_a_kept_secret_that_ends_its_session_is_signed_out() {
+    let kiosk = 3;
+    let at_the_app = |browser, act| Step::Ask(asked(browser, APP, act));
+    happens(&[
+        at_the_app(PHONE, SignIn(ADA, Usual)),
+        Step::Plant { browser: kiosk, from: PHONE, before: false },
+        at_the_app(PHONE, Rotate),
+        at_the_app(PHONE, Look),
+        Wait(MINUTE),
+        at_the_app(kiosk, SignOut),
+    ]);
 }

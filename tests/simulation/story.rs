@@ -26,6 +26,10 @@ pub(crate) enum Step {
     Kill(u64),
     /// All sessions move to another store, and the application with them.
     Move,
+    /// An operator makes a copy of all sessions.
+    Export,
+    /// The sessions of the latest copy are made again, where they are not there any more, while there is a request.
+    Import(Ask, Order),
     /// A browser gets one more cookie of our name: the one that another browser has at this moment, or that it has itself. It
     /// stands at a path of its own, so no answer replaces it, and comes before the browser's own or after it.
     Plant { browser: usize, from: usize, before: bool },
@@ -136,7 +140,9 @@ fn step(numbers: &mut Numbers) -> Step {
     match numbers.below(100) {
         0..60 => Step::Ask(ask(numbers, true)),
         60..72 => both(numbers),
-        72..96 => Step::Wait(duration(numbers)),
+        72..94 => Step::Wait(duration(numbers)),
+        94 => Step::Export,
+        95 => Step::Import(ask(numbers, false), order(numbers)),
         96 => Step::Restart,
         97 => Step::Kill([0, HOUR, DAY][numbers.below(3)]),
         98 => Step::Move,
@@ -159,7 +165,11 @@ fn both(numbers: &mut Numbers) -> Step {
             second.act = first.act;
         }
     }
-    Step::Both(first, second, Order { pace: numbers.below(1 << 30) as u64, swapped: numbers.below(2) == 0 })
+    Step::Both(first, second, order(numbers))
+}
+
+fn order(numbers: &mut Numbers) -> Order {
+    Order { pace: numbers.below(1 << 30) as u64, swapped: numbers.below(2) == 0 }
 }
 
 fn ask(numbers: &mut Numbers, with_trouble: bool) -> Ask {
@@ -230,6 +240,10 @@ impl Display for Step {
             Step::Kill(0) => f.write_str("the server is killed and started again"),
             Step::Kill(back) => write!(f, "the server is killed and started again, its clock {} back", Span(*back)),
             Step::Move => f.write_str("all sessions move to another store"),
+            Step::Export => f.write_str("all sessions are exported"),
+            Step::Import(ask, order) => {
+                write!(f, "they are imported, and at the same time {ask} (pace {})", order.pace)
+            }
             Step::Plant { browser, from, before } => {
                 let where_to = if *before { "before its own" } else { "after its own" };
                 let (browser, from) = (BROWSERS[*browser], BROWSERS[*from]);

@@ -12,9 +12,11 @@ use crate::oracle::{Millis, Oracle, Wrong};
 use crate::place::Place;
 use crate::server::{self, NAMES, Said, Seen, Servers, Wanted};
 use crate::story::{Act, Ask, BROWSERS, Fate, Order, Step, USERS};
+use copies::Copy;
 use several::Brought;
 
 mod clear;
+mod copies;
 mod several;
 mod unclear;
 
@@ -29,6 +31,7 @@ pub(crate) struct World<P: Place> {
     running: Option<Running<P::Store>>,
     jars: [Jar; BROWSERS.len()],
     oracle: Oracle,
+    copy: Option<Copy>,
     numbers: u64,
 }
 
@@ -105,7 +108,7 @@ impl<P: Place> World<P> {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
         let place = P::new();
         let running = Some(Running::over(place.open(&clock)));
-        World { place, clock, running, jars: Default::default(), oracle: Oracle::default(), numbers: 0 }
+        World { place, clock, running, jars: Default::default(), oracle: Oracle::default(), copy: None, numbers: 0 }
     }
 
     fn running(&self) -> &Running<P::Store> {
@@ -128,6 +131,8 @@ impl<P: Place> World<P> {
             Step::Wait(seconds) => self.clock.advance(Duration::from_secs(*seconds)),
             Step::Restart | Step::Kill(_) => self.restart(step).await?,
             Step::Move => self.move_on().await?,
+            Step::Export => self.export().await?,
+            Step::Import(ask, order) => self.import(ask, *order).await?,
             Step::Plant { browser, from, before } => {
                 if let Some(token) = self.jars[*from].own.clone() {
                     self.jars[*browser].plant(token, *before);

@@ -4,7 +4,7 @@ use super::{Answer, Sent, World};
 use crate::contents::Contents;
 use crate::oracle::{Alive, Worth, Wrong};
 use crate::place::Place;
-use crate::server::RULES;
+use crate::server::{RULES, Told};
 use crate::story::{Act, Fate, Trouble};
 
 impl<P: Place> World<P> {
@@ -122,7 +122,8 @@ impl<P: Place> World<P> {
         let mut counted = before.count.unwrap_or_default();
         for (sent, answer) in sent.iter().zip(answers) {
             let id = answer.before().and_then(|seen| seen.id.clone());
-            if answer.status != 200 || id.is_none() || id != self.oracle.id(session) {
+            let has_another = answer.set().is_some_and(|token| self.oracle.session_of(token) != Some(session));
+            if answer.status != 200 || id.is_none() || id != self.oracle.id(session) || has_another {
                 continue;
             }
             let number = sent.wanted.number;
@@ -154,6 +155,11 @@ impl<P: Place> World<P> {
                 Act::SignOutOthers => (user, own),
                 _ => (None, None),
             };
+            let told = answer.said.as_ref().and_then(|said| said.told.as_ref().ok());
+            if let (Act::RevokeSession(nth) | Act::SignOutDevice(nth), Some(Told::Whether(true))) = (sent.ask.act, told)
+            {
+                ends.push(nth);
+            }
             if let Some(user) = user {
                 ends.extend(self.oracle.of_user(user, but, now).0);
             }

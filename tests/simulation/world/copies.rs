@@ -1,0 +1,71 @@
+//! Copies of all sessions, and what comes back when one is made again in a store that is in use: whoever restores a backup
+//! signs in again everybody who has signed out since.
+
+use cloakroom::store::{Restored, Saved};
+
+use super::{Answer, Sent, World};
+use crate::faults::{Plan, wait};
+use crate::oracle::{Alive, Oracle, Wrong};
+use crate::place::Place;
+use crate::story::{Ask, Order};
+
+/// All sessions as they were at some time, and what was known of them then.
+pub(super) struct Copy {
+    sessions: Vec<Saved>,
+    known: Oracle,
+}
+
+impl<P: Place> World<P> {
+    pub(super) async fn export(&mut self) -> Result<(), Wrong> {
+        if let Some(sessions) = P::save_all(self.running().store.inner()).await? {
+            self.copy = Some(Copy { sessions, known: self.oracle.clone() });
+        }
+        Ok(())
+    }
+
+    /// Makes the sessions of the copy again while a request is answered.
+    pub(super) async fn import(&mut self, ask: &Ask, order: Order) -> Result<(), Wrong> {
+        let Some(copy) = self.copy.take() else { return Ok(()) };
+        let sent = self.send(ask, self.jars[ask.browser].own.iter().cloned().collect());
+        self.running().store.plan(Plan::with_pace(order.pace));
+        let (answer, restored) = {
+            let restore = async {
+                wait((order.pace % 16) as usize).await;
+                P::restore(self.running().store.inner(), &copy.sessions).await
+            };
+            tokio::join!(self.running().servers.ask(ask.server, sent.request()), restore)
+        };
+        self.running().store.plan(Plan::smooth());
+        let answer = Answer::of(answer);
+        self.keep(ask.browser, Some(&answer));
+        // it may have ended what comes back then
+        let doubted = self.may_have_done(&sent, self.now());
+        self.oracle.doubt(&doubted);
+        for (saved, restored) in copy.sessions.iter().zip(restored?) {
+            let id = saved.id.to_string();
+            match restored {
+                Restored::Made => self.oracle.restored(&id, &copy.known, self.now())?,
+                Restored::Ended => copy.known.may_have_ended(&id, self.now())?,
+                Restored::Taken => {}
+            }
+        }
+        self.beside(&sent, &answer).await
+    }
+
+    /// What may come of a request while sessions came back: it may have met them or not.
+    async fn beside(&mut self, sent: &Sent, answer: &Answer) -> Result<(), Wrong> {
+        let now = self.now();
+        let ended: Vec<bool> = (0..self.oracle.ids().len()).map(|nth| self.oracle.alive(nth) == Alive::No).collect();
+        let doubted = self.may_have_done(sent, now);
+        let known = answer.set().and_then(|token| self.oracle.session_of(token));
+        if known.is_some_and(|nth| ended[nth]) {
+            return Err(sent.says("it gets a cookie for a session that had ended"));
+        }
+        self.may_have_got(sent, Some(answer), now).map_err(|wrong| sent.says(wrong))?;
+        self.oracle.doubt(&doubted);
+        if let Some(seen) = answer.before().filter(|seen| seen.id.is_some()) {
+            self.oracle.sees(sent.token.as_deref(), seen, now, false).map_err(|wrong| sent.says(wrong))?;
+        }
+        self.look_around(false).await
+    }
+}
