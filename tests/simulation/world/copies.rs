@@ -38,6 +38,7 @@ impl<P: Place> World<P> {
         self.running().store.plan(Plan::smooth());
         let answer = Answer::of(answer);
         self.keep(ask.browser, Some(&answer));
+        let as_before = self.saw(&sent, &answer);
         // it may have ended what comes back then
         let doubted = self.may_have_done(&sent, self.now());
         self.oracle.doubt(&doubted);
@@ -49,11 +50,11 @@ impl<P: Place> World<P> {
                 Restored::Taken => {}
             }
         }
-        self.beside(&sent, &answer).await
+        self.beside(&sent, &answer, as_before).await
     }
 
     /// What may come of a request while sessions came back: it may have met them or not.
-    async fn beside(&mut self, sent: &Sent, answer: &Answer) -> Result<(), Wrong> {
+    async fn beside(&mut self, sent: &Sent, answer: &Answer, as_before: Result<(), Wrong>) -> Result<(), Wrong> {
         let now = self.now();
         let ended: Vec<bool> = (0..self.oracle.ids().len()).map(|nth| self.oracle.alive(nth) == Alive::No).collect();
         let doubted = self.may_have_done(sent, now);
@@ -63,9 +64,14 @@ impl<P: Place> World<P> {
         }
         self.may_have_got(sent, Some(answer), now).map_err(|wrong| sent.says(wrong))?;
         self.oracle.doubt(&doubted);
-        if let Some(seen) = answer.before().filter(|seen| seen.id.is_some()) {
-            self.oracle.sees(sent.token.as_deref(), seen, now, false).map_err(|wrong| sent.says(wrong))?;
-        }
+        as_before.or_else(|_| self.saw(sent, answer))?;
         self.look_around(false).await
+    }
+
+    /// Judges what a request saw, where it saw a session.
+    fn saw(&mut self, sent: &Sent, answer: &Answer) -> Result<(), Wrong> {
+        let Some(seen) = answer.before().filter(|seen| seen.id.is_some()) else { return Ok(()) };
+        let now = self.now();
+        self.oracle.sees(sent.token.as_deref(), seen, now, false).map(drop).map_err(|wrong| sent.says(wrong))
     }
 }
