@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use axum::http::{Request, Response};
 use cloakroom::store::Store;
-use cloakroom::{Config, Error, Field, OnLimit, OnReplay, Page, Session, SessionId, Sessions};
+use cloakroom::{Config, Error, Field, OnLimit, OnReplay, Page, Session, SessionId, Sessions, TokenFormat};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::contents::Contents;
 use crate::story::{Act, DAY, Grant, HOUR, MINUTE, USERS};
 
-pub(crate) const SERVERS: usize = 4;
-pub(crate) const NAMES: [&str; SERVERS] = ["the shop", "the app", "the desk", "the forum"];
+pub(crate) const SERVERS: usize = 5;
+pub(crate) const NAMES: [&str; SERVERS] = ["the shop", "the app", "the desk", "the forum", "the tutorial"];
 
 const CART: Field<u64> = Field::new("cart");
 const COUNT: Field<i64> = Field::new("count");
@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     pub(crate) revokes: bool,
     /// How long browsers keep the cookie, where no sign-in said it.
     pub(crate) cookie_age: Option<u64>,
+    /// Whether its tokens are plain ones, in a cookie of another name. Then it has neither secrets nor users.
+    pub(crate) plain: bool,
     pub(crate) limit: usize,
     pub(crate) refuses: bool,
 }
@@ -44,6 +46,7 @@ const USUAL: Rules = Rules {
     grace: 10,
     revokes: false,
     cookie_age: None,
+    plain: false,
     limit: 3,
     refuses: false,
 };
@@ -53,7 +56,19 @@ pub(crate) const RULES: [Rules; SERVERS] = [
     Rules { idle: 2 * HOUR, absolute: DAY, rotate_every: Some(HOUR), revokes: true, limit: 2, ..USUAL },
     Rules { idle: 15 * MINUTE, absolute: 8 * HOUR, grace: 3, limit: 2, refuses: true, ..USUAL },
     Rules { idle: 30 * DAY, absolute: 30 * DAY, touch: Some(0), grace: 60, cookie_age: Some(20 * DAY), ..USUAL },
+    Rules { idle: HOUR, absolute: DAY, plain: true, ..USUAL },
 ];
+
+impl Rules {
+    pub(crate) fn cookie(&self) -> &'static str {
+        if self.plain { "sid" } else { "__Host-sid" }
+    }
+
+    /// Whether a request can be answered at all: where there are no secrets, some are mistakes of the application.
+    pub(crate) fn allows(&self, act: Act) -> bool {
+        !self.plain || !matches!(act, Act::SignIn(..) | Act::Rotate | Act::Elevate | Act::RevokeUser(_))
+    }
+}
 
 static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| RULES.iter().map(config).collect());
 
@@ -72,6 +87,10 @@ fn config(rules: &Rules) -> Config {
     if let Some(interval) = rules.rotate_every {
         config = config.rotate_every(Duration::from_secs(interval));
     }
+    if rules.plain {
+        config = config.token_format(TokenFormat::Plain);
+    }
+    config = config.cookie_name(rules.cookie());
     if let Some(age) = rules.cookie_age {
         config = config.cookie_max_age(Duration::from_secs(age));
     }
@@ -179,7 +198,7 @@ async fn handle(sessions: Sessions, request: Request<Body>) -> Result<Response<B
 
 pub(crate) fn see(session: &Session) -> Seen {
     Seen {
-        id: session.id().map(|id| id.to_string()),
+        id: session.id().map(|id| id.expose().to_owned()),
         user: session.user().map(|user| user.to_string()),
         contents: Contents {
             cart: session.get(CART).unwrap(),
@@ -230,7 +249,7 @@ async fn act(session: &Session, wanted: &Wanted) -> Result<Told, Error> {
             let devices = session.devices().await?;
             let current = devices.iter().filter(|device| device.current).count();
             assert!(current <= 1, "a list of devices marks {current} as the current one");
-            Ok(Told::Ids(devices.iter().map(|device| device.id.to_string()).collect()))
+            Ok(Told::Ids(devices.iter().map(|device| device.id.expose().to_owned()).collect()))
         }
         Act::Rotate => session.rotate().await.map(nothing),
         Act::Elevate => session.elevate().await.map(nothing),
@@ -257,5 +276,5 @@ async fn sign_in(session: &Session, user: &str, grant: Grant, now: SystemTime) -
 pub(crate) async fn listed(sessions: &Sessions, user: &str) -> Vec<String> {
     let page = Page { offset: 0, limit: 1000 };
     let devices = sessions.devices(user, page).await.expect("the store answers");
-    devices.iter().map(|device| device.id.to_string()).collect()
+    devices.iter().map(|device| device.id.expose().to_owned()).collect()
 }

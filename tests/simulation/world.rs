@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
 use cloakroom::store::Store;
-use cloakroom::{Clock, Config, SessionId, Sessions, Terms, Visit};
+use cloakroom::{Clock, Config, SessionId, Sessions, Terms, TokenFormat, Visit};
 
 use crate::faults::{Faulty, Plan};
 use crate::oracle::{Millis, Oracle, Wrong};
 use crate::place::Place;
-use crate::server::{self, NAMES, Said, Seen, Servers, Wanted};
+use crate::server::{self, NAMES, RULES, Said, Seen, Servers, Wanted};
 use crate::story::{Act, Ask, BROWSERS, Fate, Order, Step, USERS};
 use copies::Copy;
 use several::Brought;
@@ -42,16 +42,26 @@ struct Jar {
     own: Option<String>,
     /// Those at other paths, and whether they come before its own.
     planted: Vec<(String, bool)>,
+    /// The one of the server with plain tokens.
+    plain: Option<String>,
 }
 
 impl Jar {
     const MOST_PLANTED: usize = 2;
 
-    /// As a request brings them.
-    fn tokens(&self) -> Vec<String> {
+    /// As a request brings them to a server.
+    fn tokens(&self, server: usize) -> Vec<String> {
+        if RULES[server].plain {
+            return self.plain.iter().cloned().collect();
+        }
         let planted =
             |when: bool| self.planted.iter().filter(move |(_, before)| *before == when).map(|(token, _)| token);
         planted(true).chain(&self.own).chain(planted(false)).cloned().collect()
+    }
+
+    /// The one that this server's answers set and remove.
+    fn own(&mut self, server: usize) -> &mut Option<String> {
+        if RULES[server].plain { &mut self.plain } else { &mut self.own }
     }
 
     fn plant(&mut self, token: String, before: bool) {
@@ -68,13 +78,18 @@ struct Running<S> {
     servers: Servers,
     /// Looks without leaving a trace.
     onlooker: Sessions,
+    /// The same, for plain tokens.
+    plain_onlooker: Sessions,
 }
 
 impl<S: Store + Clone> Running<S> {
     fn over(store: S) -> Running<S> {
         let store = Faulty::new(store);
         let onlooker = Sessions::new(store.clone(), Config::default());
-        Running { servers: Servers::over(&store), onlooker, store }
+        let plain =
+            Config::builder().token_format(TokenFormat::Plain).build().expect("nothing contradicts plain tokens");
+        let plain_onlooker = Sessions::new(store.clone(), plain);
+        Running { servers: Servers::over(&store), onlooker, plain_onlooker, store }
     }
 }
 
@@ -143,7 +158,7 @@ impl<P: Place> World<P> {
     }
 
     async fn ask(&mut self, ask: &Ask) -> Result<(), Wrong> {
-        let mut sent = self.send(ask, self.jars[ask.browser].tokens());
+        let mut sent = self.send(ask, self.jars[ask.browser].tokens(ask.server));
         let brought = self.brought(&sent.tokens, ask.server);
         sent.token = match &brought {
             Brought::One(token) => token.clone(),
@@ -162,9 +177,9 @@ impl<P: Place> World<P> {
             }
         };
         let struck = self.running().store.plan(Plan::smooth()).struck;
-        let answer = answer.map(Answer::of);
+        let answer = answer.map(|answer| Answer::of(answer, ask.server));
         if polls == 0 && matches!(ask.fate, Fate::Fine | Fate::Trouble(..)) {
-            self.keep(ask.browser, answer.as_ref());
+            self.keep(ask, answer.as_ref());
         }
         match (brought, answer) {
             (Brought::One(_), Some(answer)) if !struck => self.clear(&sent, &answer).await,
@@ -176,7 +191,10 @@ impl<P: Place> World<P> {
 
     async fn both(&mut self, first: &Ask, second: &Ask, order: Order) -> Result<(), Wrong> {
         // each with its own cookie alone
-        let sent = [first, second].map(|ask| self.send(ask, self.jars[ask.browser].own.iter().cloned().collect()));
+        let sent = [first, second].map(|ask| {
+            let own = self.jars[ask.browser].own(ask.server).iter().cloned().collect();
+            self.send(ask, own)
+        });
         self.running().store.plan(Plan::with_pace(order.pace));
         let (one, other) = {
             let servers = &self.running().servers;
@@ -184,10 +202,10 @@ impl<P: Place> World<P> {
             tokio::join!(one, other)
         };
         self.running().store.plan(Plan::smooth());
-        let answers = [Answer::of(one), Answer::of(other)];
+        let answers = [Answer::of(one, first.server), Answer::of(other, second.server)];
         let came = if order.swapped { [1, 0] } else { [0, 1] };
         for nth in came {
-            self.keep(sent[nth].ask.browser, Some(&answers[nth]));
+            self.keep(&sent[nth].ask, Some(&answers[nth]));
         }
         self.unclear_both(&sent, &answers).await
     }
@@ -202,10 +220,11 @@ impl<P: Place> World<P> {
         Sent { ask: ask.clone(), token: tokens.first().cloned(), tokens, wanted }
     }
 
-    fn keep(&mut self, browser: usize, answer: Option<&Answer>) {
+    fn keep(&mut self, ask: &Ask, answer: Option<&Answer>) {
+        let own = self.jars[ask.browser].own(ask.server);
         match answer.and_then(|answer| answer.cookie.clone()) {
-            Some(Cookie::Set(token, _)) => self.jars[browser].own = Some(token),
-            Some(Cookie::Removed) => self.jars[browser].own = None,
+            Some(Cookie::Set(token, _)) => *own = Some(token),
+            Some(Cookie::Removed) => *own = None,
             None => {}
         }
     }
@@ -271,8 +290,10 @@ impl<P: Place> World<P> {
     /// What a token opens, judged.
     async fn try_token(&mut self, token: &str) -> Result<bool, Wrong> {
         let mut headers = HeaderMap::new();
+        let Running { onlooker, plain_onlooker, .. } = self.running();
+        let onlooker = if token.contains('.') { onlooker } else { plain_onlooker };
         headers.insert(header::COOKIE, format!("__Host-sid={token}").parse().unwrap());
-        let visit = Visit::begin(&self.running().onlooker, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
+        let visit = Visit::begin(onlooker, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
         let session = visit.visit().session().await.map_err(|error| error.to_string())?;
         session.peek();
         let seen = server::see(&session);
@@ -306,7 +327,7 @@ impl Sent {
     fn request(&self) -> Request<Body> {
         let mut request = Request::get("/");
         for token in &self.tokens {
-            request = request.header(header::COOKIE, format!("__Host-sid={token}"));
+            request = request.header(header::COOKIE, format!("{}={token}", RULES[self.ask.server].cookie()));
         }
         request.extension(self.wanted.clone()).body(Body::empty()).unwrap()
     }
@@ -317,12 +338,12 @@ impl Sent {
 }
 
 impl Answer {
-    fn of(response: Response<Body>) -> Answer {
+    fn of(response: Response<Body>, server: usize) -> Answer {
         let mut cookies = response.headers().get_all(header::SET_COOKIE).iter();
         let cookie = cookies.next().map(|line| {
             let mut parts = line.to_str().unwrap().split("; ");
             let (name, value) = parts.next().unwrap().split_once('=').unwrap();
-            assert_eq!(name, "__Host-sid");
+            assert_eq!(name, RULES[server].cookie());
             let age = parts.find_map(|part| part.strip_prefix("Max-Age=")).map(|age| age.parse().unwrap());
             if value.is_empty() { Cookie::Removed } else { Cookie::Set(value.to_owned(), age) }
         });

@@ -47,6 +47,11 @@ impl<P: Place> World<P> {
         if let Some(nth) = opened {
             self.oracle.used(nth, token.unwrap_or_default(), sent.ask.server, now);
         }
+        if !RULES[sent.ask.server].allows(sent.ask.act) {
+            answered(answer, &[500])?;
+            silent(answer)?;
+            return Ok(Vec::new());
+        }
         match sent.ask.act {
             Act::SignIn(user, grant) => return self.signed_in(sent, answer, opened, user, grant),
             Act::Rotate | Act::Elevate => self.rotated(sent, answer, opened, worth)?,

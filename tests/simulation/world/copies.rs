@@ -26,7 +26,8 @@ impl<P: Place> World<P> {
     /// Makes the sessions of the copy again while a request is answered.
     pub(super) async fn import(&mut self, ask: &Ask, order: Order) -> Result<(), Wrong> {
         let Some(copy) = self.copy.take() else { return Ok(()) };
-        let sent = self.send(ask, self.jars[ask.browser].own.iter().cloned().collect());
+        let own = self.jars[ask.browser].own(ask.server).iter().cloned().collect();
+        let sent = self.send(ask, own);
         self.running().store.plan(Plan::with_pace(order.pace));
         let (answer, restored) = {
             let restore = async {
@@ -36,17 +37,17 @@ impl<P: Place> World<P> {
             tokio::join!(self.running().servers.ask(ask.server, sent.request()), restore)
         };
         self.running().store.plan(Plan::smooth());
-        let answer = Answer::of(answer);
-        self.keep(ask.browser, Some(&answer));
+        let answer = Answer::of(answer, ask.server);
+        self.keep(ask, Some(&answer));
         let as_before = self.saw(&sent, &answer);
         // it may have ended what comes back then
         let doubted = self.may_have_done(&sent, self.now());
         self.oracle.doubt(&doubted);
         for (saved, restored) in copy.sessions.iter().zip(restored?) {
-            let id = saved.id.to_string();
+            let id = saved.id.expose();
             match restored {
-                Restored::Made => self.oracle.restored(&id, &copy.known, self.now())?,
-                Restored::Ended => copy.known.may_have_ended(&id, self.now())?,
+                Restored::Made => self.oracle.restored(id, &copy.known, self.now())?,
+                Restored::Ended => copy.known.may_have_ended(id, self.now())?,
                 Restored::Taken => {}
             }
         }

@@ -32,7 +32,7 @@ impl<P: Place> World<P> {
         if matches!(sent.ask.act, Act::SignOut | Act::Leave | Act::SignOutEverywhere | Act::SignOutDevice(_)) {
             return Ok(());
         }
-        let tokens = self.jars[sent.ask.browser].tokens();
+        let tokens = self.jars[sent.ask.browser].tokens(sent.ask.server);
         for token in &tokens {
             if self.try_token(token).await? {
                 return Ok(());
@@ -232,6 +232,12 @@ impl<P: Place> World<P> {
         let session = sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
         let session = session.filter(|nth| self.oracle.may_live(*nth, now));
         let mut doubted = Vec::new();
+        if !RULES[server].allows(sent.ask.act) {
+            if let Some(nth) = session {
+                self.oracle.may_be_used(nth, server, now);
+            }
+            return doubted;
+        }
         if let Act::RevokeUser(user) = sent.ask.act {
             return self.oracle.of_user(user, None, now).1;
         }
