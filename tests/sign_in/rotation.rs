@@ -352,3 +352,16 @@ async fn by_policy_an_old_secret_after_its_grace_ends_the_session() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn where_an_old_secret_ends_the_session_a_sign_out_that_brings_one_is_a_success() {
+    on_each_store(async |place| {
+        let told = Told::default();
+        let (_, browser, old) = replayed(&place, told.listen(Config::builder().on_replay(OnReplay::Revoke))).await;
+        let answer = ask_with(&browser, &old, "/sign_out").await;
+        assert_eq!(answer.status, 200, "the session has ended, which is what was asked for");
+        assert!(answer.set_cookie().is_some_and(|cookie| cookie.contains("Max-Age=0")), "{:?}", answer.set_cookie());
+        assert_eq!(browser.visit("/whoami").await.body, "nobody");
+    })
+    .await;
+}
