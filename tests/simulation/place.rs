@@ -137,7 +137,7 @@ async fn ends(store: &impl Inspect, id: &SessionId, terms: &Terms) -> Option<Sys
 }
 
 /// As `cloakroom move` does it.
-async fn move_all(from: &(impl Save + Inspect), to: &impl Restore) -> Result<(), Wrong> {
+async fn move_all(from: &impl Save, to: &impl Restore) -> Result<(), Wrong> {
     let saved = save_all(from).await?;
     let restored = to.restore(&saved).await.map_err(|error| error.to_string())?;
     match restored.contains(&Restored::Taken) {
@@ -147,7 +147,7 @@ async fn move_all(from: &(impl Save + Inspect), to: &impl Restore) -> Result<(),
 }
 
 /// As `cloakroom export` does it.
-async fn save_all(from: &(impl Save + Inspect)) -> Result<Vec<Saved>, Wrong> {
+async fn save_all(from: &impl Save) -> Result<Vec<Saved>, Wrong> {
     let terms = Terms::default();
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {

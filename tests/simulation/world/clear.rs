@@ -343,9 +343,11 @@ impl<P: Place> World<P> {
             if !rules.refuses || !is_full {
                 return Err(format!("it is refused, and {} sessions live", may.len()));
             }
-            // a visitor without a session had got one before the limit was asked for
-            if let Some(token) = answer.set() {
-                self.oracle.begun(token, server, now)?;
+            match (target, answer.set()) {
+                (Some(nth), _) => self.kept(sent, answer, nth)?,
+                // a visitor without a session had got one before the limit was asked for
+                (None, Some(token)) => drop(self.oracle.begun(token, server, now)?),
+                (None, None) => {}
             }
             return Ok(users);
         }
