@@ -94,6 +94,18 @@ async fn a_sign_in_is_the_latest_though_the_servers_clock_was_set_back() {
 }
 
 #[tokio::test]
+async fn a_touch_leaves_the_order_of_sign_in_as_it_is() {
+    let mut stand = Stand::new().await;
+    for _ in 0..3 {
+        let presented = stand.signed_in(&sign_in()).await;
+        let touch = touch_of(&stand.load(&presented).await.unwrap());
+        let (score, order) = (stand.score(&presented), stand.listed(&anna()).await);
+        stand.made(&presented, &touch).await;
+        assert_eq!((stand.score(&presented), stand.listed(&anna()).await), (score, order));
+    }
+}
+
+#[tokio::test]
 async fn an_index_whose_expiry_was_taken_away_gets_one_again() {
     let mut stand = Stand::new().await;
     let presented = stand.signed_in(&sign_in()).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
-use cloakroom::store::{Lookup, Redis, Store, Target};
+use cloakroom::store::{Lookup, NewSession, Redis, Store, Target};
 use cloakroom::{Change, FieldChanges, OnLimit};
 
 use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, limited, millis, remove, rotate_to, set, touch};
@@ -53,6 +53,23 @@ async fn a_hash_is_what_the_record_says_it_is() {
     assert_eq!(hash["previous_secret_hash"], old.secret_hash.unwrap().as_str());
     let seconds = |name: &str| hash[name].parse::<u64>().unwrap();
     assert!(seconds("previous_until") >= seconds("rotated_at") + 10);
+}
+
+#[tokio::test]
+async fn a_key_expires_with_its_absolute_deadline_where_that_comes_first() {
+    let mut stand = Stand::new().await;
+    let lifetime = stand.terms.absolute_lifetime;
+    let presented = mint();
+    let new = NewSession { idle_timeout: Some(lifetime), ..new_session(presented, fields(&[])) };
+    stand.store.create(&new, &stand.terms).await.unwrap();
+    let longest = change(FieldChanges { idle_timeout: Some(lifetime), ..FieldChanges::default() });
+    for change in [None, Some(touch()), Some(longest), Some(set("a", "1"))] {
+        if let Some(change) = change {
+            stand.made(&presented, &change).await;
+        }
+        let deadline: i64 = stand.hash(&presented)["expires_at"].parse().unwrap();
+        assert_eq!(stand.expiry(&presented), deadline * 1000);
+    }
 }
 
 #[tokio::test]
