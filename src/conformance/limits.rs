@@ -85,5 +85,7 @@ pub async fn a_session_that_is_too_large_may_change_and_shrink_but_not_grow<F: F
     for change in [set("a", "54321"), add("n", 1), set("b", ""), remove("c")] {
         given.apply(&presented, &change).await.made();
     }
-    assert_eq!(given.fields(&presented).await, fields(&[("a", "54321"), ("b", ""), ("n", "6")]));
+    let swap = FieldChanges { remove: ["a".to_owned()].into(), ..set("d", "5432").delta };
+    given.apply(&presented, &swap.into()).await.made();
+    assert_eq!(given.fields(&presented).await, fields(&[("b", ""), ("d", "5432"), ("n", "6")]));
 }

@@ -161,8 +161,8 @@ pub async fn a_sign_in_stores_where_and_when<F: Fixture>(fixture: &F) {
 }
 
 pub async fn a_sign_in_and_its_delta_are_made_together_or_not_at_all<F: Fixture>(fixture: &F) {
-    let given = given(fixture).await;
-    let visitor = given.session(&[("name", "nobody")]).await;
+    let mut given = given(fixture).await;
+    let visitor = given.session(&[("name", "nobody"), ("n", "5")]).await;
     let before = given.record(&visitor).await;
     let rotated = with_new_secret(&visitor);
     let anna = user("anna");
@@ -172,6 +172,12 @@ pub async fn a_sign_in_and_its_delta_are_made_together_or_not_at_all<F: Fixture>
     let mut change = bind(&rotated, &sign_in(&anna));
     change.delta.expect = [("name".to_owned(), Some("somebody".to_owned()))].into();
     assert_eq!(given.apply(&visitor, &change).await, Outcome::Refused(Refusal::Conflict));
+    // what is discarded is there again when what comes instead does not fit
+    given.terms.max_fields = 1;
+    let mut change = bind(&rotated, &SignIn { discard_fields: true, ..sign_in(&anna) });
+    change.delta.set.insert("theme", "dark");
+    change.delta.add = [("n".to_owned(), 1)].into();
+    assert_eq!(given.apply(&visitor, &change).await.invalid_field(), "session");
     assert_eq!(given.record(&visitor).await, before);
     assert_eq!(given.load(&rotated).await, None);
     assert_eq!(given.listed(&anna).await, []);
