@@ -235,6 +235,45 @@ fn slot_of(key: &str) -> u16 {
 mod tests {
     use super::*;
 
+    const ASKED: &str = "10.0.0.1:7000";
+
+    /// A range as CLUSTER SLOTS answers it, with a replica behind its primary.
+    fn range(first: i64, last: i64, host: Value, port: i64) -> Value {
+        let node = |host, port| Value::Array(vec![host, Value::Int(port), text("an id"), Value::Array(Vec::new())]);
+        Value::Array(vec![Value::Int(first), Value::Int(last), node(host, port), node(text("10.0.0.9"), 7009)])
+    }
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    #[test]
+    fn each_range_of_slots_is_asked_of_its_primary() {
+        let answer = Value::Array(vec![
+            range(0, 5460, text("10.0.0.2"), 7002),
+            range(5461, 16383, text("node.example.com"), 7003),
+        ]);
+        let expected = vec![(0, 5460, "10.0.0.2:7002".to_owned()), (5461, 16383, "node.example.com:7003".to_owned())];
+        assert_eq!(ranges_of(answer, ASKED), Some(expected));
+    }
+
+    #[test]
+    fn a_primary_that_does_not_know_its_own_address_is_where_it_was_asked() {
+        for host in [Value::Nil, text(""), text("?")] {
+            let answer = Value::Array(vec![range(0, 16383, host, 7002)]);
+            assert_eq!(ranges_of(answer, ASKED), Some(vec![(0, 16383, "10.0.0.1:7002".to_owned())]));
+        }
+    }
+
+    #[test]
+    fn what_names_no_slots_is_no_map() {
+        let without_primary = Value::Array(vec![Value::Int(0), Value::Int(16383)]);
+        for answer in [Vec::new(), vec![text("0")], vec![without_primary]] {
+            assert_eq!(ranges_of(Value::Array(answer), ASKED), None);
+        }
+        assert_eq!(ranges_of(Value::Okay, ASKED), None);
+    }
+
     #[test]
     fn a_key_has_the_slot_that_the_cluster_specification_gives_it() {
         assert_eq!(slot_of("123456789"), 0x31C3 % SLOTS);
