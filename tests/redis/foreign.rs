@@ -66,11 +66,13 @@ async fn a_session_that_another_program_keeps_alive_ends_at_its_absolute_deadlin
         assert_eq!(stand.apply(&too_old, &touch()).await, Outcome::Refused(Refusal::Gone));
         assert!(!stand.ask::<bool>("EXISTS", key(&too_old)));
     }
-    let nearly = stand.foreign(11 * HOUR + HOUR * 3 / 4, 0);
-    assert!(stand.load(&nearly).await.is_some());
-    let record = stand.made(&nearly, &touch()).await.record;
-    assert_eq!(record.ends_at(), record.expires_at);
-    assert_eq!(stand.expiry(&nearly) as u64, millis(record.expires_at));
+    for change in [touch(), set("a", "1")] {
+        let nearly = stand.foreign(11 * HOUR + HOUR * 3 / 4, 0);
+        assert!(stand.load(&nearly).await.is_some());
+        let record = stand.made(&nearly, &change).await.record;
+        assert_eq!(record.ends_at(), record.expires_at);
+        assert_eq!(stand.expiry(&nearly) as u64, millis(record.expires_at));
+    }
 }
 
 #[tokio::test]
