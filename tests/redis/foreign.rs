@@ -108,6 +108,15 @@ async fn a_session_ttl_that_is_no_number_counts_as_the_configured_one() {
 }
 
 #[tokio::test]
+async fn a_session_ttl_of_one_second_is_one() {
+    let mut stand = Stand::new().await;
+    for presented in [stand.foreign(HOUR, 0), stand.session(&[]).await] {
+        let _: i64 = stand.ask("HSET", (key(&presented), "session_ttl", "1"));
+        assert_eq!(stand.made(&presented, &touch()).await.record.idle_timeout, Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
 async fn a_session_ttl_beyond_the_absolute_lifetime_ends_with_it_and_is_never_written_back_smaller() {
     let mut stand = Stand::new().await;
     let presented = stand.foreign(HOUR, 0);

@@ -6,6 +6,7 @@ use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
 use cloakroom::store::{Lookup, NewSession, Redis, Store, Target};
 use cloakroom::{Change, FieldChanges, OnLimit};
 
+use crate::support::{RedisServer, ServerClock};
 use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, limited, millis, remove, rotate_to, set, touch};
 
 fn names(hash: &std::collections::BTreeMap<String, String>) -> Vec<&str> {
@@ -70,6 +71,21 @@ async fn a_key_expires_with_its_absolute_deadline_where_that_comes_first() {
         let deadline: i64 = stand.hash(&presented)["expires_at"].parse().unwrap();
         assert_eq!(stand.expiry(&presented), deadline * 1000);
     }
+}
+
+#[tokio::test]
+async fn the_longest_idle_timeout_is_a_sessions_own_lifetime_however_late_it_is_asked_for() {
+    let mut clock = ServerClock::new();
+    let mut stand = Stand::on(RedisServer::start_in(clock.environment()), Duration::from_secs(30)).await;
+    let presented = stand.session(&[]).await;
+    clock.advance(Duration::from_secs(20 * 60));
+    // the operator has lowered it since
+    stand.terms.absolute_lifetime = Duration::from_secs(60 * 60);
+    let week = change(FieldChanges { idle_timeout: Some(7 * Duration::from_secs(24 * 60 * 60)), ..Default::default() });
+    let record = stand.made(&presented, &week).await.record;
+    let own = record.expires_at.duration_since(record.created_at).unwrap().as_secs();
+    assert_eq!(record.idle_timeout, Duration::from_secs(own));
+    assert_eq!(stand.hash(&presented)["session_ttl"], own.to_string());
 }
 
 #[tokio::test]

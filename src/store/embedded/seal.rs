@@ -92,6 +92,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_no_seal_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Seal::read(dir.path()), Err(Unsealed::Missing)));
+        let place = dir.path().join(NAME);
+        let later = "cloakroom sessions 4711";
+        let texts: [&[u8]; 6] =
+            [b"", b"\xff", TITLE.as_bytes(), b"cloakroom sessions ", b"cloakroom sessions x", b"other 1"];
+        for text in texts {
+            fs::write(&place, text).unwrap();
+            assert!(matches!(Seal::read(dir.path()), Err(Unsealed::Unreadable)), "{}", text.escape_ascii());
+        }
+        fs::write(&place, format!("{later}\nmore\n")).unwrap();
+        assert!(matches!(Seal::read(dir.path()), Err(Unsealed::Unknown(title)) if title == later));
+        // the disk, or who may read it, is at fault: nobody may take that for damage
+        fs::remove_file(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        assert!(matches!(Seal::read(dir.path()), Err(Unsealed::Io(_))));
+    }
+
+    #[test]
     fn a_seal_with_any_byte_changed_is_none() {
         let seal = Seal { first_part: 3, synced: 12_345, time: from_millis(1_775_133_296_007) };
         let text = seal.text();
