@@ -83,6 +83,8 @@ pub trait Fixture {
 /// Makes a `#[test]` of every scenario. Takes an expression that makes a [`Fixture`](crate::conformance::Fixture);
 /// it is evaluated for each, inside the runtime. Two mounts in one file stand in a `mod` each.
 #[macro_export]
+// a macro stands at the root of the crate, where its module's feature is not seen
+#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 macro_rules! conformance {
     ($fixture:expr) => {
         $crate::conformance! { @list mount ($fixture) }
