@@ -3,53 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cookie::SameSite;
+use crate::cookie::{self, CookieSettings, SameSite};
 use crate::error::{Error, Result};
 use crate::events::{Event, Hook};
 use crate::local_path::is_local_path;
-use crate::policy::{OnLimit, OnReplay};
-use crate::record::Record;
-use crate::token::TokenFormat;
+use crate::origin::is_origin;
+use crate::record::{
+    MAX_SECONDS, MAX_SESSIONS_PER_USER, OnLimit, OnReplay, Record, Terms, TokenFormat, problem_with_lifetime,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest duration of a lifetime: nine digits of seconds, about 31 years.
-pub(crate) const MAX_SECONDS: u64 = 999_999_999;
-/// The most that `max_sessions_per_user` may be: a sign-in beyond the limit looks at all of them.
-pub(crate) const MAX_SESSIONS_PER_USER: usize = 1000;
-/// RFC 6265bis, section 5.5: browsers cap `Max-Age` at 400 days.
-const MAX_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-/// A cookie's name and value together stay under 4096 bytes; a token has 66.
-const MAX_COOKIE_NAME: usize = 256;
-
-/// What the configuration grants every session: the numbers that a store needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// How long without a request, where a session has no idle timeout of its own.
-    pub idle_timeout: Duration,
-    /// How long at all.
-    pub absolute_lifetime: Duration,
-    /// How long the previous secret still reads once the new one was presented.
-    pub rotation_grace: Duration,
-    /// How many fields the application may have in a session.
-    pub max_fields: usize,
-    /// How many bytes names and values of these fields may have together.
-    pub max_bytes: usize,
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Terms {
-            idle_timeout: 30 * MINUTE,
-            absolute_lifetime: 12 * HOUR,
-            rotation_grace: Duration::from_secs(10),
-            max_fields: 128,
-            max_bytes: 64 * 1024,
-        }
-    }
-}
-
 /// Every setting, checked. `Config::default()` is what most applications want.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -85,19 +50,6 @@ pub enum Csrf {
     Off,
 }
 
-const DEFAULT_COOKIE_NAME: &str = "__Host-sid";
-
-/// How the cookie is sent.
-#[derive(Debug, Clone)]
-pub(crate) struct CookieSettings {
-    pub(crate) name: String,
-    pub(crate) secure: bool,
-    pub(crate) same_site: SameSite,
-    pub(crate) path: String,
-    pub(crate) domain: Option<String>,
-    pub(crate) max_age: Option<Duration>,
-}
-
 impl Config {
     /// The defaults, to be changed.
     pub fn builder() -> ConfigBuilder {
@@ -108,14 +60,7 @@ impl Config {
                 token_format: TokenFormat::Secret,
                 touch_interval: None,
                 store_timeout: Duration::from_secs(2),
-                cookie: CookieSettings {
-                    name: DEFAULT_COOKIE_NAME.to_owned(),
-                    secure: true,
-                    same_site: SameSite::Lax,
-                    path: "/".to_owned(),
-                    domain: None,
-                    max_age: None,
-                },
+                cookie: CookieSettings::default(),
                 rotate_every: None,
                 max_sessions_per_user: 100,
                 on_limit: OnLimit::default(),
@@ -400,7 +345,7 @@ impl ConfigBuilder {
     /// For development over plain http on localhost: the cookie is `sid` and not `Secure`. Says so when the layer
     /// is made. Never for anything that others can reach.
     pub fn plain_http_for_development(mut self) -> Self {
-        if self.config.cookie.name == DEFAULT_COOKIE_NAME {
+        if self.config.cookie.name == cookie::DEFAULT_NAME {
             self.config.cookie.name = "sid".to_owned();
         }
         self.config.cookie.secure = false;
@@ -444,98 +389,10 @@ impl ConfigBuilder {
     }
 }
 
-/// Whether a browser could send this as an `Origin`: anything else would never match.
-fn is_origin(text: &str) -> bool {
-    let Some(uri) = text.parse::<http::Uri>().ok() else {
-        return false;
-    };
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return false;
-    };
-    let port_is_usual = match (scheme, authority.as_str().strip_prefix(authority.host())) {
-        (_, Some("")) => true,
-        // as a browser writes it: `:080` and `:` are no ports to it
-        (scheme, Some(port)) => port.strip_prefix(':').is_some_and(|port| {
-            let is_default = matches!((scheme, port), ("https", "443") | ("http", "80"));
-            !is_default && port.parse::<u16>().is_ok_and(|number| number.to_string() == port)
-        }),
-        (_, None) => false, // a user stands before the host
-    };
-    let is_bare = format!("{scheme}://{authority}") == text && text.to_ascii_lowercase() == text;
-    is_bare && port_is_usual && is_host_of_origin(authority.host())
-}
-
-/// A host name or an address. A `*` would stand for nothing: origins are compared as a whole.
-fn is_host_of_origin(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        // browsers shorten addresses, and write those that stand for IPv4 in another way than we do
-        Some(address) => address
-            .parse::<std::net::Ipv6Addr>()
-            .is_ok_and(|parsed| parsed.to_string() == address || parsed.to_ipv4_mapped().is_some()),
-        None => {
-            let is_usual = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-            !host.is_empty() && !host.starts_with('.') && !host.contains("..") && host.bytes().all(is_usual)
-        }
-    }
-}
-
 /// Refuses a lifetime that is no whole number of seconds from 1 to nine digits.
 pub(crate) fn check_lifetime(setting: &'static str, duration: Duration) -> Result<()> {
     match problem_with_lifetime(duration) {
         Some(reason) => Err(Error::config(setting, reason)),
         None => Ok(()),
-    }
-}
-
-pub(crate) fn problem_with_lifetime(duration: Duration) -> Option<String> {
-    let fits = duration.subsec_nanos() == 0 && (1..=MAX_SECONDS).contains(&duration.as_secs());
-    (!fits).then(|| format!("must be whole seconds from 1 to {MAX_SECONDS}, not {duration:?}"))
-}
-
-pub(crate) fn problem_with_cookie_age(age: Duration) -> Option<&'static str> {
-    (age.as_secs() == 0 || age > MAX_COOKIE_AGE).then_some("must be from one second to 400 days")
-}
-
-impl CookieSettings {
-    /// The rules of RFC 6265bis that a browser would otherwise enforce by silently dropping the cookie.
-    fn check(&self) -> Result<()> {
-        let is_token = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b);
-        let prefix =
-            |prefix: &str| self.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        if self.name.is_empty() || self.name.len() > MAX_COOKIE_NAME || !self.name.bytes().all(is_token) {
-            let reason =
-                format!("must be 1 to {MAX_COOKIE_NAME} characters of an HTTP token: no space, no `;`, no `=`");
-            return Err(Error::config("cookie_name", reason));
-        }
-        if (prefix("__Host-") || prefix("__Secure-")) && !self.secure {
-            return Err(Error::config("cookie_name", "with __Host- or __Secure- needs Secure: not over plain http"));
-        }
-        if prefix("__Host-") && self.domain.is_some() {
-            return Err(Error::config("cookie_domain", "is not allowed with a __Host- name"));
-        }
-        if prefix("__Host-") && self.path != "/" {
-            return Err(Error::config("cookie_path", "must be / with a __Host- name"));
-        }
-        if self.same_site == SameSite::None && !self.secure {
-            return Err(Error::config("same_site", "None needs Secure: browsers drop the cookie otherwise"));
-        }
-        let is_attribute = |text: &str| {
-            !text.is_empty() && text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic() && b != b';')
-        };
-        if !self.path.starts_with('/') || !is_attribute(&self.path) {
-            return Err(Error::config("cookie_path", "must begin with / and hold neither space nor `;`"));
-        }
-        let is_host = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 254
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
-        };
-        if self.domain.as_deref().is_some_and(|domain| !is_host(domain)) {
-            return Err(Error::config("cookie_domain", "must be a host name: letters, digits, `-` and `.`"));
-        }
-        if let Some(reason) = self.max_age.and_then(problem_with_cookie_age) {
-            return Err(Error::config("cookie_max_age", reason));
-        }
-        Ok(())
     }
 }

@@ -45,9 +45,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::fields::Fields;
+use crate::record::{Credentials, Fields, Token, TokenFormat};
 use crate::store::{NewSession, Store};
-use crate::token::{Credentials, Token, TokenFormat};
 
 mod given;
 

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::{Config, Csrf};
-use crate::token::SecretHash;
+use crate::record::SecretHash;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The header in which a script sends the token that a form has in a field.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::session::Absence;
-
+mod absence;
 mod public;
+
+pub(crate) use absence::Absence;
 
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

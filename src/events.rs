@@ -5,10 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-use crate::meter;
-use crate::store::Target;
-use crate::token::SessionId;
-use crate::user::UserId;
+use crate::record::{SessionId, Target, UserId};
 
 /// How many events may wait for a slow hook before they are dropped.
 const WAITING: usize = 4096;
@@ -125,7 +122,6 @@ impl Events {
     }
 
     pub(crate) fn tell(&self, event: Event) {
-        meter::happened(&event);
         match &event {
             Event::Replayed { .. } | Event::SignInRefused { .. } | Event::CrossSiteRefused { .. } => {
                 tracing::warn!(target: "cloakroom", ?event);

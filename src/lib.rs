@@ -6,18 +6,11 @@
 mod web;
 mod cookie;
 mod csrf;
-mod token;
 mod sessions;
 mod session;
-mod field;
-mod fields;
-mod value;
-mod user;
-mod device;
-mod delta;
 mod record;
-mod policy;
 mod local_path;
+mod origin;
 mod config;
 mod clock;
 mod events;
@@ -32,22 +25,19 @@ pub mod conformance;
 pub mod guide;
 
 pub use crate::clock::Clock;
-pub use crate::config::{Config, ConfigBuilder, Csrf, Terms};
+pub use crate::config::{Config, ConfigBuilder, Csrf};
 pub use crate::cookie::SameSite;
 pub use crate::csrf::CSRF_HEADER;
-pub use crate::delta::{Change, FieldChanges, IndexEntry, SignIn};
-pub use crate::device::{Device, MAX_LABEL_BYTES, Page};
 pub use crate::error::{Error, Result, StoreError};
 pub use crate::events::{Event, RevokeReason};
-pub use crate::field::{Field, MAX_NAME_BYTES};
-pub use crate::fields::Fields;
 pub use crate::local_path::local_path;
-pub use crate::policy::{OnLimit, OnReplay};
-pub use crate::record::{Previous, Record, Refusal, reserved_fields};
+pub use crate::record::{
+    Change, Credentials, Device, Field, FieldChanges, Fields, IndexEntry, MAX_LABEL_BYTES, MAX_NAME_BYTES,
+    MAX_USER_ID_BYTES, OnLimit, OnReplay, Page, Previous, Record, Refusal, SecretHash, SessionId, SignIn, Terms,
+    TokenFormat, UserId, reserved_fields,
+};
 pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;
-pub use crate::token::{Credentials, SecretHash, SessionId, TokenFormat};
-pub use crate::user::{MAX_USER_ID_BYTES, UserId};
 #[cfg(feature = "tower")]
 pub use crate::web::{ErrorResponses, OnError, PlainErrors, RequestHead, SessionFuture, SessionLayer, SessionService};
 pub use crate::web::{FailedCommit, OngoingVisit, ResponseChanges, Visit};

@@ -10,14 +10,11 @@ use std::{cell::Cell, time::Instant};
 #[cfg(feature = "metrics")]
 use metrics::{Histogram, IntoF64, Level, Metadata};
 
-use crate::csrf;
-use crate::events::{Event, RevokeReason};
 #[cfg(feature = "metrics")]
 use crate::metrics::*;
-use crate::store::Lookup;
 
 #[cfg(feature = "metrics")]
-static METADATA: Metadata<'static> = Metadata::new("cloakroom", Level::INFO, Some("cloakroom"));
+pub(crate) static METADATA: Metadata<'static> = Metadata::new("cloakroom", Level::INFO, Some("cloakroom"));
 
 /// A name and its labels, made and hashed once: the facade's own macros do it each time where a name is a constant.
 #[cfg(feature = "metrics")]
@@ -33,7 +30,7 @@ macro_rules! key {
 #[cfg(feature = "metrics")]
 macro_rules! count {
     ($by:expr, $name:expr $(, $label:literal => $value:literal)?) => {
-        ::metrics::with_recorder(|to| to.register_counter(key!($name $(, $label => $value)?), &$crate::meter::METADATA))
+        ::metrics::with_recorder(|to| to.register_counter($crate::meter::key!($name $(, $label => $value)?), &$crate::meter::METADATA))
             .increment($by)
     };
     ($by:expr, $name:expr, $($label:literal => $value:expr),+) => {
@@ -47,6 +44,10 @@ macro_rules! count {
         ()
     };
 }
+
+pub(crate) use count;
+#[cfg(feature = "metrics")]
+pub(crate) use key;
 
 /// A verb of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,15 +73,6 @@ impl Verb {
     /// Whether nothing is to be changed.
     pub(crate) fn is_read(self) -> bool {
         matches!(self, Verb::Load | Verb::List)
-    }
-}
-
-pub(crate) fn loaded(lookup: &Lookup) {
-    match lookup {
-        Lookup::Live(_) => count!(1, LOADS, "outcome" => "live"),
-        Lookup::Gone => count!(1, LOADS, "outcome" => "gone"),
-        Lookup::Evicted => count!(1, LOADS, "outcome" => "evicted"),
-        Lookup::Replayed(_) => count!(1, LOADS, "outcome" => "replayed"),
     }
 }
 
@@ -131,31 +123,6 @@ pub(crate) mod near {
 
     pub(crate) fn invalidated() {
         count!(1, NEAR_INVALIDATIONS);
-    }
-}
-
-pub(crate) fn happened(event: &Event) {
-    match event {
-        Event::Created { .. } => count!(1, CREATED),
-        Event::SignedIn { .. } => count!(1, SIGN_INS),
-        Event::Rotated { .. } => count!(1, ROTATIONS),
-        Event::Replayed { .. } => count!(1, REPLAYS),
-        Event::Evicted { .. } => count!(1, EVICTED),
-        Event::Revoked { ended, reason, .. } => revoked(*ended, *reason),
-        Event::CrossSiteRefused { reason: csrf::WRONG_TOKEN, .. } => refused("form"),
-        Event::CrossSiteRefused { .. } => refused("cross_site"),
-        // counted as what the store answered
-        Event::SignInRefused { .. } => {}
-    }
-}
-
-fn revoked(ended: u64, reason: RevokeReason) {
-    match reason {
-        RevokeReason::SignedOut => count!(ended, REVOKES, "reason" => "signed_out"),
-        RevokeReason::UserSwitched => count!(ended, REVOKES, "reason" => "user_switched"),
-        RevokeReason::SeveralTokens => count!(ended, REVOKES, "reason" => "several_tokens"),
-        RevokeReason::Application => count!(ended, REVOKES, "reason" => "application"),
-        RevokeReason::Replayed => count!(ended, REVOKES, "reason" => "replayed"),
     }
 }
 

@@ -10,19 +10,14 @@ use http::HeaderValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config;
 use crate::csrf::Judged;
-use crate::delta::Change;
 use crate::error::{Error, Result};
-use crate::field::{Field, check_name};
-use crate::fields::Fields;
 use crate::meter;
-use crate::record::{PREVIOUS_SECRET_HASH, SECRET_HASH, SIGN_IN_SECRET_HASH};
+use crate::record::{
+    Change, Credentials, Field, Fields, Loaded, Lookup, NewSession, PREVIOUS_SECRET_HASH, SECRET_HASH,
+    SIGN_IN_SECRET_HASH, SessionId, Token, TokenFormat, UserId, check_name, problem_with_lifetime, value,
+};
 use crate::sessions::{ReadFrom, Sessions};
-use crate::store::{Loaded, Lookup, NewSession};
-use crate::token::{Credentials, SessionId, Token, TokenFormat};
-use crate::user::UserId;
-use crate::value;
 
 mod absence;
 mod commit;
@@ -31,7 +26,6 @@ mod pending;
 mod sign_in;
 mod verbs;
 
-pub(crate) use absence::Absence;
 use pending::{IsList, Pending};
 pub use sign_in::SigningIn;
 
@@ -360,7 +354,7 @@ impl Session {
         let terms = self.0.sessions.config().terms();
         let own = self.state().loaded.as_ref().map(|loaded| loaded.record.longest_idle(terms));
         let absolute = own.unwrap_or(terms.absolute_lifetime);
-        if let Some(why) = config::problem_with_lifetime(idle) {
+        if let Some(why) = problem_with_lifetime(idle) {
             return Err(Error::malformed("idle timeout", why));
         }
         if idle > absolute {

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{Config, Terms};
-use crate::delta::Change;
-use crate::device::{Device, Page};
+use crate::config::Config;
 use crate::error::{Error, Result, StoreError};
 use crate::events::{Event, Events, RevokeReason};
 use crate::meter::{self, Verb};
-use crate::policy::OnReplay;
-use crate::store::{AnyStore, Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
-use crate::token::{Credentials, SessionId, TokenFormat};
-use crate::user::UserId;
+use crate::record::{
+    Change, Credentials, Device, Loaded, Lookup, NewSession, OnReplay, Outcome, Page, SessionId, SignedOut, Target,
+    Terms, TokenFormat, UserId,
+};
+use crate::store::{AnyStore, Store};
 
 mod ask;
+mod counted;
 
 /// All sessions of an application: a store and the configuration. Cheap to clone.
 ///
@@ -97,8 +97,9 @@ impl Sessions {
         Ok(self.ask(Verb::List, None, self.0.store.list(&user, page, self.terms())).await?)
     }
 
-    /// What happened is told to the application's hook and to the log.
+    /// What happened is told to the application's hook and to the log, and counted.
     pub(crate) fn tell(&self, event: Event) {
+        counted::happened(&event);
         self.0.events.tell(event);
     }
 

@@ -7,17 +7,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use crate::config::Terms;
-use crate::delta::Change;
-use crate::device::{Device, Page};
 use crate::error::StoreError;
-use crate::fields::Fields;
-use crate::record::{Record, Refusal};
-use crate::token::{Credentials, SessionId};
-use crate::user::UserId;
+use crate::record::{Change, Credentials, Device, Page, SessionId, Terms, UserId};
+pub use crate::record::{Loaded, Lookup, NewSession, Outcome, SignedOut, Target};
 
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -128,113 +121,6 @@ pub struct Scanned {
     pub ids: Vec<SessionId>,
     /// Where the next part begins; `None` after the last.
     pub next: Option<String>,
-}
-
-/// A session that is to be made.
-#[derive(Debug, Clone)]
-pub struct NewSession {
-    /// Its id, and the hash of its secret; without one it is a plain token.
-    pub presented: Credentials,
-    /// The application's fields, as text.
-    pub fields: Fields,
-    /// Its own idle timeout in whole seconds, where it is not the configured one.
-    pub idle_timeout: Option<Duration>,
-}
-
-/// A session as the store holds it, and the store's time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
-    /// What is stored. Shared, so that a store that holds it in memory hands it out without copying it.
-    pub record: Arc<Record>,
-    /// When it was read, by the store's clock.
-    pub now: SystemTime,
-}
-
-/// What a presented token opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// A session that lives.
-    Live(Loaded),
-    /// Nothing.
-    Gone,
-    /// Nothing any more: its user signed in elsewhere, once too often. Known for a short while.
-    Evicted,
-    /// Nothing: a previous secret after its grace, which somebody must have kept. The session lives, for its owner.
-    Replayed(Loaded),
-}
-
-impl Lookup {
-    /// The session, if it lives.
-    pub fn live(self) -> Option<Loaded> {
-        match self {
-            Lookup::Live(loaded) => Some(loaded),
-            Lookup::Gone | Lookup::Evicted | Lookup::Replayed(_) => None,
-        }
-    }
-}
-
-/// What became of a change.
-// nearly every answer is the large one: a box would only cost
-#[allow(clippy::large_enum_variant)]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Made (now, or already when asked before).
-    Done {
-        /// The session now.
-        loaded: Loaded,
-        /// The sessions of the same user that a sign-in has ended.
-        evicted: Vec<SessionId>,
-        /// Why the change may be undone if the store's machine fails now: the disk or the replicas have not taken it, although
-        /// that was asked for. `None` where they have, or where nobody asked for it.
-        ///
-        /// The request then answers with this error, but what was made counts as made: its token reaches the browser, and
-        /// events tell of it.
-        not_durable: Option<StoreError>,
-    },
-    /// Not made, and why.
-    Refused(Refusal),
-}
-
-impl Outcome {
-    /// Returns the answer to a change that was made, and that is as durable as was asked for.
-    pub fn done(loaded: Loaded, evicted: Vec<SessionId>) -> Outcome {
-        Outcome::Done { loaded, evicted, not_durable: None }
-    }
-}
-
-/// What became of a session whose browser signs out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignedOut {
-    /// It has ended now.
-    Ended,
-    /// It had ended before, or never was.
-    Gone,
-    /// It lives on: what was presented is an old secret, or never was one of its secrets. The visitor gets an error.
-    Stale,
-}
-
-/// Whom a revocation means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Target {
-    /// One session, whosever it is.
-    Session(SessionId),
-    /// One session, if it is this user's.
-    SessionOf(UserId, SessionId),
-    /// All of a user's but one.
-    OthersOf(UserId, SessionId),
-    /// All of a user's.
-    AllOf(UserId),
-}
-
-impl Target {
-    /// The one session that is meant.
-    pub(crate) fn session(&self) -> Option<&SessionId> {
-        match self {
-            Target::Session(id) | Target::SessionOf(_, id) => Some(id),
-            Target::OthersOf(..) | Target::AllOf(_) => None,
-        }
-    }
 }
 
 /// A [`Store`] without its type, so that `Session` is not generic.

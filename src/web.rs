@@ -125,8 +125,9 @@ impl Visit {
             Error::cross_site(reason)
         })?;
         let cookies = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-        let tokens = cookie::read(cookies(), sessions.config());
-        let has_cookie = !tokens.is_empty() || cookie::is_there(cookies(), sessions.config());
+        let config = sessions.config();
+        let tokens = cookie::read(cookies(), &config.cookie, config.token_format);
+        let has_cookie = !tokens.is_empty() || cookie::is_there(cookies(), &config.cookie);
         let user_agent = headers.get(header::USER_AGENT).cloned();
         Ok(OngoingVisit(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
@@ -225,11 +226,11 @@ impl OngoingVisit {
     }
 
     fn finished(&self, change: CookieChange) -> ResponseChanges {
-        let config = self.0.0.sessions.config();
+        let settings = &self.0.0.sessions.config().cookie;
         let set_cookie = match change {
             CookieChange::None => None,
-            CookieChange::Set(token, max_age) => Some(cookie::set(&token, max_age, config)),
-            CookieChange::Remove => Some(cookie::remove(config)),
+            CookieChange::Set(token, max_age) => Some(cookie::set(&token, max_age, settings)),
+            CookieChange::Remove => Some(cookie::remove(settings)),
         };
         ResponseChanges { read: true, set_cookie }
     }

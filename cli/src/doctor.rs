@@ -9,6 +9,7 @@ mod eviction;
 mod finding;
 mod indexes;
 mod keeping;
+mod probe;
 mod records;
 mod repair;
 mod sample;
@@ -24,10 +25,11 @@ use self::sample::Sample;
 use self::server::Server;
 use crate::failure::Failure;
 use crate::opened::Opened;
+use crate::pace::ScanFlags;
 use crate::place::Place;
 use crate::printable::printable;
 use crate::store_flags::StoreFlags;
-use crate::survey::{self, ScanFlags};
+use crate::survey;
 use crate::terminal::{self, AnswerFlags, BAD, DOUBTFUL, FAINT, GOOD, line, painted};
 
 #[derive(Args)]

@@ -8,8 +8,9 @@ use cloakroom::store::Save as _;
 use crate::failure::Failure;
 use crate::fill::LifetimeFlags;
 use crate::opened::Opened;
+use crate::pace::ScanFlags;
 use crate::store_flags::StoreFlags;
-use crate::survey::{ScanFlags, Survey};
+use crate::survey::Survey;
 use crate::terminal::{self, Many};
 
 /// The lines hold all that the sessions hold, and the hashes of their secrets. A hash opens no session, but the rest is

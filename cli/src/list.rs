@@ -6,10 +6,11 @@ use cloakroom::{Page, SessionId, UserId};
 
 use crate::failure::Failure;
 use crate::opened::Opened;
+use crate::pace::ScanFlags;
 use crate::printable::printable;
 use crate::show::summary;
 use crate::store_flags::StoreFlags;
-use crate::survey::{Found, ScanFlags, Survey};
+use crate::survey::{Found, Survey};
 use crate::terminal::{self, AnswerFlags, lasting};
 
 /// How many of a user's index are read: far more than the library lets a user have.

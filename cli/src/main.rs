@@ -13,6 +13,7 @@ mod list;
 mod man;
 mod moving;
 mod opened;
+mod pace;
 mod place;
 mod printable;
 mod redis_flags;

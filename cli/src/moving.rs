@@ -9,9 +9,10 @@ use crate::failure::Failure;
 use crate::fill::{Are, FLIGHT, Filled, LifetimeFlags, Others};
 use crate::kept::Kept;
 use crate::opened::Opened;
+use crate::pace::ScanFlags;
 use crate::place::Place;
 use crate::redis_flags::{RedisFlags, parsed};
-use crate::survey::{ScanFlags, Survey};
+use crate::survey::Survey;
 use crate::terminal::{self, AnswerFlags, Many};
 
 /// The source stays as it is. Killed half-way, it can be run again. Between two Redis of different passwords or prefixes:

@@ -8,10 +8,10 @@ use cloakroom::{Page, SessionId, Terms, UserId};
 use crate::arguments::is_base64url;
 use crate::failure::Failure;
 use crate::kept::Kept;
+use crate::pace::{Pace, ScanFlags};
 use crate::place::{Place, Reach};
 use crate::redis_flags::{self, RedisFlags};
 use crate::store_flags::StoreFlags;
-use crate::survey::{Pace, ScanFlags};
 
 /// The most seconds that the library takes for any lifetime.
 const MOST_SECONDS: u64 = 999_999_999;

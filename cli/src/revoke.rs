@@ -11,8 +11,9 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::list::{ids_of, user_of};
 use crate::opened::Opened;
+use crate::pace::{Pace, ScanFlags};
 use crate::store_flags::StoreFlags;
-use crate::survey::{Pace, ScanFlags, Survey};
+use crate::survey::Survey;
 use crate::terminal::{self, AnswerFlags, Many};
 
 /// How many sessions are ended at once.

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::opened::Opened;
+use crate::pace::ScanFlags;
 use crate::printable::printable;
 use crate::store_flags::StoreFlags;
-use crate::survey::ScanFlags;
 use crate::terminal::{self, AnswerFlags, FAINT, STRONG, lasting, line, painted};
 use crate::times::{iso, to_the_second};
 

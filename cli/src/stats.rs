@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::opened::Opened;
+use crate::pace::ScanFlags;
 use crate::store_flags::StoreFlags;
-use crate::survey::{Found, ScanFlags, Survey};
+use crate::survey::{Found, Survey};
 use crate::terminal::{self, AnswerFlags, FAINT, STRONG, count, line, painted};
 
 /// The longest bar, in characters.

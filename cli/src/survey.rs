@@ -3,58 +3,18 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use clap::Args;
 use cloakroom::SessionId;
-use cloakroom::store::{Inspect, Loaded, Redis, Scanned};
+use cloakroom::store::{Loaded, Redis};
 use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::kept::Kept;
 use crate::opened::Opened;
+use crate::pace::{Pace, ScanFlags};
 
-/// About how many keys a server looks at in one step. Other clients wait for so long.
-pub(crate) const STEP: usize = 500;
 /// How many sessions are asked for at once.
 const FLIGHT: usize = 100;
-
-/// Shared by every verb that looks at many keys.
-#[derive(Args, Clone, Copy)]
-pub(crate) struct ScanFlags {
-    /// How many keys to look at in a second, at most, so that the applications notice nothing
-    #[arg(long, value_name = "KEYS", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
-    rate: u64,
-}
-
-/// Keeps to the rate.
-pub(crate) struct Pace {
-    per_second: u64,
-    next: Instant,
-}
-
-impl Pace {
-    pub(crate) fn new(flags: &ScanFlags) -> Pace {
-        Pace { per_second: flags.rate, next: Instant::now() }
-    }
-
-    /// How many keys to look at in one step: a slow pace goes in small ones.
-    pub(crate) fn step(&self) -> usize {
-        STEP.min(usize::try_from(self.per_second / 10).unwrap_or(STEP)).max(1)
-    }
-
-    /// Waits until so many keys more may be looked at.
-    pub(crate) async fn wait(&mut self, keys: usize) {
-        tokio::time::sleep_until(self.next).await;
-        self.next = self.next.max(Instant::now()) + Duration::from_secs_f64(keys as f64 / self.per_second as f64);
-    }
-
-    /// The next part of all sessions.
-    pub(crate) async fn scan(&mut self, store: &impl Inspect, cursor: Option<&str>) -> Result<Scanned, Failure> {
-        self.wait(self.step()).await;
-        Ok(store.scan(cursor, self.step()).await?)
-    }
-}
 
 /// One look at all sessions that live from its begin to its end; each is met once.
 pub(crate) struct Survey<'a> {

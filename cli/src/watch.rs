@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use crate::failure::Failure;
 use crate::kept::Kept;
 use crate::opened::Opened;
+use crate::pace::ScanFlags;
 use crate::store_flags::StoreFlags;
-use crate::survey::{ScanFlags, Survey};
+use crate::survey::Survey;
 use crate::terminal::{self, AnswerFlags, STRONG, count, line, painted};
 use crate::times::{iso, of_day};
 

@@ -7,8 +7,7 @@ use tokio::task::JoinSet;
 
 use super::given::{add, fields, given, idle, remove, set};
 use super::{Fixture, mint, with_new_secret};
-use crate::delta::{Change, FieldChanges};
-use crate::record::Refusal;
+use crate::record::{Change, FieldChanges, Refusal};
 use crate::store::Outcome;
 
 pub async fn fields_are_set_and_removed_and_the_others_stay<F: Fixture>(fixture: &F) {

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::Fixture;
 use super::given::{add, fields, given, set};
-use crate::delta::FieldChanges;
+use crate::record::FieldChanges;
 
 pub async fn a_counter_starts_at_zero_and_may_fall_below<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;

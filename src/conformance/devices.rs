@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::Fixture;
 use super::given::{given, ids_of, limited, rotate_to, set, sign_in, touch, user};
 use super::with_new_secret;
-use crate::delta::SignIn;
-use crate::device::{Device, Page};
-use crate::policy::OnLimit;
+use crate::record::{Device, OnLimit, Page, SignIn};
 use crate::store::Target;
 
 const ALL: Page = Page { offset: 0, limit: 1000 };

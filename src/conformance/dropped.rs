@@ -6,10 +6,8 @@ use std::task::Poll;
 
 use super::given::{Given, fields, given, pause, rotate_to, set};
 use super::{Fixture, mint, new_session, with_new_secret};
-use crate::delta::{Change, FieldChanges};
-use crate::fields::Fields;
+use crate::record::{Change, Credentials, FieldChanges, Fields};
 use crate::store::{Outcome, Store, Target};
-use crate::token::Credentials;
 
 /// Each verb is dropped after 0, 1, ... polls; most stores need a few.
 const POLLS: usize = 12;

@@ -4,15 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Fixture, mint, new_session, with_new_secret};
-use crate::config::Terms;
-use crate::delta::{Change, FieldChanges, SignIn};
-use crate::device::{Device, Page};
-use crate::fields::Fields;
-use crate::policy::OnLimit;
-use crate::record::{Record, Refusal};
+use crate::record::{
+    Change, Credentials, Device, FieldChanges, Fields, OnLimit, Page, Record, Refusal, SessionId, SignIn, Terms, UserId,
+};
 use crate::store::{Loaded, Lookup, NewSession, Outcome, Store, Target};
-use crate::token::{Credentials, SessionId};
-use crate::user::UserId;
 
 /// A store to ask. Clones ask the same one.
 pub(super) struct Given<S> {

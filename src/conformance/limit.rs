@@ -7,11 +7,8 @@ use tokio::task::JoinSet;
 
 use super::given::{Given, bind, given, ids_of, limited, pause, rotate_to, set, sign_in, sorted, touch, user};
 use super::{Fixture, new_session, with_new_secret};
-use crate::delta::SignIn;
-use crate::policy::OnLimit;
-use crate::record::Refusal;
+use crate::record::{Credentials, OnLimit, Refusal, SignIn};
 use crate::store::{Lookup, Outcome, Store, Target};
-use crate::token::Credentials;
 
 const N: usize = 3;
 

@@ -3,9 +3,8 @@
 
 use super::Fixture;
 use super::given::{Given, add, fields, given, remove, set};
-use crate::delta::FieldChanges;
+use crate::record::{Credentials, FieldChanges};
 use crate::store::Store;
-use crate::token::Credentials;
 
 /// A session with as many fields as the terms allow.
 async fn full<S: Store>(given: &Given<S>) -> Credentials {

@@ -7,9 +7,8 @@ use tokio::task::JoinSet;
 
 use super::given::{fields, given, set};
 use super::{Fixture, mint, with_new_secret};
-use crate::record::Refusal;
+use crate::record::{Credentials, Refusal};
 use crate::store::Outcome;
-use crate::token::Credentials;
 
 pub async fn a_session_that_nobody_made_is_not_there<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use super::given::{Given, add, confirm, fields, given, given_lifetimes, remove, set, touch, whole_second};
 use super::{Fixture, mint_plain, new_session, with_new_secret};
-use crate::record::{Refusal, reserved_fields};
+use crate::record::{Credentials, Refusal, TokenFormat, reserved_fields};
 use crate::store::{Outcome, Store};
-use crate::token::{Credentials, TokenFormat};
 
 async fn plain_session<S: Store>(given: &Given<S>, stored: &[(&str, &str)]) -> Credentials {
     let presented = mint_plain();

@@ -5,9 +5,8 @@ use tokio::task::JoinSet;
 
 use super::given::{add, confirm, fields, given, pause, rotate_to, set, sign_in, touch, user};
 use super::{Fixture, mint, with_new_secret};
-use crate::record::Refusal;
+use crate::record::{Credentials, Refusal};
 use crate::store::{Outcome, SignedOut, Store as _};
-use crate::token::Credentials;
 
 pub async fn a_revoked_session_is_gone_for_every_verb<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;

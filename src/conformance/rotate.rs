@@ -7,10 +7,8 @@ use tokio::task::JoinSet;
 
 use super::given::{Given, add, confirm, fields, given, pause, rotate_to, set, touch, whole_second};
 use super::{Fixture, with_new_secret};
-use crate::delta::Change;
-use crate::record::{Previous, Refusal};
+use crate::record::{Change, Credentials, Previous, Refusal};
 use crate::store::{Lookup, Outcome, Store};
-use crate::token::Credentials;
 
 /// A session that was rotated: its old token and its new one.
 async fn rotated<S: Store>(given: &Given<S>) -> (Credentials, Credentials) {

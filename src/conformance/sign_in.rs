@@ -8,8 +8,7 @@ use super::given::{
 };
 use super::lifetime::in_time;
 use super::{Fixture, with_new_secret};
-use crate::delta::{Change, SignIn};
-use crate::record::Refusal;
+use crate::record::{Change, Refusal, SignIn};
 use crate::store::{Lookup, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);

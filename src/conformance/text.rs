@@ -3,7 +3,7 @@
 
 use super::Fixture;
 use super::given::{add, fields, given, remove, set};
-use crate::fields::Fields;
+use crate::record::Fields;
 
 const STRANGE: [&str; 30] = [
     " ",

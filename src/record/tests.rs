@@ -2,14 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Record, Refusal};
+use super::{Change, Credentials, NewSession, OnLimit, Record, Refusal, SignIn, Terms, Token, TokenFormat, UserId};
 use crate::clock::from_millis;
-use crate::config::Terms;
-use crate::delta::{Change, SignIn};
-use crate::policy::OnLimit;
-use crate::store::NewSession;
-use crate::token::{Credentials, Token, TokenFormat};
-use crate::user::UserId;
 
 /// A whole second, so that nothing is rounded.
 const START: u64 = 1_800_000_000_000;

@@ -1,17 +1,12 @@
 //! How a request's changes reach the store: tokens on their way are settled, deferred changes are committed.
 
 use super::pending::Pending;
-use super::verbs::is_done;
 use super::{Candidate, CookieChange, Purpose, Session, State};
-use crate::delta::{Change, FieldChanges, IndexEntry};
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::fields::Fields;
 use crate::meter;
-use crate::record::{COUNTER_OVERFLOW, Refusal};
+use crate::record::{COUNTER_OVERFLOW, Change, FieldChanges, Fields, IndexEntry, Loaded, Outcome, Refusal, SessionId};
 use crate::sessions::Sessions;
-use crate::store::{Loaded, Outcome};
-use crate::token::SessionId;
 
 /// What a store has done.
 pub(super) struct Accepted {
@@ -279,4 +274,9 @@ impl State {
         let unconfirmed = record.previous.is_some_and(|held| held.until.is_none()) && !self.minted && is_current();
         unconfirmed || now.duration_since(record.last_accessed_at).map_or(true, |since| since >= interval)
     }
+}
+
+/// Whether a change was made, durable or not.
+pub(super) fn is_done<T>(changed: &Result<T>) -> bool {
+    changed.as_ref().map_or_else(Error::is_not_durable, |_| true)
 }

@@ -6,7 +6,7 @@ use super::{MintedAhead, Session};
 use crate::csrf::{self, CSRF_HEADER, Judged, WRONG_TOKEN};
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::token::{Token, TokenFormat};
+use crate::record::{Token, TokenFormat};
 
 impl Session {
     /// Begins a session for a visitor who has none, so that a form has a token: for forms that must not be sent without one.

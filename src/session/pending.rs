@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::delta::FieldChanges;
-use crate::fields::Fields;
+use crate::record::{FieldChanges, Fields};
 
 /// Deferred changes. A field stands in at most one of `set`, `remove` and `pushed`.
 #[derive(Clone, Default)]

@@ -4,17 +4,12 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
-use super::verbs::is_done;
-use super::{Absence, CookieChange, Session, State, Unopened};
-use crate::config;
-use crate::delta::{Change, SignIn};
-use crate::device::{self, Device, Page};
-use crate::error::{Error, Result};
+use super::commit::is_done;
+use super::{CookieChange, Session, State, Unopened};
+use crate::cookie;
+use crate::error::{Absence, Error, Result};
 use crate::events::{Event, RevokeReason};
-use crate::fields::Fields;
-use crate::store::{SignedOut, Target};
-use crate::token::{Credentials, SessionId};
-use crate::user::UserId;
+use crate::record::{self, Change, Credentials, Device, Fields, Page, SessionId, SignIn, SignedOut, Target, UserId};
 
 impl Session {
     /// Binds a user to the session: with a new secret (the old one is worth nothing at once), a new absolute lifetime, and
@@ -72,7 +67,7 @@ impl Session {
         };
         self.still_opens().await?;
         let mut devices =
-            self.sessions().devices(&user, Page { offset: 0, limit: config::MAX_SESSIONS_PER_USER }).await?;
+            self.sessions().devices(&user, Page { offset: 0, limit: record::MAX_SESSIONS_PER_USER }).await?;
         let current = self.id();
         for device in &mut devices {
             device.current = Some(device.id) == current;
@@ -351,7 +346,7 @@ impl SigningIn<'_> {
         let kept_idle = before.as_ref().filter(|_| self.absolute_lifetime.is_none()).map(|record| record.idle_timeout);
         let idle = self.idle_timeout.or(kept_idle).unwrap_or(config.terms.idle_timeout);
         for (what, duration) in [("idle timeout", idle), ("absolute lifetime", absolute)] {
-            if let Some(reason) = config::problem_with_lifetime(duration) {
+            if let Some(reason) = record::problem_with_lifetime(duration) {
                 return Err(Error::malformed(what, reason));
             }
         }
@@ -361,8 +356,7 @@ impl SigningIn<'_> {
                 format!("must not exceed the absolute lifetime, {absolute:?}"),
             ));
         }
-        if let Some(reason) = self.cookie_max_age.filter(|age| !age.is_zero()).and_then(config::problem_with_cookie_age)
-        {
+        if let Some(reason) = self.cookie_max_age.filter(|age| !age.is_zero()).and_then(cookie::problem_with_age) {
             return Err(Error::invalid("cookie_max_age", reason));
         }
         let kept_age = before.as_ref().and_then(|record| record.cookie_max_age);
@@ -370,8 +364,8 @@ impl SigningIn<'_> {
         let (kept_device, kept_ip) =
             before.map(|record| (record.device.clone(), record.ip.clone())).unwrap_or_default();
         let device = match self.device {
-            Some(label) => Some(device::label(&label)),
-            None => kept_device.or_else(|| user_agent.and_then(device::label_of_user_agent)),
+            Some(label) => Some(record::label(&label)),
+            None => kept_device.or_else(|| user_agent.and_then(record::label_of_user_agent)),
         };
         Ok(SignIn {
             user,
@@ -380,7 +374,7 @@ impl SigningIn<'_> {
             cookie_max_age: self.cookie_max_age.or(kept_age),
             auth_time: self.auth_time,
             device: device.filter(|label| !label.is_empty()),
-            ip: self.ip.map_or(kept_ip, |ip| Some(device::label(&ip))).filter(|ip| !ip.is_empty()),
+            ip: self.ip.map_or(kept_ip, |ip| Some(record::label(&ip))).filter(|ip| !ip.is_empty()),
             discard_fields: self.discard_fields,
             max_sessions: config.max_sessions_per_user,
             on_limit: config.on_limit,

@@ -5,16 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::commit::Accepted;
+use super::commit::{Accepted, is_done};
 use super::pending::Pending;
 use super::{Candidate, MintedAhead, Purpose, Session, Unopened};
-use crate::delta::{Change, FieldChanges};
 use crate::error::{Error, Result};
-use crate::field::Field;
-use crate::fields::Fields;
+use crate::record::{Change, Field, FieldChanges, Fields, Lookup, NewSession, SessionId, Token};
 use crate::sessions::ReadFrom;
-use crate::store::{Lookup, NewSession};
-use crate::token::{SessionId, Token};
 
 impl Session {
     /// Adds to a counter and returns the new value. One that is not there starts at 0. At once: one round trip; for a
@@ -333,11 +329,6 @@ impl Session {
         let is_stale = !self.state().unopened.is_empty();
         if is_stale { Err(Error::gone_because(self.absence())) } else { Ok(()) }
     }
-}
-
-/// Whether a change was made, durable or not.
-pub(super) fn is_done<T>(changed: &Result<T>) -> bool {
-    changed.as_ref().map_or_else(Error::is_not_durable, |_| true)
 }
 
 fn sum(name: &str, text: &str, by: i64) -> Result<i64> {

@@ -2,20 +2,18 @@
 
 use tracing::{Instrument, Level, Span, field};
 
-use super::Sessions;
-use crate::device::Device;
+use super::{Sessions, counted};
 use crate::error::StoreError;
 use crate::meter::{self, Verb};
-use crate::record::Refusal;
-use crate::store::{Answer, Lookup, Outcome, SignedOut};
-use crate::token::{Credentials, SessionId};
+use crate::record::{Credentials, Device, Lookup, Outcome, Refusal, SessionId, SignedOut};
+use crate::store::Answer;
 
 /// How the store failed, in a word, and its error.
 type Failure = (&'static str, StoreError);
 
 impl Sessions {
     /// Asks the store. That the answer to a read was lost leaves nothing unknown.
-    pub(super) async fn ask<T: Told>(
+    pub(super) async fn ask<T: StoreAnswer>(
         &self,
         verb: Verb,
         session: Option<&SessionId>,
@@ -29,7 +27,7 @@ impl Sessions {
         answer.map_err(|(_, error)| if verb.is_read() { error.of_read() } else { error })
     }
 
-    async fn traced<T: Told>(
+    async fn traced<T: StoreAnswer>(
         &self,
         verb: Verb,
         session: Option<&SessionId>,
@@ -37,7 +35,7 @@ impl Sessions {
     ) -> Result<T, Failure> {
         let span = span(verb, session);
         let answer = self.counted(verb, answer).instrument(span.clone()).await;
-        tell(&span, answer.as_ref().map_or_else(|(kind, _)| *kind, Told::name));
+        tell(&span, answer.as_ref().map_or_else(|(kind, _)| *kind, StoreAnswer::name));
         answer
     }
 
@@ -54,7 +52,7 @@ impl Sessions {
     }
 
     /// No call into a store waits longer than the configured time-out, whoever wrote the store.
-    async fn counted<T: Told>(&self, verb: Verb, answer: Answer<'_, T>) -> Result<T, Failure> {
+    async fn counted<T: StoreAnswer>(&self, verb: Verb, answer: Answer<'_, T>) -> Result<T, Failure> {
         let timeout = self.0.config.store_timeout;
         let timing = meter::begin(verb);
         let answer = match tokio::time::timeout(timeout, answer).await {
@@ -85,7 +83,7 @@ fn tell(span: &Span, outcome: &'static str) {
 }
 
 /// What a store answered, in a word.
-pub(super) trait Told {
+pub(super) trait StoreAnswer {
     fn name(&self) -> &'static str {
         "done"
     }
@@ -93,7 +91,7 @@ pub(super) trait Told {
     fn count(&self, _verb: Verb) {}
 }
 
-impl Told for Lookup {
+impl StoreAnswer for Lookup {
     fn name(&self) -> &'static str {
         match self {
             Lookup::Live(_) => "live",
@@ -104,11 +102,11 @@ impl Told for Lookup {
     }
 
     fn count(&self, _verb: Verb) {
-        meter::loaded(self);
+        counted::loaded(self);
     }
 }
 
-impl Told for Outcome {
+impl StoreAnswer for Outcome {
     fn name(&self) -> &'static str {
         match self {
             Outcome::Done { not_durable: None, .. } => "done",
@@ -127,7 +125,7 @@ impl Told for Outcome {
     }
 }
 
-impl Told for SignedOut {
+impl StoreAnswer for SignedOut {
     fn name(&self) -> &'static str {
         match self {
             SignedOut::Ended => "done",
@@ -137,5 +135,5 @@ impl Told for SignedOut {
     }
 }
 
-impl Told for u64 {}
-impl Told for Vec<Device> {}
+impl StoreAnswer for u64 {}
+impl StoreAnswer for Vec<Device> {}

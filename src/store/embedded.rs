@@ -15,13 +15,8 @@ use self::keeper::Keeper;
 use self::writer::Writer;
 use super::{Inspect, Loaded, Lookup, NewSession, Outcome, Scanned, SignedOut, Store, Target};
 use crate::clock::{Clock, to_millis};
-use crate::config::Terms;
-use crate::delta::Change;
-use crate::device::{Device, Page};
 use crate::error::StoreError;
-use crate::record::{EVICTION_NOTICE, Record, Refusal};
-use crate::token::{Credentials, SessionId};
-use crate::user::UserId;
+use crate::record::{Change, Credentials, Device, EVICTION_NOTICE, Page, Record, Refusal, SessionId, Terms, UserId};
 
 #[cfg(unix)]
 mod attached;

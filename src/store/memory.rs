@@ -6,14 +6,11 @@ use std::time::SystemTime;
 
 use super::{Inspect, Loaded, Lookup, NewSession, Outcome, Scanned, SignedOut, Store, Target};
 use crate::clock::Clock;
-use crate::config::Terms;
-use crate::delta::{Change, SignIn};
-use crate::device::{Device, Page};
 use crate::error::StoreError;
-use crate::policy::OnLimit;
-use crate::record::{EVICTION_NOTICE, Record, Refusal};
-use crate::token::{Credentials, SecretHash, SessionId};
-use crate::user::UserId;
+use crate::record::{
+    Change, Credentials, Device, EVICTION_NOTICE, OnLimit, Page, Record, Refusal, SecretHash, SessionId, SignIn, Terms,
+    UserId,
+};
 
 /// Keeps sessions in memory: for tests, for development, and for applications whose sessions may end with the
 /// process. Cheap to clone; clones share the sessions.

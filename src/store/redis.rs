@@ -11,16 +11,15 @@ use redis::{FromRedisValue, Value};
 
 use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
 use crate::clock::{from_millis, to_millis};
-use crate::config::Terms;
-use crate::delta::{Change, FieldChanges, SignIn};
-use crate::device::{Device, Page};
 use crate::error::{Result, StoreError};
 use crate::meter;
-use crate::record::{self, Record, Refusal};
-use crate::token::{Credentials, SecretHash, SessionId};
-use crate::user::UserId;
+use crate::record::{
+    self, Change, Credentials, Device, FieldChanges, Page, Record, Refusal, SecretHash, SessionId, SignIn, Terms,
+    UserId,
+};
 
 mod attempts;
+mod client_error;
 mod cluster;
 mod connect;
 mod credentials;
@@ -44,6 +43,7 @@ mod sentinels;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;
+mod topology;
 mod transfer;
 
 pub use connect::RedisBuilder;

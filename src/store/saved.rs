@@ -7,11 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use super::Inspect;
-use crate::config::Terms;
 use crate::error::StoreError;
-use crate::fields::Fields;
-use crate::record::{EXPIRES_AT, Record, SECRET_HASH};
-use crate::token::SessionId;
+use crate::record::{EXPIRES_AT, Fields, Record, SECRET_HASH, SessionId, Terms};
 
 /// The longest lifetime that any application can have configured.
 const LONGEST: Duration = Duration::from_secs(999_999_999);
@@ -154,8 +151,8 @@ fn from_seconds(text: &str) -> Option<SystemTime> {
 mod tests {
     use super::*;
     use crate::record::Previous;
-    use crate::token::{Token, TokenFormat};
-    use crate::user::UserId;
+    use crate::record::UserId;
+    use crate::record::{Token, TokenFormat};
 
     fn saved() -> Saved {
         let at = |millis: u64| crate::clock::from_millis(1_775_133_296_000 + millis);

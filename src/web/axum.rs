@@ -10,8 +10,8 @@ use http::request::Parts;
 use super::rejection::SignInRejection;
 use super::respond;
 use crate::error::{Error, Result};
+use crate::record::UserId;
 use crate::session::Session;
-use crate::user::UserId;
 
 /// Loads the session: one round trip with a token, none without. Take `Result<Session, Error>` in a handler that goes on
 /// without the store.

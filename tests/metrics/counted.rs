@@ -37,7 +37,7 @@ async fn reads_changes_rotations_and_sign_ins_are_counted_and_timed() {
             ("rotations", 1),
             ("sign_ins", 1),
             ("loads{outcome=live}", 7),
-            ("revokes{why=signed_out}", 1),
+            ("revokes{reason=signed_out}", 1),
             ("store_duration_seconds{verb=create}", 1),
             ("store_duration_seconds{verb=load}", 7),
             ("store_duration_seconds{verb=apply}", 4),
@@ -82,7 +82,7 @@ async fn what_is_refused_is_counted_by_its_reason() {
         late.set(NAME, "too late").unwrap();
         assert!(late.commit().await.unwrap_err().is_gone());
         let mut all = heard.all();
-        assert_eq!((all["commits"], all["revokes{why=application}"]), (1, 1), "what was refused is not stored");
+        assert_eq!((all["commits"], all["revokes{reason=application}"]), (1, 1), "what was refused is not stored");
         all.retain(|name, _| name.starts_with("refusals"));
         let reasons = ["cross_site", "form", "gone", "invalid", "limit", "too_large"];
         assert_eq!(all, reasons.map(|reason| (format!("refusals{{reason={reason}}}"), 1)).into());

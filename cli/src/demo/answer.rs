@@ -12,8 +12,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::demo::absence::Absence;
-use crate::demo::routes::USERNAME;
-use crate::demo::stranger::Refused;
+use crate::demo::fields::USERNAME;
+use crate::demo::refused::Refused;
 
 /// Seconds after which a client may ask a store again that did not answer.
 const RETRY_AFTER: &str = "1";

@@ -11,8 +11,9 @@ use cloakroom::{Device, Error, Session, SessionId};
 
 use crate::demo::absence::{Absence, brings_cookie};
 use crate::demo::answer::{Code, Problem, whole_seconds};
+use crate::demo::fields::{PAGE_VIEWS, USERNAME};
 use crate::demo::form::{DEFAULT_USERNAME, LONGEST_USERNAME, Query};
-use crate::demo::routes::{PAGE_VIEWS, Seen, USERNAME, looked_at};
+use crate::demo::look::{Seen, looked_at};
 use crate::demo::timeline::{Reader, Told, places};
 use crate::demo::{Demo, stranger};
 use crate::place::Place;

@@ -10,17 +10,16 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use cloakroom::{Error, Field, RequestHead, Session, Sessions};
+use cloakroom::{Error, RequestHead, Session, Sessions};
 
 use crate::demo::absence::Absence;
 use crate::demo::answer::{Problem, Standing, Wants};
+use crate::demo::fields::{PAGE_VIEWS, USERNAME};
 use crate::demo::form::{LARGEST_FORM, Query};
+use crate::demo::look::{Seen, looked_at};
 use crate::demo::names::{self, Names};
 use crate::demo::posted::Posted;
 use crate::demo::{Demo, assets, devices, page, stranger};
-
-pub(crate) const USERNAME: Field<String> = Field::new("username");
-pub(crate) const PAGE_VIEWS: Field<i64> = Field::new("page_views");
 
 /// As in the tutorials, the page that a sign-in leads to is the first.
 const FIRST_VIEW: i64 = 1;
@@ -59,33 +58,6 @@ async fn show(session: Result<Session, Error>, query: Query, headers: HeaderMap)
         Ok(Seen::Session(session)) => Standing::of(&session).into_response(),
         Ok(Seen::Nobody(absence)) => Standing::without(absence).into_response(),
         Err(error) => Problem::from(error).into_response(),
-    }
-}
-
-/// What a look finds.
-pub(crate) enum Seen {
-    /// A session that lives.
-    Session(Session),
-    /// None, and why.
-    Nobody(Absence),
-}
-
-/// The session after this look at it: extended where that was due, unless the request only peeks. Nobody where there is
-/// none, also when it ended meanwhile.
-pub(crate) async fn looked_at(
-    session: Result<Session, Error>,
-    query: &Query,
-    headers: &HeaderMap,
-) -> Result<Seen, Error> {
-    let session = session?;
-    if query.peeks() {
-        session.peek();
-    }
-    match session.commit().await {
-        Ok(()) if session.exists() => Ok(Seen::Session(session)),
-        Ok(()) => Ok(Seen::Nobody(Absence::of(headers, &session))),
-        Err(error) if error.is_gone() => Ok(Seen::Nobody(Absence::Ended)),
-        Err(error) => Err(error),
     }
 }
 

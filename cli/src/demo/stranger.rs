@@ -1,4 +1,4 @@
-//! Forms that are refused: the page that says so, and a page that plays another site and sends one.
+//! A page that plays another site and sends a form, which the demo refuses.
 
 use std::net::SocketAddr;
 
@@ -7,25 +7,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::demo::answer::Problem;
-
-/// A person's form was refused: 403, in words.
-#[derive(Template)]
-#[template(path = "refused.html")]
-pub(crate) struct Refused<'a> {
-    pub(crate) why: &'a str,
-}
-
-impl IntoResponse for Refused<'_> {
-    fn into_response(self) -> Response {
-        match self.render() {
-            Ok(html) => (StatusCode::FORBIDDEN, Html(html)).into_response(),
-            Err(error) => {
-                tracing::error!(%error, "a page could not be rendered");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
-        }
-    }
-}
 
 #[derive(Template)]
 #[template(path = "stranger.html")]

@@ -1,105 +1,11 @@
 //! Who may read along, and what this user may do: too much, or too little.
 
-use cloakroom::StoreError;
-use cloakroom::store::Redis;
 use serde_json::Value;
 
 use super::finding::{Finding, Level};
-use super::server::{Server, is_forbidden};
+use super::probe::{NEEDED, NEEDED_IN_A_CLUSTER, rule_of};
+use super::server::Server;
 use crate::place::{Reach, is_sentinel, is_tls};
-
-/// A session id and a secret's place that nobody has: 128 bits of zeros.
-const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
-const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
-
-/// Every command that the library sends, and what its scripts call, in a form that changes nothing: the key is not there,
-/// or an argument is one that the command refuses after the ACL has let it pass. `S` stands for a session's key, `U` for
-/// the key of a user's index.
-const NEEDED: [&[&str]; 20] = [
-    &["PING"],
-    &["TIME"],
-    &["HGETALL", "S"],
-    &["HMGET", "S", "created_at"],
-    &["HGET", "S", "created_at"],
-    &["PTTL", "S"],
-    &["HSET", "S", "a", "b", "a value is missing"],
-    &["HDEL", "S", "created_at"],
-    &["HINCRBY", "S", "a", "no number"],
-    &["DEL", "S"],
-    &["PEXPIREAT", "S", "1"],
-    &["ZADD", "U", "no number", "a"],
-    &["ZCOUNT", "U", "0", "+inf"],
-    &["ZRANGE", "U", "0", "0"],
-    &["ZRANGEBYSCORE", "U", "0", "+inf"],
-    &["ZREVRANGEBYSCORE", "U", "+inf", "0"],
-    &["ZREM", "U", "a"],
-    &["ZSCORE", "U", "a"],
-    &["EVALSHA", NO_SCRIPT, "1", "S"],
-    &["SCRIPT", "LOAD", "return 1"],
-];
-
-/// What a cluster needs besides: by INFO the library learns that it is one; EXEC stands for MULTI, too, which would begin something.
-const NEEDED_IN_A_CLUSTER: [&[&str]; 4] = [&["INFO", "cluster"], &["CLUSTER", "SLOTS"], &["ASKING"], &["EXEC"]];
-
-/// What durable revokes need.
-const DURABLE: &[&str] = &["WAIT", "0", "1"];
-
-/// What this user may not do.
-#[derive(Debug, Default)]
-pub(super) struct Allowed {
-    /// As the rules of an ACL name them.
-    missing: Vec<String>,
-    /// Of some command it was said that it may run, but not on our keys.
-    not_these_keys: bool,
-    /// Only durable revokes need it.
-    may_wait: bool,
-}
-
-/// Tries all commands that are needed, without changing anything.
-///
-/// # Errors
-/// When the server does not answer.
-pub(super) async fn try_all(redis: &Redis, server: &str, is_cluster: bool) -> Result<Allowed, StoreError> {
-    let mut allowed = Allowed { may_wait: true, ..Allowed::default() };
-    let session = format!("{}{NOBODY}", redis.prefix());
-    // ids hold 22 characters: that is no user whom an application has
-    let index = format!("{}user:{NOBODY}", redis.prefix());
-    let in_a_cluster = NEEDED_IN_A_CLUSTER.iter().filter(|_| is_cluster);
-    for command in NEEDED.iter().chain(in_a_cluster).chain([&DURABLE]) {
-        let key_of = |word: &&'static str| match *word {
-            "S" => session.clone(),
-            "U" => index.clone(),
-            word => word.to_owned(),
-        };
-        let words: Vec<String> = command.iter().map(key_of).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let error = match redis.command(server, &words).await {
-            Ok(_) => continue,
-            Err(error) if error.code().is_none() => return Err(error),
-            // a value that is no number, a slot that is elsewhere: it was let pass
-            Err(error) if !is_forbidden(&error) => continue,
-            Err(error) => error.to_string(),
-        };
-        if command[0] == "WAIT" {
-            allowed.may_wait = false;
-        } else if error.contains("key") && !error.contains("run the") {
-            allowed.not_these_keys = true;
-        } else {
-            allowed.missing.push(rule_of(command));
-        }
-    }
-    Ok(allowed)
-}
-
-/// How the rules of an ACL name a command.
-fn rule_of(command: &[&str]) -> String {
-    match command {
-        ["EXEC"] => "multi +exec".to_owned(),
-        [container @ ("SCRIPT" | "CLUSTER"), word, ..] => format!("{container}|{word}").to_lowercase(),
-        [name, ..] => name.to_lowercase(),
-        [] => String::new(),
-    }
-}
 
 /// Whether anybody between can read along.
 pub(super) fn encryption(reach: &Reach, servers: &[String]) -> Finding {

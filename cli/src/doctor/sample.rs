@@ -12,7 +12,7 @@ use super::answers::{self, Bound, Entries, OfIndex, OfSession};
 use super::server::asked;
 use crate::failure::Failure;
 use crate::opened::Opened;
-use crate::survey::{Pace, ScanFlags};
+use crate::pace::{Pace, ScanFlags};
 
 /// For each session that is wanted so many keys are looked at, before it is given up: the others are somebody else's.
 const KEYS_FOR_A_SESSION: usize = 100;

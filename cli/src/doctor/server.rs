@@ -7,8 +7,8 @@ use cloakroom::StoreError;
 use cloakroom::store::Redis;
 use serde_json::Value;
 
-use super::access::{self, Allowed};
 use super::finding::Finding;
+use super::probe::{self, Allowed, is_forbidden};
 
 /// How many round trips are measured.
 const PINGS: usize = 100;
@@ -68,7 +68,7 @@ impl Server {
         let rules = asked(redis, name, &["ACL", "GETUSER", &user]).await?.map(|rules| pairs_of(&rules).collect());
         let is_cluster = hello.get("mode").is_some_and(|mode| mode == "cluster");
         let cluster = if is_cluster { text(asked(redis, name, &["CLUSTER", "INFO"]).await?) } else { None };
-        let allowed = access::try_all(redis, name, is_cluster).await?;
+        let allowed = probe::try_all(redis, name, is_cluster).await?;
         let mut pings = Vec::with_capacity(PINGS);
         for _ in 0..PINGS {
             let begin = Instant::now();
@@ -183,16 +183,6 @@ pub(super) fn unless_forbidden<T>(answer: Result<T, StoreError>) -> Result<Optio
         Ok(answer) => Ok(Some(answer)),
         Err(error) if is_forbidden(&error) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// The server did answer: never, to this user.
-pub(super) fn is_forbidden(error: &StoreError) -> bool {
-    match error.code() {
-        Some("NOPERM") => true,
-        // it has no code of its own
-        Some("ERR") => error.to_string().contains("unknown command"),
-        _ => false,
     }
 }
 

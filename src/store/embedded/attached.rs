@@ -13,13 +13,9 @@ use super::clients::UNDISTURBED;
 use super::control::{Address, Question};
 use super::directory::missing_rights;
 use crate::clock::from_millis;
-use crate::config::Terms;
-use crate::device::Page;
 use crate::error::StoreError;
-use crate::record::Record;
+use crate::record::{Page, Record, SessionId, Terms, UserId};
 use crate::store::{Inspect, Loaded, Save, Saved, Scanned, Target};
-use crate::token::SessionId;
-use crate::user::UserId;
 
 /// How many ids one question holds: far less than the longest that is listened to.
 const MOST_IDS: usize = 256;

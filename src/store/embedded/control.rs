@@ -19,12 +19,9 @@ use super::Embedded;
 use super::clients::{Clients, Place};
 use super::directory::{Identity, check_in_place, identity};
 use crate::clock::to_millis;
-use crate::config::Terms;
-use crate::device::Page;
 use crate::error::StoreError;
+use crate::record::{Page, SessionId, Terms, UserId};
 use crate::store::{Inspect as _, Save as _, Saved, Store as _, Target};
-use crate::token::SessionId;
-use crate::user::UserId;
 
 /// The longest question, in bytes.
 const LONGEST_LINE: u64 = 16 * 1024;

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::format::State;
-use crate::record::Record;
+use crate::record::{Record, SessionId, UserId};
 use crate::store::{Loaded, Scanned};
-use crate::token::SessionId;
-use crate::user::UserId;
 
 /// What is held for a session id: read without a lock, written by whoever holds the [`Writer`](super::writer::Writer).
 pub(super) struct Entry {

@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{from_millis, to_millis};
-use crate::fields::Fields;
-use crate::record::{Previous, Record};
-use crate::token::{SecretHash, SessionId};
-use crate::user::UserId;
+use crate::record::{Fields, Previous, Record, SecretHash, SessionId, UserId};
 
 /// What is known of a session id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +190,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::{Token, TokenFormat};
+    use crate::record::{Token, TokenFormat};
 
     fn record() -> Record {
         let at = |secs: u64| from_millis(1_775_133_296_007 + 1000 * secs);

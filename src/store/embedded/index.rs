@@ -7,12 +7,7 @@ use std::time::SystemTime;
 use super::entry::{Entry, Sessions};
 use super::format::State;
 use crate::clock::to_millis;
-use crate::delta::SignIn;
-use crate::device::Page;
-use crate::policy::OnLimit;
-use crate::record::{Record, Refusal};
-use crate::token::SessionId;
-use crate::user::UserId;
+use crate::record::{OnLimit, Page, Record, Refusal, SessionId, SignIn, UserId};
 
 /// Each user's sessions. It is not stored: it is built from the sessions when the store is opened.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use super::Shared;
 use super::entry::Entry;
 use super::format::State;
 use super::seal::{self, Seal};
-use crate::token::SessionId;
+use crate::record::SessionId;
 
 /// How often the journal is brought to the disk where nobody waits for it.
 const TICK: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use super::entry::Sessions;
 use super::format::{Reader, State};
 use super::index::Index;
 use super::recovery::Change;
-use crate::token::SessionId;
+use crate::record::SessionId;
 
 #[derive(Default)]
 pub(super) struct Latest(HashMap<SessionId, Written>);

@@ -11,7 +11,7 @@ use super::format::Reader;
 use super::journal::{HEAD_LEN, MARKER, NUMBER_LEN, TITLE_LEN, checksum, part_name, part_path, title};
 use super::seal::Seal;
 use crate::clock::to_iso;
-use crate::token::SessionId;
+use crate::record::SessionId;
 
 /// Parts are numbered from 1. Without a seal the oldest part that is there counts as the first.
 pub(super) const ANY_PART: u64 = 0;

@@ -10,12 +10,9 @@ use super::entry;
 use super::open::{Contents, check_is_store, read_seal};
 use super::transfer;
 use crate::clock::Clock;
-use crate::config::Terms;
-use crate::device::Page;
 use crate::error::StoreError;
+use crate::record::{Page, SessionId, Terms, UserId};
 use crate::store::{Inspect, Loaded, Save, Saved, Scanned};
-use crate::token::SessionId;
-use crate::user::UserId;
 
 /// How often the directory is read again because a process has changed it meanwhile.
 const MOST_TRIES: u32 = 100;

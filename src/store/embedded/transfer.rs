@@ -6,11 +6,10 @@ use std::time::SystemTime;
 use super::entry::Sessions;
 use super::format::State;
 use super::{Answered, Embedded, NOTHING, Shared};
-use crate::config::Terms;
 use crate::error::StoreError;
+use crate::record::{SessionId, Terms};
 use crate::store::saved::{from_micros, to_micros};
 use crate::store::{Restore, Restored, Save, Saved};
-use crate::token::SessionId;
 
 impl Save for Embedded {
     async fn save(&self, ids: &[SessionId], _terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {

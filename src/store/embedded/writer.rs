@@ -8,7 +8,7 @@ use super::entry::Sessions;
 use super::format::{self, State};
 use super::index::Index;
 use super::journal::Journal;
-use crate::token::SessionId;
+use crate::record::SessionId;
 
 /// What is locked for a change: only one task writes at a time.
 pub(super) struct Writer {

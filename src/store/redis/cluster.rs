@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use redis::Value;
 use tokio::sync::Notify;
 
-use super::dial::{Dialer, reason};
+use super::client_error::reason;
+use super::dial::Dialer;
 use super::durable::Durability;
 use super::endpoint::Endpoint;
 use super::link::{Elsewhere, Failure, Link};

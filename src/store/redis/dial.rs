@@ -2,7 +2,6 @@
 //! with the credentials of this moment, and to a server that answers.
 
 use std::fmt;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +15,7 @@ use redis::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::client_error::failed;
 use super::credentials::Source;
 use super::plain_text::{self, ThisMachine};
 
@@ -159,24 +159,6 @@ pub(super) fn address_of(address: &ConnectionAddr) -> Option<String> {
     match address {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(format!("{host}:{port}")),
         _ => None,
-    }
-}
-
-/// An error of ours, as the client's: its text is all that is shown of it.
-pub(super) fn failed(why: impl Into<String>) -> RedisError {
-    io::Error::other(why.into()).into()
-}
-
-/// What a client's error says, without the question that caused it: a server that does not know a command quotes its
-/// arguments, and the key of a plain token is the token.
-pub(super) fn reason(error: &RedisError) -> String {
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => {
-            let quoted = detail.find(", with args").unwrap_or(detail.len());
-            format!("{code} {}", &detail[..quoted])
-        }
-        (Some(code), None) => code.to_owned(),
-        (None, _) => error.to_string(),
     }
 }
 

@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio::sync::Mutex;
 
-use super::dial::reason;
+use super::client_error::reason;
 use super::question::Question;
 use crate::error::StoreError;
 

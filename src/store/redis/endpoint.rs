@@ -7,7 +7,8 @@ use std::time::Duration;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
-use super::dial::{Dialer, failed};
+use super::client_error::failed;
+use super::dial::Dialer;
 use super::near::{self, Near, Tracking};
 use super::role;
 use super::sentinels::Sentinels;

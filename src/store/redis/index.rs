@@ -12,19 +12,13 @@ use super::question::Question;
 use super::scripts::Call;
 use super::{Redis, text_of};
 use crate::clock::to_millis;
-use crate::config::Terms;
-use crate::delta::{Change, IndexEntry, SignIn};
-use crate::device::{Device, Page};
 use crate::error::StoreError;
-use crate::policy::OnLimit;
 use crate::record::{
-    CREATED_AT, EVICTION_NOTICE, PREVIOUS_SECRET_HASH, RESERVED, Record, Refusal, SECRET_HASH, SIGN_IN_SECRET_HASH,
-    USER_ID,
+    CREATED_AT, Change, Credentials, Device, EVICTION_NOTICE, IndexEntry, OnLimit, PREVIOUS_SECRET_HASH, Page,
+    RESERVED, Record, Refusal, SECRET_HASH, SIGN_IN_SECRET_HASH, SecretHash, SessionId, SignIn, Terms, USER_ID, UserId,
 };
 use crate::store::saved::seconds;
 use crate::store::{Outcome, SignedOut};
-use crate::token::{Credentials, SecretHash, SessionId};
-use crate::user::UserId;
 use futures_util::future::{join_all, try_join_all, try_join3};
 use redis::Value;
 

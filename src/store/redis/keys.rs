@@ -1,8 +1,7 @@
 //! The names of keys. A key is made from a parsed id only, so nothing that a user sent can reach another key.
 
 use crate::error::{Error, Result};
-use crate::token::SessionId;
-use crate::user::UserId;
+use crate::record::{SessionId, UserId};
 
 const MAX_PREFIX: usize = 128;
 

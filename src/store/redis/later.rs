@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::attempts::{Attempts, delays};
 use super::plan::Plan;
-use super::server::Known;
+use super::topology::Topology;
 use crate::error::StoreError;
 
 pub(super) struct Later {
     /// The address as it may be shown: without its password.
     shown: String,
     timeout: Duration,
-    known: OnceLock<Known>,
+    known: OnceLock<Topology>,
     /// Why the last attempt failed.
     why: Mutex<String>,
     attempts: Arc<Attempts>,
@@ -35,12 +35,12 @@ impl Later {
     }
 
     /// The servers, once they were reached.
-    pub(super) fn found(&self) -> Option<&Known> {
+    pub(super) fn found(&self) -> Option<&Topology> {
         self.known.get()
     }
 
     /// The same, also after one attempt that is quick to fail.
-    pub(super) async fn known(&self) -> Result<&Known, StoreError> {
+    pub(super) async fn known(&self) -> Result<&Topology, StoreError> {
         if self.found().is_none() {
             self.attempts.wait(|| self.found().is_none(), self.timeout).await;
         }

@@ -13,7 +13,7 @@ use redis::{RedisError, RedisResult, Value};
 use tokio::sync::Notify;
 
 use super::attempts::{Attempts, delays};
-use super::dial::{failed, reason};
+use super::client_error::{failed, reason};
 use super::durable::{Durability, DurableConnection};
 use super::endpoint::{Endpoint, Opened};
 use super::near::{Heartbeat, HeartbeatAnswer, Tracking, TrackingSnapshot};

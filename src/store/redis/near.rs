@@ -20,12 +20,10 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use redis::{PushInfo, PushKind, Value};
 
 use super::keys::Prefix;
-use crate::config::Terms;
 use crate::error::{Error, Result};
 use crate::meter;
-use crate::record::Record;
+use crate::record::{Credentials, Record, SessionId, Terms};
 use crate::store::{Loaded, Lookup};
-use crate::token::{Credentials, SessionId};
 
 mod connection;
 mod heartbeat;

@@ -8,13 +8,9 @@ use redis::Value;
 use super::index::Entry;
 use super::question::Question;
 use super::{Redis, now_of, pairs_of, texts_of};
-use crate::config::Terms;
 use crate::error::StoreError;
-use crate::fields::Fields;
-use crate::record::Record;
+use crate::record::{Fields, Record, SessionId, Terms, UserId};
 use crate::store::{Inspect, Loaded, Scanned};
-use crate::token::SessionId;
-use crate::user::UserId;
 
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {

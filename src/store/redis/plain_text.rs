@@ -7,7 +7,7 @@ use redis::io::AsyncDNSResolver;
 use redis::{ConnectionAddr, RedisFuture, RedisResult};
 use url::Host;
 
-use super::dial::failed;
+use super::client_error::failed;
 
 /// Whether this host is the machine itself: an address of the loopback interface, or `localhost`.
 pub(super) fn is_this_machine(host: &str) -> bool {

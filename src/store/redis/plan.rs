@@ -18,7 +18,7 @@ use super::question::Question;
 use super::rights;
 use super::scripts::Scripts;
 use super::sentinels::Sentinels;
-use super::server::Known;
+use super::topology::Topology;
 use crate::error::{Error, Result, StoreError};
 
 /// Good for any number of attempts.
@@ -72,14 +72,14 @@ impl Plan {
     ///
     /// # Errors
     /// When the server is not there, refuses, or forbids the user a command that sessions need.
-    pub(super) async fn reach(&self) -> Result<Known, StoreError> {
+    pub(super) async fn reach(&self) -> Result<Topology, StoreError> {
         let known = match &self.to {
             To::Server(addresses) => self.reach_server(addresses).await?,
             To::Service { name, sentinels } => {
                 let sentinels = Sentinels::new(name.clone(), sentinels.clone());
                 let endpoint =
                     Endpoint::to_primary(self.first.clone(), sentinels, self.shown.clone(), self.settings.near.clone());
-                Known::One(Link::connect(endpoint, self.settings.timeout, None).await?)
+                Topology::One(Link::connect(endpoint, self.settings.timeout, None).await?)
             }
         };
         if !self.settings.accepts_missing_rights {
@@ -88,17 +88,17 @@ impl Plan {
         Ok(known)
     }
 
-    async fn reach_server(&self, addresses: &[String]) -> Result<Known, StoreError> {
+    async fn reach_server(&self, addresses: &[String]) -> Result<Topology, StoreError> {
         let (first, near, timeout) = (&self.first, &self.settings.near, self.settings.timeout);
         if addresses.len() < 2 {
             let endpoint =
                 Endpoint::alone(first.clone(), self.settings.accepts_replica, self.shown.clone(), near.clone());
             let link = Link::connect(endpoint, timeout, None).await?;
             if !is_of_cluster(&link).await {
-                return Ok(Known::One(link));
+                return Ok(Topology::One(link));
             }
         }
-        Ok(Known::Cluster(Cluster::connect(first.clone(), near.clone(), addresses.to_vec(), timeout).await?))
+        Ok(Topology::Cluster(Cluster::connect(first.clone(), near.clone(), addresses.to_vec(), timeout).await?))
     }
 }
 

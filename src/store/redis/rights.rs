@@ -5,7 +5,7 @@ use super::keys::Prefix;
 use super::link::Link;
 use super::question::Question;
 use super::scripts::{Call, Scripts};
-use super::server::Known;
+use super::topology::Topology;
 use crate::error::StoreError;
 
 /// An id of 128 zero bits, which nobody has; a user whom no application has is named the same.
@@ -15,12 +15,12 @@ const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 ///
 /// # Errors
 /// When a server forbids some of them: which, and what to grant. A server that fails in another way is none of this.
-pub(super) async fn check(server: &Known, scripts: &Scripts, prefix: &Prefix) -> Result<(), StoreError> {
+pub(super) async fn check(server: &Topology, scripts: &Scripts, prefix: &Prefix) -> Result<(), StoreError> {
     for name in server.primaries() {
         // one that cannot be reached now fails the calls about its keys, not all
         let Ok(link) = server.primary(&name) else { continue };
         let mut missing = missing_everywhere(&link, scripts, prefix).await;
-        if matches!(server, Known::Cluster(_)) {
+        if matches!(server, Topology::Cluster(_)) {
             missing.extend(missing_in_cluster(&link).await);
         }
         if !missing.is_empty() {

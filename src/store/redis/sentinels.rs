@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 
 use std::time::Duration;
 
-use super::dial::{Dialer, failed, reason};
+use super::client_error::{failed, reason};
+use super::dial::Dialer;
 
 /// How often the sentinels are asked.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);

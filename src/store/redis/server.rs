@@ -5,25 +5,18 @@ use std::sync::Arc;
 
 use redis::{FromRedisValue, Value};
 
-use super::cluster::Cluster;
 use super::durable::Durability;
 use super::later::Later;
-use super::link::Link;
 use super::near::TrackingSnapshot;
 use super::question::Question;
+use super::topology::Topology;
 use crate::error::StoreError;
 
 #[derive(Clone)]
 pub(super) enum Server {
-    Known(Known),
+    Known(Topology),
     /// Looked for since the store was made, and perhaps found by now.
     Later(Arc<Later>),
-}
-
-#[derive(Clone)]
-pub(super) enum Known {
-    One(Link),
-    Cluster(Arc<Cluster>),
 }
 
 impl Server {
@@ -31,7 +24,7 @@ impl Server {
     ///
     /// # Errors
     /// When nothing was found yet.
-    pub(super) async fn known(&self) -> Result<&Known, StoreError> {
+    pub(super) async fn known(&self) -> Result<&Topology, StoreError> {
         match self {
             Server::Known(known) => Ok(known),
             Server::Later(later) => later.known().await,
@@ -50,8 +43,8 @@ impl Server {
         question: Question<'_>,
     ) -> Result<(T, Option<TrackingSnapshot>), StoreError> {
         let (answer, seen) = match self.known().await? {
-            Known::Cluster(cluster) => cluster.ask(key, question, None).await?,
-            Known::One(link) => link.ask_seen(question).await.map_err(|failure| failure.error)?,
+            Topology::Cluster(cluster) => cluster.ask(key, question, None).await?,
+            Topology::One(link) => link.ask_seen(question).await.map_err(|failure| failure.error)?,
         };
         Ok((T::from_redis_value(answer).map_err(StoreError::from_client)?, seen))
     }
@@ -64,9 +57,9 @@ impl Server {
         durability: Option<&Durability>,
     ) -> Result<T, StoreError> {
         let answer: Value = match (self.known().await?, durability) {
-            (Known::Cluster(cluster), durability) => cluster.ask(key, question, durability).await?.0,
-            (Known::One(link), None) => link.ask(question).await.map_err(|failure| failure.error)?,
-            (Known::One(link), Some(durability)) => {
+            (Topology::Cluster(cluster), durability) => cluster.ask(key, question, durability).await?.0,
+            (Topology::One(link), None) => link.ask(question).await.map_err(|failure| failure.error)?,
+            (Topology::One(link), Some(durability)) => {
                 link.ask_durably(question, durability).await.map_err(|failure| failure.error)?
             }
         };
@@ -75,42 +68,14 @@ impl Server {
 
     /// The names of all primaries; none while no server was reached yet.
     pub(super) fn primaries(&self) -> Vec<String> {
-        self.found().map(Known::primaries).unwrap_or_default()
+        self.found().map(Topology::primaries).unwrap_or_default()
     }
 
-    fn found(&self) -> Option<&Known> {
+    fn found(&self) -> Option<&Topology> {
         match self {
             Server::Known(known) => Some(known),
             Server::Later(later) => later.found(),
         }
-    }
-}
-
-impl Known {
-    /// The names of all primaries, for what looks at all keys.
-    pub(super) fn primaries(&self) -> Vec<String> {
-        let mut names: Vec<_> = match self {
-            Known::One(link) => vec![link.to_string()],
-            Known::Cluster(cluster) => cluster.primaries().into_iter().map(|(address, _)| address).collect(),
-        };
-        names.sort();
-        names
-    }
-
-    /// The primary of this name.
-    ///
-    /// # Errors
-    /// Where there is none, or it could not be reached yet: to pass over its keys would be a wrong answer.
-    pub(super) fn primary(&self, name: &str) -> Result<Link, StoreError> {
-        let found = match self {
-            Known::One(link) => Some(Some(link.clone())).filter(|_| link.to_string() == name),
-            Known::Cluster(cluster) => {
-                cluster.primaries().into_iter().find(|(address, _)| address == name).map(|(_, link)| link)
-            }
-        };
-        found
-            .ok_or_else(|| StoreError::new(format!("{name} is none of the servers")))?
-            .ok_or_else(|| StoreError::new(format!("{name} is not connected")))
     }
 }
 
@@ -119,15 +84,6 @@ impl fmt::Display for Server {
         match self {
             Server::Known(known) => write!(f, "{known}"),
             Server::Later(later) => write!(f, "{later}"),
-        }
-    }
-}
-
-impl fmt::Display for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Known::One(link) => write!(f, "{link}"),
-            Known::Cluster(cluster) => write!(f, "cluster of {} primaries", cluster.primaries().len()),
         }
     }
 }

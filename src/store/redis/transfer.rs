@@ -9,13 +9,10 @@ use super::operate::loaded;
 use super::question::Question;
 use super::scripts::Call;
 use crate::clock::to_millis;
-use crate::config::Terms;
 use crate::error::StoreError;
-use crate::record::Record;
+use crate::record::{Record, SessionId, Terms, UserId};
 use crate::store::saved::{from_micros, seconds, terms_of};
 use crate::store::{Loaded, Restore, Restored, Save, Saved};
-use crate::token::SessionId;
-use crate::user::UserId;
 
 impl Save for Redis {
     /// One round trip, and one more for those that are signed in.

@@ -8,7 +8,8 @@ use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisEr
 
 use super::moment::Moment;
 use super::{Near, Tracking};
-use crate::store::redis::dial::{Dialer, reason};
+use crate::store::redis::client_error::reason;
+use crate::store::redis::dial::Dialer;
 
 /// Opens a connection that the server tells what changes. Where it cannot, sessions are read from it all the same, each
 /// time.

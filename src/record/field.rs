@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::token::TokenFormat;
 use crate::error::{Error, Result};
 use crate::record;
-use crate::token::TokenFormat;
 
 /// The longest name of a field, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;

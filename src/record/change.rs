@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use crate::fields::Fields;
-use crate::policy::OnLimit;
-use crate::token::SecretHash;
-use crate::user::UserId;
+use super::fields::Fields;
+use super::policy::OnLimit;
+use super::token::{Credentials, SecretHash, SessionId};
+use super::user::UserId;
 
 /// Changes to the fields and the lifetime of a session, all made or none.
 ///
@@ -109,4 +109,39 @@ pub struct SignIn {
     /// by a second click. Any other sign-in is then refused. The session is the user's already, so a store leaves the limit
     /// and the order of the user's sessions as they are.
     pub only_again: bool,
+}
+
+/// A session that is to be made.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its id, and the hash of its secret; without one it is a plain token.
+    pub presented: Credentials,
+    /// The application's fields, as text.
+    pub fields: Fields,
+    /// Its own idle timeout in whole seconds, where it is not the configured one.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Whom a revocation means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// One session, whosever it is.
+    Session(SessionId),
+    /// One session, if it is this user's.
+    SessionOf(UserId, SessionId),
+    /// All of a user's but one.
+    OthersOf(UserId, SessionId),
+    /// All of a user's.
+    AllOf(UserId),
+}
+
+impl Target {
+    /// The one session that is meant.
+    pub(crate) fn session(&self) -> Option<&SessionId> {
+        match self {
+            Target::Session(id) | Target::SessionOf(_, id) => Some(id),
+            Target::OthersOf(..) | Target::AllOf(_) => None,
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::token::SessionId;
 use crate::record::Record;
-use crate::token::SessionId;
 
 /// The longest device label and the longest address, in bytes: one longer value in a session costs Redis some 400 bytes
 /// more.

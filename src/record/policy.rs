@@ -21,3 +21,6 @@ pub enum OnReplay {
     /// The session is revoked as well: its owner has to sign in again, and so has the thief.
     Revoke,
 }
+
+/// The most that `max_sessions_per_user` may be: a sign-in beyond the limit looks at all of them.
+pub(crate) const MAX_SESSIONS_PER_USER: usize = 1000;

@@ -1,0 +1,34 @@
+//! Why a request has no session, or no signed-in user, as far as that is known. It is for the log: a visitor only learns that
+//! it is so.
+
+use std::fmt;
+
+/// What stands between a request and a session with a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absence {
+    NoCookie,
+    NoToken,
+    Unknown,
+    Replayed,
+    Evicted,
+    Rivals,
+    Anonymous,
+    Meanwhile,
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Absence::NoCookie => "the request brought no session cookie",
+            Absence::NoToken => "the session cookie holds no token that can be taken",
+            Absence::Unknown => {
+                "no session has this token: it never was one, its session has ended, or its secret was replaced"
+            }
+            Absence::Replayed => "the token was replaced by a newer one, and its grace is over",
+            Absence::Evicted => "the session was ended because its user signed in elsewhere",
+            Absence::Rivals => "the request brought several tokens that each open a session, so none was taken",
+            Absence::Anonymous => "the session has no user",
+            Absence::Meanwhile => "the session ended, or its secret was replaced, while the request was on its way",
+        })
+    }
+}
