@@ -332,9 +332,14 @@ impl<P: Place> World<P> {
         let mut users = vec![user];
         users.extend(was.filter(|_| is_switched));
         // a held secret may not sign in
-        let is_current = |nth| self.oracle.worth(nth, sent.token.as_deref().unwrap_or_default()) == Worth::Current;
-        if answer.status == 409 && target.is_some_and(|nth| !is_current(nth)) {
-            silent(answer)?;
+        let worth = |nth| self.oracle.worth(nth, sent.token.as_deref().unwrap_or_default());
+        if let (409, Some(nth)) = (answer.status, target)
+            && worth(nth) != Worth::Current
+        {
+            match worth(nth) {
+                Worth::Held(..) => silent(answer)?,
+                _ => self.kept(sent, answer, nth)?,
+            }
             return Ok(users);
         }
         answered(answer, &[200, 409])?;

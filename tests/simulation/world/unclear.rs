@@ -54,6 +54,7 @@ impl<P: Place> World<P> {
             session.filter(|session| self.oracle.lives(*session, now))
         });
         let users = was_alive.map(|session| session.and_then(|session| self.oracle.user(session)));
+        let is_double_click = self.is_double_click(sent, was_alive, users);
         let contents = was_alive.map(|session| session.and_then(|session| self.oracle.contents(session).cloned()));
         let mut doubted = Vec::new();
         for sent in sent {
@@ -85,7 +86,28 @@ impl<P: Place> World<P> {
             self.no_way_back(&sent[one], &answers[one], &sent[other], was_alive[one])?;
             self.stale_ends_nothing(&sent[one], &answers[one], &sent[other], was_alive[one], users[one]).await?;
         }
+        if is_double_click && answers.iter().all(|answer| answer.status == 200) {
+            let sessions =
+                answers.each_ref().map(|answer| answer.set().and_then(|token| self.oracle.session_of(token)));
+            if sessions != was_alive {
+                return Err(sent[1].says("a second click on sign-in is not the same sign-in"));
+            }
+        }
         self.look_around(false).await
+    }
+
+    /// Whether a visitor whose session lives clicks twice on sign-in.
+    fn is_double_click(&self, sent: &[Sent; 2], lived: [Option<usize>; 2], users: [Option<usize>; 2]) -> bool {
+        let (Act::SignIn(user, _), Act::SignIn(other, _)) = (sent[0].ask.act, sent[1].ask.act) else { return false };
+        let is_current = |session| {
+            let token = sent[0].token.as_deref().unwrap_or_default();
+            self.oracle.worth(session, token) == Worth::Current
+        };
+        let may_be = |session| self.oracle.users(session).iter().all(|is| is.is_none_or(|is| is == user));
+        user == other
+            && sent[0].token == sent[1].token
+            && lived[0].is_some_and(|session| is_current(session) && may_be(session))
+            && users[0].is_none_or(|is| is == user)
     }
 
     /// Of two changes of one session either may come first.
