@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::contents::Contents;
-use crate::server::{RULES, Rules, Seen, cookie_age, granted};
+use crate::server::{PROVED_AGO, RULES, Rules, Seen, cookie_age, granted};
 use crate::story::{Act, DAY, Grant, USERS};
 
 /// Milliseconds of the store's time.
@@ -74,6 +74,8 @@ struct Known {
     ends: Range,
     /// How long the last sign-in has the browser keep the cookie, where it said so.
     ages: Vec<Option<Option<u64>>>,
+    /// When its user proved who they are.
+    proved: Range,
     /// When it got its secret.
     secret_since: Range,
     /// Its place among the user's sign-ins, where it is known.
@@ -336,6 +338,7 @@ impl Oracle {
             is_said: false,
             ends: Range(now + absolute - 1000, now + absolute),
             ages: vec![None],
+            proved: Range(now, now),
             secret_since: Range(now, now),
             order: None,
         });
@@ -392,6 +395,14 @@ impl Oracle {
         self.sessions[nth].rotation(server, now)
     }
 
+    /// Whether its user has certainly proved who they are in so many seconds, and whether they may have.
+    pub(crate) fn is_recent(&self, nth: usize, seconds: u64, now: Millis) -> (bool, bool) {
+        let since = |at: Millis| now.saturating_sub(at);
+        let Range(first, last) = self.sessions[nth].proved;
+        // times of sign-in are whole seconds
+        (since(first) + 1000 <= seconds * 1000, since(last) <= seconds * 1000)
+    }
+
     /// Whether a cookie of this age may be set for a session.
     pub(crate) fn may_be_kept_for(&self, nth: usize, age: Option<u64>, server: usize) -> bool {
         self.sessions[nth].cookie_ages(server).any(|known| known == age)
@@ -427,6 +438,7 @@ impl Oracle {
         let again = known.is_of(user);
         known.grant(grant, server, now, again);
         known.secret_since = Range(now, now);
+        known.proved = proved(grant, now);
         known.users = vec![Some(user)];
         known.used = Range(now, now);
         known.alive = Alive::Yes;
@@ -444,6 +456,7 @@ impl Oracle {
         }
         let (idle, lifetime, ends, is_said) = (known.idle, known.lifetime, known.ends, known.is_said);
         let ages = known.ages.clone();
+        known.proved = known.proved.or(proved(grant, now));
         let was_again = known.may_be_of(user);
         for again in [false, true] {
             if !again || was_again {
@@ -605,6 +618,7 @@ impl Oracle {
             is_said: false,
             ends: Range(0, now + longest),
             ages: vec![None, Some(None), Some(Some(30 * DAY))],
+            proved: Range(0, now),
             secret_since: Range(0, now),
             order: None,
         });
@@ -663,6 +677,11 @@ impl Known {
         self.idle.0 = self.idle.0.min(self.lifetime.0);
         self.ends = Range(now + self.lifetime.0 - 1000, now + self.lifetime.1);
     }
+}
+
+fn proved(grant: Grant, now: Millis) -> Range {
+    let at = if grant == Grant::Provider { now - PROVED_AGO * 1000 } else { now };
+    Range(at, at)
 }
 
 fn secs(millis: Millis) -> f64 {

@@ -16,6 +16,11 @@ use crate::story::{Act, DAY, Grant, HOUR, MINUTE, USERS};
 pub(crate) const SERVERS: usize = 5;
 pub(crate) const NAMES: [&str; SERVERS] = ["the shop", "the app", "the desk", "the forum", "the tutorial"];
 
+/// How long ago a sign-in may be that is recent.
+pub(crate) const RECENT: u64 = 10 * MINUTE;
+/// How long before a sign-in by an identity provider the user proved who they are.
+pub(crate) const PROVED_AGO: u64 = 10 * HOUR;
+
 const CART: Field<u64> = Field::new("cart");
 const COUNT: Field<i64> = Field::new("count");
 const NOTES: Field<Vec<u64>> = Field::new("notes");
@@ -215,6 +220,7 @@ async fn act(session: &Session, wanted: &Wanted) -> Result<Told, Error> {
         Act::Look => Ok(Told::Nothing),
         Act::Put => session.set(CART, &wanted.number).map(nothing),
         Act::Count => session.increment(COUNT, 1).await.map(Told::Number),
+        Act::LookRecent => session.require_recent_sign_in(Duration::from_secs(RECENT)).await.map(nothing),
         Act::Push => session.push(NOTES, &wanted.number).map(nothing),
         Act::Append => {
             let append = |notes: &mut Vec<u64>| {
@@ -267,7 +273,7 @@ async fn sign_in(session: &Session, user: &str, grant: Grant, now: SystemTime) -
         signing_in = signing_in.cookie_max_age(age.map(Duration::from_secs));
     }
     if grant == Grant::Provider {
-        signing_in = signing_in.auth_time(now - Duration::from_secs(10 * HOUR));
+        signing_in = signing_in.auth_time(now - Duration::from_secs(PROVED_AGO));
     }
     signing_in.await
 }

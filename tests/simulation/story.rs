@@ -48,6 +48,8 @@ pub(crate) struct Ask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
     Look,
+    /// Looks at what needs a sign-in of the last ten minutes.
+    LookRecent,
     /// Puts a number that nobody has put before into the cart.
     Put,
     Count,
@@ -189,7 +191,8 @@ fn ask(numbers: &mut Numbers, with_trouble: bool) -> Ask {
 
 fn act(numbers: &mut Numbers) -> Act {
     match numbers.below(48) {
-        0..6 => Act::Look,
+        0..5 => Act::Look,
+        5 => Act::LookRecent,
         6..8 => Act::Put,
         8..10 => Act::Count,
         10 => Act::Form,
@@ -258,6 +261,7 @@ impl Display for Ask {
         let browser = BROWSERS[self.browser];
         match self.act {
             Act::Look => write!(f, "{browser} looks")?,
+            Act::LookRecent => write!(f, "{browser} looks at what needs a recent sign-in")?,
             Act::Put => write!(f, "{browser} puts something into its cart")?,
             Act::Count => write!(f, "{browser} counts")?,
             Act::Push => write!(f, "{browser} pushes a note")?,

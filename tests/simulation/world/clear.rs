@@ -4,7 +4,7 @@ use super::{Answer, Cookie, Sent, World};
 use crate::contents::Contents;
 use crate::oracle::{Worth, Wrong};
 use crate::place::Place;
-use crate::server::{RULES, Rules, Told};
+use crate::server::{RECENT, RULES, Rules, Told};
 use crate::story::{Act, Grant};
 
 impl<P: Place> World<P> {
@@ -65,6 +65,7 @@ impl<P: Place> World<P> {
             Act::SignOutDevice(_) | Act::SignOutOthers | Act::SignOutEverywhere | Act::Devices => {
                 self.about_devices(sent, answer, opened)?;
             }
+            Act::LookRecent => self.looked_recent(sent, answer, opened)?,
             Act::SetIdle(seconds) => self.set_idle(sent, answer, opened, seconds)?,
             Act::Look
             | Act::Put
@@ -123,6 +124,20 @@ impl<P: Place> World<P> {
         let Some(nth) = opened else { return silent(answer) };
         if answer.status == 200 {
             self.oracle.changed(nth, sent.ask.act, 0, self.now());
+        }
+        self.kept(sent, answer, nth)
+    }
+
+    fn looked_recent(&mut self, sent: &Sent, answer: &Answer, opened: Option<usize>) -> Result<(), Wrong> {
+        let Some(nth) = opened else {
+            answered(answer, &[401])?;
+            return silent(answer);
+        };
+        let signed_in = self.oracle.user(nth).is_some();
+        match self.oracle.is_recent(nth, RECENT, self.now()) {
+            (true, _) if signed_in => answered(answer, &[200])?,
+            (false, true) if signed_in => answered(answer, &[200, 401])?,
+            _ => answered(answer, &[401])?,
         }
         self.kept(sent, answer, nth)
     }
