@@ -42,13 +42,23 @@ impl<P: Place> World<P> {
         let mut sessions: Vec<usize> = open(Opens::Yes).filter_map(session).collect();
         let tokens_that_open = sessions.len();
         sessions.dedup();
+        let now = self.now();
+        let is_current =
+            |token: &&String| session(token).is_some_and(|nth| self.oracle.worth(nth, token) == Worth::Current);
+        let is_over = |token: &&String| session(token).is_none_or(|nth| !self.oracle.may_live(nth, now));
         match (open(Opens::Maybe).next(), sessions.len()) {
             (Some(_), _) => Brought::Unclear,
-            // which of several dead ones a sign-in may repeat is not known
+            (None, 0) if looked_at.iter().copied().all(|token| is_over(&token)) => {
+                Brought::One(Some(looked_at[0].clone()))
+            }
+            // an old secret of a session that lives: what a sign-out or a second click makes of it is not known
             (None, 0) => Brought::Unclear,
             (None, 1) if tokens_that_open == 1 => Brought::One(open(Opens::Yes).next().cloned()),
-            // both secrets of one session
-            (None, 1) => Brought::Unclear,
+            // both secrets of one session: the current one counts
+            (None, 1) => match open(Opens::Yes).find(is_current) {
+                Some(token) => Brought::One(Some(token.clone())),
+                None => Brought::Unclear,
+            },
             (None, all) if all == tokens_that_open => Brought::Rivals(sessions),
             _ => Brought::Unclear,
         }
