@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cloakroom::Error;
 use cloakroom::conformance::run_all;
@@ -87,6 +87,25 @@ async fn a_cluster_is_found_from_any_node_and_past_one_that_is_dead() {
     works(Redis::builder(dead).and(&urls[0]).username("app").password(PASSWORD)).await;
     let error = refused(Redis::builder(&urls[0]).username("app").password("hunter2-guessed")).await;
     assert!(error.is_store() && error.to_string().contains("authentication failed"), "{error}");
+}
+
+/// Long before the next look at the cluster is due.
+#[tokio::test]
+async fn a_store_that_is_dropped_leaves_no_task_behind() {
+    let (cluster, server) = (RedisCluster::start(), RedisServer::start());
+    for url in [cluster.nodes[0].url(), server.url()] {
+        let kept = Kept::on(Redis::builder(url).timeout(PATIENT).near_cache(NearCache::default())).await;
+        kept.session().await;
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        assert!(tasks() > 0, "somebody watches the servers");
+        drop(kept);
+        let ended = async {
+            while tasks() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), ended).await.expect("nobody watches them any more");
+    }
 }
 
 #[tokio::test]

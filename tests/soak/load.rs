@@ -1,6 +1,7 @@
 //! Browsers that do all that an application offers, and what each knows that it must see.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ pub(crate) const BROWSERS_A_USER: usize = 5;
 pub(crate) const USERS: usize = BROWSERS / BROWSERS_A_USER;
 /// How long a session lives at all, at most: a sign-in begins anew.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long an answer may take, on a machine that is busy, or where a server is started again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What all browsers have counted, and what they cannot know.
 #[derive(Default)]
@@ -127,7 +131,7 @@ impl Client {
         };
         let patience = match self.numbers.below(25) {
             0 => Duration::from_micros(self.numbers.below(3000) as u64),
-            _ => Duration::from_secs(60),
+            _ => PATIENCE,
         };
         match tokio::time::timeout(patience, self.browser.get(&path)).await {
             Ok(answer) => {
@@ -135,7 +139,7 @@ impl Client {
                 self.answered(&path, &answer);
             }
             Err(_) => {
-                self.must(patience < Duration::from_secs(60), || format!("{path} is answered, if with an error"));
+                self.must(patience < PATIENCE, || format!("{path} is answered, if with an error"));
                 self.note(format!("{path}: dropped"));
                 count(&self.tally.dropped);
                 self.is_unsure(&path);
@@ -154,14 +158,19 @@ impl Client {
         assert!(is_so, "{}\nafter\n  {}", what(), self.story.iter().cloned().collect::<Vec<_>>().join("\n  "));
     }
 
-    /// Looks at the session where it is kept. What was unsure is known then.
+    /// Looks at the session where it is kept, as soon as it can be asked for. What was counted for certain is known then; a
+    /// count that was dropped may still be on its way.
     pub(crate) async fn look(&mut self) -> Seen {
-        let answer = self.browser.visit("/now").await;
+        let answer = patiently(async || {
+            let answer = self.browser.get("/now").await;
+            if answer.status.is_success() { Ok(answer) } else { Err(answer.body) }
+        });
+        let answer = answer.await;
         self.note(format!("looks: {}", answer.body));
         let seen = seen(&answer);
         self.sees(&seen, true);
         if seen.id.is_some() {
-            (self.least, self.most) = (seen.count, seen.count);
+            self.least = seen.count;
         }
         seen
     }
@@ -226,6 +235,18 @@ impl Client {
         self.tally.leave();
         self.id = None;
         (self.least, self.most, self.unsure) = (0, 0, 0);
+    }
+}
+
+/// Asks until there is an answer: a server may have been started again a moment ago.
+pub(crate) async fn patiently<T, E: fmt::Display>(mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let begin = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(begin.elapsed() < PATIENCE, "still after {PATIENCE:?}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

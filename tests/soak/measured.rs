@@ -11,9 +11,9 @@ pub(crate) struct Measurement([u64; SERIES.len()]);
 /// What must not grow.
 struct Series {
     name: &'static str,
-    /// By how much its trend may rise over all that is judged, beside what it was.
+    /// By how much it may rise over all that is judged.
     bound: u64,
-    /// Whether a few measurements are enough to judge it.
+    /// Whether a few measurements are enough to judge it: it is counted one by one.
     is_exact: bool,
 }
 
@@ -24,10 +24,10 @@ const MIB: u64 = 1 << 20;
 const SERIES: [Series; 8] = [
     Series { name: "bytes allocated", bound: 256 * KIB, is_exact: false },
     Series { name: "bytes resident", bound: 4 * MIB, is_exact: false },
-    Series { name: "file descriptors", bound: 1, is_exact: true },
-    Series { name: "threads", bound: 1, is_exact: true },
-    Series { name: "tasks", bound: 1, is_exact: true },
-    Series { name: "connections", bound: 1, is_exact: true },
+    Series { name: "file descriptors", bound: 2, is_exact: true },
+    Series { name: "threads", bound: 2, is_exact: true },
+    Series { name: "tasks", bound: 2, is_exact: true },
+    Series { name: "connections", bound: 2, is_exact: true },
     Series { name: "bytes on disk", bound: 256 * KIB, is_exact: false },
     Series { name: "sessions", bound: 20, is_exact: false },
 ];
@@ -77,33 +77,46 @@ impl Measurements {
         self.0.push(measurement);
     }
 
-    /// Leaves the first quarter out, in which caches fill and threads start. Without enough measurements only what can be
-    /// counted one by one is judged.
-    pub(crate) fn judge(&self, all: bool) -> Verdict {
-        let judged = &self.0[self.0.len() / 4..];
-        let of = |at: usize| judged.iter().map(|measurement| measurement.0[at] as f64).collect::<Vec<_>>();
-        let trends = (0..SERIES.len()).filter(|at| all || SERIES[*at].is_exact).map(|at| Trend::of(at, &of(at)));
-        Verdict(trends.collect())
+    /// Leaves the first quarter out, in which caches fill and threads start, and judges the trend of the rest.
+    pub(crate) fn judge_trends(&self) -> Verdict {
+        let judged = self.0.len() / 4..;
+        Verdict((0..SERIES.len()).map(|series| Growth::by_trend(series, &self.of(series)[judged.clone()])).collect())
+    }
+
+    /// Compares the second half with the first one, in which the same has happened. That is enough for what can be counted
+    /// one by one, and for nothing else.
+    pub(crate) fn judge_peaks(&self) -> Verdict {
+        let exact = (0..SERIES.len()).filter(|series| SERIES[*series].is_exact);
+        Verdict(exact.map(|series| Growth::of_peaks(series, self.of(series).split_at(self.0.len() / 2))).collect())
+    }
+
+    fn of(&self, series: usize) -> Vec<f64> {
+        self.0.iter().map(|measurement| measurement.0[series] as f64).collect()
     }
 }
 
-pub(crate) struct Verdict(Vec<Trend>);
+pub(crate) struct Verdict(Vec<Growth>);
 
 /// How much something has grown over all that was judged.
-struct Trend {
+struct Growth {
     series: usize,
     first: f64,
     growth: f64,
 }
 
-impl Trend {
+impl Growth {
     /// The median of the slopes between any two measurements (Theil and Sen): a peak does not bend it.
-    fn of(series: usize, values: &[f64]) -> Trend {
+    fn by_trend(series: usize, values: &[f64]) -> Growth {
         let pairs = (0..values.len()).flat_map(|from| (from + 1..values.len()).map(move |to| (from, to)));
         let mut slopes: Vec<_> = pairs.map(|(from, to)| (values[to] - values[from]) / (to - from) as f64).collect();
         slopes.sort_by(f64::total_cmp);
         let slope = slopes.get(slopes.len() / 2).copied().unwrap_or_default();
-        Trend { series, first: values[0], growth: slope * (values.len() - 1) as f64 }
+        Growth { series, first: values[0], growth: slope * (values.len() - 1) as f64 }
+    }
+
+    fn of_peaks(series: usize, (before, after): (&[f64], &[f64])) -> Growth {
+        let peak = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+        Growth { series, first: peak(before), growth: peak(after) - peak(before) }
     }
 
     fn is_good(&self) -> bool {
@@ -113,16 +126,16 @@ impl Trend {
 
 impl Verdict {
     pub(crate) fn is_good(&self) -> bool {
-        self.0.iter().all(Trend::is_good)
+        self.0.iter().all(Growth::is_good)
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for trend in &self.0 {
-            let Series { name, bound, .. } = SERIES[trend.series];
-            let good = if trend.is_good() { "" } else { "  GROWS" };
-            writeln!(f, "{name}: from {:.0}, {:+.0} by its trend, at most {bound}{good}", trend.first, trend.growth)?;
+        for growth in &self.0 {
+            let Series { name, bound, .. } = SERIES[growth.series];
+            let good = if growth.is_good() { "" } else { "  GROWS" };
+            writeln!(f, "{name}: from {:.0} by {:+.0}, at most {bound} is allowed{good}", growth.first, growth.growth)?;
         }
         Ok(())
     }

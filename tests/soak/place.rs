@@ -6,8 +6,13 @@ use std::time::Duration;
 use cloakroom::store::{Embedded, Inspect, NearCache, Redis, Store};
 use tempfile::TempDir;
 
+use crate::support::cluster::until;
 use crate::support::{RedisCluster, RedisServer};
 use crate::world::MANAGERS;
+
+/// After so many rounds everything that happens to servers happens again, and stores that may be open beside others are
+/// opened anew.
+pub(crate) const DISTURBANCES: usize = 5;
 
 pub(crate) trait Place: Sized + Send + Sync + 'static {
     type Store: Store + Inspect + Clone;
@@ -102,7 +107,7 @@ impl Place for InCluster {
 
     fn disturb(&mut self, round: usize) {
         let nodes = 0..self.0.nodes.len();
-        match round % 5 {
+        match round % DISTURBANCES {
             0 => self.0.nodes.iter().for_each(|node| node.ask(&["SCRIPT", "FLUSH"])),
             1 => self.0.nodes.iter().for_each(|node| {
                 for kind in ["normal", "pubsub"] {
@@ -115,8 +120,7 @@ impl Place for InCluster {
                 let follower = nodes.clone().rfind(|node| !self.is_primary(*node)).expect("a replica");
                 let port: u16 = self.0.nodes[follower].info("replication", "master_port").parse().unwrap();
                 let former = nodes.clone().find(|node| self.0.nodes[*node].port() == port).expect("one of ours");
-                let _: () = self.0.nodes[follower].ask(&["CLUSTER", "FAILOVER"]);
-                self.0.wait_until_replica(former);
+                until("a replica takes over", || self.takes_over(follower));
                 self.restart(former);
             }
             // nothing happens: what was lost has settled
@@ -147,7 +151,17 @@ impl InCluster {
         self.0.nodes[node].info("replication", "role") == "master"
     }
 
+    /// Asks a replica to take over. On a busy machine it may give up, and is asked again.
+    fn takes_over(&self, follower: usize) -> bool {
+        let _: () = self.0.nodes[follower].ask(&["CLUSTER", "FAILOVER"]);
+        (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            self.is_primary(follower)
+        })
+    }
+
     fn restart(&mut self, node: usize) {
+        self.0.wait_until_replica(node);
         self.0.nodes[node].shutdown();
         self.0.nodes[node].restart();
         self.0.wait_until_replica(node);

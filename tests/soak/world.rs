@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use cloakroom::store::Inspect;
 use cloakroom::{Config, Page, SessionId, Sessions, metrics as named};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::app::app;
 use crate::counted::{self, EVENTS, METRICS};
-use crate::load::{BROWSERS, Client, LONGEST, Tally, USERS};
+use crate::load::{BROWSERS, Client, LONGEST, Tally, USERS, patiently};
 use crate::measured::Measurement;
-use crate::place::Place;
+use crate::place::{DISTURBANCES, Place};
 
 pub(crate) const MANAGERS: usize = 3;
 const MOST_SESSIONS: usize = 3;
@@ -55,7 +56,7 @@ impl<P: Place> World<P> {
 
     /// Every browser asks so many times, while something happens to what they ask.
     pub(crate) async fn load(&mut self, round: usize, requests: usize, pause: Duration) {
-        if P::IS_EXCLUSIVE || round.is_multiple_of(10) {
+        if round > 0 && (P::IS_EXCLUSIVE || round.is_multiple_of(DISTURBANCES)) {
             self.open_again(round).await;
         }
         let apps: Vec<_> = self.managers.iter().cloned().map(app).collect();
@@ -84,34 +85,30 @@ impl<P: Place> World<P> {
         self.clients.iter_mut().for_each(Client::leave);
         self.managers.clear();
         self.stores.clear();
+        ended().await;
         self.stores = self.place.open(round).await;
         self.managers = managers(&self.stores);
     }
 
     /// Whether browsers, lists, the store, events and metrics agree.
     pub(crate) async fn check(&mut self) {
-        self.settle().await;
-        let mut live = BTreeSet::new();
-        let mut theirs: Vec<Vec<(String, String)>> = Vec::new();
+        let mut signed_in = Vec::new();
         for client in &mut self.clients {
             let seen = client.look().await;
-            live.extend(seen.id.clone());
-            theirs.push(seen.id.zip(seen.user).into_iter().collect());
+            signed_in.extend(seen.id.zip(seen.user));
         }
-        let signed_in: Vec<(String, String)> = theirs.into_iter().flatten().collect();
         let names: BTreeSet<_> = self.clients.iter().map(|client| client.user().to_owned()).collect();
         assert_eq!(names.len(), USERS);
         let mut unknown = 0;
         for name in names {
             let page = Page { offset: 0, limit: 1000 };
-            let devices = self.managers[0].devices(name.as_str(), page).await.expect("the store answers");
+            let devices = patiently(async || self.managers[0].devices(name.as_str(), page).await).await;
             assert!(devices.len() <= MOST_SESSIONS, "{name} is signed in {} times", devices.len());
             let listed: BTreeSet<_> = devices.iter().map(|device| device.id.to_string()).collect();
             let seen: BTreeSet<_> =
                 signed_in.iter().filter(|(_, user)| *user == name).map(|(id, _)| id.clone()).collect();
             // what expired after the browser had looked is not listed, which a busy machine makes possible
-            let missed: Vec<_> = seen.difference(&listed).collect();
-            for id in &missed {
+            for id in seen.difference(&listed) {
                 assert!(!self.lives(id).await, "{name}'s session {id} is in use and not listed");
             }
             unknown += listed.difference(&seen).count();
@@ -120,11 +117,6 @@ impl<P: Place> World<P> {
         assert!(unknown <= left, "{unknown} sessions are listed that no browser has, and only {left} were left");
         self.check_counts().await;
         assert_eq!(self.place.immortal_keys(), Vec::<String>::new(), "no key without an expiry");
-    }
-
-    /// What was dropped on its way arrives, or never will.
-    async fn settle(&self) {
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
     async fn check_counts(&self) {
@@ -154,14 +146,15 @@ impl<P: Place> World<P> {
 
     async fn lives(&self, id: &str) -> bool {
         let id = SessionId::parse(id).expect("an id");
-        self.stores[0].find(&id, self.managers[0].config().terms()).await.expect("the store answers").is_some()
+        let terms = self.managers[0].config().terms();
+        patiently(async || self.stores[0].find(&id, terms).await).await.is_some()
     }
 
     /// How many sessions the store has.
     async fn sessions(&self) -> u64 {
         let (mut ids, mut cursor) = (BTreeSet::new(), None);
         loop {
-            let part = self.stores[0].scan(cursor.as_deref(), 1000).await.expect("the store answers");
+            let part = patiently(async || self.stores[0].scan(cursor.as_deref(), 1000).await).await;
             ids.extend(part.ids.iter().map(SessionId::to_string));
             cursor = part.next;
             if cursor.is_none() {
@@ -198,6 +191,15 @@ impl<P: Place> World<P> {
             total(named::REVOKES),
             total(named::NEAR_HITS),
         )
+    }
+}
+
+/// Waits until nothing of what was closed runs any more.
+async fn ended() {
+    let begin = Instant::now();
+    while let tasks @ 1.. = Handle::current().metrics().num_alive_tasks() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{tasks} tasks outlive what they were started for");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

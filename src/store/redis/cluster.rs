@@ -187,6 +187,13 @@ impl Cluster {
     }
 }
 
+impl Drop for Cluster {
+    /// Who watches it would otherwise notice only when the next look is due.
+    fn drop(&mut self) {
+        self.changed.notify_one();
+    }
+}
+
 /// Redraws the map when something changes, more often while a primary is away, as long as somebody holds the cluster.
 async fn watch(cluster: Weak<Cluster>, seeds: Vec<String>) {
     loop {
