@@ -55,7 +55,7 @@ pub(crate) enum Act {
     Count,
     /// Appends a number that nobody has appended before to a list, when the answer is ready.
     Push,
-    /// The same, at once.
+    /// Appends such a number at once.
     Append,
     /// Takes the list out.
     Take,

@@ -78,7 +78,7 @@ struct Running<S> {
     servers: Servers,
     /// Looks without leaving a trace.
     onlooker: Sessions,
-    /// The same, for plain tokens.
+    /// Looks by plain tokens, without leaving a trace.
     plain_onlooker: Sessions,
 }
 
