@@ -23,6 +23,9 @@ pub mod store;
 pub mod conformance;
 
 pub mod guide;
+#[cfg(all(unix, any(test, fuzzing), feature = "embedded", feature = "redis"))]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use crate::clock::Clock;
 pub use crate::config::{Config, ConfigBuilder, Csrf};

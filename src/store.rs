@@ -13,10 +13,10 @@ use crate::record::{Change, Credentials, Device, Page, SessionId, Terms, UserId}
 pub use crate::record::{Loaded, Lookup, NewSession, Outcome, SignedOut, Target};
 
 #[cfg(feature = "embedded")]
-mod embedded;
+pub(crate) mod embedded;
 mod memory;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod saved;
 
 #[cfg(feature = "embedded")]

@@ -37,6 +37,8 @@ mod recovery;
 mod seal;
 mod snapshot;
 mod transfer;
+#[cfg(all(unix, any(test, fuzzing), feature = "redis"))]
+pub(crate) mod fuzzing;
 
 #[cfg(unix)]
 pub use self::attached::Attached;

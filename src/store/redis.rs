@@ -45,6 +45,8 @@ mod server;
 mod tls;
 mod topology;
 mod transfer;
+#[cfg(all(unix, any(test, fuzzing), feature = "embedded"))]
+pub(crate) mod fuzzing;
 
 pub use connect::RedisBuilder;
 pub use credentials::RedisCredentials;

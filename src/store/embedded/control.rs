@@ -192,7 +192,7 @@ impl Question {
         }
     }
 
-    fn of(question: &Value) -> Option<Question> {
+    pub(super) fn of(question: &Value) -> Option<Question> {
         let id = |name: &str| SessionId::parse(question[name].as_str()?).ok();
         let user = |name: &str| UserId::try_from(question[name].as_str()?).ok();
         let number = |name: &str| usize::try_from(question[name].as_u64()?).ok();

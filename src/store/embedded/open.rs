@@ -155,7 +155,7 @@ impl EmbeddedBuilder {
 pub(super) struct Contents {
     pub(super) sessions: Sessions,
     pub(super) index: Index,
-    recovered: Recovered,
+    pub(super) recovered: Recovered,
 }
 
 impl Contents {

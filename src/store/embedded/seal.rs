@@ -52,7 +52,7 @@ impl Seal {
         })
     }
 
-    fn parse(text: &str) -> Option<Seal> {
+    pub(super) fn parse(text: &str) -> Option<Seal> {
         let (body, check) = text.split_once("checksum ")?;
         if check != format!("{:016x}\n", xxh3_64(body.as_bytes())) {
             return None;
@@ -63,7 +63,7 @@ impl Seal {
         Some(Seal { first_part, synced, time: from_millis(millis) })
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let Seal { first_part, synced, time } = self;
         let body = format!("{TITLE}\nfirst part {first_part}\nsynced {synced}\ntime {}\n", to_millis(*time));
         format!("{body}checksum {:016x}\n", xxh3_64(body.as_bytes()))

@@ -229,7 +229,7 @@ impl RedisBuilder {
     }
 
     /// Looks at all that was given, before anything is sent.
-    fn checked(&self) -> Result<Plan> {
+    pub(super) fn checked(&self) -> Result<Plan> {
         let prefix = Prefix::parse(&self.prefix)?;
         check_wait("timeout", self.timeout)?;
         check_durability(self.durability.as_ref())?;
@@ -272,7 +272,7 @@ impl RedisBuilder {
         Ok(dialer)
     }
 
-    fn checked_url(&self, url: &str) -> Result<Url> {
+    pub(super) fn checked_url(&self, url: &str) -> Result<Url> {
         let refuse = |why: String| Err(Error::config("redis url", why));
         // the parser's own message is safe: it names the flaw, not the text
         let url = Url::parse(url).map_err(|error| Error::config("redis url", format!("is not a URL: {error}")))?;

@@ -328,7 +328,7 @@ fn ended_all_the_same(error: StoreError, sessions: u64) -> StoreError {
 }
 
 /// The answer of HMGET as texts; `None` where the key holds no hash.
-fn values_of(values: Value) -> Result<Option<Vec<Option<String>>>, StoreError> {
+pub(super) fn values_of(values: Value) -> Result<Option<Vec<Option<String>>>, StoreError> {
     if let Value::ServerError(_) = values {
         return Ok(None);
     }

@@ -121,7 +121,7 @@ impl Redis {
     }
 }
 
-fn json_of(value: Value) -> serde_json::Value {
+pub(super) fn json_of(value: Value) -> serde_json::Value {
     match value {
         Value::Nil => serde_json::Value::Null,
         Value::Int(number) => number.into(),

@@ -1,0 +1,63 @@
+//! What a server may answer, or something that stands in its place: it is understood or refused, and what is taken for a
+//! session is one.
+
+use std::time::Duration;
+
+use redis::{FromRedisValue, Value};
+
+use super::super::index::{Entry, values_of};
+use super::super::operate::json_of;
+use super::super::{applied, now_of, packed, pairs_of, texts_of};
+use crate::fuzzing::use_record;
+use crate::store::Outcome;
+use crate::{Record, Terms};
+
+/// Checks bytes as an answer in the protocol of Redis, and as a session that a script has packed.
+pub fn answers(input: &[u8]) {
+    if let Some(pairs) = packed::unpack(input) {
+        assert!(pairs.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>() < input.len());
+        assert_eq!(packed::unpack(&pack(&pairs)).as_ref(), Some(&pairs));
+        texts_of(pairs);
+    }
+    if let Ok(answer) = redis::parse_redis_value(input) {
+        read(&answer);
+    }
+}
+
+fn read(answer: &Value) {
+    let terms = Terms::default();
+    for plain in [false, true] {
+        if let Ok(pairs) = pairs_of(answer)
+            && let Some(record) = Record::from_stored(texts_of(pairs), plain, &terms)
+        {
+            for remaining in [0, 1, 1_800_000, i64::MAX as u64] {
+                let remaining = Duration::from_millis(remaining);
+                let now = now_of(&record, remaining);
+                assert!(now <= record.last_accessed_at + record.idle_timeout);
+            }
+            use_record(&record);
+        }
+        if let Ok(answer) = Vec::<Value>::from_redis_value(answer.clone())
+            && let Ok(Outcome::Done { loaded, .. }) = applied(answer, plain, &terms)
+        {
+            assert_eq!(loaded.record.secret_hash.is_none(), plain);
+            use_record(&loaded.record);
+        }
+    }
+    let _ = values_of(answer.clone());
+    let _ = <(String, Vec<Entry>, Vec<Entry>, u8)>::from_redis_value(answer.clone());
+    let _ = <(Vec<Vec<u8>>, Vec<Vec<u8>>)>::from_redis_value(answer.clone());
+    let _ = <(u64, Vec<Vec<u8>>)>::from_redis_value(answer.clone());
+    json_of(answer.clone());
+}
+
+/// As `cmsgpack` packs them.
+fn pack(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    rmp::encode::write_array_len(&mut packed, 2 * pairs.len() as u32).expect("a Vec takes everything");
+    for string in pairs.iter().flat_map(|(name, text)| [name, text]) {
+        rmp::encode::write_str_len(&mut packed, string.len() as u32).expect("a Vec takes everything");
+        packed.extend_from_slice(string);
+    }
+    packed
+}
