@@ -60,7 +60,11 @@ impl Seal {
         let mut lines = body.strip_prefix(TITLE)?.strip_prefix('\n')?.lines();
         let mut number = |name: &str| lines.next()?.strip_prefix(name)?.parse().ok();
         let (first_part, synced, millis) = (number("first part ")?, number("synced ")?, number("time ")?);
-        Some(Seal { first_part, synced, time: from_millis(millis) })
+        // a time beyond this cannot have been written, and adding to it must not overflow
+        let time = Some(millis).filter(|millis| *millis < 1 << 53).map(from_millis)?;
+        let seal = Seal { first_part, synced, time };
+        // exactly as it is written: numbers can be read in more than one way
+        (seal.text() == text).then_some(seal)
     }
 
     pub(super) fn text(&self) -> String {
