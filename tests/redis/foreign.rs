@@ -123,9 +123,15 @@ async fn a_session_ttl_beyond_the_absolute_lifetime_ends_with_it_and_is_never_wr
     let _: i64 = stand.ask("HSET", (key(&presented), "session_ttl", "999999999"));
     let record = stand.load(&presented).await.unwrap().record;
     assert_eq!(record.ends_at(), record.expires_at);
+    assert_eq!(record.idle_timeout, Duration::from_secs(999_999_999), "what an operator is shown is what is there");
     let record = stand.made(&presented, &touch()).await.record;
     assert_eq!(stand.hash(&presented)["session_ttl"], "999999999", "the other program wrote it, and goes by it");
     assert_eq!(stand.expiry(&presented) as u64, millis(record.expires_at));
+
+    // in a session of ours nobody has written it on purpose
+    let ours = stand.session(&[]).await;
+    let _: i64 = stand.ask("HSET", (key(&ours), "session_ttl", "999999999"));
+    assert_eq!(stand.load(&ours).await.unwrap().record.idle_timeout, stand.terms.absolute_lifetime);
 }
 
 #[tokio::test]
