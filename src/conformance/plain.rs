@@ -81,6 +81,8 @@ pub async fn names_that_only_secrets_reserve_are_the_applications<F: Fixture>(fi
         assert_eq!(record.fields, fields(&[(name, "andrew")]));
         assert_eq!((record.expires_at, record.idle_timeout), (before.expires_at, before.idle_timeout));
         assert_eq!((record.previous, record.rotated_at), (None, None));
+        let again = given.create(&new_session(presented, fields(&[]))).await.made().record;
+        assert_eq!(again.fields, record.fields);
         assert_eq!(given.revoke(&presented).await, 1, "{name}");
         given.assert_gone(&presented).await;
     }

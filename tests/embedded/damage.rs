@@ -284,3 +284,27 @@ fn a_second_process_is_told_who_has_the_directory() {
     drop(store);
     open(dir.path()).unwrap();
 }
+
+#[test]
+fn a_part_whose_first_line_a_kill_has_cut_is_no_damage() {
+    const TITLE: usize = 12;
+    let terms = Terms::default();
+    for len in [0, 1, TITLE] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        let first = mint();
+        let made = async |store: Embedded, presented| {
+            store.create(&new_session(presented, Fields::new()), &terms).await.unwrap();
+            store.find(&first.id, &terms).await.unwrap().is_some()
+        };
+        assert!(runtime().block_on(made(open(&path).unwrap(), first)));
+        let names = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let part = names.filter(|name| name.starts_with("journal-")).max().unwrap();
+        let number = part.strip_prefix("journal-").unwrap();
+        let next = format!("journal-{:0width$}", number.parse::<u64>().unwrap() + 1, width = number.len());
+        fs::write(path.join(next), &fs::read(path.join(part)).unwrap()[..len]).unwrap();
+        for _ in 0..2 {
+            assert!(runtime().block_on(made(open(&path).unwrap(), mint())), "{len} bytes");
+        }
+    }
+}
