@@ -76,7 +76,8 @@ pub async fn a_session_that_is_too_large_may_change_and_shrink_but_not_grow<F: F
     let presented = given.session(&[("a", "12345"), ("b", "12345"), ("c", "12345"), ("n", "5")]).await;
     // the operator has lowered the limits since
     (given.terms.max_fields, given.terms.max_bytes) = (2, 8);
-    for change in [set("d", ""), set("a", "123456"), add("m", 1), add("n", 5)] {
+    let longer = FieldChanges { remove: ["c".to_owned()].into(), ..set("a longer name", "").delta };
+    for change in [set("d", ""), set("a", "123456"), add("m", 1), add("n", 5), longer.into()] {
         let before = given.record(&presented).await;
         assert_eq!(given.apply(&presented, &change).await.invalid_field(), "session");
         assert_eq!(given.record(&presented).await, before);

@@ -308,3 +308,31 @@ fn a_part_whose_first_line_a_kill_has_cut_is_no_damage() {
         }
     }
 }
+
+#[test]
+fn what_a_kill_has_cut_of_a_change_is_gone_for_good() {
+    let terms = Terms::default();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let make = async |store: Embedded| {
+        let presented = mint();
+        store.create(&new_session(presented, Fields::new()), &terms).await.unwrap();
+        presented.id
+    };
+    let mut ids = vec![runtime().block_on(make(open(&path).unwrap()))];
+    let part = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    let part = part.filter(|path| path.to_str().unwrap().contains("journal-")).max().unwrap();
+    // the beginning of a change: that of the first one
+    let bytes = fs::read(&part).unwrap();
+    let begins = bytes.iter().position(|byte| *byte == b'\n').expect("a first line") + 1;
+    for len in [1, 4, 20] {
+        let mut torn = fs::read(&part).unwrap();
+        torn.extend_from_slice(&bytes[begins..begins + len]);
+        fs::write(&part, torn).unwrap();
+        ids.push(runtime().block_on(make(open(&path).unwrap())));
+        let store = open(&path).expect("what was written after the cut is whole");
+        for id in &ids {
+            assert!(runtime().block_on(store.find(id, &terms)).unwrap().is_some(), "{len} bytes");
+        }
+    }
+}

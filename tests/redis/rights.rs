@@ -250,6 +250,22 @@ async fn a_change_is_made_as_a_whole_or_not_at_all_where_one_of_its_commands_is_
 }
 
 #[tokio::test]
+async fn a_field_that_a_sign_in_would_discard_stays_where_counting_it_anew_is_forbidden() {
+    let scene = Scene::new().await;
+    let presented = scene.presented[0];
+    let key = format!("session:{}", presented.id.expose());
+    let _: u64 = scene.server.ask(&["HSET", &key, "views", "7"]);
+    let stored = || scene.server.ask::<std::collections::BTreeMap<String, String>>(&["HGETALL", &key]);
+    let before = stored();
+    let _: () = scene.server.ask(&["ACL", "SETUSER", "app", "-hincrby"]);
+    let mut change = bind(&with_new_secret(&presented), &SignIn { discard_fields: true, ..sign_in() });
+    change.delta.add = [("views".to_owned(), 1)].into();
+    let error = scene.store.apply(&presented, &change, &Terms::default()).await.unwrap_err();
+    assert!(!error.is_unknown(), "{error}");
+    assert_eq!(stored(), before);
+}
+
+#[tokio::test]
 async fn an_eviction_whose_notice_cannot_be_written_is_an_eviction() {
     for missing in ["hset", "pexpireat"] {
         let scene = Scene::new().await;

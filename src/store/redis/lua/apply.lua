@@ -86,10 +86,13 @@ end
 -- 3. The counters, by HINCRBY because Lua's numbers hold only 53 bits. It refuses what is no number, so it goes
 --    first; what it did is undone when something later does not fit.
 local sums, undo
-local function refuse(field, reason)
+local function undo_sums()
   for name, text in pairs(undo or {}) do
     if text then redis.call('HSET', key, name, text) else redis.call('HDEL', key, name) end
   end
+end
+local function refuse(field, reason)
+  undo_sums()
   return { 'invalid', field, reason }
 end
 if argv[added] ~= '0' then
@@ -108,6 +111,8 @@ if argv[added] ~= '0' then
     if type(answer) == 'table' and answer.err then
       if string.find(answer.err, 'overflow') then return refuse(name, 'overflow') end
       if string.find(answer.err, 'not an integer') then return refuse(name, 'number') end
+      -- the server forbids it
+      undo_sums()
       return answer
     end
     undo[name] = stored[at[name]] or was or false
