@@ -30,8 +30,8 @@ pub use terms::*;
 pub use token::*;
 pub use user::*;
 
-/// How long an evicted device can learn why.
-pub(crate) const EVICTION_NOTICE: Duration = Duration::from_secs(5 * 60);
+/// How long a store remembers that a session was evicted, so that its next request can learn why it ended: five minutes.
+pub const EVICTION_NOTICE: Duration = Duration::from_secs(5 * 60);
 
 /// One session, as a store holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

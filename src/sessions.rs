@@ -15,6 +15,7 @@ use crate::store::{AnyStore, Store};
 
 mod ask;
 mod counted;
+mod open;
 
 /// All sessions of an application: a store and the configuration. Cheap to clone.
 ///

@@ -10,7 +10,7 @@ use std::pin::Pin;
 
 use crate::error::StoreError;
 use crate::record::{Change, Credentials, Device, Page, SessionId, Terms, UserId};
-pub use crate::record::{Loaded, Lookup, NewSession, Outcome, SignedOut, Target};
+pub use crate::record::{EVICTION_NOTICE, Loaded, Lookup, NewSession, Outcome, SignedOut, Target};
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use super::fields::Fields;
+use super::outcome::Refusal;
 use super::policy::OnLimit;
 use super::token::{Credentials, SecretHash, SessionId};
 use super::user::UserId;
@@ -111,6 +112,27 @@ pub struct SignIn {
     pub only_again: bool,
 }
 
+impl SignIn {
+    /// Decides who has to go for a session that signs in, by the limit on the user's sessions.
+    ///
+    /// `signed_in` are the user's live sessions in the order of sign-in, the oldest first; the session that signs in may be
+    /// among them. Returns those that must end, the oldest first, and whether the session becomes the latest. It does not
+    /// where it is one of the user's already and the limit, lowered since, refuses new ones: then it stays in its place.
+    ///
+    /// # Errors
+    /// [`Refusal::LimitReached`] where the user has too many sessions and the policy is [`OnLimit::RefuseNew`].
+    pub fn make_room(&self, id: SessionId, signed_in: &[SessionId]) -> Result<(Vec<SessionId>, bool), Refusal> {
+        let place = signed_in.iter().position(|other| *other == id).unwrap_or(signed_in.len());
+        let mut others: Vec<_> = signed_in.iter().filter(|other| **other != id).copied().collect();
+        let too_many = (others.len() + 1).saturating_sub(self.max_sessions);
+        if too_many > 0 && self.on_limit == OnLimit::RefuseNew {
+            return if place < self.max_sessions { Ok((Vec::new(), false)) } else { Err(Refusal::LimitReached) };
+        }
+        others.truncate(too_many);
+        Ok((others, true))
+    }
+}
+
 /// A session that is to be made.
 #[derive(Debug, Clone)]
 pub struct NewSession {
@@ -124,7 +146,6 @@ pub struct NewSession {
 
 /// Whom a revocation means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Target {
     /// One session, whosever it is.
     Session(SessionId),

@@ -2,7 +2,6 @@
 
 /// What happens to a sign-in that would be one session too many for its user. (ASVS 7.1.2)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub enum OnLimit {
     /// The session that signed in longest ago ends; its next request can learn why. The default.
     #[default]

@@ -8,8 +8,7 @@ use super::{Inspect, Loaded, Lookup, NewSession, Outcome, Scanned, SignedOut, St
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::record::{
-    Change, Credentials, Device, EVICTION_NOTICE, OnLimit, Page, Record, Refusal, SecretHash, SessionId, SignIn, Terms,
-    UserId,
+    Change, Credentials, Device, EVICTION_NOTICE, Page, Record, Refusal, SecretHash, SessionId, SignIn, Terms, UserId,
 };
 
 /// Keeps sessions in memory: for tests, for development, and for applications whose sessions may end with the
@@ -177,20 +176,16 @@ impl Held {
     /// Puts a session into its user's index as the latest, and ends those that are too many.
     fn make_room(&mut self, id: SessionId, new: &SignIn, now: SystemTime) -> Result<Vec<SessionId>, Refusal> {
         let mut ids: Vec<_> = self.sessions_of(&new.user, now).collect();
-        let place = ids.iter().position(|other| *other == id).unwrap_or(ids.len());
-        ids.retain(|other| *other != id);
-        let too_many = (ids.len() + 1).saturating_sub(new.max_sessions);
-        if too_many > 0 && new.on_limit == OnLimit::RefuseNew {
-            // one that is there already (a lowered limit) stays in its place, if that is within the limit
-            return if place < new.max_sessions { Ok(Vec::new()) } else { Err(Refusal::LimitReached) };
-        }
-        let evicted: Vec<_> = ids.drain(..too_many).collect();
+        let (evicted, is_latest) = new.make_room(id, &ids)?;
         for id in &evicted {
             let ended = self.end(id, now).expect("only sessions that live are listed");
             self.evicted.insert(*id, (ended.secret_hash, now + EVICTION_NOTICE));
         }
-        ids.push(id);
-        self.index.insert(new.user.clone(), ids);
+        if is_latest {
+            ids.retain(|other| *other != id && !evicted.contains(other));
+            ids.push(id);
+            self.index.insert(new.user.clone(), ids);
+        }
         Ok(evicted)
     }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::entry::{Entry, Sessions};
 use super::format::State;
 use crate::clock::to_millis;
-use crate::record::{OnLimit, Page, Record, Refusal, SessionId, SignIn, UserId};
+use crate::record::{Page, Record, Refusal, SessionId, SignIn, UserId};
 
 /// Each user's sessions. It is not stored: it is built from the sessions when the store is opened.
 #[derive(Default)]
@@ -123,16 +123,7 @@ impl Index {
         new: &SignIn,
         now: SystemTime,
     ) -> Result<(Vec<SessionId>, bool), Refusal> {
-        let mut ids = self.sessions_of(sessions, &new.user, now);
-        let place = ids.iter().position(|other| *other == id).unwrap_or(ids.len());
-        ids.retain(|other| *other != id);
-        let too_many = (ids.len() + 1).saturating_sub(new.max_sessions);
-        if too_many > 0 && new.on_limit == OnLimit::RefuseNew {
-            // one that is there already (a lowered limit) stays in its place, if that is within the limit
-            return if place < new.max_sessions { Ok((Vec::new(), false)) } else { Err(Refusal::LimitReached) };
-        }
-        ids.truncate(too_many);
-        Ok((ids, true))
+        new.make_room(id, &self.sessions_of(sessions, &new.user, now))
     }
 }
 
