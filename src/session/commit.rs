@@ -249,7 +249,8 @@ impl State {
     }
 
     /// By the configured interval, or because the browser will drop the cookie that it got with the latest secret; and only
-    /// for the current secret as the browser brought it.
+    /// for the current secret as the browser brought it. A secret from the future is due as well: the store's clock was set
+    /// back, and would otherwise have to come to that time first.
     pub(super) fn rotation_is_due(&self, sessions: &Sessions) -> bool {
         let Some(Loaded { record, now }) = &self.loaded else {
             return false;
@@ -258,13 +259,15 @@ impl State {
             return false;
         };
         let is_current = || self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
-        let since = now.duration_since(record.rotated_at.unwrap_or(record.created_at)).unwrap_or_default();
-        since >= interval && !self.minted && !self.peeking && is_current()
+        let minted_at = record.rotated_at.unwrap_or(record.created_at);
+        let is_old = now.duration_since(minted_at).map_or(true, |since| since >= interval);
+        is_old && !self.minted && !self.peeking && is_current()
     }
 
     /// By the time since the last touch, not by what is left: near the absolute deadline that would touch on every
     /// read. A new secret that was presented for the first time is confirmed by a touch. A record from the future was
-    /// kept alive by another program, and the store must look at its deadline.
+    /// kept alive by another program, and the store must look at its deadline; or the store's clock was set back, and its
+    /// expiry must be set by the clock as it is now.
     pub(super) fn touch_is_due(&self, sessions: &Sessions) -> bool {
         let Some(Loaded { record, now }) = self.loaded.as_ref().filter(|_| !self.peeking) else {
             return false;

@@ -111,6 +111,16 @@ impl Redis {
         Ok((hash, remaining, seen))
     }
 
+    /// Returns the server's time when it answered: by the record, or, where that does not say it, by one more round trip.
+    async fn time_of(&self, id: &SessionId, record: &Record, remaining: Duration) -> Result<SystemTime, StoreError> {
+        if let Some(now) = now_of(record, remaining) {
+            return Ok(now);
+        }
+        let time = redis::cmd("TIME");
+        let (seconds, micros): (u64, u64) = self.server.ask(&self.prefix.session(id), Question::Command(&time)).await?;
+        Ok(from_millis(1000 * seconds + micros / 1000))
+    }
+
     /// A change of one session, which is one round trip.
     async fn apply_alone(
         &self,
@@ -207,7 +217,7 @@ impl Store for Redis {
             meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         };
-        let now = now_of(&record, remaining);
+        let now = self.time_of(&presented.id, &record, remaining).await?;
         let loaded = Loaded { record: Arc::new(record), now };
         if let (Some(near), Some(reading)) = (&self.near, reading) {
             near.keep(reading, &loaded, remaining, terms, seen);
@@ -303,15 +313,21 @@ fn text_of(hash: Option<&SecretHash>) -> &str {
     hash.map_or("", SecretHash::as_str)
 }
 
-/// The server's time when it answered. Every expiry we set is the record's end, so the end less what remains is now.
+/// Returns the server's time when it answered. Every expiry that we set is the record's end, so the end less what remains is
+/// now, also where the clock was set back since.
 ///
-/// Another program knows nothing of the absolute deadline, and its expiry is the idle timeout alone. That it was the
-/// one is seen where now would be before the last access.
-fn now_of(record: &Record, remaining: Duration) -> SystemTime {
+/// With plain tokens another program may have set the expiry. It knows nothing of the absolute deadline, and its expiry is
+/// the idle timeout alone: by ours, now would be before the last access. That is also so where the clock was set back. Which
+/// of the two it is matters only where the session would be beyond its deadline by the other program's expiry: `None` then.
+fn now_of(record: &Record, remaining: Duration) -> Option<SystemTime> {
     const ROUNDING: Duration = Duration::from_secs(1);
     let now = |end: SystemTime| end.checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH);
     let ours = now(record.ends_at());
-    if ours + ROUNDING < record.last_accessed_at { now(record.last_accessed_at + record.idle_timeout) } else { ours }
+    let is_plain = record.secret_hash.is_none();
+    if !is_plain || ours + ROUNDING >= record.last_accessed_at {
+        return Some(ours);
+    }
+    Some(now(record.last_accessed_at + record.idle_timeout)).filter(|theirs| *theirs < record.expires_at)
 }
 
 /// A field as it stands in the store.

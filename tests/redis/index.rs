@@ -7,18 +7,12 @@ use cloakroom::store::{Outcome, Redis, Store, Target};
 use cloakroom::{Credentials, OnLimit, Refusal, SignIn};
 use futures_util::future::try_join_all;
 
-use crate::support::{Gate, RedisServer, ServerClock};
-use crate::{Stand, anna, bind, limited, millis, sign_in, touch_of};
+use crate::support::{Gate, ServerClock};
+use crate::{DAY, PATIENT, Stand, anna, bind, limited, millis, sign_in, touch_of};
 
 const INDEX: &str = "session:user:anna";
-const PATIENT: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Stand {
-    async fn with_clock(clock: &ServerClock) -> Stand {
-        Stand::on(RedisServer::start_in(clock.environment()), PATIENT).await
-    }
-
     fn score(&mut self, presented: &Credentials) -> Option<f64> {
         self.ask("ZSCORE", (INDEX, presented.id.expose()))
     }

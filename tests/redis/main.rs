@@ -7,6 +7,7 @@ mod support;
 #[path = "../support/verbs.rs"]
 mod verbs;
 
+mod clock;
 mod connection;
 mod equivalence;
 mod foreign;
@@ -26,9 +27,11 @@ use cloakroom::{
     Change, Credentials, FieldChanges, Fields, IndexEntry, OnLimit, Page, Refusal, SessionId, SignIn, Terms, UserId,
 };
 use redis::{FromRedisValue, ToRedisArgs};
-use support::RedisServer;
+use support::{RedisServer, ServerClock};
 
 const NO_ARGUMENTS: &[&str] = &[];
+const PATIENT: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A server, the store on it, and a client beside.
 struct Stand {
@@ -41,6 +44,10 @@ struct Stand {
 impl Stand {
     async fn new() -> Stand {
         Stand::with_timeout(Duration::from_secs(30)).await
+    }
+
+    async fn with_clock(clock: &ServerClock) -> Stand {
+        Stand::on(RedisServer::start_in(clock.environment()), PATIENT).await
     }
 
     async fn with_timeout(timeout: Duration) -> Stand {

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct ServerClock {
     dir: tempfile::TempDir,
     file: std::fs::File,
-    ahead: Duration,
+    /// Seconds; negative while it is behind the machine's.
+    ahead: i64,
 }
 
 impl ServerClock {
@@ -24,16 +25,25 @@ impl ServerClock {
             .expect("these tests need a C compiler, cc: run ./test, which installs it");
         assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
         let file = std::fs::File::create(dir.path().join("ahead")).expect("a file");
-        let mut clock = ServerClock { dir, file, ahead: Duration::ZERO };
-        clock.advance(Duration::ZERO);
+        let mut clock = ServerClock { dir, file, ahead: 0 };
+        clock.move_by(0);
         clock
     }
 
     pub fn advance(&mut self, by: Duration) {
-        self.ahead += by;
+        self.move_by(by.as_secs() as i64);
+    }
+
+    /// Sets it back, as an operator or a time server does to a clock that was ahead.
+    pub fn set_back(&mut self, by: Duration) {
+        self.move_by(-(by.as_secs() as i64));
+    }
+
+    fn move_by(&mut self, seconds: i64) {
+        self.ahead += seconds;
         self.file.rewind().expect("a file");
         // in its place: the server has mapped it
-        self.file.write_all(&(self.ahead.as_secs() as i64).to_ne_bytes()).expect("it is written");
+        self.file.write_all(&self.ahead.to_ne_bytes()).expect("it is written");
         // Valkey 9 looks at the clock once a millisecond
         std::thread::sleep(Duration::from_millis(5));
     }

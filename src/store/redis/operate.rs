@@ -7,14 +7,17 @@ use redis::Value;
 
 use super::index::Entry;
 use super::question::Question;
-use super::{Redis, now_of, pairs_of, texts_of};
+use super::{Redis, pairs_of, texts_of};
 use crate::error::StoreError;
 use crate::record::{Fields, Record, SessionId, Terms, UserId};
 use crate::store::{Inspect, Loaded, Scanned};
 
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
-        Ok(self.found(id).await?.and_then(|(fields, remaining)| loaded(fields, remaining, id, terms)))
+        match self.found(id).await? {
+            Some((fields, remaining)) => self.loaded(fields, remaining, id, terms).await,
+            None => Ok(None),
+        }
     }
 
     async fn scan(&self, cursor: Option<&str>, about: usize) -> Result<Scanned, StoreError> {
@@ -41,14 +44,20 @@ impl Inspect for Redis {
     }
 }
 
-/// A session of what stands at its key, and the server's time.
-pub(super) fn loaded(fields: Fields, remaining: Duration, id: &SessionId, terms: &Terms) -> Option<Loaded> {
-    let record = Record::from_stored(fields.iter(), id.is_plain(), terms)?;
-    let now = now_of(&record, remaining);
-    Some(Loaded { record: record.into(), now })
-}
-
 impl Redis {
+    /// A session of what stands at its key, and the server's time.
+    pub(super) async fn loaded(
+        &self,
+        fields: Fields,
+        remaining: Duration,
+        id: &SessionId,
+        terms: &Terms,
+    ) -> Result<Option<Loaded>, StoreError> {
+        let Some(record) = Record::from_stored(fields.iter(), id.is_plain(), terms) else { return Ok(None) };
+        let now = self.time_of(id, &record, remaining).await?;
+        Ok(Some(Loaded { record: record.into(), now }))
+    }
+
     /// The fields at a session's key and what is left of its life; `None` where something else stands, or has no expiry.
     pub(super) async fn found(&self, id: &SessionId) -> Result<Option<(Fields, Duration)>, StoreError> {
         let (hash, remaining, _) = self.read(id).await?;

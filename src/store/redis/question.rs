@@ -25,6 +25,7 @@ const READS: &[&[u8]] = &[
     b"INFO",
     b"PTTL",
     b"SCAN",
+    b"TIME",
     b"TTL",
     b"TYPE",
     b"ZCARD",

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use futures_util::future::try_join_all;
 
 use super::Redis;
-use super::operate::loaded;
 use super::question::Question;
 use super::scripts::Call;
 use crate::clock::to_millis;
@@ -33,7 +32,8 @@ impl Redis {
         let Some((fields, remaining)) = self.found(id).await? else { return Ok(None) };
         let terms = terms_of(&fields, id.is_plain(), terms);
         let lives = |loaded: &Loaded| loaded.now < loaded.record.ends_at();
-        let Some(loaded) = loaded(fields, remaining, id, &terms).filter(lives) else { return Ok(None) };
+        let loaded = self.loaded(fields, remaining, id, &terms).await?;
+        let Some(loaded) = loaded.filter(lives) else { return Ok(None) };
         let mut saved = Saved { id: *id, record: loaded.record, signed_in_at: None };
         if let Some(user) = &saved.record.user_id {
             saved.signed_in_at = Some(self.place_in_index(id, user, &saved.record).await?);
