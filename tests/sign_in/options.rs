@@ -268,3 +268,20 @@ async fn a_session_that_was_granted_a_short_life_stays_short_at_the_next_plain_s
     place.clock.advance(Duration::from_secs(60));
     assert_eq!(browser.visit("/whoami").await.body, "nobody", "a minute was granted, from each sign-in");
 }
+
+#[tokio::test]
+async fn what_is_stored_is_shown_without_the_hashes_of_secrets() {
+    let place = Place::memory();
+    let sessions = place.sessions();
+    let hashes = async |session: Session| {
+        session.sign_in("anna").await?;
+        let stored = session.stored().into_iter();
+        let hashes: Vec<_> = stored.filter(|(name, _)| name.ends_with("secret_hash")).map(|(_, text)| text).collect();
+        Ok::<_, Error>(hashes.join(" and "))
+    };
+    let browser = Browser::new(app(&sessions).route("/hashes", get(hashes)).layer(sessions.layer()));
+    browser.visit("/hashes").await;
+    let shown = browser.visit("/hashes").await.body;
+    assert!(shown.contains(" and "), "{shown}");
+    assert!(shown.split(" and ").all(|text| text.ends_with(" characters, not shown)")), "{shown}");
+}
