@@ -131,12 +131,19 @@ fn aside(path: &Path) -> PathBuf {
     path.with_extension("aside")
 }
 
+/// The store may write its seal anew while the directory is being emptied, so it is emptied until it stays so.
+fn remove_directory(path: &Path) {
+    while let Err(error) = fs::remove_dir_all(path) {
+        assert_eq!(error.kind(), std::io::ErrorKind::DirectoryNotEmpty, "{error}");
+    }
+}
+
 fn journal(path: &Path) -> PathBuf {
     path.join("journal-0000000001")
 }
 
 const MISHAPS: [Mishap; 5] = [
-    Mishap { name: "the directory is removed", happens: |path| fs::remove_dir_all(path).unwrap(), is_undone: None },
+    Mishap { name: "the directory is removed", happens: remove_directory, is_undone: None },
     Mishap {
         name: "the directory is moved",
         happens: |path| fs::rename(path, aside(path)).unwrap(),
