@@ -15,7 +15,7 @@ use crate::record::{
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Every setting, checked. `Config::default()` is what most applications want.
+/// All settings of [`Sessions`](crate::Sessions), checked. `Config::default()` is right for most applications.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) terms: Terms,
@@ -51,7 +51,7 @@ pub enum Csrf {
 }
 
 impl Config {
-    /// The defaults, to be changed.
+    /// Returns a builder with the default settings.
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder {
             config: Config {
@@ -74,7 +74,7 @@ impl Config {
         }
     }
 
-    /// The numbers that a store needs.
+    /// Returns the numbers that a store needs.
     pub fn terms(&self) -> &Terms {
         &self.terms
     }
@@ -158,7 +158,7 @@ impl Default for Config {
     }
 }
 
-/// Changes settings; [`build`](ConfigBuilder::build) checks them all at once.
+/// Changes settings. [`build`](ConfigBuilder::build) checks all of them together.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ConfigBuilder {
@@ -166,184 +166,195 @@ pub struct ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// How long a session lives without a request, in whole seconds. Default: 30 minutes. (ASVS 7.3.1)
+    /// Sets the idle timeout: how long a session lives after its last request, in whole seconds. Default: 30 minutes.
+    /// (ASVS 7.3.1)
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.config.terms.idle_timeout = idle;
         self
     }
 
-    /// How long a session lives at all, in whole seconds. Default: 12 hours. (ASVS 7.3.2)
+    /// Sets the absolute lifetime: how long a session lives regardless of activity, in whole seconds. Default: 12 hours.
+    /// (ASVS 7.3.2)
     pub fn absolute_lifetime(mut self, absolute: Duration) -> Self {
         self.config.terms.absolute_lifetime = absolute;
         self.config.is_endless = false;
         self
     }
 
-    /// Lets sessions live for as long as somebody comes within the idle timeout. Only with
-    /// [plain tokens](TokenFormat::Plain): another program that shares these sessions may have kept one alive for longer than
-    /// the absolute lifetime, and counts on it. Whoever has stolen such a token can keep it for ever.
+    /// Removes the absolute lifetime, so that a session lives for as long as requests come within the idle timeout.
+    ///
+    /// This is possible only with [plain tokens](TokenFormat::Plain), where another program that shares the sessions may keep one
+    /// alive for longer than the absolute lifetime. Somebody who has stolen such a token can keep the session alive forever.
     pub fn no_absolute_lifetime(mut self) -> Self {
         self.config.terms.absolute_lifetime = Duration::from_secs(MAX_SECONDS);
         self.config.is_endless = true;
         self
     }
 
-    /// How long after the last extension a request extends the idle timeout again. Between two, reading writes
-    /// nothing. Default: a tenth of the session's idle timeout. Zero: every request extends, as in the Redis
-    /// tutorials.
+    /// Sets how much time passes between two extensions of a session. Requests in between read the session and write nothing.
+    /// Default: a tenth of the session's idle timeout. With zero every request extends the session, as in the Redis tutorials.
     ///
-    /// A session ends at least idle timeout - touch interval and at most idle timeout after its last request.
+    /// A session therefore ends at the latest one idle timeout after its last request, and at the earliest one idle timeout less the
+    /// touch interval.
     pub fn touch_interval(mut self, interval: Duration) -> Self {
         self.config.touch_interval = Some(interval);
         self
     }
 
-    /// How long the previous secret is still good once the new one was presented, so that parallel requests do not
-    /// lose the session. Default: 10 seconds.
+    /// Sets how long the previous secret is still accepted after the browser has first presented the new one, so that requests that
+    /// run in parallel do not lose the session. Default: 10 seconds. The maximum is one hour.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.config.terms.rotation_grace = grace;
         self
     }
 
-    /// How many fields a session may have. Default: 128.
+    /// Sets how many fields a session may have. Default: 128. The maximum is 1024.
     pub fn max_fields(mut self, fields: usize) -> Self {
         self.config.terms.max_fields = fields;
         self
     }
 
-    /// How many bytes the names and values of a session's fields may have together. Default: 64 KiB.
+    /// Sets how many bytes the names and values of a session's fields may have in total. Default: 64 KiB. The maximum is 16 MiB.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.config.terms.max_bytes = bytes;
         self
     }
 
-    /// How long a request waits for the store, for each question. Default: 2 seconds.
+    /// Sets how long a request waits for each answer of the store. Default: 2 seconds. The maximum is one hour.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.config.store_timeout = timeout;
         self
     }
 
-    /// What the browser carries. Default: [`TokenFormat::Secret`].
+    /// Sets what the browser carries. Default: [`TokenFormat::Secret`].
     pub fn token_format(mut self, format: TokenFormat) -> Self {
         self.config.token_format = format;
         self
     }
 
-    /// The cookie's name. Default: `__Host-sid`, which browsers accept only over TLS, from this very host, for all
-    /// paths: no subdomain and no plain-text page can plant it. (RFC 6265bis, section 4.1.3)
+    /// Sets the cookie's name. Default: `__Host-sid`.
+    ///
+    /// Browsers accept a name with the prefix `__Host-` only over TLS, from this very host and for all paths, so that no subdomain
+    /// and no page in plain text can plant it. (RFC 6265bis, section 4.1.3)
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.config.cookie.name = name.into();
         self
     }
 
-    /// The cookie's `SameSite`. Default: `Lax`.
+    /// Sets the cookie's `SameSite`. Default: `Lax`.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.config.cookie.same_site = same_site;
         self
     }
 
-    /// The cookie's `Path`. Default: `/`. A `__Host-` name allows no other.
+    /// Sets the cookie's `Path`. Default: `/`, which is the only path that a `__Host-` name allows.
     pub fn cookie_path(mut self, path: impl Into<String>) -> Self {
         self.config.cookie.path = path.into();
         self
     }
 
-    /// The cookie's `Domain`: also sent to its subdomains. Default: none. A `__Host-` name allows none.
+    /// Sets the cookie's `Domain`, so that the browser sends the cookie to its subdomains too. Default: no domain, which is what a
+    /// `__Host-` name requires.
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
         self.config.cookie.domain = Some(domain.into());
         self
     }
 
-    /// Keeps the cookie when the browser is closed, for this long. Default: a session cookie, without `Max-Age`. The
-    /// session itself ends when the server says so, whatever the cookie says.
+    /// Lets the browser keep the cookie for this long, even when it is closed. Default: a session cookie without `Max-Age`. The
+    /// server still decides when the session itself ends.
     ///
-    /// While the visitor comes, the cookie is renewed: once a tenth of this time has passed, the session gets a new secret, as
-    /// by [`rotate_every`](ConfigBuilder::rotate_every), and the browser a new cookie. Plain tokens cannot rotate, so with them
-    /// the cookie is not renewed. A sign-in may choose another time for its session:
-    /// [`SigningIn::cookie_max_age`](crate::SigningIn::cookie_max_age).
+    /// The cookie is renewed while the visitor keeps coming: after a tenth of this time the session gets a new secret, as with
+    /// [`rotate_every`](ConfigBuilder::rotate_every), and the browser gets a new cookie. Plain tokens cannot rotate, so their cookie
+    /// is not renewed. A sign-in can choose another time for its session with
+    /// [`SigningIn::cookie_max_age`](crate::SigningIn::cookie_max_age). The maximum is 400 days.
     pub fn cookie_max_age(mut self, age: Duration) -> Self {
         self.config.cookie.max_age = Some(age);
         self
     }
 
-    /// Gives a session a new secret after this long in use. Default: never, only at sign-in. (ASVS 7.2.4)
+    /// Gives a session a new secret whenever the current one has been in use for this long. Default: only a sign-in does.
+    /// (ASVS 7.2.4)
     pub fn rotate_every(mut self, interval: Duration) -> Self {
         self.config.rotate_every = Some(interval);
         self
     }
 
-    /// In how many sessions a user may be signed in. Default: 100. (ASVS 7.1.2)
+    /// Sets the most sessions that one user may have at a time. Default: 100. The maximum is 1000. (ASVS 7.1.2)
     pub fn max_sessions_per_user(mut self, sessions: usize) -> Self {
         self.config.max_sessions_per_user = sessions;
         self
     }
 
-    /// What happens to a sign-in beyond that. Default: [`OnLimit::EvictOldest`].
+    /// Sets what happens when a sign-in exceeds [`max_sessions_per_user`](ConfigBuilder::max_sessions_per_user). Default:
+    /// [`OnLimit::EvictOldest`].
     pub fn on_limit(mut self, policy: OnLimit) -> Self {
         self.config.on_limit = policy;
         self
     }
 
-    /// What happens when an old secret shows up. Default: [`OnReplay::Report`].
+    /// Sets what happens when a secret that was replaced is presented again. Default: [`OnReplay::Report`].
     pub fn on_replay(mut self, policy: OnReplay) -> Self {
         self.config.on_replay = policy;
         self
     }
 
-    /// Where [`SignedIn`](crate::SignedIn) sends a person who is not signed in and asked for a page. Default: nowhere, the
-    /// answer is 401; so it is always for other requests.
+    /// Sets the page to which [`SignedIn`](crate::SignedIn) redirects a person who is not signed in and asked for a page. Default:
+    /// no page; the answer is 401. Requests that did not ask for a page always get 401.
     pub fn sign_in_page(mut self, path: impl Into<String>) -> Self {
         self.config.sign_in_page = Some(path.into());
         self
     }
 
-    /// Tells the sign-in page where the visitor wanted to go, in a parameter of this name: `/sign-in?next=/orders%3Fpage%3D2`.
-    /// Default: it is not told. Whoever reads the parameter passes it through [`local_path`](crate::local_path), because
-    /// anybody can write a link to the sign-in page with another one.
+    /// Tells the sign-in page where the visitor wanted to go, in a parameter with this name: `/sign-in?next=/orders%3Fpage%3D2`.
+    /// Default: the sign-in page is not told.
     ///
-    /// The path is the one that the session layer sees. Put the layer around the router in which others are nested: inside,
-    /// the path lacks what the outer one took away.
+    /// Pass the parameter through [`local_path`](crate::local_path) before you redirect to it, because anybody can write a link to
+    /// your sign-in page with the address of another site in it.
+    ///
+    /// The path is the one that the session layer sees. Put the layer around the outermost router: a layer inside a nested router
+    /// sees a path from which the outer router has removed its prefix.
     pub fn sign_in_next(mut self, parameter: impl Into<String>) -> Self {
         self.config.sign_in_next = Some(parameter.into());
         self
     }
 
-    /// How requests from other sites are refused. Default: [`Csrf::On`].
+    /// Sets which requests from other sites are refused. Default: [`Csrf::On`].
     pub fn csrf(mut self, csrf: Csrf) -> Self {
         self.config.csrf = csrf;
         self
     }
 
-    /// An origin whose requests may change something here, such as `https://app.example.org`. It is compared as a whole, so
-    /// there is no `*`: call this once for each origin.
+    /// Trusts an origin, such as `https://app.example.org`: its requests may change something here. The origin is compared as a
+    /// whole and there is no `*`, so call this once for each origin.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
         self.config.trusted_origins.push(origin.into());
         self
     }
 
-    /// Tells the application what happens to sessions. It runs on a thread of its own: no request waits for it.
+    /// Calls a function for everything that happens to sessions. The function runs on a thread of its own, so no request waits for
+    /// it.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.config.hook = Some(Hook(Arc::new(hook)));
         self
     }
 
-    /// The lifetimes of NIST SP 800-63B-4 for assurance level 1: at most 30 days, whether in use or not.
+    /// Sets the lifetimes of NIST SP 800-63B-4 for assurance level 1: 30 days, regardless of activity.
     pub fn nist_aal1(self) -> Self {
         self.idle_timeout(30 * DAY).absolute_lifetime(30 * DAY)
     }
 
-    /// The lifetimes of NIST SP 800-63B-4 for assurance level 2: 24 hours, and an hour without use.
+    /// Sets the lifetimes of NIST SP 800-63B-4 for assurance level 2: 24 hours, and one hour without a request.
     pub fn nist_aal2(self) -> Self {
         self.idle_timeout(HOUR).absolute_lifetime(DAY)
     }
 
-    /// The lifetimes of NIST SP 800-63B-4 for assurance level 3: 12 hours, and 15 minutes without use.
+    /// Sets the lifetimes of NIST SP 800-63B-4 for assurance level 3: 12 hours, and 15 minutes without a request.
     pub fn nist_aal3(self) -> Self {
         self.idle_timeout(15 * MINUTE).absolute_lifetime(12 * HOUR)
     }
 
-    /// For development over plain http on localhost: the cookie is `sid` and not `Secure`. Says so when the layer
-    /// is made. Never for anything that others can reach.
+    /// Allows plain http on localhost during development: the cookie is called `sid` and is not `Secure`. A warning in the log says
+    /// so when the layer is made. Never use this for an application that others can reach.
     pub fn plain_http_for_development(mut self) -> Self {
         if self.config.cookie.name == cookie::DEFAULT_NAME {
             self.config.cookie.name = "sid".to_owned();
@@ -352,10 +363,10 @@ impl ConfigBuilder {
         self
     }
 
-    /// Checks the settings.
+    /// Checks the settings and returns the configuration.
     ///
     /// # Errors
-    /// The first contradiction, with the setting and its limit.
+    /// Returns a configuration error for the first contradiction. The error names the setting and its limit.
     pub fn build(self) -> Result<Config> {
         let Terms { idle_timeout, absolute_lifetime, rotation_grace, max_fields, max_bytes } = self.config.terms;
         check_lifetime("idle_timeout", idle_timeout)?;

@@ -29,16 +29,31 @@ mod verbs;
 use pending::{IsList, Pending};
 pub use sign_in::SigningIn;
 
-/// One request's session. Cheap to clone; clones are the same session.
+/// The session of one request. A clone is cheap and stands for the same session.
 ///
-/// Two kinds of verbs change it:
+/// Two kinds of methods change a session:
 ///
-/// - **deferred** ([`set`](Session::set), [`remove`](Session::remove), [`clear`](Session::clear),
-///   [`push`](Session::push), [`set_idle_timeout`](Session::set_idle_timeout), [`begin`](Session::begin)): collected, and
-///   stored in one step when the response is ready, before its head leaves. A response of 5xx or 408 drops them.
-/// - **at once** (everything `async`): stands when it returns, whatever the response.
+/// - **Deferred** methods ([`set`](Session::set), [`remove`](Session::remove), [`clear`](Session::clear),
+///   [`push`](Session::push), [`set_idle_timeout`](Session::set_idle_timeout), [`begin`](Session::begin)) collect changes. They
+///   are stored together in one step when the response is ready, before its head is sent. A response of 5xx or 408 drops them.
+/// - **Immediate** methods (everything that is `async`) have changed the store when they return, whatever the response.
 ///
-/// A visitor without a session has an empty one; it is stored, and a cookie sent, when something is written.
+/// A visitor without a session has an empty one. It is stored, and a cookie is sent, only when something is written to it.
+///
+/// ```
+/// use cloakroom::{Error, Field, Session};
+///
+/// const NAME: Field<String> = Field::new("name");
+/// const VIEWS: Field<i64> = Field::new("page_views");
+///
+/// async fn hello(session: Session) -> Result<String, Error> {
+///     let views = session.increment(VIEWS, 1).await?; // immediate
+///     if session.get(NAME)?.is_none() {
+///         session.set(NAME, "Guest")?; // deferred
+///     }
+///     Ok(format!("You have been here {views} times."))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -192,39 +207,41 @@ impl Session {
         })))
     }
 
-    /// Returns whether a stored session stands behind this request, as it was last seen: when the request read it, or changed
-    /// it since. A handle that is kept after the answer learns by [`refresh`](Session::refresh) what has become of it.
+    /// Returns true if this request has a stored session, as it was last seen: when the request read or changed it. A handle that
+    /// is kept after the response learns by [`refresh`](Session::refresh) whether the session is still live.
     pub fn exists(&self) -> bool {
         self.state().loaded.is_some()
     }
 
-    /// The session's id, once it is stored. It may be logged and shown.
+    /// Returns the session's id, or `None` if no session is stored. The id may be logged and shown: it opens nothing.
     pub fn id(&self) -> Option<SessionId> {
         let state = self.state();
         state.loaded.as_ref().and(state.presented).map(|presented| presented.id)
     }
 
-    /// Returns who is signed in, as it was last seen; see [`exists`](Session::exists).
+    /// Returns the user who is signed in, as it was last seen (see [`exists`](Session::exists)), or `None`.
     pub fn user(&self) -> Option<UserId> {
         self.state().loaded.as_ref()?.record.user_id.clone()
     }
 
-    /// When the user last proved who they are; `None` when nobody is signed in.
+    /// Returns when the user last proved who they are, or `None` if nobody is signed in.
     pub fn auth_time(&self) -> Option<SystemTime> {
         self.state().loaded.as_ref()?.record.auth_time
     }
 
-    /// Why the token that this request brought opens nothing, where that is known: for a few minutes after the session was
-    /// evicted because its user signed in elsewhere.
+    /// Returns why the session of this request's token has ended, if that is known. It is known for five minutes after the session
+    /// was evicted because its user signed in elsewhere.
     pub fn ended(&self) -> Option<Ended> {
         self.state().ended
     }
 
-    /// The value of a field, with what this request has set. `None` where there is none, or where the stored text is
-    /// no `T` (another version of the application wrote it): that is logged, and [`try_get`](Session::try_get) tells.
+    /// Returns the value of a field, including what this request has set.
+    ///
+    /// Returns `None` if there is no value. It also logs a warning and returns `None` if the stored text is not a `T`, which happens
+    /// when another version of the application has written it; use [`try_get`](Session::try_get) to get the error.
     ///
     /// # Errors
-    /// Only for a [named](Field::named) field whose name is not allowed.
+    /// Returns an error only for a [named](Field::named) field whose name is not allowed.
     pub fn get<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
         self.check(field.name())?;
         self.try_get(field).or_else(|error| {
@@ -234,10 +251,10 @@ impl Session {
         })
     }
 
-    /// The value of a field, or an error where the stored text is no `T`.
+    /// Returns the value of a field, or an error if the stored text is not a `T`.
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid), naming the field.
+    /// Returns [`is_invalid`](Error::is_invalid), with the name of the field.
     pub fn try_get<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
         self.check(field.name())?;
         let state = self.state();
@@ -253,13 +270,22 @@ impl Session {
 
     /// Sets a field. Deferred.
     ///
-    /// What is accepted comes back as it is, with one exception: an `Option` in an `Option` that is a field of a struct is one
+    /// What is accepted is read back unchanged, with one exception: an `Option` within an `Option` in a field of a struct is a single
     /// `Option` in JSON, unless the struct says how to read it.
     ///
+    /// ```
+    /// # use cloakroom::{Error, Field, Session};
+    /// const THEME: Field<String> = Field::new("theme");
+    ///
+    /// async fn choose(session: Session) -> Result<(), Error> {
+    ///     session.set(THEME, "dark")
+    /// }
+    /// ```
+    ///
     /// # Errors
-    /// When the value cannot be written as JSON, or would not come back as it is: NaN and infinite numbers, an empty option in
-    /// an option, more than 127 levels of lists, maps and structs. When a limit would be exceeded, or the name is not allowed.
-    /// Nothing is changed then.
+    /// Returns an error and changes nothing if the value cannot be written as JSON or would not be read back unchanged (NaN and
+    /// infinite numbers, an empty option in an option, more than 127 levels of lists, maps and structs), if the session would exceed
+    /// a limit, or if the name is not allowed.
     pub fn set<T: Borrow<V>, V: Serialize + ?Sized>(&self, field: Field<T>, value: &V) -> Result<()> {
         self.check(field.name())?;
         let text = self.text_for(field.name(), value)?;
@@ -269,22 +295,23 @@ impl Session {
         Ok(())
     }
 
-    /// Removes a field. Deferred. One that is not there is no error, and makes no session.
+    /// Removes a field. Deferred. To remove a field that does not exist is not an error and makes no session.
     ///
     /// # Errors
-    /// Only when the name is not allowed, or the response head has left.
+    /// Returns an error only if the name is not allowed, or if the head of the response was already sent.
     pub fn remove<T>(&self, field: Field<T>) -> Result<()> {
         self.check(field.name())?;
         self.open_state()?.pending.remove(field.name());
         Ok(())
     }
 
-    /// Removes all fields of the application: those that this request knows of, and what it has set or pushed. Deferred. The
-    /// visitor stays signed in and keeps the session; what another request sets meanwhile stays. With plain tokens the fields
-    /// of the program that shares the session are removed as well.
+    /// Removes all fields of the application that this request knows of, including what it has set or pushed. Deferred.
+    ///
+    /// The visitor keeps the session and stays signed in. What another request sets meanwhile stays. With plain tokens the fields of
+    /// the other program are removed as well.
     ///
     /// # Errors
-    /// Only when the response head has left.
+    /// Returns an error only if the head of the response was already sent.
     pub fn clear(&self) -> Result<()> {
         let mut state = self.open_state()?;
         let State { pending, loaded, candidate, .. } = &mut *state;
@@ -297,7 +324,8 @@ impl Session {
         Ok(())
     }
 
-    /// The names of the application's fields, with what this request has set and removed, in their order.
+    /// Returns the names of the application's fields in alphabetical order, including what this request has set, without what it has
+    /// removed.
     pub fn fields(&self) -> Vec<String> {
         let state = self.state();
         let kept = state.stored().into_iter().flat_map(Fields::keys).filter(|name| !state.pending.replaces(name));
@@ -305,9 +333,8 @@ impl Session {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// Appends a value to a list: messages for the next page. Deferred. However many requests push at the same time, no
-    /// value is lost: the list is read again where another request came first. [`take`](Session::take) reads the list and
-    /// empties it.
+    /// Appends a value to a list, such as messages for the next page. Deferred. No value is lost when several requests push at the
+    /// same time. [`take`](Session::take) reads the list and empties it.
     ///
     /// ```
     /// # use cloakroom::{Error, Field, Session};
@@ -322,13 +349,13 @@ impl Session {
     /// }
     /// ```
     ///
-    /// A stored text that is no such list is replaced; that is logged and counted as by [`get`](Session::get).
+    /// A stored text that is not such a list is replaced, with a warning in the log as for [`get`](Session::get).
     ///
-    /// The commit costs two more round trips for each time that another request came first. Where the answer to a
+    /// The commit takes two more round trips each time another request has changed the list first. If the answer to a
     /// [`commit`](Session::commit) is lost, or its future is dropped, the value was pushed once or not at all.
     ///
     /// # Errors
-    /// As [`set`](Session::set). Nothing is changed then.
+    /// Returns the errors of [`set`](Session::set), and then changes nothing.
     pub fn push<T, V>(&self, field: Field<Vec<T>>, value: &V) -> Result<()>
     where
         T: Borrow<V> + DeserializeOwned,
@@ -346,10 +373,10 @@ impl Session {
         Ok(())
     }
 
-    /// Gives this session an idle timeout of its own, from now on. Deferred; on its own it makes no session.
+    /// Gives this session its own idle timeout from now on. Deferred. A visitor without a session gets none by this alone.
     ///
     /// # Errors
-    /// When it is not whole seconds, from 1 to the absolute lifetime.
+    /// Returns an error unless the timeout is in whole seconds, at least one second and at most the absolute lifetime.
     pub fn set_idle_timeout(&self, idle: Duration) -> Result<()> {
         let terms = self.0.sessions.config().terms();
         let own = self.state().loaded.as_ref().map(|loaded| loaded.record.longest_idle(terms));
@@ -367,20 +394,20 @@ impl Session {
         Ok(())
     }
 
-    /// How long this session may be idle; `None` without a stored session.
+    /// Returns the idle timeout of this session, or `None` if no session is stored.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.state().loaded.as_ref().map(|loaded| loaded.record.idle_timeout)
     }
 
-    /// How much of it was left when it was last read or changed; `None` without a stored session.
+    /// Returns how much time the session had left when it was last read or changed, or `None` if no session is stored.
     pub fn remaining(&self) -> Option<Duration> {
         let state = self.state();
         let Loaded { record, now } = state.loaded.as_ref()?;
         Some(record.ends_at().duration_since(*now).unwrap_or_default())
     }
 
-    /// Every field as the store held it when it was last read or changed: names and text, the reserved ones first.
-    /// The hashes of secrets are masked.
+    /// Returns the names and texts of all fields as the store held them when the session was last read or changed, the reserved ones
+    /// first. The hashes of secrets are masked.
     pub fn stored(&self) -> Vec<(String, String)> {
         let mut stored = self.state().loaded.as_ref().map(|loaded| loaded.record.to_stored()).unwrap_or_default();
         for (name, text) in &mut stored {
@@ -393,7 +420,7 @@ impl Session {
         stored
     }
 
-    /// Looks without extending: this request does not count as use of the session.
+    /// Keeps this request from extending the session: it does not count as activity.
     pub fn peek(&self) {
         self.state().peeking = true;
     }

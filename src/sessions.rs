@@ -17,7 +17,7 @@ mod ask;
 mod counted;
 mod open;
 
-/// All sessions of an application: a store and the configuration. Cheap to clone.
+/// The sessions of an application: a store and the configuration. A clone is cheap and shares both.
 ///
 /// ```
 /// use cloakroom::{Config, Sessions, store::Memory};
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 impl Sessions {
-    /// Puts sessions with this configuration into this store.
+    /// Creates the manager of the sessions in this store.
     pub fn new(store: impl Store, config: Config) -> Sessions {
         #[cfg(feature = "metrics")]
         crate::metrics::describe();
@@ -51,22 +51,29 @@ impl Sessions {
         Sessions(Arc::new(Shared { store: Box::new(store), config, events }))
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.0.config
     }
 
-    /// Ends a session now, whoever uses it; whether it lived. One round trip.
+    /// Ends a session immediately, whoever uses it. Returns true if the session was live. One round trip.
+    ///
+    /// ```
+    /// # async fn example(sessions: cloakroom::Sessions, reported: &str) -> Result<(), cloakroom::Error> {
+    /// let id = cloakroom::SessionId::parse(reported)?;
+    /// sessions.revoke(&id).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// The store's: then it may live on.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer; the session may then still be live.
     pub async fn revoke(&self, id: &SessionId) -> Result<bool> {
         let ended = self.end(Target::Session(*id), RevokeReason::Application, None).await?;
         Ok(ended > 0)
     }
 
-    /// Ends all sessions of a user now: their password changed, their account is closed. How many there were. Two round
-    /// trips and the sessions in one parallel flight. (ASVS 7.4.2, 7.4.3)
+    /// Ends all sessions of a user immediately, for example after a change of the password or when an account is closed. Returns how
+    /// many sessions were live. Two round trips, and the sessions in one parallel flight. (ASVS 7.4.2, 7.4.3)
     ///
     /// ```
     /// # async fn example(sessions: cloakroom::Sessions) -> Result<(), cloakroom::Error> {
@@ -75,7 +82,8 @@ impl Sessions {
     /// ```
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) for a user id that is not allowed; the store's: then some may live on.
+    /// Returns [`is_invalid`](Error::is_invalid) for a user id that is not allowed, and a store error
+    /// ([`is_store`](Error::is_store)) if the store does not answer; some sessions may then still be live.
     pub async fn revoke_user<U>(&self, user: U) -> Result<u64>
     where
         U: TryInto<UserId>,
@@ -84,10 +92,20 @@ impl Sessions {
         self.end(Target::AllOf(user.try_into()?), RevokeReason::Application, None).await
     }
 
-    /// A user's sessions, the latest sign-in first. Two round trips, one more when some of them have ended by themselves.
+    /// Returns a page of a user's sessions, the latest sign-in first. Two round trips, and one more if some of the sessions have
+    /// expired.
+    ///
+    /// ```
+    /// # async fn example(sessions: cloakroom::Sessions) -> Result<(), cloakroom::Error> {
+    /// for device in sessions.devices(42, cloakroom::Page { offset: 0, limit: 20 }).await? {
+    ///     println!("{} {:?}", device.id, device.label);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) for a user id that is not allowed; the store's.
+    /// Returns [`is_invalid`](Error::is_invalid) for a user id that is not allowed, and a store error
+    /// ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn devices<U>(&self, user: U, page: Page) -> Result<Vec<Device>>
     where
         U: TryInto<UserId>,

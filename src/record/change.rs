@@ -144,7 +144,7 @@ pub struct NewSession {
     pub idle_timeout: Option<Duration>,
 }
 
-/// Whom a revocation means.
+/// Which sessions to revoke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// One session, whosever it is.

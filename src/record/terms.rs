@@ -5,18 +5,18 @@ use std::time::Duration;
 /// The longest duration of a lifetime: nine digits of seconds, about 31 years.
 pub(crate) const MAX_SECONDS: u64 = 999_999_999;
 
-/// What the configuration grants every session: the numbers that a store needs.
+/// The settings that a store needs: what the configuration grants to every session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// How long without a request, where a session has no idle timeout of its own.
+    /// How long a session lives after its last request, unless the session has an idle timeout of its own.
     pub idle_timeout: Duration,
-    /// How long at all.
+    /// Absolute lifetime, regardless of activity.
     pub absolute_lifetime: Duration,
-    /// How long the previous secret still reads once the new one was presented.
+    /// How long the previous secret is accepted after the new one was first presented.
     pub rotation_grace: Duration,
-    /// How many fields the application may have in a session.
+    /// The most fields that the application may have in a session.
     pub max_fields: usize,
-    /// How many bytes names and values of these fields may have together.
+    /// The most bytes that the names and values of these fields may have in total.
     pub max_bytes: usize,
 }
 

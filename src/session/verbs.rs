@@ -13,15 +13,25 @@ use crate::record::{Change, Field, FieldChanges, Fields, Lookup, NewSession, Ses
 use crate::sessions::ReadFrom;
 
 impl Session {
-    /// Adds to a counter and returns the new value. One that is not there starts at 0. At once: one round trip; for a
-    /// visitor without a session it makes one.
+    /// Adds to a counter and returns its new value. A counter that does not exist starts at 0. Immediate: one round trip. A visitor
+    /// without a session gets one.
     ///
-    /// Increments add up exactly, however many requests make them. A [`set`](Session::set) of the same field that is
-    /// still pending counts first.
+    /// Increments add up exactly, however many requests make them. If this request has [set](Session::set) the same field before, it
+    /// counts from there.
+    ///
+    /// ```
+    /// # use cloakroom::{Error, Field, Session};
+    /// const VIEWS: Field<i64> = Field::new("page_views");
+    ///
+    /// async fn count(session: Session) -> Result<String, Error> {
+    ///     Ok(format!("You have been here {} times.", session.increment(VIEWS, 1).await?))
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`is_invalid`](Error::is_invalid) when the field holds no whole number, or the sum goes beyond `i64`: it stays
-    /// as it is. [`is_unknown`](Error::is_unknown) when the answer was lost: it counted 0 or 1 times.
+    /// Returns [`is_invalid`](Error::is_invalid), and leaves the field unchanged, if the field does not hold a whole number or the sum
+    /// exceeds `i64`. Returns [`is_unknown`](Error::is_unknown) if the answer was lost: the increment was then made once or not at
+    /// all.
     pub async fn increment(&self, field: Field<i64>, by: i64) -> Result<i64> {
         self.check(field.name())?;
         let _turn = self.turn().await?;
@@ -49,12 +59,13 @@ impl Session {
         text.parse().map_err(|_| Error::invalid(format!("field `{name}`"), crate::record::NOT_A_COUNTER))
     }
 
-    /// Gives the session a new secret. The old one still reads until shortly after the new one was first presented, so
-    /// that parallel requests are not lost. At once: one round trip. Without a session there is nothing to rotate.
+    /// Gives the session a new secret and the browser a new token. The old secret is accepted until shortly after the browser has
+    /// first presented the new one, so that requests that run in parallel are not lost. Immediate: one round trip. Without a session
+    /// nothing happens.
     ///
     /// # Errors
-    /// [`is_conflict`](Error::is_conflict) when another request has just rotated; [`is_gone`](Error::is_gone); a
-    /// configuration error with plain tokens, which cannot rotate.
+    /// Returns [`is_conflict`](Error::is_conflict) if another request has just rotated the session, [`is_gone`](Error::is_gone) if the
+    /// session has ended, and a configuration error with plain tokens, which cannot rotate.
     pub async fn rotate(&self) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
@@ -64,11 +75,12 @@ impl Session {
         }
     }
 
-    /// Rotates at a change of privilege: the old secret dies at once, so that a token that leaked before is not worth more
-    /// now. At once: one round trip. (A sign-in does this by itself.)
+    /// Rotates the session at a change of privilege. The old secret is worthless immediately, so that a token that leaked before does
+    /// not gain the new privilege. A sign-in does this by itself. Immediate: one round trip.
     ///
     /// # Errors
-    /// As [`rotate`](Session::rotate); a request with a held previous secret gets [`is_conflict`](Error::is_conflict).
+    /// Returns the errors of [`rotate`](Session::rotate). A request that brought a held previous secret gets
+    /// [`is_conflict`](Error::is_conflict).
     pub async fn elevate(&self) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
@@ -90,14 +102,15 @@ impl Session {
         self.settle().await
     }
 
-    /// Takes a value out: it is read once and gone, however many requests try. At once: one round trip, none where there is
-    /// nothing. For messages that are shown once.
+    /// Reads a value and removes it in one step: only one of several requests gets it. Immediate: one round trip, or none if there is
+    /// no value. It suits messages that are shown once.
     ///
-    /// A stored text that is no `T` is taken out as well, and answers `None`; it is logged and counted as by
+    /// A stored text that is not a `T` is removed as well and returns `None`, with a warning in the log as for
     /// [`get`](Session::get).
     ///
     /// # Errors
-    /// [`is_conflict`](Error::is_conflict) when others changed it first every time; the store's.
+    /// Returns [`is_conflict`](Error::is_conflict) if other requests changed the field first at every attempt, and a store error
+    /// ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn take<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
         let name = field.name().to_owned();
         let mut taken = None;
@@ -109,16 +122,26 @@ impl Session {
         Ok(taken)
     }
 
-    /// Reads, changes and writes a field so that no other request's change of it is lost: where another one came first, it
-    /// is read again and `change` is called again, a few times. At once: one round trip, two more for each repetition.
+    /// Reads, changes and writes a field without losing the change of another request. If another request came first, the field is
+    /// read again and `change` is called again, a few times. Immediate: one round trip, and two more for each repetition.
     ///
-    /// A [`set`](Session::set) of the same field that is still pending is what it begins with. Where there is nothing, or the
-    /// stored text is no `T` (another version of the application wrote it), it begins with the default; the latter is logged
-    /// and counted as by [`get`](Session::get). To keep such a text, ask [`try_get`](Session::try_get) first.
+    /// If this request has [set](Session::set) the same field before, `change` gets that value. If there is no value, or the stored
+    /// text is not a `T` because another version of the application wrote it, `change` gets the default; the latter is logged as for
+    /// [`get`](Session::get). To keep such a text, ask [`try_get`](Session::try_get) first.
+    ///
+    /// ```
+    /// # use cloakroom::{Error, Field, Session};
+    /// const CART: Field<Vec<u32>> = Field::new("cart");
+    ///
+    /// async fn add_to_cart(session: Session) -> Result<(), Error> {
+    ///     session.update(CART, |cart| cart.push(7)).await
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`is_conflict`](Error::is_conflict) when others came first every time; [`is_invalid`](Error::is_invalid) when the new
-    /// value does not fit or would not come back; the store's.
+    /// Returns [`is_conflict`](Error::is_conflict) if other requests came first at every attempt, [`is_invalid`](Error::is_invalid) if
+    /// the new value does not fit or would not be read back unchanged, and a store error ([`is_store`](Error::is_store)) if the store
+    /// does not answer.
     pub async fn update<T, R>(&self, field: Field<T>, mut change: impl FnMut(&mut T) -> R) -> Result<R>
     where
         T: DeserializeOwned + Serialize + Default,
@@ -185,16 +208,16 @@ impl Session {
         self.change(delta).await
     }
 
-    /// Sees the session where it is kept, past a [near cache](crate::store::NearCache): for a route that must not rest on what
-    /// was true a moment ago. At once: one round trip with a near cache, unless this request has asked already; none without.
-    /// A session that has ended is none afterwards.
+    /// Reads the session from the store again, past a [near cache](crate::store::NearCache), for a route that must not rely on what
+    /// was true a moment ago. Immediate: one round trip with a near cache, unless this request has already asked the store; none
+    /// without. If the session has ended, this request has none afterwards.
     ///
-    /// A handle that is kept after the answer (by a stream, a socket, a task) shows the session as it was then. On such a
-    /// handle this always reads it anew: one round trip. It goes by the token of its request: one rotation since then does not
-    /// matter, but after a second one, or a sign-in, the handle has no session any more.
+    /// A handle that is kept after the response, in a stream, a socket or a task, shows the session as it was then. On such a handle
+    /// this always reads the session again: one round trip. It uses the token of its request, which is still accepted after one
+    /// rotation. After a second rotation, or after a sign-in, the handle has no session any more.
     ///
     /// # Errors
-    /// The store's.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn refresh(&self) -> Result<()> {
         let is_over = self.state().over;
         // whoever only looks may do so after the head has left
@@ -234,16 +257,16 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session, on the server first, and takes the cookie away. At once: one round trip. What is set afterwards
-    /// belongs to a new session.
+    /// Ends the session on the server and then removes the cookie. Immediate: one round trip. What is set afterwards belongs to a new
+    /// session.
     ///
-    /// Whoever wants to be signed out and is, is told so: a second click, or a session that has expired or was ended
-    /// elsewhere, is success as well, and the cookie is taken away. Where the request brought several tokens that each open a
-    /// session, all of these sessions end: one round trip each.
+    /// To sign out twice is a success: a second click, and a session that has expired or was ended elsewhere, remove the cookie too.
+    /// If the request brought several tokens that each open a session, all of these sessions end: one round trip each.
     ///
     /// # Errors
-    /// Those of the store: then the session may live on. [`is_gone`](Error::is_gone) when the request brought an old secret of
-    /// a session that lives: it was not ended, and the cookie stays, because the browser may have the new secret already.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer; the session may then still be live. Returns
+    /// [`is_gone`](Error::is_gone) if the request brought an old secret of a live session: the session was not ended and the cookie
+    /// stays, because the browser may already have the new secret.
     pub async fn sign_out(&self) -> Result<()> {
         let _turn = self.turn().await?;
         let (current, rivals, unopened) = {
@@ -268,11 +291,12 @@ impl Session {
         self.sign_out_of(&tokens).await.map(drop)
     }
 
-    /// Stores the deferred changes now, as is done when the response is ready: for answers that show what was stored, and
-    /// before a stream begins, because nothing can be changed once the head has left. At most one round trip.
+    /// Stores the deferred changes now instead of when the response is ready: for responses that show what was stored, and before a
+    /// stream begins, because nothing can be changed once the head of the response was sent. At most one round trip.
     ///
     /// # Errors
-    /// [`is_gone`](Error::is_gone) when the session ended meanwhile; the store's.
+    /// Returns [`is_gone`](Error::is_gone) if the session has ended meanwhile, and a store error ([`is_store`](Error::is_store)) if the
+    /// store does not answer.
     pub async fn commit(&self) -> Result<()> {
         let _turn = self.turn().await?;
         self.commit_pending().await
