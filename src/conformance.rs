@@ -202,6 +202,8 @@ macro_rules! conformance {
                 one_sign_in_too_many_ends_the_oldest
                 the_oldest_is_the_one_that_signed_in_longest_ago
                 an_evicted_browser_can_learn_why_and_nobody_else
+                a_sign_in_with_a_stale_secret_leaves_the_visitors_session_out_of_the_users
+                what_has_expired_counts_neither_for_a_visitor_nor_for_who_signs_in_again
                 a_lowered_limit_ends_as_many_as_are_too_many
                 a_refused_sign_in_changes_nothing_and_may_be_tried_again
                 signing_in_again_needs_no_place

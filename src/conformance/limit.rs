@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::given::{Given, bind, given, ids_of, limited, pause, rotate_to, set, sign_in, sorted, touch, user};
 use super::{Fixture, new_session, with_new_secret};
-use crate::record::{Credentials, OnLimit, Refusal, SignIn};
+use crate::record::{Change, Credentials, OnLimit, Refusal, SignIn};
 use crate::store::{Lookup, Outcome, Store, Target};
 
 const N: usize = 3;
@@ -87,6 +87,50 @@ pub async fn an_evicted_browser_can_learn_why_and_nobody_else<F: Fixture>(fixtur
     assert_eq!(given.end(Target::AllOf(new.user.clone())).await, 1);
     assert_eq!(given.look_up(&evicted).await, Lookup::Evicted);
     assert_eq!(given.listed(&new.user).await, []);
+}
+
+pub async fn a_sign_in_with_a_stale_secret_leaves_the_visitors_session_out_of_the_users<F: Fixture>(fixture: &F) {
+    for most in [1, N] {
+        let given = given(fixture).await;
+        let new = limited(&user("anna"), most, OnLimit::EvictOldest);
+        let signed_in = given.signed_in(&new).await;
+        let stale = given.session(&[("cart", "[1]")]).await;
+        let visitor = with_new_secret(&stale);
+        given.apply(&stale, &Change { drop_previous: true, ..rotate_to(&visitor) }).await.made();
+        assert_eq!(given.sign_in(&stale, &new).await.1, Outcome::Refused(Refusal::Conflict));
+        let before = given.record(&visitor).await;
+        assert_eq!(given.listed(&new.user).await, [signed_in.id]);
+
+        // neither is it evicted as one of the user's, nor does it take a place of theirs
+        let others = given.signed_in_times(most, &new).await;
+        assert_eq!(alive(&given, &others, &new).await, others);
+        assert_eq!(given.end(Target::OthersOf(new.user.clone(), others[0].id)).await, most as u64 - 1);
+        assert_eq!(given.end(Target::AllOf(new.user.clone())).await, 1);
+        assert_eq!(given.record(&visitor).await, before, "it is nobody's");
+        // and it can be signed in as any other
+        let (again, answer) = given.sign_in(&visitor, &new).await;
+        answer.made();
+        assert_eq!(given.listed(&new.user).await, [again.id]);
+        assert_eq!(given.end(Target::AllOf(new.user)).await, 1);
+    }
+}
+
+pub async fn what_has_expired_counts_neither_for_a_visitor_nor_for_who_signs_in_again<F: Fixture>(fixture: &F) {
+    for policy in [OnLimit::RefuseNew, OnLimit::EvictOldest] {
+        let given = given(fixture).await;
+        let new = limited(&user("anna"), N, policy);
+        let short = SignIn { idle_timeout: Some(Duration::from_secs(1)), ..new.clone() };
+        let expired = given.signed_in_times(N - 1, &short).await;
+        let stays = given.signed_in(&new).await;
+        fixture.advance(Duration::from_secs(2)).await;
+        assert_eq!(given.load(&expired[0]).await, None);
+        // in a session that is theirs, and then in as many more as there is room for
+        let (again, answer) = given.sign_in(&stays, &limited(&new.user, 1, policy)).await;
+        assert_eq!(answer.evicted(), []);
+        let mut all = vec![again];
+        all.extend(given.signed_in_times(N - 1, &new).await);
+        assert_eq!(alive(&given, &all, &new).await, all);
+    }
 }
 
 pub async fn a_lowered_limit_ends_as_many_as_are_too_many<F: Fixture>(fixture: &F) {

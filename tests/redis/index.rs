@@ -275,3 +275,28 @@ async fn what_a_refused_sign_in_left_in_the_index_goes_after_an_hour_unless_its_
     assert_eq!(stand.revoke(Target::AllOf(anna())).await, 2);
     assert_eq!((stand.load(&bound).await, stand.load(&another).await), (None, None));
 }
+
+#[tokio::test]
+async fn a_sign_in_that_died_before_it_was_done_costs_the_visitor_nothing_an_hour_later() {
+    let mut clock = ServerClock::new();
+    let mut stand = Stand::with_clock(&clock).await;
+    stand.terms.idle_timeout = DAY / 2;
+    let one = limited(1, OnLimit::EvictOldest);
+    for is_evicted in [true, false] {
+        let visitor = stand.session(&[("cart", "[1]")]).await;
+        // as a server leaves it that stops between the index and the session
+        let now = stand.time() as f64 / 1000.0;
+        let _: () = stand.ask("ZADD", (INDEX, now, visitor.id.expose()));
+        let _: () = stand.ask("EXPIRE", (INDEX, 24 * 60 * 60));
+        clock.advance(Duration::from_secs(2 * 60 * 60));
+        let ended = match is_evicted {
+            true => {
+                stand.signed_in(&one).await;
+                1
+            }
+            false => 0,
+        };
+        assert_eq!(stand.revoke(Target::AllOf(anna())).await, ended);
+        assert!(stand.load(&visitor).await.is_some(), "it is nobody's");
+    }
+}

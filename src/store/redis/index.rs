@@ -25,6 +25,9 @@ use redis::Value;
 /// What an index holds: an id, or what another program wrote, and its score.
 pub(super) type Entry = (Vec<u8>, f64);
 
+/// How long a sign-in may be on its way at most, in seconds (`HOUR` in index.lua).
+const LONGEST_SIGN_IN: f64 = 3600.0;
+
 /// What writing an id to the index answers.
 struct Enlisted {
     score: String,
@@ -34,6 +37,16 @@ struct Enlisted {
     refused: Vec<Entry>,
     /// Whether the id was not there before, or only as refused: 1 or 0.
     is_new: u8,
+}
+
+impl Enlisted {
+    /// Whether another id was written so long ago that its sign-in cannot be on its way any more: without a user it is a
+    /// visitor's session, whose sign-in died.
+    fn is_long_there(&self, other: &SessionId) -> bool {
+        let now: f64 = self.score.parse().unwrap_or_default();
+        let is_it = |id: &[u8]| id == other.expose().as_bytes();
+        self.ids.iter().any(|(id, score)| is_it(id) && *score < now - LONGEST_SIGN_IN)
+    }
 }
 
 /// What became of a session that was to be ended.
@@ -67,16 +80,37 @@ impl Redis {
         let (score, ids, refused, is_new) = self.server.ask(&index, Question::Script(&script)).await?;
         let enlisted = Enlisted { score, ids, refused, is_new };
         let evicted = match enlisted.ids.is_empty() {
-            true => Vec::new(),
-            false => match self.make_room(presented, change, new, &enlisted).await? {
-                Ok(evicted) => evicted,
-                Err(refusal) => return Ok(Outcome::Refused(refusal)),
-            },
+            true => Ok(Vec::new()),
+            false => self.make_room(presented, change, new, &enlisted).await?,
         };
-        Ok(match self.apply_alone(presented, change, terms).await? {
-            Outcome::Done { loaded, .. } => Outcome::done(loaded, evicted),
-            refused => refused,
-        })
+        let refusal = match evicted {
+            Ok(evicted) => match self.apply_alone(presented, change, terms).await? {
+                Outcome::Done { loaded, .. } => return Ok(Outcome::done(loaded, evicted)),
+                Outcome::Refused(refusal) => refusal,
+            },
+            Err(refusal) => refusal,
+        };
+        // behind the id of a session that is gone nothing can be ended; the limit marks by itself whom it refuses
+        let is_still_there = !matches!(refusal, Refusal::Gone | Refusal::LimitReached);
+        if is_still_there && enlisted.is_new == 1 {
+            self.mark_refused(&presented.id, &new.user, &enlisted.score).await.unwrap_or_else(|error| {
+                tracing::warn!(target: "cloakroom", session = %presented.id, %error,
+                    "a refused sign-in was not marked in the index");
+            });
+        }
+        Ok(Outcome::Refused(refusal))
+    }
+
+    /// Marks an id that was written for a sign-in which was refused then: two round trips. The session is still the visitor's,
+    /// and neither counts as one of the user's nor ends with them, unless another sign-in has bound it meanwhile.
+    async fn mark_refused(&self, id: &SessionId, user: &UserId, score: &str) -> Result<(), StoreError> {
+        if self.is_not_theirs(id.expose().as_bytes(), user).await? {
+            let index = self.prefix.user(user);
+            let mut script = Call::new(&self.scripts.refused, &index);
+            script.arg(id.expose()).arg(score);
+            self.server.ask::<u64>(&index, Question::Script(&script)).await?;
+        }
+        Ok(())
     }
 
     /// Writes a session's id into the index again, in the same flight as a touch. Acknowledged writes that a failover lost
@@ -132,8 +166,11 @@ impl Redis {
         }
         let victims: Vec<_> = chosen.iter().filter_map(|id| SessionId::parse(id).ok()).collect();
         let notice = EVICTION_NOTICE.as_secs();
-        let endings =
-            try_join_all(victims.iter().map(|victim| self.end(victim, new.user.as_str(), false, notice, None))).await?;
+        let endings = victims.iter().map(|victim| {
+            let must_be_bound = enlisted.is_long_there(victim);
+            self.end(victim, new.user.as_str(), must_be_bound, notice, None)
+        });
+        let endings = try_join_all(endings).await?;
         let ended = victims.into_iter().zip(endings).filter(|(_, ending)| *ending == Ending::Ended);
         Ok(Ok(ended.map(|(victim, _)| victim).collect()))
     }

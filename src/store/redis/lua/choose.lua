@@ -22,5 +22,5 @@ if not held then return {} end
 if tonumber(held) >= 0 and redis.call('ZCOUNT', index, 0, '(' .. held) < most then return {} end
 -- The entry must stay, because another sign-in of the same session may be on its way; but it counts no more. One that was
 -- there before may be bound, and stays as it is.
-if held == score and ARGV[5] == '1' then redis.call('ZADD', index, '-' .. score, id) end
+if ARGV[5] == '1' then mark_refused(index, id, score) end
 return { 'refused' }

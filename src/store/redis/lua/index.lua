@@ -40,6 +40,14 @@ local function take_out(index, id, score)
   return redis.call('ZREM', index, id)
 end
 
+-- Marks an id as one whose sign-in was refused, unless another sign-in has written it since, with another score. Returns 1
+-- if it was marked.
+local function mark_refused(index, id, score)
+  if redis.call('ZSCORE', index, id) ~= score then return 0 end
+  redis.call('ZADD', index, '-' .. score, id)
+  return 1
+end
+
 -- Another score for the same time of sign-in. It is the same microsecond: doubles are a quarter of one apart.
 local function beside(score)
   return string.format('%.8f', tonumber(score) + 0.00000025)
