@@ -84,7 +84,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
     /// Ends the session that this opens, with the current secret or with the held previous one, whatever its grace
-    /// ([`Record::is_opened_by`]), and says what became of it. A session that lives with other secrets is left as it is.
+    /// ([`Record::is_opened_by`](crate::Record::is_opened_by)), and says what became of it. A session that lives with other secrets is left as it is.
     ///
     /// An `Err` says how many sessions have ended all the same, by [`StoreError::after_ending`]: that one, where only its
     /// end is not durable.
