@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// in the order in which a request flows
+// in the order in which a request flows; but `session` first, because rustdoc shows the methods of `Session` in this order
+mod session;
 mod web;
 mod cookie;
 mod csrf;
 mod sessions;
-mod session;
 mod record;
 mod local_path;
 mod origin;

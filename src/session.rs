@@ -1,32 +1,31 @@
 //! The handle that a handler holds: one request's view of its session.
 
-use std::borrow::{Borrow, Cow};
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
-
-use http::HeaderValue;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 use crate::csrf::Judged;
 use crate::error::{Error, Result};
-use crate::meter;
-use crate::record::{
-    Change, Credentials, Field, Fields, Loaded, Lookup, NewSession, PREVIOUS_SECRET_HASH, SECRET_HASH,
-    SIGN_IN_SECRET_HASH, SessionId, Token, TokenFormat, UserId, check_name, problem_with_lifetime, value,
-};
+use crate::record::{Change, Credentials, Fields, Loaded, Lookup, NewSession, Token, TokenFormat};
 use crate::sessions::{ReadFrom, Sessions};
+use http::HeaderValue;
+
+// rustdoc shows the methods of `Session` in this order
+mod fields;
+mod facts;
+mod lifetime;
+mod rotation;
+mod sign_in;
+mod csrf;
+mod refresh;
+mod commit;
 
 mod absence;
-mod commit;
-mod forms;
+mod immediate;
 mod pending;
-mod sign_in;
-mod verbs;
 
-use pending::{IsList, Pending};
+use pending::Pending;
 pub use sign_in::SigningIn;
 
 /// The session of one request. A clone is cheap and stands for the same session.
@@ -207,237 +206,6 @@ impl Session {
         })))
     }
 
-    /// Returns true if this request has a stored session, as it was last seen: when the request read or changed it. A handle that
-    /// is kept after the response learns by [`refresh`](Session::refresh) whether the session is still live.
-    pub fn exists(&self) -> bool {
-        self.state().loaded.is_some()
-    }
-
-    /// Returns the session's id, or `None` if no session is stored. The id may be logged and shown: it opens nothing.
-    pub fn id(&self) -> Option<SessionId> {
-        let state = self.state();
-        state.loaded.as_ref().and(state.presented).map(|presented| presented.id)
-    }
-
-    /// Returns the user who is signed in, as it was last seen (see [`exists`](Session::exists)), or `None`.
-    pub fn user(&self) -> Option<UserId> {
-        self.state().loaded.as_ref()?.record.user_id.clone()
-    }
-
-    /// Returns when the user last proved who they are, or `None` if nobody is signed in.
-    pub fn auth_time(&self) -> Option<SystemTime> {
-        self.state().loaded.as_ref()?.record.auth_time
-    }
-
-    /// Returns why the session of this request's token has ended, if that is known. It is known for five minutes after the session
-    /// was evicted because its user signed in elsewhere.
-    pub fn ended(&self) -> Option<Ended> {
-        self.state().ended
-    }
-
-    /// Returns the value of a field, including what this request has set.
-    ///
-    /// Returns `None` if there is no value. It also logs a warning and returns `None` if the stored text is not a `T`, which happens
-    /// when another version of the application has written it; use [`try_get`](Session::try_get) to get the error.
-    ///
-    /// # Errors
-    /// Returns an error only for a [named](Field::named) field whose name is not allowed.
-    pub fn get<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
-        self.check(field.name())?;
-        self.try_get(field).or_else(|error| {
-            tracing::warn!(target: "cloakroom", session = ?self.id(), %error, "an unreadable value counts as none");
-            meter::unreadable("value", 1);
-            Ok(None)
-        })
-    }
-
-    /// Returns the value of a field, or an error if the stored text is not a `T`.
-    ///
-    /// # Errors
-    /// Returns [`is_invalid`](Error::is_invalid), with the name of the field.
-    pub fn try_get<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
-        self.check(field.name())?;
-        let state = self.state();
-        let Some(text) = state.text_of(field.name()) else {
-            return Ok(None);
-        };
-        let value = match self.format() {
-            TokenFormat::Secret => value::from_text(&text),
-            TokenFormat::Plain => value::from_raw_text(&text),
-        };
-        value.map(Some).map_err(|why| invalid_field(field.name(), why))
-    }
-
-    /// Sets a field. Deferred.
-    ///
-    /// What is accepted is read back unchanged, with one exception: an `Option` within an `Option` in a field of a struct is a single
-    /// `Option` in JSON, unless the struct says how to read it.
-    ///
-    /// ```
-    /// # use cloakroom::{Error, Field, Session};
-    /// const THEME: Field<String> = Field::new("theme");
-    ///
-    /// async fn choose(session: Session) -> Result<(), Error> {
-    ///     session.set(THEME, "dark")
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// Returns an error and changes nothing if the value cannot be written as JSON or would not be read back unchanged (NaN and
-    /// infinite numbers, an empty option in an option, more than 127 levels of lists, maps and structs), if the session would exceed
-    /// a limit, or if the name is not allowed.
-    pub fn set<T: Borrow<V>, V: Serialize + ?Sized>(&self, field: Field<T>, value: &V) -> Result<()> {
-        self.check(field.name())?;
-        let text = self.text_for(field.name(), value)?;
-        let mut state = self.open_state()?;
-        state.check_fits(field.name(), &text, &self.0.sessions).inspect_err(|_| meter::refused("too_large"))?;
-        state.pending.set(field.name(), text);
-        Ok(())
-    }
-
-    /// Removes a field. Deferred. To remove a field that does not exist is not an error and makes no session.
-    ///
-    /// # Errors
-    /// Returns an error only if the name is not allowed, or if the head of the response was already sent.
-    pub fn remove<T>(&self, field: Field<T>) -> Result<()> {
-        self.check(field.name())?;
-        self.open_state()?.pending.remove(field.name());
-        Ok(())
-    }
-
-    /// Removes all fields of the application that this request knows of, including what it has set or pushed. Deferred.
-    ///
-    /// The visitor keeps the session and stays signed in. What another request sets meanwhile stays. With plain tokens the fields of
-    /// the other program are removed as well.
-    ///
-    /// # Errors
-    /// Returns an error only if the head of the response was already sent.
-    pub fn clear(&self) -> Result<()> {
-        let mut state = self.open_state()?;
-        let State { pending, loaded, candidate, .. } = &mut *state;
-        let on_its_way = candidate.as_ref().map(|candidate| match &candidate.purpose {
-            Purpose::Create(new) => &new.fields,
-            Purpose::Change(change) => &change.delta.set,
-        });
-        let stored = loaded.as_ref().map(|loaded| &loaded.record.fields);
-        pending.clear(stored.into_iter().chain(on_its_way).flat_map(Fields::keys));
-        Ok(())
-    }
-
-    /// Returns the names of the application's fields in alphabetical order, including what this request has set, without what it has
-    /// removed.
-    pub fn fields(&self) -> Vec<String> {
-        let state = self.state();
-        let kept = state.stored().into_iter().flat_map(Fields::keys).filter(|name| !state.pending.replaces(name));
-        let names: BTreeSet<&str> = kept.chain(state.pending.grows().map(|(name, _)| name)).collect();
-        names.into_iter().map(str::to_owned).collect()
-    }
-
-    /// Appends a value to a list, such as messages for the next page. Deferred. No value is lost when several requests push at the
-    /// same time. [`take`](Session::take) reads the list and empties it.
-    ///
-    /// ```
-    /// # use cloakroom::{Error, Field, Session};
-    /// const MESSAGES: Field<Vec<String>> = Field::new("messages");
-    ///
-    /// async fn save(session: Session) -> Result<(), Error> {
-    ///     session.push(MESSAGES, "Your address was saved.")
-    /// }
-    ///
-    /// async fn next_page(session: Session) -> Result<String, Error> {
-    ///     Ok(session.take(MESSAGES).await?.unwrap_or_default().join(" "))
-    /// }
-    /// ```
-    ///
-    /// A stored text that is not such a list is replaced, with a warning in the log as for [`get`](Session::get).
-    ///
-    /// The commit takes two more round trips each time another request has changed the list first. If the answer to a
-    /// [`commit`](Session::commit) is lost, or its future is dropped, the value was pushed once or not at all.
-    ///
-    /// # Errors
-    /// Returns the errors of [`set`](Session::set), and then changes nothing.
-    pub fn push<T, V>(&self, field: Field<Vec<T>>, value: &V) -> Result<()>
-    where
-        T: Borrow<V> + DeserializeOwned,
-        V: Serialize + ?Sized,
-    {
-        // tells of a text that is no such list
-        self.get(field.clone())?;
-        let name = field.name();
-        let item = value::to_item(value).map_err(|why| unwritable(name, why))?;
-        let is_list: IsList = |text| serde_json::from_str::<Vec<T>>(text).is_ok();
-        let mut state = self.open_state()?;
-        let text = pending::appended(state.text_of(name).as_deref(), std::slice::from_ref(&item), is_list);
-        state.check_fits(name, &text, &self.0.sessions).inspect_err(|_| meter::refused("too_large"))?;
-        state.pending.push(name, item, is_list);
-        Ok(())
-    }
-
-    /// Gives this session its own idle timeout from now on. Deferred. A visitor without a session gets none by this alone.
-    ///
-    /// # Errors
-    /// Returns an error unless the timeout is in whole seconds, at least one second and at most the absolute lifetime.
-    pub fn set_idle_timeout(&self, idle: Duration) -> Result<()> {
-        let terms = self.0.sessions.config().terms();
-        let own = self.state().loaded.as_ref().map(|loaded| loaded.record.longest_idle(terms));
-        let absolute = own.unwrap_or(terms.absolute_lifetime);
-        if let Some(why) = problem_with_lifetime(idle) {
-            return Err(Error::malformed("idle timeout", why));
-        }
-        if idle > absolute {
-            return Err(Error::malformed(
-                "idle timeout",
-                format!("must not exceed the absolute lifetime, {absolute:?}"),
-            ));
-        }
-        self.open_state()?.pending.idle_timeout = Some(idle);
-        Ok(())
-    }
-
-    /// Returns the idle timeout of this session, or `None` if no session is stored.
-    pub fn idle_timeout(&self) -> Option<Duration> {
-        self.state().loaded.as_ref().map(|loaded| loaded.record.idle_timeout)
-    }
-
-    /// Returns how much time the session had left when it was last read or changed, or `None` if no session is stored.
-    pub fn remaining(&self) -> Option<Duration> {
-        let state = self.state();
-        let Loaded { record, now } = state.loaded.as_ref()?;
-        Some(record.ends_at().duration_since(*now).unwrap_or_default())
-    }
-
-    /// Returns the names and texts of all fields as the store held them when the session was last read or changed, the reserved ones
-    /// first. The hashes of secrets are masked.
-    pub fn stored(&self) -> Vec<(String, String)> {
-        let mut stored = self.state().loaded.as_ref().map(|loaded| loaded.record.to_stored()).unwrap_or_default();
-        for (name, text) in &mut stored {
-            if self.format() == TokenFormat::Secret
-                && [SECRET_HASH, PREVIOUS_SECRET_HASH, SIGN_IN_SECRET_HASH].contains(&name.as_str())
-            {
-                *text = format!("({} characters, not shown)", text.len());
-            }
-        }
-        stored
-    }
-
-    /// Keeps this request from extending the session: it does not count as activity.
-    pub fn peek(&self) {
-        self.state().peeking = true;
-    }
-
-    /// The text under which a value of a field is stored.
-    fn text_for<V: Serialize + ?Sized>(&self, name: &str, value: &V) -> Result<String> {
-        let text = match self.format() {
-            TokenFormat::Secret => value::to_text(value),
-            TokenFormat::Plain => value::to_raw_text(value),
-        };
-        text.map_err(|why| unwritable(name, why))
-    }
-
-    fn check(&self, name: &str) -> Result<()> {
-        check_name(name, self.format())
-    }
-
     fn format(&self) -> TokenFormat {
         self.0.sessions.config().token_format
     }
@@ -533,18 +301,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-/// What a type cannot be written as is the application's mistake; a value that would not come back may be a visitor's.
-fn unwritable(name: &str, why: &'static str) -> Error {
-    match why {
-        value::NO_JSON => invalid_field(name, why),
-        _ => Error::malformed(format!("field `{name}`"), why),
-    }
-}
-
-fn invalid_field(name: &str, why: &'static str) -> Error {
-    Error::invalid(format!("field `{name}`"), why)
 }
 
 impl fmt::Debug for Session {

@@ -18,6 +18,17 @@ pub(super) struct Accepted {
 }
 
 impl Session {
+    /// Stores the deferred changes now instead of when the response is ready: for responses that show what was stored, and before a
+    /// stream begins, because nothing can be changed once the head of the response was sent. At most one round trip.
+    ///
+    /// # Errors
+    /// Returns [`is_gone`](Error::is_gone) if the session has ended meanwhile, and a store error ([`is_store`](Error::is_store)) if the
+    /// store does not answer.
+    pub async fn commit(&self) -> Result<()> {
+        let _turn = self.turn().await?;
+        self.commit_pending().await
+    }
+
     pub(super) fn sessions(&self) -> &Sessions {
         &self.0.sessions
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use super::commit::is_done;
+use super::pending::Pending;
 use super::{CookieChange, Session, State, Unopened};
 use crate::cookie;
 use crate::error::{Absence, Error, Result};
@@ -54,6 +55,40 @@ impl Session {
             ip: None,
             discard_fields: false,
         }
+    }
+
+    /// Ends the session on the server and then removes the cookie. Immediate: one round trip. What is set afterwards belongs to a new
+    /// session.
+    ///
+    /// To sign out twice is a success: a second click, and a session that has expired or was ended elsewhere, remove the cookie too.
+    /// If the request brought several tokens that each open a session, all of these sessions end: one round trip each.
+    ///
+    /// # Errors
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer; the session may then still be live. Returns
+    /// [`is_gone`](Error::is_gone) if the request brought an old secret of a live session: the session was not ended and the cookie
+    /// stays, because the browser may already have the new secret.
+    pub async fn sign_out(&self) -> Result<()> {
+        let _turn = self.turn().await?;
+        let (current, rivals, unopened) = {
+            let state = self.state();
+            (state.loaded.as_ref().and(state.presented), state.rivals.clone(), state.unopened.clone())
+        };
+        let opened: Vec<_> = current.into_iter().chain(rivals).collect();
+        if opened.is_empty() && unopened.is_empty() {
+            // a visitor who never had a session
+            self.state().pending = Pending::default();
+            return Ok(());
+        }
+        let is_replayed = unopened.iter().any(|token| matches!(token, Unopened::Replayed));
+        // where a replay ends its session, it has ended by now
+        if opened.is_empty() && is_replayed && !self.sessions().ends_replayed() {
+            return Err(Error::gone_because(self.absence()));
+        }
+        let tokens = match opened.is_empty() {
+            false => opened,
+            true => unopened.iter().filter_map(Unopened::unknown).collect(),
+        };
+        self.sign_out_of(&tokens).await.map(drop)
     }
 
     /// Where the user is signed in, the latest first, this one marked; empty when nobody is. Three round trips, more when

@@ -1,0 +1,47 @@
+//! How long a session lives.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::record::{Loaded, problem_with_lifetime};
+
+impl Session {
+    /// Returns the idle timeout of this session, or `None` if no session is stored.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.state().loaded.as_ref().map(|loaded| loaded.record.idle_timeout)
+    }
+
+    /// Gives this session its own idle timeout from now on. Deferred. A visitor without a session gets none by this alone.
+    ///
+    /// # Errors
+    /// Returns an error unless the timeout is in whole seconds, at least one second and at most the absolute lifetime.
+    pub fn set_idle_timeout(&self, idle: Duration) -> Result<()> {
+        let terms = self.0.sessions.config().terms();
+        let own = self.state().loaded.as_ref().map(|loaded| loaded.record.longest_idle(terms));
+        let absolute = own.unwrap_or(terms.absolute_lifetime);
+        if let Some(why) = problem_with_lifetime(idle) {
+            return Err(Error::malformed("idle timeout", why));
+        }
+        if idle > absolute {
+            return Err(Error::malformed(
+                "idle timeout",
+                format!("must not exceed the absolute lifetime, {absolute:?}"),
+            ));
+        }
+        self.open_state()?.pending.idle_timeout = Some(idle);
+        Ok(())
+    }
+
+    /// Returns how much time the session had left when it was last read or changed, or `None` if no session is stored.
+    pub fn remaining(&self) -> Option<Duration> {
+        let state = self.state();
+        let Loaded { record, now } = state.loaded.as_ref()?;
+        Some(record.ends_at().duration_since(*now).unwrap_or_default())
+    }
+
+    /// Keeps this request from extending the session: it does not count as activity.
+    pub fn peek(&self) {
+        self.state().peeking = true;
+    }
+}

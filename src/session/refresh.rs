@@ -1,0 +1,59 @@
+//! Reads the session again.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::record::Lookup;
+use crate::sessions::ReadFrom;
+
+impl Session {
+    /// Reads the session from the store again, past a [near cache](crate::store::NearCache), for a route that must not rely on what
+    /// was true a moment ago. Immediate: one round trip with a near cache, unless this request has already asked the store; none
+    /// without. If the session has ended, this request has none afterwards.
+    ///
+    /// A handle that is kept after the response, in a stream, a socket or a task, shows the session as it was then. On such a handle
+    /// this always reads the session again: one round trip. It uses the token of its request, which is still accepted after one
+    /// rotation. After a second rotation, or after a sign-in, the handle has no session any more.
+    ///
+    /// # Errors
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer.
+    pub async fn refresh(&self) -> Result<()> {
+        let is_over = self.state().over;
+        // whoever only looks may do so after the head has left
+        let _turn = if is_over { self.0.turn.lock().await } else { self.turn().await? };
+        let presented = {
+            let state = self.state();
+            state.presented.filter(|_| is_over || !state.fresh && self.sessions().may_be_near())
+        };
+        if let Some(presented) = presented {
+            let lookup = match self.sessions().load(&presented, ReadFrom::Store).await? {
+                // the secret was good when its request came: that another one has replaced it since is no theft
+                Lookup::Replayed(loaded) if is_over => Lookup::Live(loaded),
+                Lookup::Replayed(loaded) => {
+                    self.sessions().replayed(presented.id, loaded.record.user_id.clone()).await?;
+                    Lookup::Replayed(loaded)
+                }
+                other => other,
+            };
+            let mut state = self.state();
+            (state.loaded, state.presented) = (None, None);
+            state.found(presented, lookup, ReadFrom::Store);
+            if state.loaded.is_none() {
+                state.forget_session();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees the session anew, after a moment that is different for everybody.
+    pub(super) async fn reload(&self, attempt: u32) -> Result<()> {
+        let mut random = [0; 1];
+        getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
+        tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
+        let presented = self.state().presented.ok_or_else(Error::gone)?;
+        let loaded = self.sessions().load_again(&presented).await?.ok_or_else(Error::gone)?;
+        self.state().see(loaded);
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! A new secret for a session.
+
+use super::{Candidate, MintedAhead, Purpose, Session};
+use crate::error::Result;
+use crate::record::{Change, SessionId, Token};
+
+impl Session {
+    /// Gives the session a new secret and the browser a new token. The old secret is accepted until shortly after the browser has
+    /// first presented the new one, so that requests that run in parallel are not lost. Immediate: one round trip. Without a session
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// Returns [`is_conflict`](crate::Error::is_conflict) if another request has just rotated the session, [`is_gone`](crate::Error::is_gone) if the
+    /// session has ended, and a configuration error with plain tokens, which cannot rotate.
+    pub async fn rotate(&self) -> Result<()> {
+        self.sessions().need_secrets()?;
+        let _turn = self.turn().await?;
+        match self.id() {
+            Some(id) => self.change_secret(&id, Change { touch: true, ..Change::default() }).await,
+            None => self.nothing_there(),
+        }
+    }
+
+    /// Rotates the session at a change of privilege. The old secret is worthless immediately, so that a token that leaked before does
+    /// not gain the new privilege. A sign-in does this by itself. Immediate: one round trip.
+    ///
+    /// # Errors
+    /// Returns the errors of [`rotate`](Session::rotate). A request that brought a held previous secret gets
+    /// [`is_conflict`](crate::Error::is_conflict).
+    pub async fn elevate(&self) -> Result<()> {
+        self.sessions().need_secrets()?;
+        let _turn = self.turn().await?;
+        match self.id() {
+            Some(id) => self.change_secret(&id, Change { touch: true, drop_previous: true, ..Change::default() }).await,
+            None => self.nothing_there(),
+        }
+    }
+
+    /// Makes a change together with a new secret.
+    pub(super) async fn change_secret(&self, id: &SessionId, mut change: Change) -> Result<()> {
+        let ahead = match self.state().minted_ahead.take() {
+            Some(MintedAhead::Rotation(token)) if token.presented().id == *id => Some(token),
+            _ => None,
+        };
+        let token = ahead.map_or_else(|| Token::with_new_secret(id), Ok)?;
+        change.rotate_to = token.presented().secret_hash;
+        self.state().candidate = Some(Candidate { token, purpose: Purpose::Change(Box::new(change)) });
+        self.settle().await
+    }
+}
