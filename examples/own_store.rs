@@ -10,8 +10,8 @@ use std::time::SystemTime;
 use axum::{Router, routing::get};
 use cloakroom::store::{EVICTION_NOTICE, Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
 use cloakroom::{
-    Change, Clock, Config, Credentials, Device, Error, Field, Page, Record, Refusal, SecretHash, Session, SessionId,
-    Sessions, SignIn, StoreError, Terms, UserId,
+    Clock, Config, Device, Error, Field, Page, Session, SessionId, Sessions, UserId,
+    store::{Change, Credentials, Record, Refusal, SecretHash, SignIn, StoreError, Terms},
 };
 
 pub(crate) struct TreeStore {

@@ -4,7 +4,7 @@
 
 // in the order in which a request flows; but `session` first, because rustdoc shows the methods of `Session` in this order
 mod session;
-mod web;
+pub mod web;
 mod cookie;
 mod csrf;
 mod sessions;
@@ -31,18 +31,20 @@ pub use crate::clock::Clock;
 pub use crate::config::{Config, ConfigBuilder, Csrf};
 pub use crate::cookie::SameSite;
 pub use crate::csrf::CSRF_HEADER;
-pub use crate::error::{Error, Result, StoreError};
+pub use crate::error::{Error, Result};
 pub use crate::events::{Event, RevokeReason};
 pub use crate::local_path::local_path;
 pub use crate::record::{
-    Change, Credentials, Device, Field, FieldChanges, Fields, IndexEntry, MAX_LABEL_BYTES, MAX_NAME_BYTES,
-    MAX_USER_ID_BYTES, OnLimit, OnReplay, Page, Previous, Record, Refusal, SecretHash, SessionId, SignIn, Terms,
-    TokenFormat, UserId, reserved_fields,
+    Device, Field, MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_USER_ID_BYTES, OnLimit, OnReplay, Page, SessionId, TokenFormat,
+    UserId,
 };
 pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;
-#[cfg(feature = "tower")]
-pub use crate::web::{ErrorResponses, OnError, PlainErrors, RequestHead, SessionFuture, SessionLayer, SessionService};
-pub use crate::web::{FailedCommit, OngoingVisit, ResponseChanges, Visit};
 #[cfg(feature = "axum")]
-pub use crate::web::{Fresh, RecentSignIn, SignInRejection, SignedIn};
+pub use crate::web::axum::{Fresh, RecentSignIn, SignedIn};
+#[cfg(feature = "axum")]
+pub use crate::web::rejection::SignInRejection;
+#[cfg(feature = "tower")]
+pub use crate::web::respond::RequestHead;
+#[cfg(feature = "tower")]
+pub use crate::web::tower::SessionLayer;

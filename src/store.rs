@@ -1,16 +1,19 @@
 //! Where sessions hang: the contract that every store keeps.
 //!
 //! A store has a handful of verbs, each atomic. It never decides anything: what a change makes of a record is
-//! [`Record::apply`](crate::Record::apply), which a store calls, or, where the record lives elsewhere, repeats
+//! [`Record::apply`](crate::store::Record::apply), which a store calls, or, where the record lives elsewhere, repeats
 //! there to the letter (the scripts of [`Redis`]). Whether it does is what the
 //! `conformance` kit (feature `conformance`) asks.
 
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::error::StoreError;
-use crate::record::{Change, Credentials, Device, Page, SessionId, Terms, UserId};
-pub use crate::record::{EVICTION_NOTICE, Loaded, Lookup, NewSession, Outcome, SignedOut, Target};
+pub use crate::error::StoreError;
+pub use crate::record::{
+    Change, Credentials, EVICTION_NOTICE, FieldChanges, Fields, IndexEntry, Loaded, Lookup, NewSession, Outcome,
+    Previous, Record, Refusal, SecretHash, SignIn, SignedOut, Target, Terms, reserved_fields,
+};
+use crate::record::{Device, Page, SessionId, UserId};
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
@@ -84,7 +87,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
     /// Ends the session that this opens, with the current secret or with the held previous one, whatever its grace
-    /// ([`Record::is_opened_by`](crate::Record::is_opened_by)), and says what became of it. A session that lives with other secrets is left as it is.
+    /// ([`Record::is_opened_by`](crate::store::Record::is_opened_by)), and says what became of it. A session that lives with other secrets is left as it is.
     ///
     /// An `Err` says how many sessions have ended all the same, by [`StoreError::after_ending`]: that one, where only its
     /// end is not durable.

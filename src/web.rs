@@ -1,4 +1,4 @@
-//! What every framework adapter does: an [`OngoingVisit`] for each request.
+//! For adapters of web frameworks: an [`OngoingVisit`] for each request. An application does not need this.
 
 #[cfg(feature = "axum")]
 use http::uri::PathAndQuery;
@@ -18,22 +18,18 @@ use crate::sessions::{ReadFrom, Sessions};
 #[cfg(feature = "tower")]
 mod accept;
 #[cfg(feature = "axum")]
-mod axum;
+pub(crate) mod axum;
 #[cfg(feature = "axum")]
-mod rejection;
+pub(crate) mod rejection;
 #[cfg(feature = "tower")]
-mod respond;
+pub(crate) mod respond;
 #[cfg(feature = "tower")]
-mod tower;
+pub(crate) mod tower;
 
-#[cfg(feature = "axum")]
-pub use axum::{Fresh, RecentSignIn, SignedIn};
-#[cfg(feature = "axum")]
-pub use rejection::SignInRejection;
 #[cfg(feature = "tower")]
-pub use respond::{ErrorResponses, OnError, PlainErrors, RequestHead};
+pub use respond::{ErrorResponses, OnError, PlainErrors};
 #[cfg(feature = "tower")]
-pub use tower::{SessionFuture, SessionLayer, SessionService};
+pub use tower::{SessionFuture, SessionService};
 
 /// One request's way through the sessions, as handlers and extractors find it: nothing is asked of the store until the
 /// [`session`](Visit::session) is. Cheap to clone.
@@ -52,7 +48,7 @@ pub struct Visit(Arc<Inner>);
 /// session gets an error for every change from then on, because nobody would store it.
 ///
 /// ```
-/// use cloakroom::{Error, Sessions, Visit};
+/// use cloakroom::{Error, Sessions, web::Visit};
 /// use http::{Request, Response};
 ///
 /// # fn plain(error: &Error) -> Response<String> { Response::new(error.to_string()) }

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Outcome, Redis, Store, Target};
-use cloakroom::{Change, Credentials, OnLimit, Page, Refusal, SignIn, Terms, UserId};
+use cloakroom::{
+    OnLimit, Page, UserId,
+    store::{Change, Credentials, Refusal, SignIn, Terms},
+};
 use support::{Cut, Gate, RedisServer, Scene, Watcher};
 
 const N: usize = 3;
@@ -82,7 +85,7 @@ impl Stand {
         &self,
         commands: usize,
         cut: Cut,
-        verb: impl AsyncFnOnce(&Redis) -> Result<T, cloakroom::StoreError>,
+        verb: impl AsyncFnOnce(&Redis) -> Result<T, cloakroom::store::StoreError>,
     ) -> Option<()> {
         let store = connect(self.gate.url()).await;
         self.gate.cut_after(commands, cut);

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
 use cloakroom::store::Redis;
-use cloakroom::{Config, Error, Field, Session, SessionId, Sessions, TokenFormat, Visit};
+use cloakroom::{Config, Error, Field, Session, SessionId, Sessions, TokenFormat, web::Visit};
 use metrics_util::debugging::DebuggingRecorder;
 use support::{Answer, Browser, Capture, Fault, Place, RedisServer, Watched};
 

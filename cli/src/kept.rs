@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use cloakroom::store::{
     Attached, Embedded, Inspect, Loaded, Redis, Restore, Restored, Save, Saved, Scanned, Snapshot, Store as _, Target,
 };
-use cloakroom::{Page, SessionId, StoreError, Terms, UserId};
+use cloakroom::{
+    Page, SessionId, UserId,
+    store::{StoreError, Terms},
+};
 
 use crate::failure::Failure;
 use crate::place::shell_word;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::store::{Durability, Inspect, Loaded, Redis, RedisBuilder};
-use cloakroom::{Page, SessionId, Terms, UserId};
+use cloakroom::{Page, SessionId, UserId, store::Terms};
 
 use crate::arguments::is_base64url;
 use crate::failure::Failure;

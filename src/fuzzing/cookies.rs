@@ -7,7 +7,11 @@ use tokio::runtime::Runtime;
 
 use super::tokens::{is_base64url, is_token};
 use crate::store::{Memory, NewSession, Store as _};
-use crate::{Clock, Config, Credentials, Fields, SessionId, Sessions, TokenFormat, Visit};
+use crate::{
+    Clock, Config, SessionId, Sessions, TokenFormat,
+    store::{Credentials, Fields},
+    web::Visit,
+};
 
 const NAME: &str = "__Host-sid";
 const ISSUED: [&str; 2] = [

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Fields;
+use crate::store::Fields;
 
 /// Checks a program, a step in each line: `name=text` inserts, `-name` removes, `>text` keeps what is greater, and `^` takes
 /// all in the other order.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::store::Lookup;
-use crate::{Change, Credentials, Record, SessionId, Terms};
+use crate::{
+    SessionId,
+    store::{Change, Credentials, Record, Terms},
+};
 
 /// Checks a record, a field in each line: its name, `=` and its text.
 pub fn records(input: &[u8]) {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::records;
-use crate::Terms;
 use crate::store::Saved;
+use crate::store::Terms;
 
 /// Checks a text that may be a session as `export` prints it.
 pub fn saved(input: &[u8]) {

@@ -1,7 +1,10 @@
 //! Tokens, and the two halves of them that stores keep: what is accepted is written again as it was read, and nothing else
 //! is accepted.
 
-use crate::{Credentials, SecretHash, SessionId, TokenFormat};
+use crate::{
+    SessionId, TokenFormat,
+    store::{Credentials, SecretHash},
+};
 
 /// Checks what becomes of a text that is read as a token, an id and a hash.
 pub fn tokens(input: &[u8]) {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 /// Fields by name, each value as text. In the order of their names.
 ///
 /// ```
-/// use cloakroom::Fields;
+/// use cloakroom::store::Fields;
 ///
 /// let mut fields = Fields::from([("name", "Ada"), ("cart", "3")]);
 /// fields.insert("cart", "4");

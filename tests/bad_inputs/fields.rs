@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, TokenFormat, reserved_fields};
+use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, TokenFormat, store::reserved_fields};
 
 use crate::support::{Browser, Place, on_each_store};
 

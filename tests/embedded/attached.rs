@@ -7,7 +7,10 @@ use std::os::unix::net::UnixStream;
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Attached, Embedded, Inspect as _, Snapshot, Store, Target};
-use cloakroom::{Change, Credentials, Page, SessionId, SignIn, Terms, UserId};
+use cloakroom::{
+    Page, SessionId, UserId,
+    store::{Change, Credentials, SignIn, Terms},
+};
 
 use crate::crashes::sign_in;
 

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Embedded, Inspect as _, Lookup, Memory, NewSession, Outcome, Save as _, Store, Target};
-use cloakroom::{Change, Clock, Credentials, Page, Refusal, Terms, UserId};
+use cloakroom::{
+    Clock, Page, UserId,
+    store::{Change, Credentials, Refusal, Terms},
+};
 
 use crate::crashes::sign_in;
 
@@ -37,7 +40,7 @@ impl Scene {
         store.create(&new, &Terms::default()).await.unwrap();
         let user = UserId::try_from("andrew").unwrap();
         let presented = Credentials { secret_hash: mint().secret_hash, ..visitor };
-        let sign_in = cloakroom::SignIn { idle_timeout: Some(IDLE), ..sign_in(user.clone()) };
+        let sign_in = cloakroom::store::SignIn { idle_timeout: Some(IDLE), ..sign_in(user.clone()) };
         let change = Change { rotate_to: presented.secret_hash, sign_in: Some(sign_in), ..Change::default() };
         store.apply(&visitor, &change, &Terms::default()).await.unwrap();
         Scene { dir, start, clock, store, presented, user }
@@ -174,7 +177,7 @@ async fn an_evicted_browser_is_told_why_for_five_minutes_and_no_longer() {
 
 async fn told_for_five_minutes(store: &impl Store, clock: &Clock) {
     let terms = Terms::default();
-    let only = cloakroom::SignIn { max_sessions: 1, ..sign_in(UserId::try_from("anna").unwrap()) };
+    let only = cloakroom::store::SignIn { max_sessions: 1, ..sign_in(UserId::try_from("anna").unwrap()) };
     let mut sessions = Vec::new();
     for _ in 0..2 {
         let visitor = mint();

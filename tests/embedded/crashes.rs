@@ -11,7 +11,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cloakroom::store::{Embedded, EmbeddedBuilder, Memory, NewSession, Store, Target};
-use cloakroom::{Change, Credentials, OnLimit, Page, SecretHash, SessionId, SignIn, Terms, UserId};
+use cloakroom::{
+    OnLimit, Page, SessionId, UserId,
+    store::{Change, Credentials, SecretHash, SignIn, Terms},
+};
 
 use crate::verbs::timeless;
 

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Embedded, Inspect as _, Store, Target};
-use cloakroom::{Change, Credentials, Fields, Record, SessionId, StoreError, Terms};
+use cloakroom::{
+    SessionId,
+    store::{Change, Credentials, Fields, Record, StoreError, Terms},
+};
 
 const SESSIONS: usize = 120;
 

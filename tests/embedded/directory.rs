@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Attached, Embedded, Inspect as _, Lookup, Store, Target};
-use cloakroom::{Credentials, Fields, StoreError, Terms};
+use cloakroom::store::{Credentials, Fields, StoreError, Terms};
 
 async fn made(store: &Embedded) -> Result<Credentials, StoreError> {
     let presented = mint();

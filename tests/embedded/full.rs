@@ -4,8 +4,8 @@
 use std::process::Command;
 
 use cloakroom::conformance::new_session;
+use cloakroom::store::{Change, Fields, Terms};
 use cloakroom::store::{Embedded, Lookup, Store as _, Target};
-use cloakroom::{Change, Fields, Terms};
 
 use crate::crashes::presented;
 

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Embedded, Inspect as _, Save as _, Snapshot, Store, Target};
-use cloakroom::{Change, Credentials, Fields, Page, Terms, UserId};
+use cloakroom::{
+    Page, UserId,
+    store::{Change, Credentials, Fields, Terms},
+};
 
 use crate::crashes::sign_in;
 

@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{Embedded, Memory, Store, Target};
-use cloakroom::{Clock, Credentials, Page, Terms, UserId};
+use cloakroom::{
+    Clock, Page, UserId,
+    store::{Credentials, Terms},
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
 use cloakroom::store::{Embedded, Restore as _, Restored, Save as _, Saved, Store, Target};
-use cloakroom::{Change, Clock, Credentials, Page, SessionId, SignIn, Terms, UserId};
+use cloakroom::{
+    Clock, Page, SessionId, UserId,
+    store::{Change, Credentials, SignIn, Terms},
+};
 
 use crate::crashes::sign_in;
 

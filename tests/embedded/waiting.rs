@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session};
+use cloakroom::store::{Credentials, Fields, StoreError, Terms};
 use cloakroom::store::{Embedded, Outcome, Store as _, Target};
-use cloakroom::{Credentials, Fields, StoreError, Terms};
 
 /// How long an answer may take, so that the test ends.
 const PATIENCE: Duration = Duration::from_secs(20);

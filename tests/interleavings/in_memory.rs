@@ -8,7 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
-use cloakroom::{Change, Clock, Credentials, Device, OnLimit, Page, StoreError, Terms, UserId};
+use cloakroom::{
+    Clock, Device, OnLimit, Page, UserId,
+    store::{Change, Credentials, StoreError, Terms},
+};
 
 use crate::programs::{ACTS, Act, Browser, LIMIT, Managers, POLICIES, Program, STARTS, Start, check_ended};
 use crate::support::{Scene, Seen, Watcher};
@@ -165,7 +168,7 @@ impl World {
         for (id, known) in &*self.minted.lock().unwrap() {
             let look = |presented| at_once(self.memory.load(presented, &terms)).unwrap().live();
             let Some(loaded) = known.iter().rev().find_map(look) else { continue };
-            let text = |hash: cloakroom::SecretHash| hash.as_str().to_owned();
+            let text = |hash: cloakroom::store::SecretHash| hash.as_str().to_owned();
             let record = loaded.record;
             let seen = Seen {
                 user: record.user_id.as_ref().map(|user| user.as_str().to_owned()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use cloakroom::store::Store;
-use cloakroom::{Config, Error, Field, OnLimit, Page, Session, SessionId, Sessions, UserId, Visit};
+use cloakroom::{Config, Error, Field, OnLimit, Page, Session, SessionId, Sessions, UserId, web::Visit};
 
 use crate::support::Scene;
 

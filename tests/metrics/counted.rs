@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use cloakroom::store::{NearCache, Redis};
-use cloakroom::{Config, OnLimit, OngoingVisit, Session, SessionId, Sessions, Visit};
+use cloakroom::{
+    Config, OnLimit, Session, SessionId, Sessions,
+    web::{OngoingVisit, Visit},
+};
 
 use super::heard::{Heard, NAME, app, told};
 use crate::support::{Browser, on_each_store};

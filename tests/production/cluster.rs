@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cloakroom::Credentials;
+use cloakroom::store::Credentials;
 use cloakroom::store::{Redis, Store, Target};
 use tokio::task::JoinSet;
 

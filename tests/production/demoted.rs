@@ -43,7 +43,7 @@ impl Pair {
         self.address.switch(self.new.port());
     }
 
-    fn end_on_new(&self, presented: &cloakroom::Credentials) {
+    fn end_on_new(&self, presented: &cloakroom::store::Credentials) {
         assert_eq!(self.new.ask::<u64>(&["DEL", &key_of(presented)]), 1);
     }
 }

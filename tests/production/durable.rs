@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use cloakroom::store::{Durability, Redis, RedisBuilder, Store, Target};
-use cloakroom::{Config, Error, Field, Session, Sessions, StoreError};
+use cloakroom::{Config, Error, Field, Session, Sessions, store::StoreError};
 
 use crate::support::cluster::{slot_of, until};
 use crate::support::{Browser, RedisCluster, RedisServer};

@@ -21,7 +21,10 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Loaded, Outcome, Redis, RedisBuilder, Store, Target};
-use cloakroom::{Change, Credentials, FieldChanges, OnLimit, SignIn, StoreError, Terms, UserId};
+use cloakroom::{
+    OnLimit, UserId,
+    store::{Change, Credentials, FieldChanges, SignIn, StoreError, Terms},
+};
 
 /// Long enough for a server that answers on a busy machine.
 const PATIENT: Duration = Duration::from_secs(20);

@@ -10,7 +10,7 @@ mod warm;
 
 use std::time::Duration;
 
-use cloakroom::Credentials;
+use cloakroom::store::Credentials;
 use cloakroom::store::{NearCache, Redis, RedisBuilder};
 
 use crate::support::RedisServer;

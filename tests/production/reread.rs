@@ -57,7 +57,7 @@ async fn a_change_whose_connection_broke_is_never_asked_again() {
 }
 
 /// Every kind of reading, once.
-async fn read_everything(kept: &Kept, presented: &cloakroom::Credentials) {
+async fn read_everything(kept: &Kept, presented: &cloakroom::store::Credentials) {
     assert!(kept.lives(presented).await);
     assert!(kept.store.find(&presented.id, &kept.terms).await.expect("the server is there").is_some());
     assert!(!kept.store.scan(None, 10).await.expect("the server is there").ids.is_empty());

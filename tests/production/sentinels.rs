@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cloakroom::Credentials;
+use cloakroom::store::Credentials;
 use cloakroom::store::{Durability, Redis, RedisBuilder};
 
 use crate::support::{Network, Sentinels};

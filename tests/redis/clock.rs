@@ -6,7 +6,10 @@ use axum::Router;
 use axum::routing::get;
 use cloakroom::conformance::{mint_plain, new_session, with_new_secret};
 use cloakroom::store::{Inspect, Outcome, Save, Store};
-use cloakroom::{Change, Config, Fields, Session, Sessions, SignIn, Terms};
+use cloakroom::{
+    Config, Session, Sessions,
+    store::{Change, Fields, SignIn, Terms},
+};
 
 use crate::support::{Browser, ServerClock};
 use crate::{DAY, PATIENT, Stand, add, anna, millis, rotate_to, set, sign_in, touch_of};

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{Lookup, Memory, Redis, Store};
-use cloakroom::{Clock, Credentials, Fields, Terms};
+use cloakroom::{
+    Clock,
+    store::{Credentials, Fields, Terms},
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

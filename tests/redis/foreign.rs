@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session};
 use cloakroom::store::{Outcome, Store};
-use cloakroom::{Config, Credentials, Refusal, TokenFormat};
+use cloakroom::{
+    Config, TokenFormat,
+    store::{Credentials, Refusal},
+};
 
 use crate::{Stand, add, fields, iso, key, millis, set, touch};
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use cloakroom::conformance::with_new_secret;
 use cloakroom::store::{Outcome, Redis, Store, Target};
-use cloakroom::{Credentials, OnLimit, Refusal, SignIn};
+use cloakroom::{
+    OnLimit,
+    store::{Credentials, Refusal, SignIn},
+};
 use futures_util::future::try_join_all;
 
 use crate::support::{Gate, ServerClock};

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
 use cloakroom::store::{Lookup, NewSession, Redis, Store, Target};
-use cloakroom::{Change, FieldChanges, OnLimit};
+use cloakroom::{
+    OnLimit,
+    store::{Change, FieldChanges},
+};
 
 use crate::support::{RedisServer, ServerClock};
 use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, limited, millis, remove, rotate_to, set, touch};

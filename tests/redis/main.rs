@@ -24,7 +24,8 @@ use std::time::{Duration, SystemTime};
 use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Loaded, Outcome, Redis, Store, Target};
 use cloakroom::{
-    Change, Credentials, FieldChanges, Fields, IndexEntry, OnLimit, Page, Refusal, SessionId, SignIn, Terms, UserId,
+    OnLimit, Page, SessionId, UserId,
+    store::{Change, Credentials, FieldChanges, Fields, IndexEntry, Refusal, SignIn, Terms},
 };
 use redis::{FromRedisValue, ToRedisArgs};
 use support::{RedisServer, ServerClock};

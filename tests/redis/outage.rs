@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session};
+use cloakroom::store::{Credentials, StoreError};
 use cloakroom::store::{Outcome, Store};
-use cloakroom::{Credentials, StoreError};
 
 use crate::{Stand, add, fields, set, touch};
 

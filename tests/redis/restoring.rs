@@ -8,7 +8,10 @@ use std::time::Duration;
 use cloakroom::conformance::with_new_secret;
 use cloakroom::store::Outcome;
 use cloakroom::store::{Redis, Restore as _, Restored, Save as _, Saved, Store, Target};
-use cloakroom::{Credentials, OnLimit, Page, SessionId, SignIn};
+use cloakroom::{
+    OnLimit, Page, SessionId,
+    store::{Credentials, SignIn},
+};
 
 use crate::support::{Gate, RedisServer, ServerClock};
 use crate::{Stand, anna, bind, key, limited, sign_in};

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Redis, RedisBuilder, Restore as _, Save as _, Store, Target};
-use cloakroom::{Change, Credentials, Error, FieldChanges, OnLimit, Page, SignIn, Terms, UserId};
+use cloakroom::{
+    Error, OnLimit, Page, UserId,
+    store::{Change, Credentials, FieldChanges, SignIn, Terms},
+};
 
 use crate::support::RedisServer;
 use crate::{anna, bind, fields, sign_in, touch_of};

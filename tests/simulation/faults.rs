@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use cloakroom::store::{Lookup, NewSession, Outcome, SignedOut, Store, Target};
-use cloakroom::{Change, Credentials, Device, Page, StoreError, Terms, UserId};
+use cloakroom::{
+    Device, Page, UserId,
+    store::{Change, Credentials, StoreError, Terms},
+};
 
 use crate::story::Trouble;
 use crate::support::Numbers;

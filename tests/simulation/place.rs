@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Saved, Store};
-use cloakroom::{Clock, SessionId, Terms};
+use cloakroom::{Clock, SessionId, store::Terms};
 
 use crate::oracle::Wrong;
 

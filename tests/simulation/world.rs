@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
 use cloakroom::store::Store;
-use cloakroom::{Clock, Config, SessionId, Sessions, Terms, TokenFormat, Visit};
+use cloakroom::{Clock, Config, SessionId, Sessions, TokenFormat, store::Terms, web::Visit};
 
 use crate::faults::{Faulty, Plan};
 use crate::oracle::{Millis, Oracle, Wrong};

@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Loaded, NewSession, Outcome, Store, Target};
-use cloakroom::{Change, Credentials, FieldChanges, Fields, OnLimit, Record, SignIn, Terms, UserId};
+use cloakroom::{
+    OnLimit, UserId,
+    store::{Change, Credentials, FieldChanges, Fields, Record, SignIn, Terms},
+};
 use proptest::collection::btree_map;
 use proptest::option;
 use proptest::prelude::*;

@@ -6,7 +6,10 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use cloakroom::store::{Lookup, Memory, NewSession, Outcome, Redis, SignedOut, Store, Target};
-use cloakroom::{Change, Credentials, Device, Page, StoreError, Terms, UserId};
+use cloakroom::{
+    Device, Page, UserId,
+    store::{Change, Credentials, StoreError, Terms},
+};
 
 /// How a verb fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,10 @@ use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
 use axum::http::{HeaderMap, Method, Uri, header};
-use cloakroom::{Field, OngoingVisit, Sessions, Visit};
+use cloakroom::{
+    Field, Sessions,
+    web::{OngoingVisit, Visit},
+};
 
 use crate::support::{Fault, Place};
 

@@ -5,8 +5,8 @@ use axum::extract::Path;
 use axum::routing::get;
 use cloakroom::store::{Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
 use cloakroom::{
-    Change, Config, Credentials, Device, Error, Field, Page, Refusal, Session, Sessions, StoreError, Terms,
-    TokenFormat, UserId,
+    Config, Device, Error, Field, Page, Session, Sessions, TokenFormat, UserId,
+    store::{Change, Credentials, Refusal, StoreError, Terms},
 };
 
 use crate::support::{Browser, Fault, Place, on_each_store};

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use cloakroom::{Error, Session, TokenFormat, reserved_fields};
+use cloakroom::{Error, Session, TokenFormat, store::reserved_fields};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 

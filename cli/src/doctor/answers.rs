@@ -1,7 +1,7 @@
 //! What a server says of one session, and of one index.
 
 use cloakroom::store::Redis;
-use cloakroom::{SessionId, StoreError};
+use cloakroom::{SessionId, store::StoreError};
 use futures_util::future::{join, join4, try_join_all};
 use serde_json::Value;
 

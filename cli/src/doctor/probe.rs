@@ -1,7 +1,7 @@
 //! Tries what a user may do on a server, without changing anything.
 
-use cloakroom::StoreError;
 use cloakroom::store::Redis;
+use cloakroom::store::StoreError;
 
 /// A session id and a secret's place that nobody has: 128 bits of zeros.
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";

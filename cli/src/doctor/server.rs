@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cloakroom::StoreError;
 use cloakroom::store::Redis;
+use cloakroom::store::StoreError;
 use serde_json::Value;
 
 use super::finding::Finding;

@@ -10,7 +10,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom::store::{NewSession, Outcome, Redis, RedisBuilder, Store as _};
-use cloakroom::{Change, Config, Credentials, OnLimit, SecretHash, SessionId, SignIn, UserId};
+use cloakroom::{
+    Config, OnLimit, SessionId, UserId,
+    store::{Change, Credentials, SecretHash, SignIn},
+};
 use serde_json::Value;
 
 use super::demo::cloakroom;

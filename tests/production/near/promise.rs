@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cloakroom::Credentials;
+use cloakroom::store::Credentials;
 use cloakroom::store::{NearCache, Redis};
 
 use super::until;

@@ -1,6 +1,6 @@
 //! What others do to a session is seen, whoever they are.
 
-use cloakroom::Change;
+use cloakroom::store::Change;
 use cloakroom::store::{Durability, Store, Target};
 
 use super::{Pair, commands, until};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloakroom::Credentials;
+use cloakroom::store::Credentials;
 use cloakroom::store::{Redis, RedisBuilder};
 
 use super::promise::{D, Recorder, builder, rounds};

@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use cloakroom::store::{NearCache, Store};
-use cloakroom::{Change, Config, Credentials, Field, FieldChanges, Fresh, RecentSignIn, Session, Sessions};
+use cloakroom::{
+    Config, Field, Fresh, RecentSignIn, Session, Sessions,
+    store::{Change, Credentials, FieldChanges},
+};
 use tokio::task::JoinSet;
 
 use super::{Pair, builder, commands, near, until};

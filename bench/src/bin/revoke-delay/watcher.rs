@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use cloakroom::store::{Lookup, NearCache, Redis, Store as _};
-use cloakroom::{Error, Terms};
+use cloakroom::{Error, store::Terms};
 
 use super::told::Told;
 use super::{REVOKED, monotonic, presented};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use cloakroom::store::{Outcome, Redis, Store as _};
-use cloakroom::{Change, FieldChanges, Error, Terms};
+use cloakroom::{Error, store::{Change, FieldChanges, Terms}};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 

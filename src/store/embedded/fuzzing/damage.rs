@@ -13,7 +13,10 @@ use super::super::format::{self, State};
 use super::super::journal::{self, Journal, TITLE_LEN};
 use super::super::seal::{self, Seal};
 use crate::store::NewSession;
-use crate::{Clock, Credentials, Fields, Record, SessionId, Terms, TokenFormat, UserId};
+use crate::{
+    Clock, SessionId, TokenFormat, UserId,
+    store::{Credentials, Fields, Record, Terms},
+};
 
 /// Which session is in which state.
 pub(super) type Held = BTreeMap<SessionId, State>;

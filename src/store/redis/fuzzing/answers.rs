@@ -10,7 +10,7 @@ use super::super::operate::json_of;
 use super::super::{applied, now_of, packed, pairs_of, texts_of};
 use crate::fuzzing::use_record;
 use crate::store::Outcome;
-use crate::{Record, Terms};
+use crate::store::{Record, Terms};
 
 /// Checks bytes as an answer in the protocol of Redis, and as a session that a script has packed.
 pub fn answers(input: &[u8]) {
