@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use cloakroom::store::NewSession;
-use cloakroom::{SessionId, store::{Change, Credentials, Record, Terms}};
+use cloakroom::{
+    SessionId,
+    store::{Change, Credentials, Record, Terms},
+};
 
 use crate::Size;
 use crate::load::{Figures, Peer, all_presented, fields, fill, loads_and_mix, pauses};

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cloakroom::{SessionId, store::{Credentials, Fields, SecretHash}};
+use cloakroom::{
+    SessionId,
+    store::{Credentials, Fields, SecretHash},
+};
 
 use crate::Size;
 

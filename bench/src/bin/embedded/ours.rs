@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::store::{Embedded, Lookup, NewSession, Store as _, Target};
-use cloakroom::{Clock, store::{Credentials, Terms}};
+use cloakroom::{
+    Clock,
+    store::{Credentials, Terms},
+};
 
 use crate::Size;
 use crate::bare::{change, new_session};

@@ -6,8 +6,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use cloakroom::store::{Outcome, NewSession, Redis, Store as _, Target};
-use cloakroom::{Error, SessionId, store::{Fields, Terms}};
+use cloakroom::store::{NewSession, Outcome, Redis, Store as _, Target};
+use cloakroom::{
+    Error, SessionId,
+    store::{Fields, Terms},
+};
 
 use super::redis_server::RedisServer;
 use super::report::Report;

@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use cloakroom::{SessionId, store::{Credentials, SecretHash}};
+use cloakroom::{
+    SessionId,
+    store::{Credentials, SecretHash},
+};
 use rustix::time::{ClockId, clock_gettime};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use cloakroom::store::{Outcome, Redis, Store as _};
-use cloakroom::{Error, store::{Change, FieldChanges, Terms}};
+use cloakroom::{
+    Error,
+    store::{Change, FieldChanges, Terms},
+};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
