@@ -1,9 +1,11 @@
-//! Where sessions hang: the contract that every store keeps.
+//! The stores, and the [`Store`] trait with its contract for a store of your own.
 //!
-//! A store has a handful of verbs, each atomic. It never decides anything: what a change makes of a record is
-//! [`Record::apply`](crate::store::Record::apply), which a store calls, or, where the record lives elsewhere, repeats
-//! there to the letter (the scripts of [`Redis`]). Whether it does is what the
-//! `conformance` kit (feature `conformance`) asks.
+//! An application chooses one of the stores here and gives it to [`Sessions::new`](crate::Sessions::new).
+//!
+//! The author of a store implements a handful of methods, each of which is atomic. A store decides nothing by itself: what a
+//! change makes of a record is in [`Record::apply`](crate::store::Record::apply), which the store calls. Where the record lives
+//! in another program, the store repeats these rules exactly, as the scripts of [`Redis`] do. The conformance kit (feature
+//! `conformance`) tests whether it does.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -47,14 +49,15 @@ pub use saved::{Restore, Restored, Save, Saved};
 ///
 /// Implementors write plain `async fn`.
 pub trait Store: Send + Sync + 'static {
-    /// Makes a session. Asked again with the same secret hash it answers as the first time.
+    /// Creates a session. If the same session is created again with the same secret hash, because the first answer was lost, the
+    /// answer is the same as the first time.
     fn create(&self, new: &NewSession, terms: &Terms) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
-    /// Reads a session, if what is presented opens it.
+    /// Reads a session if the credentials open it.
     fn load(&self, presented: &Credentials, terms: &Terms) -> impl Future<Output = Result<Lookup, StoreError>> + Send;
 
-    /// The same, from where sessions are kept: for what must not rest on what was true a moment ago. A store that keeps nothing
-    /// of them elsewhere answers as [`load`](Store::load) does.
+    /// Reads a session from where it is stored, past every cache, for what must not rely on what was true a moment ago. A store
+    /// without a cache does not implement this method: it then answers as [`load`](Store::load) does.
     fn load_fresh(
         &self,
         presented: &Credentials,
@@ -63,22 +66,22 @@ pub trait Store: Send + Sync + 'static {
         self.load(presented, terms)
     }
 
-    /// What [`load`](Store::load) would answer, if that takes nobody's answer: from the memory of this process. Asked before
-    /// `load`, which costs a place on the heap and a time-out. `None` where `load` is to be asked, which is always right.
+    /// Returns what [`load`](Store::load) would answer, if the memory of this process is enough for it. This is called before
+    /// `load`, which costs an allocation and a time-out. `None` means that `load` has to be called, and is always a right answer.
     #[allow(unused_variables)]
     fn load_at_hand(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup> {
         None
     }
 
-    /// Whether `load` may answer with what was true a moment ago.
+    /// Returns true if `load` may answer with what was true a moment ago, from a cache.
     fn may_be_near(&self) -> bool {
         false
     }
 
-    /// Changes a session, if what is presented opens it. A change that rotates to the secret that is already the
-    /// current one was made before: it is answered with success and made no second time.
+    /// Changes a session if the credentials open it. A change that rotates to the secret that is already the current one was made
+    /// before: the answer is success, and nothing is changed a second time.
     ///
-    /// A change that was made but may yet be lost is no `Err`: [`Outcome::Done`] says so with `not_durable`.
+    /// A change that was made but may still be lost is not an `Err`: [`Outcome::Done`] says so in `not_durable`.
     fn apply(
         &self,
         presented: &Credentials,
@@ -86,19 +89,20 @@ pub trait Store: Send + Sync + 'static {
         terms: &Terms,
     ) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
-    /// Ends the session that this opens, with the current secret or with the held previous one, whatever its grace
-    /// ([`Record::is_opened_by`](crate::store::Record::is_opened_by)), and says what became of it. A session that lives with other secrets is left as it is.
+    /// Ends the session if the credentials open it, with its current secret or with the held previous one, whatever its grace
+    /// ([`Record::is_opened_by`](crate::store::Record::is_opened_by)). Returns what became of the session. A live session with other
+    /// secrets is left as it is.
     ///
-    /// An `Err` says how many sessions have ended all the same, by [`StoreError::after_ending`]: that one, where only its
-    /// end is not durable.
+    /// If the end of the session is not durable, the answer is an `Err` that says with [`StoreError::after_ending`] that one session
+    /// has ended all the same.
     fn sign_out(&self, presented: &Credentials) -> impl Future<Output = Result<SignedOut, StoreError>> + Send;
 
-    /// Ends sessions now, and says how many lived. Of a user's sessions, those count that were bound to the user; one
-    /// whose sign-in is on its way to be bound ends as well. An `Err` says how many have ended all the same, by
-    /// [`StoreError::after_ending`].
+    /// Ends sessions immediately and returns how many of them were live. Of a user's sessions, those that are bound to the user
+    /// count. A session whose sign-in has begun and is not finished ends as well. An `Err` says with [`StoreError::after_ending`] how
+    /// many sessions have ended all the same.
     fn revoke(&self, target: &Target) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// The sessions of a user, the latest sign-in first. A page may be shorter than asked for where sessions have ended.
+    /// Returns the sessions of a user, the latest sign-in first. A page may be shorter than was asked for if sessions have ended.
     fn list(
         &self,
         user: &UserId,
@@ -107,9 +111,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Device>, StoreError>> + Send;
 }
 
-/// What operators ask of a store: any session, without its secret.
+/// What an operator's tools need of a store: any session, without its secret.
 pub trait Inspect: Send + Sync + 'static {
-    /// A session by its id; `None` where there is none.
+    /// Returns a session by its id, or `None` if there is none.
     fn find(&self, id: &SessionId, terms: &Terms) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
 
     /// A part of all sessions, about so many, from a cursor that the part before has answered. Each session that is there

@@ -12,7 +12,7 @@ use crate::local_path::is_local_path;
 /// What stays as it is in the value of a query's parameter.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Why [`SignedIn`](super::SignedIn) or [`RecentSignIn`](super::RecentSignIn) turned a request away.
+/// Why [`SignedIn`](crate::SignedIn) or [`RecentSignIn`](crate::RecentSignIn) turned a request away.
 ///
 /// As a response it is a redirect where there is somewhere to redirect to, and otherwise its error. A handler that takes a
 /// `Result` answers in its own way:

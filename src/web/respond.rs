@@ -46,7 +46,7 @@ impl RequestHead {
     }
 }
 
-/// How a [`SessionLayer`](super::SessionLayer) answers with an error. There are two ways: [`PlainErrors`] and [`OnError`].
+/// How a [`SessionLayer`](crate::SessionLayer) answers with an error. There are two ways: [`PlainErrors`] and [`OnError`].
 pub trait ErrorResponses<B>: Clone + sealed::Sealed {
     /// What is kept of a request for the case that it becomes an error.
     #[doc(hidden)]
@@ -103,7 +103,7 @@ impl<B: From<String>> ErrorResponses<B> for PlainErrors {
     }
 }
 
-/// Answers as the application does. From [`SessionLayer::on_error`](super::SessionLayer::on_error).
+/// Answers as the application does. From [`SessionLayer::on_error`](crate::SessionLayer::on_error).
 pub struct OnError<F>(Arc<F>);
 
 impl<F> OnError<F> {
