@@ -314,20 +314,21 @@ fn text_of(hash: Option<&SecretHash>) -> &str {
 }
 
 /// Returns the server's time when it answered. Every expiry that we set is the record's end, so the end less what remains is
-/// now, also where the clock was set back since.
+/// now.
 ///
-/// With plain tokens another program may have set the expiry. It knows nothing of the absolute deadline, and its expiry is
-/// the idle timeout alone: by ours, now would be before the last access. That is also so where the clock was set back. Which
-/// of the two it is matters only where the session would be beyond its deadline by the other program's expiry: `None` then.
+/// That is wrong where it would be before the last access: the server's clock was set back, somebody has changed the record by
+/// hand, or, with plain tokens, another program has set the expiry, which knows nothing of the absolute deadline and is the
+/// idle timeout alone. Only the last can be computed, and only where the session would not be beyond its deadline by it.
+/// Otherwise this returns `None`, and the server has to be asked.
 fn now_of(record: &Record, remaining: Duration) -> Option<SystemTime> {
     const ROUNDING: Duration = Duration::from_secs(1);
     let now = |end: SystemTime| end.checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH);
     let ours = now(record.ends_at());
-    let is_plain = record.secret_hash.is_none();
-    if !is_plain || ours + ROUNDING >= record.last_accessed_at {
+    if ours + ROUNDING >= record.last_accessed_at {
         return Some(ours);
     }
-    Some(now(record.last_accessed_at + record.idle_timeout)).filter(|theirs| *theirs < record.expires_at)
+    let is_plain = record.secret_hash.is_none();
+    Some(now(record.last_accessed_at + record.idle_timeout)).filter(|theirs| is_plain && *theirs < record.expires_at)
 }
 
 /// A field as it stands in the store.
