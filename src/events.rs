@@ -20,6 +20,9 @@ pub enum Event {
         session: SessionId,
     },
     /// A user signed in with a session.
+    ///
+    /// Two clicks on "sign in" at the same moment are two events, about the same session and user. A second click that comes
+    /// after its sign-in was made is told as [`Rotated`](Event::Rotated).
     SignedIn {
         /// Which.
         session: SessionId,

@@ -13,6 +13,7 @@ mod equivalence;
 mod foreign;
 mod index;
 mod layout;
+mod limit;
 mod outage;
 mod restoring;
 mod rights;

@@ -15,7 +15,8 @@ use crate::clock::to_millis;
 use crate::error::StoreError;
 use crate::record::{
     CREATED_AT, Change, Credentials, Device, EVICTION_NOTICE, IndexEntry, OnLimit, PREVIOUS_SECRET_HASH, Page,
-    RESERVED, Record, Refusal, SECRET_HASH, SIGN_IN_SECRET_HASH, SecretHash, SessionId, SignIn, Terms, USER_ID, UserId,
+    RESERVED, Record, Refusal, SECRET_HASH, SIGN_IN_SECRET_HASH, SIGNED_IN_AT, SecretHash, SessionId, SignIn, Terms,
+    USER_ID, UserId,
 };
 use crate::store::saved::seconds;
 use crate::store::{Outcome, SignedOut};
@@ -35,17 +36,23 @@ struct Enlisted {
     ids: Vec<Entry>,
     /// And those whose sign-in was refused long ago.
     refused: Vec<Entry>,
-    /// Whether the id was not there before, or only as refused: 1 or 0.
-    is_new: u8,
+    /// The score that the id had before; empty where it was not there.
+    before: String,
+    /// The server's time, in seconds.
+    now: f64,
 }
 
 impl Enlisted {
+    /// Whether the id was not there before, or only as refused.
+    fn is_new(&self) -> bool {
+        self.before.is_empty() || self.before.starts_with('-')
+    }
+
     /// Whether another id was written so long ago that its sign-in cannot be on its way any more: without a user it is a
     /// visitor's session, whose sign-in died.
     fn is_long_there(&self, other: &SessionId) -> bool {
-        let now: f64 = self.score.parse().unwrap_or_default();
         let is_it = |id: &[u8]| id == other.expose().as_bytes();
-        self.ids.iter().any(|(id, score)| is_it(id) && *score < now - LONGEST_SIGN_IN)
+        self.ids.iter().any(|(id, score)| is_it(id) && *score < self.now - LONGEST_SIGN_IN)
     }
 }
 
@@ -77,11 +84,11 @@ impl Redis {
         let index = self.prefix.user(&new.user);
         let mut script = Call::new(&self.scripts.enlist, &index);
         script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions).arg(policy_of(new));
-        let (score, ids, refused, is_new) = self.server.ask(&index, Question::Script(&script)).await?;
-        let enlisted = Enlisted { score, ids, refused, is_new };
+        let (score, ids, refused, before, now) = self.server.ask(&index, Question::Script(&script)).await?;
+        let enlisted = Enlisted { score, ids, refused, before, now };
         let evicted = match enlisted.ids.is_empty() {
             true => Ok(Vec::new()),
-            false => self.make_room(presented, change, new, &enlisted).await?,
+            false => self.make_room(presented, change, new, &enlisted, terms).await?,
         };
         let refusal = match evicted {
             Ok(evicted) => match self.apply_alone(presented, change, terms).await? {
@@ -92,25 +99,26 @@ impl Redis {
         };
         // behind the id of a session that is gone nothing can be ended; the limit marks by itself whom it refuses
         let is_still_there = !matches!(refusal, Refusal::Gone | Refusal::LimitReached);
-        if is_still_there && enlisted.is_new == 1 {
-            self.mark_refused(&presented.id, &new.user, &enlisted.score).await.unwrap_or_else(|error| {
+        if is_still_there {
+            self.take_back(&presented.id, &new.user, &enlisted).await.unwrap_or_else(|error| {
                 tracing::warn!(target: "cloakroom", session = %presented.id, %error,
-                    "a refused sign-in was not marked in the index");
+                    "a refused sign-in was not taken out of the index");
             });
         }
         Ok(Outcome::Refused(refusal))
     }
 
-    /// Marks an id that was written for a sign-in which was refused then: two round trips. The session is still the visitor's,
-    /// and neither counts as one of the user's nor ends with them, unless another sign-in has bound it meanwhile.
-    async fn mark_refused(&self, id: &SessionId, user: &UserId, score: &str) -> Result<(), StoreError> {
-        if self.is_not_theirs(id.expose().as_bytes(), user).await? {
-            let index = self.prefix.user(user);
-            let mut script = Call::new(&self.scripts.refused, &index);
-            script.arg(id.expose()).arg(score);
-            self.server.ask::<u64>(&index, Question::Script(&script)).await?;
+    /// Takes back that an id was written for a sign-in which was refused then: one round trip, or two for an id that was not
+    /// there before. That session is still the visitor's, and neither counts as one of the user's nor ends with them, unless
+    /// another sign-in has bound it meanwhile.
+    async fn take_back(&self, id: &SessionId, user: &UserId, enlisted: &Enlisted) -> Result<(), StoreError> {
+        if enlisted.is_new() && !self.is_not_theirs(id.expose().as_bytes(), user).await? {
+            return Ok(());
         }
-        Ok(())
+        let index = self.prefix.user(user);
+        let mut script = Call::new(&self.scripts.refused, &index);
+        script.arg(id.expose()).arg(&enlisted.score).arg(&enlisted.before);
+        self.server.ask::<u64>(&index, Question::Script(&script)).await.map(drop)
     }
 
     /// Writes a session's id into the index again, in the same flight as a touch. Acknowledged writes that a failover lost
@@ -141,11 +149,13 @@ impl Redis {
         change: &Change,
         new: &SignIn,
         enlisted: &Enlisted,
+        terms: &Terms,
     ) -> Result<Result<Vec<SessionId>, Refusal>, StoreError> {
-        let Enlisted { score, ids, refused, is_new } = enlisted;
+        let Enlisted { score, ids, refused, .. } = enlisted;
         let ghosts = try_join_all(ids.iter().map(|(id, _)| self.is_ghost(id, &new.user)));
         let strangers = try_join_all(refused.iter().map(|(id, _)| self.is_not_theirs(id, &new.user)));
-        let (ghosts, strangers, judged) = try_join3(ghosts, strangers, self.refuses(presented, change, new)).await?;
+        let judged = self.refuses(presented, change, new, enlisted.now, terms);
+        let (ghosts, strangers, judged) = try_join3(ghosts, strangers, judged).await?;
         let is_bound = match judged {
             Ok(is_bound) => is_bound,
             Err(refusal) => return Ok(Err(refusal)),
@@ -153,7 +163,7 @@ impl Redis {
         let index = self.prefix.user(&new.user);
         let mut script = Call::new(&self.scripts.choose, &index);
         // what is bound to the user counts, whether the index knew of it or not
-        let may_be_marked = *is_new == 1 && !is_bound;
+        let may_be_marked = enlisted.is_new() && !is_bound;
         script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score);
         script.arg(u8::from(may_be_marked));
         let over = ids.iter().zip(ghosts).chain(refused.iter().zip(strangers)).filter(|(_, is_over)| *is_over);
@@ -182,15 +192,22 @@ impl Redis {
         presented: &Credentials,
         change: &Change,
         new: &SignIn,
+        now: f64,
+        terms: &Terms,
     ) -> Result<Result<bool, Refusal>, StoreError> {
-        let names = [SECRET_HASH, PREVIOUS_SECRET_HASH, SIGN_IN_SECRET_HASH, USER_ID];
-        let Some(values) = self.some_fields(&presented.id, &names).await? else {
+        let names = [SECRET_HASH, PREVIOUS_SECRET_HASH, SIGN_IN_SECRET_HASH, USER_ID, CREATED_AT, SIGNED_IN_AT];
+        let values = self.some_fields(&presented.id, &names).await?;
+        // the marker of an eviction has a secret, too, but was never created
+        let Some(values) = values.filter(|values| values[4].is_some()) else {
             return Ok(Err(Refusal::Gone));
         };
         let hash = |place: usize| values[place].as_deref().and_then(SecretHash::parse);
         let is_asked_again = hash(0).is_some() && hash(0) == change.rotate_to;
-        // the last of them may ask for the latest sign-in once more; for how long is seen when it is bound
-        let is_known = (0..3).any(|place| hash(place).is_some() && hash(place) == presented.secret_hash);
+        let is_presented = |place| hash(place).is_some() && hash(place) == presented.secret_hash;
+        // the last of them may ask for the latest sign-in once more, within the grace and the second that was rounded down
+        let signed_in_at = values[5].as_deref().and_then(|seconds| seconds.parse::<f64>().ok());
+        let is_in_grace = signed_in_at.is_some_and(|at| now < at + terms.rotation_grace.as_secs_f64() + 1.0);
+        let is_known = is_presented(0) || is_presented(1) || is_presented(2) && is_in_grace;
         let is_taken = values[3].as_ref().is_some_and(|user| user != new.user.as_str());
         Ok(match (is_asked_again || is_known) && !is_taken {
             true => Ok(values[3].is_some()),

@@ -45,7 +45,7 @@ fn read(answer: &Value) {
         }
     }
     let _ = values_of(answer.clone());
-    let _ = <(String, Vec<Entry>, Vec<Entry>, u8)>::from_redis_value(answer.clone());
+    let _ = <(String, Vec<Entry>, Vec<Entry>, String, f64)>::from_redis_value(answer.clone());
     let _ = <(Vec<Vec<u8>>, Vec<Vec<u8>>)>::from_redis_value(answer.clone());
     let _ = <(u64, Vec<Vec<u8>>)>::from_redis_value(answer.clone());
     json_of(answer.clone());

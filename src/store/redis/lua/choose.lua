@@ -19,7 +19,15 @@ end
 local held = redis.call('ZSCORE', index, id)
 -- its own record is missing: the session is gone, which is not for the index to say
 if not held then return {} end
-if tonumber(held) >= 0 and redis.call('ZCOUNT', index, 0, '(' .. held) < most then return {} end
+if tonumber(held) >= 0 and redis.call('ZCOUNT', index, 0, '(' .. held) < most then
+  -- There is room for all of them after all, so who signs in again becomes the latest. A session that is one of too many (a
+  -- lowered limit) keeps its place.
+  if redis.call('ZCOUNT', index, 0, '+inf') <= most and redis.call('ZRANGE', index, -1, -1)[1] ~= id then
+    local _, seconds = index_time()
+    redis.call('ZADD', index, as_latest(index, seconds), id)
+  end
+  return {}
+end
 -- The entry must stay, because another sign-in of the same session may be on its way; but it counts no more. One that was
 -- there before may be bound, and stays as it is.
 if ARGV[5] == '1' then mark_refused(index, id, score) end

@@ -1,24 +1,23 @@
 -- Writes a session's id into its user's index, as the latest sign-in, before the user is bound to it.
 -- KEYS[1]  the index (index.lua)
 -- ARGV     1 session id · 2 absolute lifetime, s · 3 most sessions · 4 evict or refuse
--- Answer   {score, {id, score, ...}, {id, score, ...}, new}: the id's score; if there are too many, all ids in the order of
---          sign-in, and those whose sign-in was refused more than an hour ago; and 1 if the id was not there before, or only
---          as refused
+-- Answer   {score, {id, score, ...}, {id, score, ...}, before, now}: the id's score; if there are too many, all ids in the order
+--          of sign-in, and those whose sign-in was refused more than an hour ago; the id's score before ('' = it was not
+--          there); and the server's time, s
 local index, id, lifetime, most = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local now, score = index_time()
-local an_hour_ago = score - HOUR / 1000
+local now, seconds = index_time()
+local an_hour_ago = seconds - HOUR / 1000
 
--- no two sign-ins at the same time, whatever the clock does
-local latest = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
-if latest[2] and tonumber(latest[2]) >= score then score = tonumber(latest[2]) + 0.000001 end
+local latest = as_latest(index, seconds)
 local held = redis.call('ZSCORE', index, id)
 local is_new = not held or tonumber(held) < 0
 local others = redis.call('ZCOUNT', index, 0, '+inf') - (is_new and 0 or 1)
 local deadline = now + lifetime * 1000
 -- Where the policy is to refuse and there are too many, one of them is about to count those before it. A session that
--- moved away from there would not be counted, and be one too many.
+-- moved away from there would not be counted, and be one too many. Where too many of them have ended, it moves once that is
+-- known (choose.lua).
 if is_new or ARGV[4] == 'evict' or others < most then
-  enter(index, string.format('%.6f', score), id, deadline, now)
+  enter(index, latest, id, deadline, now)
 else
   keep(index, deadline, now)
 end
@@ -38,4 +37,4 @@ if others >= most then
   ids = redis.call('ZRANGEBYSCORE', index, 0, '+inf', 'WITHSCORES')
   refused = redis.call('ZRANGEBYSCORE', index, string.format('(%.6f', -an_hour_ago), '(0', 'WITHSCORES')
 end
-return { redis.call('ZSCORE', index, id), ids, refused, is_new and 1 or 0 }
+return { redis.call('ZSCORE', index, id), ids, refused, held or '', string.format('%.6f', seconds) }

@@ -32,6 +32,13 @@ local function enter(index, score, member, deadline, now)
   if left == -2 then keep(index, deadline, now) end
 end
 
+-- The score of a sign-in at this time, in seconds: after all others, whatever the clock does.
+local function as_latest(index, score)
+  local latest = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
+  if latest[2] and tonumber(latest[2]) >= score then score = tonumber(latest[2]) + 0.000001 end
+  return string.format('%.6f', score)
+end
+
 -- Takes an id out, unless its score is not what it was when somebody found its session to be missing: it has signed in
 -- since, or was restored. Returns 1 if it was taken out.
 local function take_out(index, id, score)
