@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Memory, Outcome, Store, Target};
-use cloakroom::{Change, Clock, Credentials, Fields, OnLimit, Page, Refusal, SessionId, SignIn, Terms, UserId};
+use cloakroom::{
+    Clock, OnLimit, Page, SessionId, UserId,
+    store::{Change, Credentials, Fields, Refusal, SignIn, Terms},
+};
 
 use crate::support::ServerClock;
 use crate::{Stand, bind, sign_in, touch};
