@@ -13,10 +13,26 @@ use crate::oracle::Wrong;
 pub(crate) trait Place: Sized {
     type Store: Store + Clone;
 
+    /// Whether others work on an answer meanwhile, so that only a clock that goes on by itself knows when one is late.
+    const IS_ELSEWHERE: bool = false;
+
     /// A place that nobody has used.
     fn new() -> Self;
 
-    fn open(&self, clock: &Clock) -> Self::Store;
+    /// Another one to move to.
+    fn next(&self) -> Self {
+        Self::new()
+    }
+
+    async fn open(&self, clock: &Clock) -> Self::Store;
+
+    /// It is this time now, for a place that has a clock of its own.
+    fn set_time(&mut self, _now: SystemTime) {}
+
+    /// Looks at what is stored as it is stored.
+    fn look_inside(&self) -> Result<(), Wrong> {
+        Ok(())
+    }
 
     /// Whether what is stored outlives the process.
     fn is_kept(&self) -> bool;
@@ -49,7 +65,7 @@ impl Place for InMemory {
         InMemory
     }
 
-    fn open(&self, clock: &Clock) -> Memory {
+    async fn open(&self, clock: &Clock) -> Memory {
         Memory::with_clock(clock.clone())
     }
 
@@ -90,7 +106,7 @@ impl Place for OnDisk {
         OnDisk { directory: directory.expect("a temporary directory"), generation: 0 }
     }
 
-    fn open(&self, clock: &Clock) -> Embedded {
+    async fn open(&self, clock: &Clock) -> Embedded {
         let store = Embedded::builder(self.path()).clock(clock.clone()).without_control_socket();
         store.open().unwrap_or_else(|error| panic!("the store cannot be opened: {error}"))
     }
@@ -132,12 +148,12 @@ impl Place for OnDisk {
     }
 }
 
-async fn ends(store: &impl Inspect, id: &SessionId, terms: &Terms) -> Option<SystemTime> {
+pub(crate) async fn ends(store: &impl Inspect, id: &SessionId, terms: &Terms) -> Option<SystemTime> {
     store.find(id, terms).await.expect("the store answers").map(|loaded| loaded.record.ends_at())
 }
 
 /// As `cloakroom move` does it.
-async fn move_all(from: &impl Save, to: &impl Restore) -> Result<(), Wrong> {
+pub(crate) async fn move_all(from: &impl Save, to: &impl Restore) -> Result<(), Wrong> {
     let saved = save_all(from).await?;
     let restored = to.restore(&saved).await.map_err(|error| error.to_string())?;
     match restored.contains(&Restored::Taken) {
@@ -147,7 +163,7 @@ async fn move_all(from: &impl Save, to: &impl Restore) -> Result<(), Wrong> {
 }
 
 /// As `cloakroom export` does it.
-async fn save_all(from: &impl Save) -> Result<Vec<Saved>, Wrong> {
+pub(crate) async fn save_all(from: &impl Save) -> Result<Vec<Saved>, Wrong> {
     let terms = Terms::default();
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {

@@ -99,7 +99,8 @@ fn config(rules: &Rules) -> Config {
     if let Some(age) = rules.cookie_age {
         config = config.cookie_max_age(Duration::from_secs(age));
     }
-    config.build().expect("the rules do not contradict each other")
+    // a server that others keep busy answers late
+    config.store_timeout(Duration::from_secs(20)).build().expect("the rules do not contradict each other")
 }
 
 /// How long a sign-in grants a session: without use and at all, where it says so.

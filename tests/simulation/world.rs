@@ -119,10 +119,11 @@ struct Sent {
 }
 
 impl<P: Place> World<P> {
-    pub(crate) fn new() -> World<P> {
+    pub(crate) async fn new() -> World<P> {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
-        let place = P::new();
-        let running = Some(Running::over(place.open(&clock)));
+        let mut place = P::new();
+        place.set_time(clock.now());
+        let running = Some(Running::over(place.open(&clock).await));
         World { place, clock, running, jars: Default::default(), oracle: Oracle::default(), copy: None, numbers: 0 }
     }
 
@@ -132,7 +133,7 @@ impl<P: Place> World<P> {
 
     /// Runs a program. What was wrong, and after which step.
     pub(crate) async fn run(program: &[Step]) -> Result<(), (usize, Wrong)> {
-        let mut world = World::<P>::new();
+        let mut world = World::<P>::new().await;
         for (nth, step) in program.iter().enumerate() {
             world.step(step).await.map_err(|wrong| (nth, wrong))?;
         }
@@ -143,7 +144,10 @@ impl<P: Place> World<P> {
         match step {
             Step::Ask(ask) => self.ask(ask).await?,
             Step::Both(first, second, order) => self.both(first, second, *order).await?,
-            Step::Wait(seconds) => self.clock.advance(Duration::from_secs(*seconds)),
+            Step::Wait(seconds) => {
+                self.clock.advance(Duration::from_secs(*seconds));
+                self.place.set_time(self.clock.now());
+            }
             Step::Restart | Step::Kill(_) => self.restart(step).await?,
             Step::Move => self.move_on().await?,
             Step::Export => self.export().await?,
@@ -256,18 +260,19 @@ impl<P: Place> World<P> {
         if let Some(clock) = killed {
             self.place.copy();
             self.clock = clock;
+            self.place.set_time(self.clock.now());
         }
         // nobody opens a directory that is still open
         self.running = None;
-        self.running = Some(Running::over(self.place.open(&self.clock)));
+        self.running = Some(Running::over(self.place.open(&self.clock).await));
         let now = self.now();
         self.oracle.set_back(before, now);
         self.look_around(true).await
     }
 
     async fn move_on(&mut self) -> Result<(), Wrong> {
-        let place = P::new();
-        let target = place.open(&self.clock);
+        let place = self.place.next();
+        let target = place.open(&self.clock).await;
         if !P::move_all(self.running().store.inner(), &target).await? {
             return Ok(());
         }
@@ -312,6 +317,7 @@ impl<P: Place> World<P> {
 
     /// What an operator sees of each session.
     async fn look_into_the_store(&mut self) -> Result<(), Wrong> {
+        self.place.look_inside()?;
         let now = self.now();
         for (nth, id) in self.oracle.ids().into_iter().enumerate() {
             let ends = P::ends(self.running().store.inner(), &SessionId::parse(&id).unwrap(), &Terms::default()).await;

@@ -2,9 +2,10 @@
 
 use std::io::{Seek, Write};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Moves the time of day of the server that is started with its environment. Between two moves it goes on by itself.
+/// Moves the time of day of the server that is started with its environment. Between two moves it goes on by itself,
+/// unless it is told to stand still.
 pub struct ServerClock {
     dir: tempfile::TempDir,
     file: std::fs::File,
@@ -39,11 +40,22 @@ impl ServerClock {
         self.move_by(-(by.as_secs() as i64));
     }
 
-    fn move_by(&mut self, seconds: i64) {
-        self.ahead += seconds;
+    /// From now on it is this time there, until it is another.
+    pub fn stand_still_at(&mut self, time: SystemTime) {
+        let since = time.duration_since(UNIX_EPOCH).expect("a time after 1970");
+        self.write(since.as_micros() as i64);
+    }
+
+    fn write(&mut self, still: i64) {
         self.file.rewind().expect("a file");
         // in its place: the server has mapped it
-        self.file.write_all(&self.ahead.to_ne_bytes()).expect("it is written");
+        let both = [self.ahead.to_ne_bytes(), still.to_ne_bytes()].concat();
+        self.file.write_all(&both).expect("it is written");
+    }
+
+    fn move_by(&mut self, seconds: i64) {
+        self.ahead += seconds;
+        self.write(0);
         // Valkey 9 looks at the clock once a millisecond
         std::thread::sleep(Duration::from_millis(5));
     }

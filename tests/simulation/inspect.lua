@@ -1,0 +1,24 @@
+-- What is wrong with the keys as they are stored, one sentence each. After dates.lua, of which it uses only how a time is
+-- read.
+local wrong = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key)
+  if left == -1 then wrong[#wrong + 1] = key .. ' has no expiry' end
+  local user, expires_at
+  if redis.call('TYPE', key).ok == 'hash' then
+    user, expires_at = unpack(redis.call('HMGET', key, 'user_id', 'expires_at'))
+  end
+  if user then
+    local index = 'session:user:' .. user
+    if not redis.call('ZSCORE', index, (key:gsub('^session:', ''))) then
+      wrong[#wrong + 1] = key .. ' is bound to ' .. user .. ', and is not in the index'
+    else
+      local time = redis.call('TIME')
+      local now = time[1] * 1000 + math.floor(time[2] / 1000)
+      if redis.call('PTTL', index) + now < from_iso(expires_at) then
+        wrong[#wrong + 1] = 'the index of ' .. user .. ' ends before ' .. key .. ' must at the latest'
+      end
+    end
+  end
+end
+return wrong
