@@ -13,8 +13,8 @@ use crate::support::{RedisServer, ServerClock};
 /// Redis has as many logical databases, if nobody says otherwise.
 const DATABASES: usize = 16;
 
-/// Says what no key of ours may be, whoever asks the store.
-const INSPECT: &str = concat!(include_str!("../../src/store/redis/lua/dates.lua"), include_str!("inspect.lua"));
+/// Says what is wrong with the keys of a database.
+const INSPECT: &str = include_str!("inspect.lua");
 
 /// One of the logical databases of this thread's server.
 pub(crate) struct InRedis {
@@ -58,6 +58,10 @@ impl Place for InRedis {
     type Store = Redis;
 
     const IS_ELSEWHERE: bool = true;
+    /// A key is there until the millisecond of its expiry is over.
+    const LAST_MOMENT: Duration = Duration::from_millis(1);
+    /// A Redis goes by its clock as it is. What the oracle expects of a clock that goes back is said of the others.
+    const KEEPS_TIME: bool = false;
 
     fn new() -> InRedis {
         with_server(|server| server.ask::<()>(&["FLUSHALL"]));

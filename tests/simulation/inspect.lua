@@ -1,5 +1,4 @@
--- What is wrong with the keys as they are stored, one sentence each. After dates.lua, of which it uses only how a time is
--- read.
+-- What is wrong with the keys as they are stored, one sentence each.
 local wrong = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
@@ -15,7 +14,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     else
       local time = redis.call('TIME')
       local now = time[1] * 1000 + math.floor(time[2] / 1000)
-      if redis.call('PTTL', index) + now < from_iso(expires_at) then
+      if redis.call('PTTL', index) + now < expires_at * 1000 then
         wrong[#wrong + 1] = 'the index of ' .. user .. ' ends before ' .. key .. ' must at the latest'
       end
     end

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Saved, Store};
 use cloakroom::{Clock, SessionId, store::Terms};
@@ -15,6 +15,12 @@ pub(crate) trait Place: Sized {
 
     /// Whether others work on an answer meanwhile, so that only a clock that goes on by itself knows when one is late.
     const IS_ELSEWHERE: bool = false;
+
+    /// Whether sessions go on by the latest time that was seen, where a clock is set back.
+    const KEEPS_TIME: bool = true;
+
+    /// How much longer than it is granted a session may be seen. Each wait is so much longer.
+    const LAST_MOMENT: Duration = Duration::ZERO;
 
     /// A place that nobody has used.
     fn new() -> Self;

@@ -1,5 +1,6 @@
 //! Stories of what went wrong once, kept so that it does not again. Each is run on every kind of store.
 
+use crate::in_redis::InRedis;
 use crate::place::{InMemory, OnDisk};
 use crate::story::Act::{self, *};
 use crate::story::Grant::{Provider, Remember, Short, Usual};
@@ -27,9 +28,25 @@ fn in_trouble(browser: usize, act: Act, question: usize, trouble: Trouble) -> St
 }
 
 fn happens(program: &[Step]) {
-    for told in [crate::told::<InMemory>(program), crate::told::<OnDisk>(program)] {
-        told.unwrap_or_else(|story| panic!("{story}"));
+    happen(&[program.to_vec()]);
+}
+
+fn happen(programs: &[Vec<Step>]) {
+    for program in programs {
+        for told in [crate::told::<InMemory>(program), crate::told::<OnDisk>(program)] {
+            told.unwrap_or_else(|story| panic!("{story}"));
+        }
     }
+    // in a thread of their own: its Redis is stopped when the thread has ended
+    std::thread::scope(|scope| {
+        let in_redis = || programs.iter().try_for_each(|program| crate::told::<InRedis>(program));
+        let told = scope.spawn(in_redis).join().expect("no panic");
+        told.unwrap_or_else(|story| panic!("{story}"));
+    });
+}
+
+fn at_each_pace(program: impl Fn(Order) -> Vec<Step>) -> Vec<Vec<Step>> {
+    (0..200).map(|pace| program(Order { pace, swapped: false })).collect()
 }
 
 #[test]
@@ -57,20 +74,20 @@ fn simulation_story_a_sign_in_that_is_not_durable_does_not_lose_the_visitor() {
 
 #[test]
 fn simulation_story_a_late_sign_in_of_another_user_does_not_end_the_session_of_who_was_there() {
-    for pace in 0..200 {
+    happen(&at_each_pace(|order| {
         let elevate = asked(PHONE, SHOP, Elevate);
         let late = asked(PHONE, SHOP, SignIn(BOB, Usual));
-        happens(&[asks(PHONE, SignIn(ADA, Usual)), Both(elevate, late, Order { pace, swapped: false })]);
-    }
+        vec![asks(PHONE, SignIn(ADA, Usual)), Both(elevate, late, order)]
+    }));
 }
 
 #[test]
 fn simulation_story_a_sign_in_that_was_ended_on_its_way_is_not_repeated() {
-    for pace in 0..200 {
+    happen(&at_each_pace(|order| {
         let end = asked(LAPTOP, SHOP, RevokeUser(ADA));
         let sign_in = asked(PHONE, SHOP, SignIn(ADA, Usual));
-        happens(&[asks(PHONE, Put), Both(end, sign_in, Order { pace, swapped: false })]);
-    }
+        vec![asks(PHONE, Put), Both(end, sign_in, order)]
+    }));
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl<P: Place> World<P> {
             Step::Ask(ask) => self.ask(ask).await?,
             Step::Both(first, second, order) => self.both(first, second, *order).await?,
             Step::Wait(seconds) => {
-                self.clock.advance(Duration::from_secs(*seconds));
+                self.clock.advance(Duration::from_secs(*seconds) + P::LAST_MOMENT);
                 self.place.set_time(self.clock.now());
             }
             Step::Restart | Step::Kill(_) => self.restart(step).await?,
@@ -254,7 +254,10 @@ impl<P: Place> World<P> {
         }
         let before = self.now();
         let killed = match step {
-            Step::Kill(back) => Some(Clock::manual(self.clock.now() - Duration::from_secs(*back))),
+            Step::Kill(back) => {
+                let back = if P::KEEPS_TIME { *back } else { 0 };
+                Some(Clock::manual(self.clock.now() - Duration::from_secs(back)))
+            }
             _ => None,
         };
         if let Some(clock) = killed {
