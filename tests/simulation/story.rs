@@ -84,6 +84,13 @@ pub(crate) enum Act {
     RevokeSession(usize),
 }
 
+impl Act {
+    /// Whether it ends all of a user's sessions, or all but one.
+    pub(crate) fn ends_all(self) -> bool {
+        matches!(self, Act::SignOutOthers | Act::SignOutEverywhere | Act::RevokeUser(_))
+    }
+}
+
 /// What a sign-in asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grant {

@@ -47,6 +47,8 @@ impl<P: Place> World<P> {
             let id = saved.id.expose();
             match restored {
                 Restored::Made => self.oracle.restored(id, &copy.known, self.now())?,
+                // where it is several steps, whoever ends all of its user's meanwhile may end it, too
+                Restored::Ended if P::IS_ELSEWHERE && ask.act.ends_all() => {}
                 Restored::Ended => copy.known.may_have_ended(id, self.now())?,
                 Restored::Taken => {}
             }
