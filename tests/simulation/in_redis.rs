@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{Redis, Restore, Restored, Saved};
-use cloakroom::{Clock, SessionId, Terms};
+use cloakroom::store::{Redis, Restore, Restored, Saved, Terms};
+use cloakroom::{Clock, SessionId};
 
 use crate::oracle::Wrong;
 use crate::place::{self, Place};
