@@ -80,11 +80,10 @@ fn simulate<P: Place>(place: &str, usual: u64, share: u64) {
             }
         };
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        for thread in running {
-            // also waits for what a thread has of its own, like a server
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
+        // also waits for what each thread has of its own, like a server
+        let ended: Vec<_> = running.into_iter().map(|thread| thread.join()).collect();
+        if let Some(panic) = ended.into_iter().find_map(Result::err) {
+            std::panic::resume_unwind(panic);
         }
     });
     let new = first.unwrap_or(new);
