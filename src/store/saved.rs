@@ -144,7 +144,9 @@ fn from_seconds(text: &str) -> Option<SystemTime> {
     if !are_digits || !(1..=11).contains(&whole.len()) || fraction.len() != 6 {
         return None;
     }
-    Some(from_micros(format!("{whole}{fraction}").parse().ok()?))
+    let time = from_micros(format!("{whole}{fraction}").parse().ok()?);
+    // exactly as it is written, without a zero in front
+    (seconds(time) == text).then_some(time)
 }
 
 #[cfg(test)]
