@@ -8,7 +8,10 @@ use std::collections::HashMap;
 
 use crate::contents::Contents;
 use crate::server::{PROVED_AGO, RULES, Rules, Seen, cookie_age, granted};
-use crate::story::{Act, DAY, Grant, USERS};
+use crate::story::{Act, DAY, Grant, HOUR, USERS};
+
+/// After an hour and some seconds, a sign-in that was cut off is not on its way any more.
+const LONGEST_SIGN_IN: Millis = HOUR * 1000 + 10_000;
 
 /// Milliseconds of the store's time.
 pub(crate) type Millis = u64;
@@ -80,6 +83,8 @@ struct Known {
     secret_since: Range,
     /// Its place among the user's sign-ins, where it is known.
     order: Option<u64>,
+    /// The users for whom a sign-in began that was cut off, and when: it may have written the session into their index.
+    begun: Vec<(usize, Millis)>,
 }
 
 impl Known {
@@ -105,6 +110,12 @@ impl Known {
 
     fn may_be_of(&self, user: usize) -> bool {
         self.users.contains(&Some(user))
+    }
+
+    /// Whether it may end with the user's: it is theirs, or a sign-in of theirs may still be on its way to it.
+    fn may_end_with(&self, user: usize, now: Millis) -> bool {
+        let may_be_on_its_way = |(who, at): &(usize, Millis)| *who == user && now <= at + LONGEST_SIGN_IN;
+        self.may_be_of(user) || self.begun.iter().any(may_be_on_its_way)
     }
 
     fn worth(&self, token: &str) -> Worth {
@@ -341,6 +352,7 @@ impl Oracle {
             proved: Range(now, now),
             secret_since: Range(now, now),
             order: None,
+            begun: Vec::new(),
         });
         Ok(self.sessions.len() - 1)
     }
@@ -484,6 +496,12 @@ impl Oracle {
         known.order = None;
     }
 
+    /// A sign-in of this user was cut off. Where it takes several steps, it counts as on its way for an hour: until then the
+    /// session may end with the user's.
+    pub(crate) fn sign_in_begun(&mut self, nth: usize, user: usize, now: Millis) {
+        self.sessions[nth].begun.push((user, now));
+    }
+
     /// A sign-in began with one session and came to another: it may have brought along what was granted there.
     pub(crate) fn may_be_granted_as(&mut self, nth: usize, from: usize) {
         let (idle, lifetime) = (self.sessions[from].idle, self.sessions[from].lifetime);
@@ -504,7 +522,8 @@ impl Oracle {
     pub(crate) fn of_user(&self, user: usize, but: Option<usize>, now: Millis) -> (Vec<usize>, Vec<usize>) {
         let others = || (0..self.sessions.len()).filter(|nth| Some(*nth) != but);
         let sure = others().filter(|nth| self.sessions[*nth].lives(now) && self.sessions[*nth].is_of(user));
-        let may = others().filter(|nth| self.sessions[*nth].may_live(now) && self.sessions[*nth].may_be_of(user));
+        let may =
+            others().filter(|nth| self.sessions[*nth].may_live(now) && self.sessions[*nth].may_end_with(user, now));
         (sure.collect(), may.collect())
     }
 
@@ -621,6 +640,7 @@ impl Oracle {
             proved: Range(0, now),
             secret_since: Range(0, now),
             order: None,
+            begun: Vec::new(),
         });
         self.sessions.len() - 1
     }

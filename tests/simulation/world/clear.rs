@@ -301,7 +301,12 @@ impl<P: Place> World<P> {
         if !matches!(told, Told::Number(ended) if (sure.len()..=may.len()).contains(&(*ended as usize))) {
             return Err(format!("{told:?} sessions were ended, and {} to {} lived", sure.len(), may.len()));
         }
-        self.oracle.ended(&may.into_iter().filter(|nth| self.oracle.user(*nth) == Some(user)).collect::<Vec<_>>());
+        let (theirs, others): (Vec<_>, Vec<_>) = may.into_iter().partition(|nth| self.oracle.user(*nth) == Some(user));
+        self.oracle.ended(&theirs);
+        if P::IS_ELSEWHERE {
+            // a sign-in that is on its way ends as well, and its session with it
+            self.oracle.doubt(&others);
+        }
         Ok(())
     }
 

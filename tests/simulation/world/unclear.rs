@@ -285,7 +285,10 @@ impl<P: Place> World<P> {
         self.oracle.may_be_used(nth, server, now);
         let users: Vec<usize> = self.oracle.users(nth).iter().flatten().copied().collect();
         match sent.ask.act {
-            Act::SignIn(user, grant) => self.oracle.maybe_bound(nth, user, grant, server, now),
+            Act::SignIn(user, grant) => {
+                self.oracle.maybe_bound(nth, user, grant, server, now);
+                self.sign_in_begun(nth, user, now);
+            }
             Act::Rotate | Act::Elevate => self.oracle.maybe_rotated(nth, None, now),
             Act::SignOut | Act::Leave => doubted.push(nth),
             Act::SignOutDevice(device) => doubted.extend(self.oracle.id(device).map(|_| device)),
@@ -297,6 +300,13 @@ impl<P: Place> World<P> {
             act => self.oracle.maybe_changed(nth, act, sent.wanted.number),
         }
         doubted
+    }
+
+    /// In Redis a sign-in takes several steps, and may have been cut off between them.
+    fn sign_in_begun(&mut self, nth: usize, user: usize, now: u64) {
+        if P::IS_ELSEWHERE {
+            self.oracle.sign_in_begun(nth, user, now);
+        }
     }
 
     /// A cookie that came with an answer of which the rest is unclear.
@@ -315,6 +325,7 @@ impl<P: Place> World<P> {
         match sent.ask.act {
             Act::SignIn(user, grant) => {
                 self.oracle.maybe_bound(nth, user, grant, sent.ask.server, now);
+                self.sign_in_begun(nth, user, now);
                 if let Some(from) = sent.token.as_deref().and_then(|token| self.oracle.session_of(token)) {
                     self.oracle.may_be_granted_as(nth, from);
                 }
