@@ -148,7 +148,7 @@ async fn answers_that_a_cluster_lost_repeat_no_change() {
     .await;
     let kept = Kept::on(Redis::builder(cluster.nodes[0].url()).timeout(PATIENT)).await;
     let sessions = kept.sessions(6).await;
-    let mut lost = 0;
+    let (mut lost, mut made) = (0, 0);
     for presented in &sessions {
         // also for its scripts: the question that is lost must be the change itself
         let mut unknown = kept.count(presented).await.unwrap();
@@ -162,9 +162,11 @@ async fn answers_that_a_cluster_lost_repeat_no_change() {
             proxies.iter().for_each(|proxy| proxy.set(Trouble::None));
             kept.until_it_answers(presented).await;
         }
-        assert_eq!(kept.counter(presented).await, unknown, "each was made once");
-        lost += unknown - 1;
+        // a connection may break with a question that has not arrived: that one was not made at all
+        let counted = kept.counter(presented).await;
+        assert!(counted <= unknown, "{counted} were made, {unknown} were asked for");
+        (lost, made) = (lost + unknown - 1, made + counted - 1);
     }
-    assert!(lost > 0);
-    eprintln!("{lost} answers lost");
+    assert!(made > 0, "no change was made of which the answer was lost");
+    eprintln!("{lost} answers lost, {made} of these changes made");
 }
