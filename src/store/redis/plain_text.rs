@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn this_machine_is_known_in_every_spelling_and_no_other_is_taken_for_it() {
-        for host in ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "::ffff:127.0.0.1", "localhost", "redis.localhost"] {
+        let short = ["127.1", "127.0.0", "0x7f.1", "2130706433"];
+        let usual = ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "::ffff:127.0.0.1", "localhost", "redis.localhost"];
+        for host in usual.into_iter().chain(short) {
             assert!(is_this_machine(host), "{host}");
             assert!(check(&ConnectionAddr::Tcp(host.to_owned(), 6379)).is_ok(), "{host}");
         }

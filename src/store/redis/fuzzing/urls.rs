@@ -1,6 +1,7 @@
 //! URLs of servers: what is accepted leads to this machine, or is encrypted; and no password is ever shown.
 
 use redis::ConnectionAddr;
+use url::{Host, Url};
 
 use super::super::Redis;
 use super::super::plain_text::is_loopback;
@@ -14,9 +15,8 @@ pub fn urls(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let builder = Redis::builder(text);
     // the path of a socket is shown, whatever it looks like
-    let is_password = !text.to_ascii_lowercase().contains("unix")
-        && text.contains(&format!(":{PASSWORD}@"))
-        && text.matches(PASSWORD).count() == 1;
+    let is_socket = Url::parse(text).is_ok_and(|url| url.scheme().ends_with("unix"));
+    let is_password = !is_socket && text.contains(&format!(":{PASSWORD}@")) && text.matches(PASSWORD).count() == 1;
     let assert_is_not_shown = |said: &str| assert!(!is_password || !said.contains(PASSWORD), "{said}");
     let url = match builder.checked() {
         Ok(plan) => {
@@ -35,9 +35,11 @@ pub fn urls(input: &[u8]) {
 }
 
 fn is_this_machine(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    match host.parse() {
-        Ok(address) => is_loopback(address),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    match Host::parse(host) {
+        // also in the short and the other forms that systems take for an address: 127.1, 0x7f.1
+        Ok(Host::Ipv4(address)) => is_loopback(address.into()),
+        Ok(Host::Ipv6(address)) => is_loopback(address.into()),
+        Ok(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Err(_) => host.parse().is_ok_and(is_loopback),
     }
 }
