@@ -25,6 +25,8 @@ pub(crate) struct Oracle {
     sessions: Vec<Known>,
     by_id: HashMap<String, usize>,
     sign_ins: u64,
+    /// For whom a sign-in was cut off, and when.
+    cut_off: Vec<(usize, Millis)>,
 }
 
 /// Whether a session lives.
@@ -496,10 +498,18 @@ impl Oracle {
         known.order = None;
     }
 
-    /// A sign-in of this user was cut off. Where it takes several steps, it counts as on its way for an hour: until then the
-    /// session may end with the user's.
-    pub(crate) fn sign_in_begun(&mut self, nth: usize, user: usize, now: Millis) {
-        self.sessions[nth].begun.push((user, now));
+    /// A sign-in of this user was cut off, perhaps with a session that is known. Where it takes several steps, it counts as on
+    /// its way for an hour: until then the session may count towards the limit, and end with the user's.
+    pub(crate) fn sign_in_cut_off(&mut self, nth: Option<usize>, user: usize, now: Millis) {
+        self.cut_off.push((user, now));
+        if let Some(nth) = nth {
+            self.sessions[nth].begun.push((user, now));
+        }
+    }
+
+    /// How many more sessions of a user may count towards the limit than are known.
+    pub(crate) fn on_their_way(&self, user: usize, now: Millis) -> usize {
+        self.cut_off.iter().filter(|(who, at)| *who == user && now <= at + LONGEST_SIGN_IN).count()
     }
 
     /// A sign-in began with one session and came to another: it may have brought along what was granted there.
@@ -530,8 +540,9 @@ impl Oracle {
     /// Those of a user that signed in longest ago have ended, so that the limit holds.
     pub(crate) fn evicted(&mut self, user: usize, new: usize, limit: usize, now: Millis) {
         let (sure, may) = self.of_user(user, Some(new), now);
-        if sure.len() != may.len() || sure.iter().any(|nth| self.sessions[*nth].order.is_none()) {
-            if may.len() >= limit {
+        let more = self.on_their_way(user, now);
+        if more > 0 || sure.len() != may.len() || sure.iter().any(|nth| self.sessions[*nth].order.is_none()) {
+            if may.len() + more >= limit {
                 self.doubt(&may);
             }
             return;

@@ -364,7 +364,8 @@ impl<P: Place> World<P> {
         }
         answered(answer, &[200, 409])?;
         if answer.status == 409 {
-            let is_full = may.len() + usize::from(was == Some(user)) >= rules.limit;
+            let more = self.oracle.on_their_way(user, now) + usize::from(was == Some(user));
+            let is_full = may.len() + more >= rules.limit;
             if !rules.refuses || !is_full {
                 return Err(format!("it is refused, and {} sessions live", may.len()));
             }
@@ -398,7 +399,7 @@ impl<P: Place> World<P> {
             self.oracle.elevated(nth, token, now);
         }
         self.oracle.bound(nth, user, grant, server, now);
-        if rules.refuses && may.len() >= rules.limit {
+        if rules.refuses && may.len() + self.oracle.on_their_way(user, now) >= rules.limit {
             self.oracle.may_keep_its_place(nth);
         }
         if !rules.refuses {

@@ -271,11 +271,16 @@ impl<P: Place> World<P> {
         {
             let may = self.oracle.of_user(user, None, now).1;
             // another sign-in may be on its way, too
-            if may.len() + 1 >= RULES[server].limit {
+            if may.len() + 1 + self.oracle.on_their_way(user, now) >= RULES[server].limit {
                 doubted.extend(may);
             }
         }
-        let Some(nth) = session else { return doubted };
+        let Some(nth) = session else {
+            if let Act::SignIn(user, _) = sent.ask.act {
+                self.sign_in_cut_off(None, user, now);
+            }
+            return doubted;
+        };
         // where an old secret ends its session
         if RULES[server].revokes
             && sent.token.as_deref().is_some_and(|token| self.oracle.worth(nth, token) != Worth::Current)
@@ -287,7 +292,7 @@ impl<P: Place> World<P> {
         match sent.ask.act {
             Act::SignIn(user, grant) => {
                 self.oracle.maybe_bound(nth, user, grant, server, now);
-                self.sign_in_begun(nth, user, now);
+                self.sign_in_cut_off(Some(nth), user, now);
             }
             Act::Rotate | Act::Elevate => self.oracle.maybe_rotated(nth, None, now),
             Act::SignOut | Act::Leave => doubted.push(nth),
@@ -303,9 +308,9 @@ impl<P: Place> World<P> {
     }
 
     /// In Redis a sign-in takes several steps, and may have been cut off between them.
-    fn sign_in_begun(&mut self, nth: usize, user: usize, now: u64) {
+    fn sign_in_cut_off(&mut self, nth: Option<usize>, user: usize, now: u64) {
         if P::IS_ELSEWHERE {
-            self.oracle.sign_in_begun(nth, user, now);
+            self.oracle.sign_in_cut_off(nth, user, now);
         }
     }
 
@@ -325,7 +330,7 @@ impl<P: Place> World<P> {
         match sent.ask.act {
             Act::SignIn(user, grant) => {
                 self.oracle.maybe_bound(nth, user, grant, sent.ask.server, now);
-                self.sign_in_begun(nth, user, now);
+                self.sign_in_cut_off(Some(nth), user, now);
                 if let Some(from) = sent.token.as_deref().and_then(|token| self.oracle.session_of(token)) {
                     self.oracle.may_be_granted_as(nth, from);
                 }
