@@ -38,7 +38,7 @@ fn simulation_on_disk_everybody_sees_what_is_promised() {
 
 #[test]
 fn simulation_in_redis_everybody_sees_what_is_promised() {
-    simulate::<InRedis>("in Redis", 75, 100);
+    simulate::<InRedis>("in Redis", 25, 100);
 }
 
 /// Runs so many programs that are the same each time, and as many that are new. `SIMULATION_PROGRAMS` says how many instead,
