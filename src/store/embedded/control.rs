@@ -202,7 +202,7 @@ impl Question {
                 let ids = question["save"].as_array()?.iter().map(|id| SessionId::parse(id.as_str()?).ok());
                 Some(Question::Save(ids.collect::<Option<_>>()?))
             }
-            ["scan"] => Some(Question::Scan),
+            ["scan"] => (question["scan"] == true).then_some(Question::Scan),
             ["limit", "list", "offset"] => {
                 Some(Question::List(user("list")?, Page { offset: number("offset")?, limit: number("limit")? }))
             }
