@@ -14,9 +14,12 @@ const PASSWORD: &str = "hunter2hunter2";
 pub fn urls(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let builder = Redis::builder(text);
-    // the path of a socket is shown, whatever it looks like
-    let is_socket = Url::parse(text).is_ok_and(|url| url.scheme().ends_with("unix"));
-    let is_password = !is_socket && text.contains(&format!(":{PASSWORD}@")) && text.matches(PASSWORD).count() == 1;
+    // the path of a socket and the name of a service are shown, whatever they look like
+    let is_password = match Url::parse(text) {
+        Ok(url) => url.password().is_some_and(|password| password.contains(PASSWORD)),
+        Err(_) => text.contains(&format!(":{PASSWORD}@")),
+    };
+    let is_password = is_password && text.matches(PASSWORD).count() == 1;
     let assert_is_not_shown = |said: &str| assert!(!is_password || !said.contains(PASSWORD), "{said}");
     let url = match builder.checked() {
         Ok(plan) => {
