@@ -134,10 +134,10 @@ impl Tree {
         let id = presented.id;
         // a copy is changed: a refused change leaves the record as it was
         let mut record = self.records.get(&id).ok_or(Refusal::Gone)?.as_ref().clone();
-        let was_made_before = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
+        let needs_room = change.needs_room(&record);
         record.apply(presented, change, terms, now)?;
         let mut evicted = Vec::new();
-        if let Some(new) = change.sign_in.as_ref().filter(|new| !was_made_before && !new.only_again) {
+        if let Some(new) = needs_room {
             evicted = self.sign_in(id, new, now)?;
         }
         let record = Arc::new(record);

@@ -112,19 +112,7 @@ async fn connect(url: String) -> Redis {
 }
 
 fn sign_in(max_sessions: usize, on_limit: OnLimit) -> SignIn {
-    SignIn {
-        user: anna(),
-        idle_timeout: None,
-        absolute_lifetime: None,
-        cookie_max_age: None,
-        auth_time: None,
-        device: None,
-        ip: None,
-        discard_fields: false,
-        max_sessions,
-        on_limit,
-        only_again: false,
-    }
+    SignIn::new(anna(), max_sessions, on_limit)
 }
 
 fn bind(rotated: &Credentials, new: &SignIn) -> Change {

@@ -215,19 +215,7 @@ pub(super) fn user(id: &str) -> UserId {
 
 /// A sign-in with the configured lifetimes and far from any limit.
 pub(super) fn sign_in(user: &UserId) -> SignIn {
-    SignIn {
-        user: user.clone(),
-        idle_timeout: None,
-        absolute_lifetime: None,
-        cookie_max_age: None,
-        auth_time: None,
-        device: None,
-        ip: None,
-        discard_fields: false,
-        max_sessions: 100,
-        on_limit: OnLimit::EvictOldest,
-        only_again: false,
-    }
+    SignIn::new(user.clone(), 100, OnLimit::EvictOldest)
 }
 
 /// The same with this limit.

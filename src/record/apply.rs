@@ -31,7 +31,7 @@ impl Record {
         if now >= self.ends_at() {
             return Err(Refusal::Gone);
         }
-        if change.rotate_to.is_some() && change.rotate_to == self.secret_hash {
+        if change.was_made_in(self) {
             return Ok(());
         }
         let is_current = presented.secret_hash == self.secret_hash;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use super::Record;
 use super::fields::Fields;
 use super::outcome::Refusal;
 use super::policy::OnLimit;
@@ -67,6 +68,17 @@ pub struct Change {
 
 impl Change {
     /// Whether it extends the session and changes nothing else.
+    /// Returns the sign-in for which room has to be made among its user's sessions ([`SignIn::make_room`]), judged by the
+    /// record as it was before the change. `None` where this is no sign-in, was made before, or may only repeat one.
+    pub fn needs_room<'a>(&'a self, before: &Record) -> Option<&'a SignIn> {
+        self.sign_in.as_ref().filter(|new| !self.was_made_in(before) && !new.only_again)
+    }
+
+    /// Whether this change rotates to the secret that is already the current one.
+    pub(super) fn was_made_in(&self, record: &Record) -> bool {
+        self.rotate_to.is_some() && self.rotate_to == record.secret_hash
+    }
+
     pub(crate) fn is_touch(&self) -> bool {
         self.touch && self.delta.is_empty() && self.rotate_to.is_none() && self.sign_in.is_none()
     }
@@ -113,6 +125,23 @@ pub struct SignIn {
 }
 
 impl SignIn {
+    /// Returns a sign-in with the configured lifetimes and no label or address, under this limit.
+    pub fn new(user: UserId, max_sessions: usize, on_limit: OnLimit) -> SignIn {
+        SignIn {
+            user,
+            idle_timeout: None,
+            absolute_lifetime: None,
+            cookie_max_age: None,
+            auth_time: None,
+            device: None,
+            ip: None,
+            discard_fields: false,
+            max_sessions,
+            on_limit,
+            only_again: false,
+        }
+    }
+
     /// Decides who has to go for a session that signs in, by the limit on the user's sessions.
     ///
     /// `signed_in` are the user's live sessions in the order of sign-in, the oldest first; the session that signs in may be

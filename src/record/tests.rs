@@ -17,19 +17,7 @@ fn new_secret(presented: &Credentials) -> Credentials {
 }
 
 fn sign_in(rotate_to: &Credentials) -> Change {
-    let sign_in = SignIn {
-        user: UserId::try_from("anna").expect("1 to 255 bytes"),
-        idle_timeout: None,
-        absolute_lifetime: None,
-        cookie_max_age: None,
-        auth_time: None,
-        device: None,
-        ip: None,
-        discard_fields: false,
-        max_sessions: 10,
-        on_limit: OnLimit::EvictOldest,
-        only_again: false,
-    };
+    let sign_in = SignIn::new(UserId::try_from("anna").expect("1 to 255 bytes"), 10, OnLimit::EvictOldest);
     Change { rotate_to: rotate_to.secret_hash, sign_in: Some(sign_in), ..Change::default() }
 }
 

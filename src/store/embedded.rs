@@ -265,7 +265,6 @@ impl Shared {
             let _ = writer.journal.tell(now);
         }
         let mut record = before.as_ref().clone();
-        let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
         if let Err(refusal) = record.apply(presented, change, terms, now) {
             return Ok((Outcome::Refused(refusal), NOTHING));
         }
@@ -274,7 +273,7 @@ impl Shared {
         }
         let mut changes = Vec::new();
         let mut evicted = Vec::new();
-        if let Some(new) = change.sign_in.as_ref().filter(|new| !is_asked_again && !new.only_again) {
+        if let Some(new) = change.needs_room(&before) {
             let is_latest;
             (evicted, is_latest) = match writer.index.make_room(&self.sessions, id, new, now) {
                 Ok(room) => room,

@@ -162,10 +162,10 @@ impl Held {
     ) -> Result<(Arc<Record>, Vec<SessionId>), Refusal> {
         let id = presented.id;
         let mut record = self.records.get(&id).ok_or(Refusal::Gone)?.as_ref().clone();
-        let is_asked_again = change.rotate_to.is_some() && change.rotate_to == record.secret_hash;
+        let needs_room = change.needs_room(&record);
         record.apply(presented, change, terms, now)?;
         let mut evicted = Vec::new();
-        if let Some(new) = change.sign_in.as_ref().filter(|new| !is_asked_again && !new.only_again) {
+        if let Some(new) = needs_room {
             evicted = self.make_room(id, new, now)?;
         }
         let record = Arc::new(record);

@@ -108,19 +108,8 @@ impl Script {
 }
 
 pub(crate) fn sign_in(user: UserId) -> SignIn {
-    SignIn {
-        user,
-        idle_timeout: None,
-        absolute_lifetime: None,
-        cookie_max_age: None,
-        auth_time: None,
-        device: Some("Firefox on Linux".to_owned()),
-        ip: None,
-        discard_fields: false,
-        max_sessions: MOST,
-        on_limit: OnLimit::EvictOldest,
-        only_again: false,
-    }
+    let device = Some("Firefox on Linux".to_owned());
+    SignIn { device, ..SignIn::new(user, MOST, OnLimit::EvictOldest) }
 }
 
 async fn run(store: &impl Store, operation: Operation) {

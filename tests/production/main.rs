@@ -143,19 +143,7 @@ fn counter_of(loaded: &Loaded) -> u64 {
 
 /// A sign-in with nothing special about it.
 fn sign_in_of(user: &str, max_sessions: usize) -> SignIn {
-    SignIn {
-        user: user_of(user),
-        idle_timeout: None,
-        absolute_lifetime: None,
-        cookie_max_age: None,
-        auth_time: None,
-        device: None,
-        ip: None,
-        discard_fields: false,
-        max_sessions,
-        on_limit: OnLimit::EvictOldest,
-        only_again: false,
-    }
+    SignIn::new(user_of(user), max_sessions, OnLimit::EvictOldest)
 }
 
 fn user_of(user: &str) -> UserId {

@@ -204,19 +204,7 @@ fn anna() -> UserId {
 
 /// A sign-in of Anna's with the configured lifetimes, far from any limit.
 fn sign_in() -> SignIn {
-    SignIn {
-        user: anna(),
-        idle_timeout: None,
-        absolute_lifetime: None,
-        cookie_max_age: None,
-        auth_time: None,
-        device: None,
-        ip: None,
-        discard_fields: false,
-        max_sessions: 10_000,
-        on_limit: OnLimit::EvictOldest,
-        only_again: false,
-    }
+    SignIn::new(anna(), 10_000, OnLimit::EvictOldest)
 }
 
 fn limited(max_sessions: usize, on_limit: OnLimit) -> SignIn {

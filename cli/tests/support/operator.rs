@@ -205,18 +205,11 @@ impl Application {
     /// A session of a user.
     pub fn signed_in(&self, user: &str) -> SessionId {
         let visitor = self.made(&["views", "1"]);
+        let user = UserId::try_from(user).expect("a user id");
         let sign_in = SignIn {
-            user: UserId::try_from(user).expect("a user id"),
-            idle_timeout: None,
-            absolute_lifetime: None,
-            cookie_max_age: None,
-            auth_time: None,
             device: Some("Firefox on Linux".to_owned()),
             ip: Some("192.0.2.7".to_owned()),
-            discard_fields: false,
-            max_sessions: 100,
-            on_limit: OnLimit::EvictOldest,
-            only_again: false,
+            ..SignIn::new(user, 100, OnLimit::EvictOldest)
         };
         let change = Change { rotate_to: Some(secret_hash()), sign_in: Some(sign_in), ..Change::default() };
         let done = self.runtime.block_on(self.store.apply(&visitor, &change, Config::default().terms()));
