@@ -47,6 +47,18 @@ impl Measurement {
             sessions,
         ])
     }
+
+    /// The lower of two readings of the same moment, in what is counted one by one: what comes and goes, like a connection that
+    /// is being made anew, is no growth, and what is left behind is in both.
+    pub(crate) fn settled(self, other: &Measurement) -> Measurement {
+        let mut settled = self;
+        for ((value, other), series) in settled.0.iter_mut().zip(other.0).zip(&SERIES) {
+            if series.is_exact {
+                *value = other.min(*value);
+            }
+        }
+        settled
+    }
 }
 
 /// The system's own memory of this process, where it tells.

@@ -172,7 +172,13 @@ impl<P: Place> World<P> {
 
     pub(crate) async fn measure(&self) -> Measurement {
         let sessions = self.sessions().await;
-        Measurement::now(sessions, self.place.connections(), self.place.bytes_on_disk())
+        let now = || Measurement::now(sessions, self.place.connections(), self.place.bytes_on_disk());
+        let mut settled = now();
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            settled = settled.settled(&now());
+        }
+        settled
     }
 
     pub(crate) fn summary(&self) -> String {
