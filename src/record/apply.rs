@@ -93,9 +93,7 @@ impl Record {
 
     /// Whether the secret that the last sign-in replaced may still ask for that sign-in.
     fn holds_sign_in(&self, terms: &Terms, now: SystemTime) -> bool {
-        // one second more, because the time of the sign-in was rounded down
-        let grace = terms.rotation_grace + Duration::from_secs(1);
-        !terms.rotation_grace.is_zero() && self.signed_in_at.is_some_and(|at| now < at + grace)
+        self.signed_in_at.is_some_and(|at| terms.holds_sign_in(at, now))
     }
 
     fn bind(&mut self, new: &SignIn, terms: &Terms, now: SystemTime) {

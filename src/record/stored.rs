@@ -191,7 +191,7 @@ struct Found {
 impl Found {
     /// Reads a field, if it is one of ours. Whether it is.
     fn take(&mut self, name: &str, text: &str, plain: bool) -> bool {
-        let second = || whole_number(text, 11).map(|seconds| from_millis(seconds * 1000));
+        let second = || second(text);
         let lifetime = || whole_number(text, 9).map(Duration::from_secs);
         match name {
             CREATED_AT => self.created_at = from_iso(text),
@@ -221,6 +221,11 @@ impl Found {
 
 fn seconds(time: SystemTime) -> String {
     (to_millis(time) / 1000).to_string()
+}
+
+/// Reads a time that is stored in whole seconds.
+pub(crate) fn second(text: &str) -> Option<SystemTime> {
+    whole_number(text, 11).map(|seconds| from_millis(seconds * 1000))
 }
 
 fn whole_number(text: &str, most_digits: usize) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! The numbers of the configuration that a store needs.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The longest duration of a lifetime: nine digits of seconds, about 31 years.
 pub(crate) const MAX_SECONDS: u64 = 999_999_999;
@@ -29,6 +29,14 @@ impl Default for Terms {
             max_fields: 128,
             max_bytes: 64 * 1024,
         }
+    }
+}
+
+impl Terms {
+    /// Whether the secret that a sign-in replaced may still ask for that sign-in: for the grace, and one second more, because
+    /// the time of the sign-in was rounded down.
+    pub(crate) fn holds_sign_in(&self, signed_in_at: SystemTime, now: SystemTime) -> bool {
+        !self.rotation_grace.is_zero() && now < signed_in_at + self.rotation_grace + Duration::from_secs(1)
     }
 }
 

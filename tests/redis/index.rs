@@ -233,6 +233,19 @@ async fn a_refused_sign_in_leaves_the_entry_of_another_that_is_on_its_way() {
 }
 
 #[tokio::test]
+async fn without_a_grace_a_second_click_ends_nobody() {
+    let mut stand = taught().await;
+    stand.terms.rotation_grace = Duration::ZERO;
+    let visitor = stand.session(&[]).await;
+    stand.apply(&visitor, &bind(&with_new_secret(&visitor), &sign_in())).await;
+    let other = stand.signed_in(&sign_in()).await;
+    // by a server that has a lower limit already
+    let click = bind(&with_new_secret(&visitor), &limited(1, OnLimit::EvictOldest));
+    assert_eq!(stand.apply(&visitor, &click).await, Outcome::Refused(Refusal::Conflict));
+    assert_eq!(stand.listed(&anna()).await, [other.id, visitor.id]);
+}
+
+#[tokio::test]
 async fn a_sign_in_whose_session_ends_before_it_is_judged_by_the_limit_is_gone() {
     let mut stand = taught().await;
     let full = limited(1, OnLimit::RefuseNew);

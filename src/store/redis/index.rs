@@ -11,12 +11,12 @@
 use super::question::Question;
 use super::scripts::Call;
 use super::{Redis, text_of};
-use crate::clock::to_millis;
+use crate::clock::{from_millis, to_millis};
 use crate::error::StoreError;
 use crate::record::{
     CREATED_AT, Change, Credentials, Device, EVICTION_NOTICE, IndexEntry, OnLimit, PREVIOUS_SECRET_HASH, Page,
     RESERVED, Record, Refusal, SECRET_HASH, SIGN_IN_SECRET_HASH, SIGNED_IN_AT, SecretHash, SessionId, SignIn, Terms,
-    USER_ID, UserId,
+    USER_ID, UserId, second,
 };
 use crate::store::saved::seconds;
 use crate::store::{Outcome, SignedOut};
@@ -204,9 +204,9 @@ impl Redis {
         let hash = |place: usize| values[place].as_deref().and_then(SecretHash::parse);
         let is_asked_again = hash(0).is_some() && hash(0) == change.rotate_to;
         let is_presented = |place| hash(place).is_some() && hash(place) == presented.secret_hash;
-        // the last of them may ask for the latest sign-in once more, within the grace and the second that was rounded down
-        let signed_in_at = values[5].as_deref().and_then(|seconds| seconds.parse::<f64>().ok());
-        let is_in_grace = signed_in_at.is_some_and(|at| now < at + terms.rotation_grace.as_secs_f64() + 1.0);
+        // the last of them may ask for the latest sign-in once more, for a while
+        let now = from_millis((now * 1000.0) as u64);
+        let is_in_grace = values[5].as_deref().and_then(second).is_some_and(|at| terms.holds_sign_in(at, now));
         let is_known = is_presented(0) || is_presented(1) || is_presented(2) && is_in_grace;
         let is_taken = values[3].as_ref().is_some_and(|user| user != new.user.as_str());
         Ok(match (is_asked_again || is_known) && !is_taken {
