@@ -256,7 +256,13 @@ async fn a_due_rotation_that_fails_costs_a_reader_nothing() {
             let answer = browser.visit("/read/cart").await;
             assert_eq!((answer.body.as_str(), answer.set_cookie()), ("full", None), "{fault:?}");
         }
+        place.store.asked();
         assert_eq!(browser.get("/write/cart/empty").await.status, 503, "a change that fails is an error");
+        assert_eq!(
+            place.store.asked(),
+            ["load", "apply"],
+            "{fault:?}: it is not asked a second time without the rotation"
+        );
         place.store.heal();
         assert_eq!(browser.visit("/read/cart").await.body, if fault == Fault::Away { "full" } else { "empty" });
     }

@@ -244,6 +244,25 @@ async fn a_session_may_have_its_own_idle_timeout_from_a_second_to_the_absolute_l
 }
 
 #[tokio::test]
+async fn an_idle_timeout_that_a_new_session_begins_with_is_not_stored_a_second_time() {
+    let begin = async |session: Session| {
+        session.set_idle_timeout(MINUTE)?;
+        session.increment(COUNT, 1).await?;
+        Ok::<_, Error>(())
+    };
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let browser = Browser::new(Router::new().route("/", get(begin)).layer(sessions.layer()));
+        browser.visit("/").await;
+        assert_eq!(place.store.asked(), ["create"]);
+        let shown = async |session: Session| format!("{:?}", session.idle_timeout());
+        let browser = browser.at(Router::new().route("/", get(shown)).layer(sessions.layer()));
+        assert_eq!(browser.visit("/").await.body, "Some(60s)");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_session_in_use_lives_on_although_its_own_idle_timeout_is_below_the_touch_interval() {
     let place = Place::memory();
     let browser = Browser::new(timed(&place.sessions_with(Config::builder().touch_interval(5 * MINUTE))));

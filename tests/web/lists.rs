@@ -222,6 +222,38 @@ async fn what_was_pushed_before_an_answer_was_lost_is_there_once() {
     .await;
 }
 
+#[tokio::test]
+async fn a_push_that_is_refused_or_whose_answer_is_lost_is_not_repeated() {
+    on_each_store(async |place| {
+        let sessions = place.sessions_with(Config::builder().max_bytes(30));
+        let browser = Browser::new(app(&sessions));
+        browser.visit("/push/old").await;
+        let (pushed, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tell, wait) = (pushed.clone(), go_on.clone());
+        let slow = async move |session: Session| {
+            session.push(MESSAGES, "new")?;
+            tell.notify_one();
+            wait.notified().await;
+            Ok::<_, Error>(())
+        };
+        let slow = browser.at(Router::new().route("/", get(slow)).layer(sessions.layer()));
+        let (refused, ()) = tokio::join!(slow.get("/"), async {
+            pushed.notified().await;
+            browser.visit("/write").await;
+            place.store.asked();
+            go_on.notify_one();
+        });
+        assert_eq!((refused.status.as_u16(), place.store.asked()), (413, vec!["apply"]), "there is no room any more");
+
+        place.store.fault("apply", Fault::AnswerLost);
+        let lost = browser.get("/push/x").await;
+        assert_eq!((lost.status.as_u16(), place.store.asked()), (503, vec!["load", "apply"]));
+        place.store.heal();
+        assert_eq!(browser.visit("/messages").await.body, "old x");
+    })
+    .await;
+}
+
 fn clearing(sessions: &Sessions) -> Router {
     let begin = async |session: Session| {
         session.set(NAME, "andrew")?;
