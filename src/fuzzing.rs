@@ -24,3 +24,8 @@ pub use self::tokens::tokens;
 pub use self::values::values;
 pub use crate::store::embedded::fuzzing::{journal, questions, reopening, seals, states};
 pub use crate::store::redis::fuzzing::{answers, urls};
+
+#[cfg(test)]
+corpus::hold_on_the_corpus! {
+    answers cookies fields journal origins paths questions records reopening saved seals states tokens urls values
+}

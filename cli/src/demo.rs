@@ -7,6 +7,8 @@ mod devices;
 mod flags;
 mod fields;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod look;
 mod names;
 mod page;

@@ -224,6 +224,7 @@ fn what_has_not_happened_yet_is_refused_by_its_line() {
         ("created_at", "2999-01-01T00:00:00.000+00:00".to_owned()),
         ("last_accessed_at", "2999-01-01T00:00:00.000+00:00".to_owned()),
         ("rotated_at", after(3600).to_string()),
+        ("auth_time", after(3600).to_string()),
     ] {
         let (_, line) = with(signed_in, name, &text);
         let said = import(format!("\n{line}\n").as_bytes(), &["--store", path]);
