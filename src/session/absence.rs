@@ -1,6 +1,7 @@
 //! Finds out why a request has no session, or no signed-in user.
 
-use super::{Ended, Session, Unopened};
+use super::Session;
+use super::state::Unopened;
 use crate::error::{Absence, Error};
 
 impl Session {
@@ -11,14 +12,20 @@ impl Session {
 
     pub(super) fn absence(&self) -> Absence {
         let state = self.state();
-        match (&state.loaded, state.ended) {
-            (Some(_), _) => Absence::Anonymous,
-            (None, Some(Ended::SignedInElsewhere)) => Absence::Evicted,
-            (None, None) if !state.rivals.is_empty() => Absence::Rivals,
-            (None, None) if state.unopened.iter().any(|token| matches!(token, Unopened::Replayed)) => Absence::Replayed,
-            (None, None) if !state.unopened.is_empty() => Absence::Unknown,
-            (None, None) if self.0.has_cookie => Absence::NoToken,
-            (None, None) => Absence::NoCookie,
+        if state.current.is_some() {
+            Absence::Anonymous
+        } else if state.unopened.contains(&Unopened::Evicted) {
+            Absence::Evicted
+        } else if !state.rivals.is_empty() {
+            Absence::Rivals
+        } else if state.unopened.contains(&Unopened::Replayed) {
+            Absence::Replayed
+        } else if !state.unopened.is_empty() {
+            Absence::Unknown
+        } else if self.0.has_cookie {
+            Absence::NoToken
+        } else {
+            Absence::NoCookie
         }
     }
 }

@@ -1,11 +1,12 @@
 //! How a request's changes reach the store: tokens on their way are settled, deferred changes are committed.
 
+use super::Session;
 use super::pending::Pending;
-use super::{Candidate, CookieChange, Purpose, Session, State};
+use super::state::{Candidate, CookieChange, Current, Minted, Purpose, Source, State};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::meter;
-use crate::record::{COUNTER_OVERFLOW, Change, FieldChanges, Fields, IndexEntry, Loaded, Outcome, Refusal, SessionId};
+use crate::record::{COUNTER_OVERFLOW, Change, FieldChanges, Fields, Loaded, Outcome, Refusal, SessionId};
 use crate::sessions::Sessions;
 
 /// What a store has done.
@@ -36,23 +37,16 @@ impl Session {
     /// Brings a token that is on its way to the store, if there is one. Asking again is harmless, so this is both how a
     /// verb begins its work and how the next one finishes it when the future was dropped.
     pub(super) async fn settle(&self) -> Result<()> {
-        let (candidate, presented) = {
-            let state = self.state();
-            (state.candidate.clone(), state.presented)
-        };
-        let Some(Candidate { token, purpose }) = candidate else {
+        let Minted::OnItsWay(Candidate { token, purpose }) = self.state().minted.clone() else {
             return Ok(());
         };
         let answer = match &purpose {
             Purpose::Create(new) => self.sessions().create(new).await,
-            Purpose::Change(change) => match presented {
-                Some(presented) => self.sessions().apply(&presented, change).await,
-                None => Err(Error::gone()),
-            },
+            Purpose::Change(presented, change) => self.sessions().apply(presented, change).await,
         };
         // Answered: whatever it says, there is nothing left to ask. Only where it is unknown what was done.
         if !answer.as_ref().is_err_and(Error::is_unknown) {
-            self.state().candidate = None;
+            self.state().minted = Minted::Nothing;
         }
         let answer = answer?;
         let Accepted { loaded, evicted, durable } = self.accept(answer)?;
@@ -66,19 +60,18 @@ impl Session {
                     ..FieldChanges::default()
                 });
             }
-            Purpose::Change(change) => state.pending.forget(&change.delta),
+            Purpose::Change(_, change) => state.pending.forget(&change.delta),
         }
-        state.presented = Some(token.presented());
+        let presented = token.presented();
         // also where it is not durable: a token that opens something must reach its browser
         state.cookie = CookieChange::Set(token, self.sessions().config().cookie_max_age(&loaded.record));
-        state.see(loaded);
-        state.minted = true;
-        (state.unopened, state.ended) = (Vec::new(), None);
+        state.current = Some(Current { presented, loaded, source: Source::Minted });
+        state.unopened.clear();
         durable
     }
 
     fn tell(&self, purpose: &Purpose, session: SessionId, evicted: Vec<SessionId>) {
-        let Purpose::Change(change) = purpose else {
+        let Purpose::Change(_, change) = purpose else {
             return self.sessions().tell(Event::Created { session });
         };
         let Some(new) = change.sign_in.as_ref().filter(|new| !new.only_again) else {
@@ -120,15 +113,14 @@ impl Session {
         let (pending, exists, touch, rotate) = {
             let state = self.state();
             let (touch, rotate) = (state.touch_is_due(self.sessions()), state.rotation_is_due(self.sessions()));
-            (state.pending.clone(), state.loaded.is_some(), touch, rotate)
+            (state.pending.clone(), state.current.is_some(), touch, rotate)
         };
         if !exists {
-            return match pending.makes_a_session() {
-                true => {
-                    self.ask_pending(async |delta| self.create(delta.set).await).await.inspect(|()| meter::committed())
-                }
-                false => Ok(()),
-            };
+            if !pending.makes_a_session() {
+                return Ok(());
+            }
+            let created = self.ask_pending(async |delta| self.create(delta.set).await).await;
+            return created.inspect(|()| meter::committed());
         }
         if pending.is_empty() && !touch && !rotate {
             return Ok(());
@@ -180,8 +172,8 @@ impl Session {
     async fn ask_pending(&self, ask: impl AsyncFnOnce(FieldChanges) -> Result<()>) -> Result<()> {
         let (delta, pushed) = {
             let mut state = self.state();
-            let State { pending, loaded, .. } = &mut *state;
-            pending.ask(loaded.as_ref().map_or(&Fields::new(), |loaded| &loaded.record.fields))
+            let State { pending, current, .. } = &mut *state;
+            pending.ask(current.as_ref().map_or(&Fields::new(), |current| &current.record().fields))
         };
         let answer = ask(delta).await;
         if !is_done(&answer) && answer.as_ref().is_err_and(|error| !error.is_unknown()) {
@@ -200,8 +192,8 @@ impl Session {
     /// Rotates as configured, with what is to be changed anyway in the same step; whether it was done. A parallel request
     /// that has just rotated is no error: then this rotation is skipped.
     async fn rotate_with(&self, delta: FieldChanges) -> Result<bool> {
-        let Some(id) = self.id() else { return Ok(false) };
-        match self.change_secret(&id, Change { delta, touch: true, confirm: true, ..Change::default() }).await {
+        let Some(presented) = self.presented() else { return Ok(false) };
+        match self.change_secret(presented, Change { delta, touch: true, confirm: true, ..Change::default() }).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),
@@ -213,10 +205,12 @@ impl Session {
     pub(crate) fn finish_at_once(&self) -> Option<CookieChange> {
         let _turn = self.0.turn.try_lock().ok()?;
         let mut state = self.state();
-        let is_settled = state.candidate.is_none() && state.pending.is_empty();
-        let is_left = !is_settled || state.touch_is_due(self.sessions()) || state.rotation_is_due(self.sessions());
-        state.over |= !is_left;
-        (!is_left).then(|| std::mem::take(&mut state.cookie))
+        let is_settled = matches!(state.minted, Minted::Nothing) && state.pending.is_empty();
+        if !is_settled || state.touch_is_due(self.sessions()) || state.rotation_is_due(self.sessions()) {
+            return None;
+        }
+        state.over = true;
+        Some(std::mem::take(&mut state.cookie))
     }
 
     /// Ends this request's part: nothing can be changed any more. The commit's error, and what to tell the browser.
@@ -229,64 +223,23 @@ impl Session {
         // first: what a clone sets from now on is an error, not silence
         self.close();
         let settled = self.settle().await;
-        let committed = match status >= 500 || status == 408 {
-            // a time-out inside (408) dropped the handler half-way, and what failed (5xx) must not leave half of it; that
-            // somebody came extends the session all the same
-            true => self.touch_alone().await,
-            false => self.commit_pending().await,
-        };
+        // a time-out inside (408) dropped the handler half-way, and what failed (5xx) must not leave half of it; that somebody
+        // came extends the session all the same
+        let is_dropped = status >= 500 || status == 408;
+        let committed = if is_dropped { self.touch_alone().await } else { self.commit_pending().await };
         let mut state = self.state();
         // nobody waits for what a dropped future began; its failure matters only if it stands in the commit's way
         if let Err(error) = settled {
             tracing::warn!(target: "cloakroom", %error, "a token that was on its way was not settled");
         }
         // what was not stored is not shown by a handle that lives on
-        state.pending = Pending::default();
+        (state.pending, state.minted) = (Pending::default(), Minted::Nothing);
         (committed, std::mem::take(&mut state.cookie))
     }
 
     /// From now on nothing can be changed.
     pub(crate) fn close(&self) {
         self.state().over = true;
-    }
-}
-
-impl State {
-    /// What the index of the user's sessions says of this one, if somebody is signed in.
-    pub(super) fn listed(&self) -> Option<IndexEntry> {
-        let record = &self.loaded.as_ref()?.record;
-        let (user, signed_in_at) = (record.user_id.clone()?, record.signed_in_at?);
-        Some(IndexEntry { user, signed_in_at, expires_at: record.expires_at })
-    }
-
-    /// By the configured interval, or because the browser will drop the cookie that it got with the latest secret; and only
-    /// for the current secret as the browser brought it. A secret from the future is due as well: the store's clock was set
-    /// back, and would otherwise have to come to that time first.
-    pub(super) fn rotation_is_due(&self, sessions: &Sessions) -> bool {
-        let Some(Loaded { record, now }) = &self.loaded else {
-            return false;
-        };
-        let Some(interval) = sessions.config().rotation_interval(record) else {
-            return false;
-        };
-        let is_current = || self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
-        let minted_at = record.rotated_at.unwrap_or(record.created_at);
-        let is_old = now.duration_since(minted_at).map_or(true, |since| since >= interval);
-        is_old && !self.minted && !self.peeking && is_current()
-    }
-
-    /// By the time since the last touch, not by what is left: near the absolute deadline that would touch on every
-    /// read. A new secret that was presented for the first time is confirmed by a touch. A record from the future was
-    /// kept alive by another program, and the store must look at its deadline; or the store's clock was set back, and its
-    /// expiry must be set by the clock as it is now.
-    pub(super) fn touch_is_due(&self, sessions: &Sessions) -> bool {
-        let Some(Loaded { record, now }) = self.loaded.as_ref().filter(|_| !self.peeking) else {
-            return false;
-        };
-        let interval = sessions.config().touch_interval(record.idle_timeout);
-        let is_current = || self.presented.is_some_and(|presented| presented.secret_hash == record.secret_hash);
-        let unconfirmed = record.previous.is_some_and(|held| held.until.is_none()) && !self.minted && is_current();
-        unconfirmed || now.duration_since(record.last_accessed_at).map_or(true, |since| since >= interval)
     }
 }
 

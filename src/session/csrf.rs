@@ -2,11 +2,11 @@
 
 use http::HeaderMap;
 
-use super::{MintedAhead, Session};
+use super::Session;
 use crate::csrf::{self, CSRF_HEADER, Judged, WRONG_TOKEN};
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::record::{Token, TokenFormat};
+use crate::record::{Loaded, TokenFormat};
 
 impl Session {
     /// Begins a session for a visitor who has none, so that a form has a token: for forms that must not be sent without one.
@@ -28,7 +28,7 @@ impl Session {
     /// Only when the response head has left.
     pub fn begin(&self) -> Result<()> {
         let mut state = self.open_state()?;
-        state.pending.begins = state.loaded.is_none();
+        state.pending.begins = state.current.is_none();
         Ok(())
     }
 
@@ -40,29 +40,12 @@ impl Session {
     /// from.
     pub fn csrf_token(&self) -> String {
         let mut state = self.state();
-        if self.format() == TokenFormat::Plain || state.over && state.loaded.is_none() {
+        if self.format() == TokenFormat::Plain || state.over && state.current.is_none() {
             return String::new();
         }
-        if let Some(presented) =
-            state.presented.filter(|_| state.minted_ahead.is_none() && state.rotation_is_due(self.sessions()))
-        {
-            // the commit is going to rotate: a token of the secret before would die while the form is filled in
-            state.minted_ahead = Token::with_new_secret(&presented.id).ok().map(MintedAhead::Rotation);
-        }
-        let will_exist = state.loaded.is_none() && state.pending.makes_a_session();
-        if will_exist && state.minted_ahead.is_none() {
-            state.minted_ahead = Token::mint(TokenFormat::Secret).ok().map(MintedAhead::Creation);
-        }
-        let hash = match (&state.loaded, &state.minted_ahead) {
-            (Some(_), Some(ahead)) => ahead.token().presented().secret_hash,
-            (Some(loaded), None) => loaded.record.secret_hash,
-            (None, _) => state
-                .minted_ahead
-                .as_ref()
-                .filter(|_| will_exist)
-                .and_then(|ahead| ahead.token().presented().secret_hash),
-        };
-        hash.as_ref().map(csrf::token).unwrap_or_default()
+        // a token of the secret before would die while the form is filled in
+        state.mint_ahead(self.sessions());
+        state.secret_hash_to_come().as_ref().map(csrf::token).unwrap_or_default()
     }
 
     /// Checks the token that came with a form, where there is something to protect. No round trip. (ASVS 3.5.1)
@@ -81,10 +64,7 @@ impl Session {
     /// another session; a configuration error with plain tokens, from which no token can be derived.
     pub fn check_csrf(&self, shown: &str) -> Result<()> {
         let is_from_before = shown.is_empty() && self.0.judged == Judged::SameOrigin;
-        match self.exists() && !is_from_before {
-            true => self.require_csrf(shown),
-            false => self.sessions().need_secrets(),
-        }
+        if self.exists() && !is_from_before { self.require_csrf(shown) } else { self.sessions().need_secrets() }
     }
 
     /// The same for the header [`CSRF_HEADER`]; one that is missing counts as empty.
@@ -103,18 +83,17 @@ impl Session {
     pub fn require_csrf(&self, shown: &str) -> Result<()> {
         self.sessions().need_secrets()?;
         let state = self.state();
-        let accepted = state.loaded.as_ref().map(|loaded| {
-            let held = loaded.record.previous.filter(|held| held.until.is_none_or(|until| loaded.now < until));
-            [loaded.record.secret_hash, held.map(|held| held.secret_hash)]
+        let accepted = state.current.as_ref().map(|current| {
+            let Loaded { record, now } = &current.loaded;
+            let held = record.previous.filter(|held| held.until.is_none_or(|until| *now < until));
+            [record.secret_hash, held.map(|held| held.secret_hash)]
         });
-        match accepted.iter().flatten().flatten().any(|hash| csrf::matches(shown, hash)) {
-            true => Ok(()),
-            false => {
-                let session = state.presented.map(|presented| presented.id);
-                self.sessions().tell(Event::CrossSiteRefused { session, reason: WRONG_TOKEN });
-                Err(Error::cross_site(WRONG_TOKEN))
-            }
+        if accepted.iter().flatten().flatten().any(|hash| csrf::matches(shown, hash)) {
+            return Ok(());
         }
+        let session = state.presented().map(|presented| presented.id);
+        self.sessions().tell(Event::CrossSiteRefused { session, reason: WRONG_TOKEN });
+        Err(Error::cross_site(WRONG_TOKEN))
     }
 
     /// The same for the header [`CSRF_HEADER`].

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Session;
 use super::commit::is_done;
 use super::pending::{self, IsList};
-use super::{Purpose, Session, State};
+use super::state::{Minted, State};
 use crate::error::{Error, Result};
 use crate::meter;
 use crate::record::{Field, FieldChanges, Fields, TokenFormat, check_name, value};
@@ -93,12 +94,12 @@ impl Session {
     /// Returns an error only if the head of the response was already sent.
     pub fn clear(&self) -> Result<()> {
         let mut state = self.open_state()?;
-        let State { pending, loaded, candidate, .. } = &mut *state;
-        let on_its_way = candidate.as_ref().map(|candidate| match &candidate.purpose {
-            Purpose::Create(new) => &new.fields,
-            Purpose::Change(change) => &change.delta.set,
-        });
-        let stored = loaded.as_ref().map(|loaded| &loaded.record.fields);
+        let State { pending, current, minted, .. } = &mut *state;
+        let on_its_way = match minted {
+            Minted::OnItsWay(candidate) => Some(candidate.purpose.sets()),
+            _ => None,
+        };
+        let stored = current.as_ref().map(|current| &current.record().fields);
         pending.clear(stored.into_iter().chain(on_its_way).flat_map(Fields::keys));
         Ok(())
     }

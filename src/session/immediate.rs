@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::Session;
 use super::commit::Accepted;
-use super::{Candidate, MintedAhead, Purpose, Session};
+use super::state::{Candidate, Minted, Purpose};
 use crate::error::{Error, Result};
 use crate::record::{Change, FieldChanges, Fields, NewSession, Token};
 
@@ -29,13 +30,17 @@ impl Session {
     }
 
     pub(super) async fn create_with(&self, fields: Fields, idle_timeout: Option<Duration>) -> Result<()> {
-        let ahead = match self.state().minted_ahead.take() {
-            Some(MintedAhead::Creation(token)) => Some(token),
-            _ => None,
+        let token = match std::mem::take(&mut self.state().minted) {
+            Minted::ForCreation(token) => token,
+            _ => Token::mint(self.format())?,
         };
-        let token = ahead.map_or_else(|| Token::mint(self.format()), Ok)?;
         let new = NewSession { presented: token.presented(), fields, idle_timeout };
-        self.state().candidate = Some(Candidate { token, purpose: Purpose::Create(Box::new(new)) });
+        self.send(token, Purpose::Create(Box::new(new))).await
+    }
+
+    /// Brings a new token to the store.
+    pub(super) async fn send(&self, token: Token, purpose: Purpose) -> Result<()> {
+        self.state().minted = Minted::OnItsWay(Candidate { token, purpose });
         self.settle().await
     }
 
@@ -43,9 +48,10 @@ impl Session {
     pub(super) async fn change(&self, delta: FieldChanges) -> Result<()> {
         let (presented, change) = {
             let state = self.state();
-            let listed = state.listed().filter(|_| state.touch_is_due(self.sessions()));
-            let change = Change { delta, touch: !state.peeking, confirm: !state.minted, listed, ..Change::default() };
-            (state.presented.ok_or_else(Error::gone)?, change)
+            let current = state.current.as_ref().ok_or_else(Error::gone)?;
+            let listed = current.listed().filter(|_| state.touch_is_due(self.sessions()));
+            let confirm = !current.is_minted();
+            (current.presented, Change { delta, touch: !state.peeking, confirm, listed, ..Change::default() })
         };
         let Accepted { loaded, durable, .. } = self.accept(self.sessions().apply(&presented, &change).await?)?;
         let mut state = self.state();

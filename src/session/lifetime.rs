@@ -9,7 +9,7 @@ use crate::record::{Loaded, problem_with_lifetime};
 impl Session {
     /// Returns the idle timeout of this session, or `None` if no session is stored.
     pub fn idle_timeout(&self) -> Option<Duration> {
-        self.state().loaded.as_ref().map(|loaded| loaded.record.idle_timeout)
+        self.state().record().map(|record| record.idle_timeout)
     }
 
     /// Gives this session its own idle timeout from now on. Deferred. A visitor without a session gets none by this alone.
@@ -18,7 +18,7 @@ impl Session {
     /// Returns an error unless the timeout is in whole seconds, at least one second and at most the absolute lifetime.
     pub fn set_idle_timeout(&self, idle: Duration) -> Result<()> {
         let terms = self.0.sessions.config().terms();
-        let own = self.state().loaded.as_ref().map(|loaded| loaded.record.longest_idle(terms));
+        let own = self.state().record().map(|record| record.longest_idle(terms));
         let absolute = own.unwrap_or(terms.absolute_lifetime);
         if let Some(why) = problem_with_lifetime(idle) {
             return Err(Error::malformed("idle timeout", why));
@@ -36,7 +36,7 @@ impl Session {
     /// Returns how much time the session had left when it was last read or changed, or `None` if no session is stored.
     pub fn remaining(&self) -> Option<Duration> {
         let state = self.state();
-        let Loaded { record, now } = state.loaded.as_ref()?;
+        let Loaded { record, now } = &state.current.as_ref()?.loaded;
         Some(record.ends_at().duration_since(*now).unwrap_or_default())
     }
 

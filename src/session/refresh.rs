@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
+use super::state::Current;
 use crate::error::{Error, Result};
 use crate::record::Lookup;
 use crate::sessions::ReadFrom;
@@ -22,36 +23,33 @@ impl Session {
         let is_over = self.state().over;
         // whoever only looks may do so after the head has left
         let _turn = if is_over { self.0.turn.lock().await } else { self.turn().await? };
-        let presented = {
-            let state = self.state();
-            state.presented.filter(|_| is_over || !state.fresh && self.sessions().may_be_near())
+        let Some(presented) = self.presented().filter(|_| is_over || self.may_be_outdated()) else {
+            return Ok(());
         };
-        if let Some(presented) = presented {
-            let lookup = match self.sessions().load(&presented, ReadFrom::Store).await? {
-                // the secret was good when its request came: that another one has replaced it since is no theft
-                Lookup::Replayed(loaded) if is_over => Lookup::Live(loaded),
-                Lookup::Replayed(loaded) => {
-                    self.sessions().replayed(presented.id, loaded.record.user_id.clone()).await?;
-                    Lookup::Replayed(loaded)
-                }
-                other => other,
-            };
-            let mut state = self.state();
-            (state.loaded, state.presented) = (None, None);
-            state.found(presented, lookup, ReadFrom::Store);
-            if state.loaded.is_none() {
-                state.forget_session();
+        let lookup = match self.sessions().load(&presented, ReadFrom::Store).await? {
+            // the secret was good when its request came: that another one has replaced it since is no theft
+            Lookup::Replayed(loaded) if is_over => Lookup::Live(loaded),
+            Lookup::Replayed(loaded) => {
+                self.sessions().replayed(presented.id, loaded.record.user_id.clone()).await?;
+                Lookup::Replayed(loaded)
             }
-        }
+            other => other,
+        };
+        self.state().found_again(presented, lookup);
         Ok(())
     }
 
-    /// Sees the session anew, after a moment that is different for everybody.
+    /// Whether the session was read out of a near cache, and may have changed since.
+    fn may_be_outdated(&self) -> bool {
+        self.sessions().may_be_near() && self.state().current.as_ref().is_some_and(Current::may_be_outdated)
+    }
+
+    /// Reloads the session after a jittered delay.
     pub(super) async fn reload(&self, attempt: u32) -> Result<()> {
         let mut random = [0; 1];
         getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
         tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
-        let presented = self.state().presented.ok_or_else(Error::gone)?;
+        let presented = self.presented().ok_or_else(Error::gone)?;
         let loaded = self.sessions().load_again(&presented).await?.ok_or_else(Error::gone)?;
         self.state().see(loaded);
         Ok(())

@@ -1,8 +1,9 @@
 //! A new secret for a session.
 
-use super::{Candidate, MintedAhead, Purpose, Session};
+use super::Session;
+use super::state::{Minted, Purpose};
 use crate::error::Result;
-use crate::record::{Change, SessionId, Token};
+use crate::record::{Change, Credentials, Token};
 
 impl Session {
     /// Gives the session a new secret and the browser a new token. The old secret is accepted until shortly after the browser has
@@ -15,8 +16,8 @@ impl Session {
     pub async fn rotate(&self) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
-        match self.id() {
-            Some(id) => self.change_secret(&id, Change { touch: true, ..Change::default() }).await,
+        match self.presented() {
+            Some(presented) => self.change_secret(presented, Change { touch: true, ..Change::default() }).await,
             None => self.nothing_there(),
         }
     }
@@ -30,21 +31,20 @@ impl Session {
     pub async fn elevate(&self) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
-        match self.id() {
-            Some(id) => self.change_secret(&id, Change { touch: true, drop_previous: true, ..Change::default() }).await,
+        let change = Change { touch: true, drop_previous: true, ..Change::default() };
+        match self.presented() {
+            Some(presented) => self.change_secret(presented, change).await,
             None => self.nothing_there(),
         }
     }
 
     /// Makes a change together with a new secret.
-    pub(super) async fn change_secret(&self, id: &SessionId, mut change: Change) -> Result<()> {
-        let ahead = match self.state().minted_ahead.take() {
-            Some(MintedAhead::Rotation(token)) if token.presented().id == *id => Some(token),
-            _ => None,
+    pub(super) async fn change_secret(&self, presented: Credentials, mut change: Change) -> Result<()> {
+        let token = match std::mem::take(&mut self.state().minted) {
+            Minted::ForRotation(token) if token.presented().id == presented.id => token,
+            _ => Token::with_new_secret(&presented.id)?,
         };
-        let token = ahead.map_or_else(|| Token::with_new_secret(id), Ok)?;
         change.rotate_to = token.presented().secret_hash;
-        self.state().candidate = Some(Candidate { token, purpose: Purpose::Change(Box::new(change)) });
-        self.settle().await
+        self.send(token, Purpose::Change(presented, Box::new(change))).await
     }
 }

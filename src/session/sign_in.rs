@@ -4,13 +4,16 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+use super::Session;
 use super::commit::is_done;
 use super::pending::Pending;
-use super::{CookieChange, Session, State, Unopened};
+use super::state::{CookieChange, State, Unopened};
 use crate::cookie;
 use crate::error::{Absence, Error, Result};
 use crate::events::{Event, RevokeReason};
-use crate::record::{self, Change, Credentials, Device, Fields, Page, SessionId, SignIn, SignedOut, Target, UserId};
+use crate::record::{
+    self, Change, Credentials, Device, Fields, Loaded, Page, SessionId, SignIn, SignedOut, Target, UserId,
+};
 
 impl Session {
     /// Binds a user to the session: with a new secret (the old one is worth nothing at once), a new absolute lifetime, and
@@ -71,7 +74,7 @@ impl Session {
         let _turn = self.turn().await?;
         let (current, rivals, unopened) = {
             let state = self.state();
-            (state.loaded.as_ref().and(state.presented), state.rivals.clone(), state.unopened.clone())
+            (state.presented(), state.rivals.clone(), state.unopened.clone())
         };
         let opened: Vec<_> = current.into_iter().chain(rivals).collect();
         if opened.is_empty() && unopened.is_empty() {
@@ -79,15 +82,11 @@ impl Session {
             self.state().pending = Pending::default();
             return Ok(());
         }
-        let is_replayed = unopened.iter().any(|token| matches!(token, Unopened::Replayed));
         // where a replay ends its session, it has ended by now
-        if opened.is_empty() && is_replayed && !self.sessions().ends_replayed() {
+        if opened.is_empty() && unopened.contains(&Unopened::Replayed) && !self.sessions().ends_replayed() {
             return Err(Error::gone_because(self.absence()));
         }
-        let tokens = match opened.is_empty() {
-            false => opened,
-            true => unopened.iter().filter_map(Unopened::unknown).collect(),
-        };
+        let tokens = if opened.is_empty() { unopened.iter().filter_map(Unopened::unknown).collect() } else { opened };
         self.sign_out_of(&tokens).await.map(drop)
     }
 
@@ -120,7 +119,7 @@ impl Session {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         if *id == current {
-            let presented = self.state().presented.ok_or_else(Error::gone)?;
+            let presented = self.presented().ok_or_else(Error::gone)?;
             return self.sign_out_of(&[presented]).await.map(|ended| ended > 0);
         }
         self.still_opens().await?;
@@ -194,7 +193,7 @@ impl Session {
     /// Refuses when the session ended, or its secret was replaced by a sign-in, since this request read it: whoever it was
     /// then may not end or see the sessions of its user now. One round trip.
     async fn still_opens(&self) -> Result<()> {
-        let presented = self.state().presented.ok_or_else(Error::gone)?;
+        let presented = self.presented().ok_or_else(Error::gone)?;
         self.sessions().load_again(&presented).await?.map(drop).ok_or_else(Error::gone)
     }
 
@@ -213,13 +212,12 @@ impl Session {
         self.refresh().await?;
         self.signed_in()?;
         let state = self.state();
-        let loaded = state.loaded.as_ref().ok_or_else(|| Error::signed_out(Absence::Meanwhile))?;
-        let auth_time = loaded.record.auth_time.ok_or_else(Error::not_recent)?;
+        let current = state.current.as_ref().ok_or_else(|| Error::signed_out(Absence::Meanwhile))?;
+        let Loaded { record, now } = &current.loaded;
+        let auth_time = record.auth_time.ok_or_else(Error::not_recent)?;
         // a time in the future is one that the application gave, or a clock that was set back: not older than `within`
-        match loaded.now.duration_since(auth_time).unwrap_or_default() <= within {
-            true => Ok(()),
-            false => Err(Error::not_recent()),
-        }
+        let is_recent = now.duration_since(auth_time).unwrap_or_default() <= within;
+        if is_recent { Ok(()) } else { Err(Error::not_recent()) }
     }
 
     fn signed_in(&self) -> Result<(UserId, SessionId)> {
@@ -252,8 +250,8 @@ impl Session {
     async fn end_former(&self, new: &SignIn) -> Result<()> {
         let (rivals, former) = {
             let state = self.state();
-            let user = state.loaded.as_ref().and_then(|loaded| loaded.record.user_id.as_ref());
-            (state.rivals.clone(), state.presented.filter(|_| user.is_some_and(|user| *user != new.user)))
+            let user = state.record().and_then(|record| record.user_id.as_ref());
+            (state.rivals.clone(), state.presented().filter(|_| user.is_some_and(|user| *user != new.user)))
         };
         let (tokens, reason) = match former {
             Some(former) => (vec![former], RevokeReason::UserSwitched),
@@ -279,11 +277,10 @@ impl Session {
     async fn bind_again(&self, new: &SignIn) -> Result<bool> {
         let tokens: Vec<_> = self.state().unopened.iter().filter_map(Unopened::unknown).collect();
         for presented in tokens {
-            self.state().presented = Some(presented);
             let sign_in = Some(SignIn { only_again: true, ..new.clone() });
-            let bound = self.change_secret(&presented.id, Change { sign_in, touch: true, ..Change::default() }).await;
+            let bound = self.change_secret(presented, Change { sign_in, touch: true, ..Change::default() }).await;
             match bound {
-                Err(error) if error.is_gone() || error.is_conflict() => self.state().forget_session(),
+                Err(error) if error.is_gone() || error.is_conflict() => {}
                 bound => return bound.map(|()| true),
             }
         }
@@ -291,17 +288,14 @@ impl Session {
     }
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
-        let made = match self.exists() {
-            true => Ok(()),
-            // what is pending stays so: the sign-in would overwrite an idle timeout
-            false => self.create_with(Fields::new(), None).await,
-        };
+        // what is pending stays so: the sign-in would overwrite an idle timeout
+        let made = if self.exists() { Ok(()) } else { self.create_with(Fields::new(), None).await };
         if !is_done(&made) {
             return made;
         }
-        let id = self.id().ok_or_else(Error::gone)?;
+        let presented = self.presented().ok_or_else(Error::gone)?;
         let change = Change { sign_in: Some(new.clone()), touch: true, ..Change::default() };
-        let bound = self.change_secret(&id, change).await;
+        let bound = self.change_secret(presented, change).await;
         if bound.as_ref().is_err_and(Error::is_limit) {
             self.sessions().tell(Event::SignInRefused { user: new.user.clone() });
         }
@@ -374,7 +368,7 @@ impl SigningIn<'_> {
         let config = self.session.sessions().config();
         let user = self.user?;
         // who proves again who they are keeps what was granted before
-        let before = self.session.state().loaded.as_ref().map(|loaded| loaded.record.clone());
+        let before = self.session.state().current.as_ref().map(|current| current.loaded.record.clone());
         let before = before.filter(|record| record.user_id.as_ref() == Some(&user));
         let granted = self.absolute_lifetime.or(before.as_ref().and_then(|record| record.absolute_lifetime));
         let absolute = granted.unwrap_or(config.terms.absolute_lifetime);

@@ -1,0 +1,323 @@
+//! What a request knows of its session, and what it has done so far.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::Ended;
+use super::pending::Pending;
+use crate::error::{Error, Result};
+use crate::record::{
+    Change, Credentials, Fields, IndexEntry, Loaded, Lookup, NewSession, Record, SecretHash, Token, TokenFormat,
+};
+use crate::sessions::{ReadFrom, Sessions};
+
+#[derive(Default)]
+pub(super) struct State {
+    /// The session of this request, if it has one.
+    pub(super) current: Option<Current>,
+    /// Tokens that the request brought and that open nothing.
+    pub(super) unopened: Vec<Unopened>,
+    /// Tokens that the request brought and that open different sessions. Nobody can tell which of them is the visitor's, so
+    /// none is taken. A session that is made for this request stands beside them.
+    pub(super) rivals: Vec<Credentials>,
+    /// Deferred changes.
+    pub(super) pending: Pending,
+    /// The token that the store does not know yet.
+    pub(super) minted: Minted,
+    /// What the response tells the browser.
+    pub(super) cookie: CookieChange,
+    /// This request does not extend the session.
+    pub(super) peeking: bool,
+    /// The head of the response was sent: nothing can be changed any more.
+    pub(super) over: bool,
+}
+
+/// The session of a request.
+pub(super) struct Current {
+    /// What is shown to the store: what the request brought, or what was minted since.
+    pub(super) presented: Credentials,
+    /// The session as it was last seen.
+    pub(super) loaded: Loaded,
+    pub(super) source: Source,
+}
+
+/// How a request came by its session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The browser brought the token, and the session was read from here.
+    Brought(ReadFrom),
+    /// The token was minted while answering this request: the browser does not have it yet.
+    Minted,
+}
+
+/// A token that the request brought, and why it opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unopened {
+    /// Its session is gone, or lives with another secret.
+    Unknown(Credentials),
+    /// Its session was ended because its user signed in elsewhere.
+    Evicted,
+    /// It was replaced some time ago. Its session lives, for its owner.
+    Replayed,
+}
+
+impl Unopened {
+    /// Returns the token if it is not known what became of its session.
+    pub(super) fn unknown(&self) -> Option<Credentials> {
+        match self {
+            Unopened::Unknown(presented) => Some(*presented),
+            Unopened::Evicted | Unopened::Replayed => None,
+        }
+    }
+}
+
+/// A token that was minted for this request and that the store does not know yet. It is good for what it was minted for, and
+/// for nothing else.
+#[derive(Clone, Default)]
+pub(super) enum Minted {
+    #[default]
+    Nothing,
+    /// For the session that the commit is going to make. Its secret had to be known before.
+    ForCreation(Token),
+    /// For the rotation that the commit is going to make. Its secret had to be known before.
+    ForRotation(Token),
+    /// The store is being asked to take it.
+    OnItsWay(Candidate),
+}
+
+/// A token, and the question that brings it to the store. It outlives a dropped future: asking again is harmless.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) token: Token,
+    pub(super) purpose: Purpose,
+}
+
+#[derive(Clone)]
+pub(super) enum Purpose {
+    Create(Box<NewSession>),
+    /// A rotation or a sign-in of the session that these credentials open, with what else changes in the same step.
+    Change(Credentials, Box<Change>),
+}
+
+impl Purpose {
+    /// The fields that are being set.
+    pub(super) fn sets(&self) -> &Fields {
+        match self {
+            Purpose::Create(new) => &new.fields,
+            Purpose::Change(_, change) => &change.delta.set,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) enum CookieChange {
+    #[default]
+    None,
+    /// With how long the browser keeps it; `None` stands for until it is closed.
+    Set(Token, Option<Duration>),
+    Remove,
+}
+
+impl State {
+    /// Takes in what one of the request's tokens opens.
+    pub(super) fn found(&mut self, presented: Credentials, lookup: Lookup, from: ReadFrom) {
+        match lookup {
+            Lookup::Live(loaded) => self.opened(Current { presented, loaded, source: Source::Brought(from) }),
+            Lookup::Gone => self.unopened.push(Unopened::Unknown(presented)),
+            Lookup::Evicted => self.unopened.push(Unopened::Evicted),
+            Lookup::Replayed(_) => self.unopened.push(Unopened::Replayed),
+        }
+    }
+
+    /// Takes in what the session's own token opens by now.
+    pub(super) fn found_again(&mut self, presented: Credentials, lookup: Lookup) {
+        match lookup {
+            Lookup::Live(loaded) => self.see(loaded),
+            gone => {
+                self.forget_session();
+                self.found(presented, gone, ReadFrom::Store);
+            }
+        }
+    }
+
+    fn opened(&mut self, new: Current) {
+        match &self.current {
+            None if self.rivals.is_empty() => self.current = Some(new),
+            // both secrets of one session, held and current, in cookies of two paths: the current one counts
+            Some(current) if current.presented.id == new.presented.id => {
+                if new.has_current_secret() {
+                    self.current = Some(new);
+                }
+            }
+            _ => {
+                self.rivals.extend(self.current.take().map(|current| current.presented));
+                self.rivals.push(new.presented);
+            }
+        }
+    }
+
+    /// From here on this request has no session. What was minted for it was only ever its own.
+    pub(super) fn forget_session(&mut self) {
+        (self.current, self.minted) = (None, Minted::Nothing);
+    }
+
+    /// Takes in the session as the store has just answered.
+    pub(super) fn see(&mut self, loaded: Loaded) {
+        if let Some(current) = &mut self.current {
+            current.see(loaded);
+        }
+    }
+
+    pub(super) fn presented(&self) -> Option<Credentials> {
+        self.current.as_ref().map(|current| current.presented)
+    }
+
+    /// The session's record as it was last seen.
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.current.as_ref().map(Current::record)
+    }
+
+    /// Why the request has no session, where its visitor may know.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        let was_evicted = self.current.is_none() && self.unopened.contains(&Unopened::Evicted);
+        was_evicted.then_some(Ended::SignedInElsewhere)
+    }
+
+    /// Mints the token that the commit is going to need, for whoever must know its secret before.
+    pub(super) fn mint_ahead(&mut self, sessions: &Sessions) {
+        if self.over || !matches!(self.minted, Minted::Nothing) {
+            return;
+        }
+        let minted = match &self.current {
+            Some(current) if self.rotation_is_due(sessions) => {
+                Token::with_new_secret(&current.presented.id).map(Minted::ForRotation)
+            }
+            None if self.pending.makes_a_session() => Token::mint(TokenFormat::Secret).map(Minted::ForCreation),
+            _ => return,
+        };
+        self.minted = minted.unwrap_or_default();
+    }
+
+    /// The hash of the secret that the browser has when it got the response; `None` if it will have no session.
+    pub(super) fn secret_hash_to_come(&self) -> Option<SecretHash> {
+        match &self.minted {
+            Minted::Nothing => self.record()?.secret_hash,
+            // whatever the session was to be made for was taken back
+            Minted::ForCreation(_) if !self.pending.makes_a_session() => None,
+            Minted::ForCreation(token) | Minted::ForRotation(token) => token.presented().secret_hash,
+            Minted::OnItsWay(candidate) => candidate.token.presented().secret_hash,
+        }
+    }
+
+    /// Whether it is time for a new secret: by the configured interval, or because the browser will drop the cookie that it
+    /// got with the latest secret; and only for the current secret as the browser brought it. A secret from the future is due
+    /// as well: the store's clock was set back, and would otherwise have to come to that time first.
+    pub(super) fn rotation_is_due(&self, sessions: &Sessions) -> bool {
+        let Some(current) = &self.current else {
+            return false;
+        };
+        let Loaded { record, now } = &current.loaded;
+        let Some(interval) = sessions.config().rotation_interval(record) else {
+            return false;
+        };
+        let minted_at = record.rotated_at.unwrap_or(record.created_at);
+        let is_old = now.duration_since(minted_at).map_or(true, |since| since >= interval);
+        is_old && !current.is_minted() && !self.peeking && current.has_current_secret()
+    }
+
+    /// Whether the session is to be extended: by the time since the last touch, not by what is left, because near the absolute
+    /// deadline that would touch on every read. A new secret that was presented for the first time is confirmed by a touch. A
+    /// record from the future was kept alive by another program, and the store must look at its deadline; or the store's clock
+    /// was set back, and its expiry must be set by the clock as it is now.
+    pub(super) fn touch_is_due(&self, sessions: &Sessions) -> bool {
+        let Some(current) = self.current.as_ref().filter(|_| !self.peeking) else {
+            return false;
+        };
+        let Loaded { record, now } = &current.loaded;
+        let interval = sessions.config().touch_interval(record.idle_timeout);
+        let is_unconfirmed = record.previous.is_some_and(|held| held.until.is_none())
+            && !current.is_minted()
+            && current.has_current_secret();
+        is_unconfirmed || now.duration_since(record.last_accessed_at).map_or(true, |since| since >= interval)
+    }
+}
+
+/// The fields, with what this request has set.
+impl State {
+    pub(super) fn text_of(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.pending.text_of(name, self.stored_text(name))
+    }
+
+    pub(super) fn stored_text(&self, name: &str) -> Option<&str> {
+        self.stored()?.get(name)
+    }
+
+    /// The application's fields as they were last seen.
+    pub(super) fn stored(&self) -> Option<&Fields> {
+        Some(&self.record()?.fields)
+    }
+
+    /// Checks that the session would still be within its limits. The store decides; this says it where the mistake is.
+    pub(super) fn check_fits(&self, name: &str, text: &str, sessions: &Sessions) -> Result<()> {
+        let terms = sessions.config().terms();
+        let none = Fields::new();
+        let stored = self.stored().unwrap_or(&none);
+        let stays = |name: &str| stored.contains_key(name) && !self.pending.replaces(name);
+        let kept = stored.iter().filter(|(other, _)| !self.pending.replaces(other));
+        let kept = kept.map(|(other, text)| (other, 1, other.len() + text.len()));
+        let grown = self
+            .pending
+            .grows()
+            .map(|(other, len)| if stays(other) { (other, 0, len) } else { (other, 1, other.len() + len) });
+        let others = kept.chain(grown).filter(|(other, ..)| *other != name);
+        let (count, bytes) =
+            others.fold((1, name.len() + text.len()), |(count, sum), (_, more, bytes)| (count + more, sum + bytes));
+        let is_new = self.text_of(name).is_none();
+        if is_new && count > terms.max_fields {
+            return Err(Error::too_large(
+                format!("field `{name}`"),
+                format!("would be one more than max_fields, {}", terms.max_fields),
+            ));
+        }
+        // a session that is too large already (a lowered limit) may be changed, but not grow
+        if bytes > terms.max_bytes.max(stored.bytes()) {
+            let why = format!("would make the session {bytes} bytes; max_bytes is {}", terms.max_bytes);
+            return Err(Error::too_large(format!("field `{name}`"), why));
+        }
+        Ok(())
+    }
+}
+
+impl Current {
+    pub(super) fn record(&self) -> &Record {
+        &self.loaded.record
+    }
+
+    /// Whether the secret is the current one, and not the held previous one.
+    fn has_current_secret(&self) -> bool {
+        self.presented.secret_hash == self.record().secret_hash
+    }
+
+    pub(super) fn is_minted(&self) -> bool {
+        self.source == Source::Minted
+    }
+
+    /// Whether a near cache has answered for the store.
+    pub(super) fn may_be_outdated(&self) -> bool {
+        self.source == Source::Brought(ReadFrom::Nearest)
+    }
+
+    fn see(&mut self, loaded: Loaded) {
+        self.loaded = loaded;
+        if self.may_be_outdated() {
+            self.source = Source::Brought(ReadFrom::Store);
+        }
+    }
+
+    /// What the index of the user's sessions says of this one, if somebody is signed in.
+    pub(super) fn listed(&self) -> Option<IndexEntry> {
+        let record = self.record();
+        let (user, signed_in_at) = (record.user_id.clone()?, record.signed_in_at?);
+        Some(IndexEntry { user, signed_in_at, expires_at: record.expires_at })
+    }
+}
