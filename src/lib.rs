@@ -1,4 +1,55 @@
-#![doc = include_str!("../docs/intro.md")]
+//! Server-side web sessions: the browser carries one opaque token, and everything else stays on the server, in a local
+//! directory, or in Redis or Valkey for several machines.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use cloakroom::{Config, Error, Field, Session, Sessions, store::Memory};
+//!
+//! const NAME: Field<String> = Field::new("name");
+//! const VIEWS: Field<i64> = Field::new("page_views");
+//!
+//! async fn hello(session: Session) -> Result<String, Error> {
+//!     let views = session.increment(VIEWS, 1).await?; // stored immediately, and exact however many requests count
+//!     if session.get(NAME)?.is_none() {
+//!         session.set(NAME, "Guest")?; // stored together with everything else, before the response is sent
+//!     }
+//!     Ok(format!("You have been here {views} times."))
+//! }
+//!
+//! let sessions = Sessions::new(Memory::new(), Config::default());
+//! let app: Router = Router::new().route("/", get(hello)).layer(sessions.layer());
+//! ```
+//!
+//! **New here?** [Getting started](guide::getting_started) takes five minutes, over plain http. The [guide](mod@guide) has
+//! everything else in the order in which one needs it:
+//!
+//! - To write an application: [sessions and fields](guide::sessions), [signing in](guide::sign_in),
+//!   [devices](guide::devices), [CSRF](guide::csrf), [testing](guide::testing).
+//! - To run it: [choosing a store](guide::choosing_a_store), [going to production](guide::production),
+//!   [operating](guide::operating).
+//! - To connect something else: [other frameworks](guide::other_frameworks), [writing a store](guide::writing_a_store),
+//!   [writing an adapter](guide::writing_an_adapter).
+//! - To know it well: [what is guaranteed](guide::guarantees), [performance](guide::performance), [design](guide::design).
+//!
+//! # Where things are
+//!
+//! - [`Session`] is the session of one request. A handler takes it, and reads and writes its [`Field`]s.
+//! - [`SignedIn`] and [`RecentSignIn`] are taken by handlers for people who are signed in.
+//! - [`Sessions`] is the manager of an application, made of a store and a [`Config`].
+//! - [`store`] has the stores, and the contract for a store of your own.
+//! - [`web`] is for authors of adapters for other web frameworks.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `axum` (default) | the extractors for axum; includes `tower` |
+//! | `tower` | the layer, for any framework that is made of tower services |
+//! | `embedded` | the store in one directory of this machine, without a server |
+//! | `redis` | the store in Redis or Valkey |
+//! | `tls` | TLS to Redis or Valkey (rustls) |
+//! | `metrics` | counters and latencies through the `metrics` facade |
+//! | `conformance` | the conformance kit that every store must pass, for authors of stores |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -15,7 +15,7 @@ use crate::{Kept, PATIENT, SHORT, key_of};
 
 const PASSWORD: &str = "hunter2-of-redis";
 
-/// All that an application's user needs, as in docs/stores.md.
+/// All that an application's user needs, as in docs/redis.md.
 const NEEDED: &[&str] = &[
     "del",
     "evalsha",
@@ -148,7 +148,7 @@ fn a_user_who_may_do_what_is_needed_and_nothing_else_can_do_everything() {
 
 #[test]
 fn the_guide_names_what_a_user_must_be_allowed() {
-    let guide = include_str!("../../docs/stores.md");
+    let guide = include_str!("../../docs/redis.md");
     let line = |commands: &[&str]| commands.iter().map(|command| format!("+{command}")).collect::<Vec<_>>().join(" ");
     let flat = guide.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ");
     for commands in [NEEDED, NEEDED_ON_CLUSTERS, NEEDED_TO_WAIT] {
