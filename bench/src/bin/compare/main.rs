@@ -40,7 +40,7 @@ struct Arguments {
     /// Where the text, the JSON and the picture are written.
     #[arg(long, default_value = "target/results")]
     output: PathBuf,
-    /// Also writes the generated part of docs/performance.md, and docs/performance.svg.
+    /// Also writes the generated part of docs/performance.md, and the picture beside it and in src/guide/figure.md.
     #[arg(long)]
     publish: bool,
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use cloakroom_bench::{Kind, Operation};
 use serde::Serialize;
 
@@ -209,7 +211,7 @@ fn said_by(program: &str, arguments: &[&str]) -> Result<String> {
 const BEGIN: &str = "<!-- comparison: written by bench/run --publish -->\n";
 const END: &str = "<!-- end of comparison -->\n";
 
-/// Replaces the generated part of the page, and the picture.
+/// Replaces the generated part of the page, and the picture: as a file for GitHub, and inside a link for rustdoc.
 pub fn publish(text: &str, picture: &str) -> Result<()> {
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
     let path = format!("{docs}/performance.md");
@@ -218,5 +220,7 @@ pub fn publish(text: &str, picture: &str) -> Result<()> {
     let (_, after) = rest.split_once(END).ok_or_else(|| format!("{path} lacks {END:?}"))?;
     fs::write(&path, format!("{before}{BEGIN}\n{text}\n{END}{after}"))?;
     fs::write(format!("{docs}/performance.svg"), picture)?;
+    let definition = format!("[performance.svg]: data:image/svg+xml;base64,{}\n", BASE64.encode(picture));
+    fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../src/guide/figure.md"), definition)?;
     Ok(())
 }
