@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::csrf::Judged;
-use crate::error::{Error, Result};
+use crate::error::{Absence, Error, Result};
 use crate::record::{Credentials, Lookup, TokenFormat};
 use crate::sessions::{ReadFrom, Sessions};
 use http::HeaderValue;
@@ -33,8 +33,9 @@ use state::State;
 /// Two kinds of methods change a session:
 ///
 /// - **Deferred** methods ([`set`](Session::set), [`remove`](Session::remove), [`clear`](Session::clear),
-///   [`push`](Session::push), [`set_idle_timeout`](Session::set_idle_timeout), [`begin`](Session::begin)) collect changes. They
-///   are stored together in one step when the response is ready, before its head is sent. A response of 5xx or 408 drops them.
+///   [`push`](Session::push), [`set_idle_timeout`](Session::set_idle_timeout), [`begin`](Session::begin)) collect changes.
+///   They are stored together in one step when the response is ready, before its head is sent. A response of 5xx or 408
+///   drops them.
 /// - **Immediate** methods (everything that is `async`) have changed the store when they return, whatever the response.
 ///
 /// A visitor without a session has an empty one. It is stored, and a cookie is sent, only when something is written to it.
@@ -64,8 +65,8 @@ struct Inner {
     turn: tokio::sync::Mutex<()>,
     /// What the browser says it is.
     user_agent: Option<HeaderValue>,
-    /// A cookie with our name came along, whatever it held.
-    has_cookie: bool,
+    /// Why this request has no session, if none of its tokens says more.
+    without_session: Absence,
     /// Where the request comes from.
     judged: Judged,
 }
@@ -107,12 +108,19 @@ impl Session {
             let cookie = &sessions.config().cookie.name;
             tracing::warn!(target: "cloakroom", cookie, "several tokens in one request open sessions: none is taken");
         }
+        let without_session = if !brought.is_empty() {
+            Absence::Meanwhile
+        } else if has_cookie {
+            Absence::NoToken
+        } else {
+            Absence::NoCookie
+        };
         Ok(Session(Arc::new(Inner {
             sessions: sessions.clone(),
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
             user_agent: user_agent.cloned(),
-            has_cookie,
+            without_session,
             judged,
         })))
     }

@@ -1,4 +1,5 @@
-//! The manager: one per application, around one store. It knows no request; [`Session`](crate::Session) does.
+//! The manager of an application's sessions: one store and one configuration. What belongs to one request is in
+//! [`Session`](crate::Session).
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,12 +28,12 @@ mod open;
 #[derive(Clone)]
 pub struct Sessions(Arc<Shared>);
 
-/// Where a session is read.
+/// Where a session may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadFrom {
-    /// Wherever it is to be had first: a near cache, if there is one.
+    /// In a near cache, if there is one.
     Nearest,
-    /// Where sessions are kept.
+    /// In the store itself.
     Store,
 }
 
@@ -59,26 +60,39 @@ impl Sessions {
     /// Ends a session immediately, whoever uses it. Returns true if the session was live. One round trip.
     ///
     /// ```
-    /// # async fn example(sessions: cloakroom::Sessions, reported: &str) -> Result<(), cloakroom::Error> {
-    /// let id = cloakroom::SessionId::parse(reported)?;
-    /// sessions.revoke(&id).await?;
-    /// # Ok(()) }
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let ongoing = doctest::request(&sessions)?;
+    /// # let session = ongoing.visit().session().await?;
+    /// session.sign_in("ada").await?;
+    /// let id = session.id().unwrap();
+    ///
+    /// assert!(sessions.revoke(&id).await?);
+    /// assert!(!sessions.revoke(&id).await?); // it has ended already
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
-    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer; the session may then still be live.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer; the session may then still be
+    /// live.
     pub async fn revoke(&self, id: &SessionId) -> Result<bool> {
         let ended = self.end(Target::Session(*id), RevokeReason::Application, None).await?;
         Ok(ended > 0)
     }
 
-    /// Ends all sessions of a user immediately, for example after a change of the password or when an account is closed. Returns how
-    /// many sessions were live. Two round trips, and the sessions in one parallel flight. (ASVS 7.4.2, 7.4.3)
+    /// Ends all sessions of a user immediately, for example after a change of the password or when an account is closed.
+    /// Returns how many sessions were live. Two round trips, and the sessions in one parallel flight. (ASVS 7.4.2, 7.4.3)
     ///
     /// ```
-    /// # async fn example(sessions: cloakroom::Sessions) -> Result<(), cloakroom::Error> {
-    /// sessions.revoke_user(42).await?;
-    /// # Ok(()) }
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let ongoing = doctest::request(&sessions)?;
+    /// # let session = ongoing.visit().session().await?;
+    /// session.sign_in(42).await?;
+    /// assert_eq!(sessions.revoke_user(42).await?, 1);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -92,15 +106,20 @@ impl Sessions {
         self.end(Target::AllOf(user.try_into()?), RevokeReason::Application, None).await
     }
 
-    /// Returns a page of a user's sessions, the latest sign-in first. Two round trips, and one more if some of the sessions have
-    /// expired.
+    /// Returns a page of a user's sessions, the latest sign-in first. Two round trips, and one more if some of the sessions
+    /// have expired.
     ///
     /// ```
-    /// # async fn example(sessions: cloakroom::Sessions) -> Result<(), cloakroom::Error> {
-    /// for device in sessions.devices(42, cloakroom::Page { offset: 0, limit: 20 }).await? {
-    ///     println!("{} {:?}", device.id, device.label);
-    /// }
-    /// # Ok(()) }
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Page;
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let ongoing = doctest::request(&sessions)?;
+    /// # let session = ongoing.visit().session().await?;
+    /// session.sign_in("ada").device("Ada's phone").await?;
+    /// let first_page = sessions.devices("ada", Page { offset: 0, limit: 20 }).await?;
+    /// assert_eq!(first_page[0].label.as_deref(), Some("Ada's phone"));
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
@@ -116,7 +135,7 @@ impl Sessions {
         Ok(self.ask(Verb::List, None, self.0.store.list(&user, page, self.terms())).await?)
     }
 
-    /// What happened is told to the application's hook and to the log, and counted.
+    /// Tells the application's hook and the log what happened, and counts it.
     pub(crate) fn tell(&self, event: Event) {
         counted::happened(&event);
         self.0.events.tell(event);
@@ -126,7 +145,7 @@ impl Sessions {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Refuses what plain tokens cannot do.
+    /// Returns an error with plain tokens, which cannot do everything.
     pub(crate) fn need_secrets(&self) -> Result<()> {
         match self.config().token_format {
             TokenFormat::Secret => Ok(()),
@@ -141,17 +160,17 @@ impl Sessions {
         Ok(self.ask(Verb::Create, Some(&new.presented.id), answer).await?)
     }
 
-    /// Whether a session that was loaded may be what it was a moment ago.
+    /// Whether a session that was loaded may be out of date, because it came out of a near cache.
     pub(crate) fn may_be_near(&self) -> bool {
         self.0.store.may_be_near()
     }
 
-    /// Whether a session ends when one of its old secrets shows up.
+    /// Whether a session is ended when a browser presents one of its old secrets.
     pub(crate) fn ends_replayed(&self) -> bool {
         self.config().on_replay == OnReplay::Revoke
     }
 
-    /// Tells of a previous secret that showed up after its grace, and ends its session where that is the policy.
+    /// Tells that a previous secret was presented after its grace, and ends its session if that is the policy.
     pub(crate) async fn replayed(&self, session: SessionId, user: Option<UserId>) -> Result<()> {
         self.tell(Event::Replayed { session, user });
         if self.ends_replayed() {
@@ -160,8 +179,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Looks a session up for a request that was let in before. The grace of a held secret was judged then: that it has ended
-    /// meanwhile is no theft.
+    /// Loads a session for a request that has loaded it before. If the grace of a held secret has ended since, that is no
+    /// theft: it was judged when the request came.
     pub(crate) async fn load_again(&self, presented: &Credentials) -> Result<Option<Loaded>> {
         Ok(match self.load(presented, ReadFrom::Store).await? {
             Lookup::Live(loaded) | Lookup::Replayed(loaded) => Some(loaded),
@@ -189,7 +208,7 @@ impl Sessions {
         Ok(applied)
     }
 
-    /// Ends sessions first, then tells.
+    /// Ends sessions, and then tells of it.
     pub(crate) async fn end(&self, target: Target, reason: RevokeReason, by: Option<SessionId>) -> Result<u64> {
         if !matches!(target, Target::Session(_)) {
             self.need_secrets()?;
@@ -201,7 +220,7 @@ impl Sessions {
         Ok(answer?)
     }
 
-    /// Ends the session that is opened by what a browser presented, and tells of it.
+    /// Ends the session that these credentials open, and tells of it.
     pub(crate) async fn sign_out(&self, presented: &Credentials, reason: RevokeReason) -> Result<SignedOut> {
         let id = presented.id;
         let answer = self.ask(Verb::Revoke, Some(&id), self.0.store.sign_out(presented)).await;
@@ -217,7 +236,7 @@ impl Sessions {
     }
 }
 
-/// How many sessions a revoke has ended; `None` where it failed before it ended any.
+/// Returns how many sessions a revoke has ended, or `None` if it failed before it ended any.
 fn has_ended<T>(answer: &Result<T, StoreError>, of: impl FnOnce(&T) -> u64) -> Option<u64> {
     match answer {
         Ok(answer) => Some(of(answer)),

@@ -1,4 +1,5 @@
-//! For adapters of web frameworks: an [`OngoingVisit`] for each request. An application does not need this.
+//! For adapters of web frameworks, which begin and finish a visit for each request. An application does not need this
+//! module.
 
 #[cfg(feature = "axum")]
 use http::uri::PathAndQuery;
@@ -31,8 +32,8 @@ pub use respond::{ErrorResponses, OnError, PlainErrors};
 #[cfg(feature = "tower")]
 pub use tower::{SessionFuture, SessionService};
 
-/// One request's way through the sessions, as handlers and extractors find it: nothing is asked of the store until the
-/// [`session`](Visit::session) is. Cheap to clone.
+/// One request's way through the sessions, as handlers and extractors find it in the request's extensions. The store is
+/// asked only when [`session`](Visit::session) is called. A clone is cheap and stands for the same visit.
 #[derive(Clone)]
 pub struct Visit(Arc<Inner>);
 
@@ -48,6 +49,8 @@ pub struct Visit(Arc<Inner>);
 /// session gets an error for every change from then on, because nobody would store it.
 ///
 /// ```
+/// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # doctest::with_sessions(async |sessions| {
 /// use cloakroom::{Error, Sessions, web::Visit};
 /// use http::{Request, Response};
 ///
@@ -67,13 +70,17 @@ pub struct Visit(Arc<Inner>);
 ///         Ok(finish) => finish,
 ///         Err(failed) => {
 ///             let (error, finish) = failed.into_parts();
-///             response = plain(&error); // not the handler's: what it reported as done was not stored
+///             response = plain(&error); // the handler's response would report as done what was not stored
 ///             finish
 ///         }
 ///     };
 ///     finish.apply(response.headers_mut());
 ///     response
 /// }
+/// # let answer = serve(&sessions, Request::new(()), async |_| Response::new("Hello".to_owned())).await;
+/// # assert_eq!(answer.body(), "Hello");
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug)]
 #[must_use = "a visit that is dropped is abandoned: its changes are not stored"]
@@ -85,11 +92,11 @@ struct Inner {
     tokens: Tokens,
     user_agent: Option<HeaderValue>,
     has_cookie: bool,
-    /// What the request asks for, where the sign-in page is to be told.
+    /// What the request asks for, if the sign-in page is told it.
     #[cfg(feature = "axum")]
     wanted: Option<PathAndQuery>,
     session: OnceCell<Result<Session>>,
-    /// The response is on its way: a session that is only now asked for cannot be changed.
+    /// The response is being sent: a session that is loaded from now on cannot be changed.
     over: AtomicBool,
 }
 
@@ -101,8 +108,9 @@ pub struct ResponseChanges {
     set_cookie: Option<HeaderValue>,
 }
 
-/// The changes of a request were not stored. The response becomes this [error](FailedCommit::error), and what the handler
-/// answered must not be sent: it would report as done what was not.
+/// The error of a commit: the changes of a request were not stored. The response has to become this
+/// [error](FailedCommit::error). The response of the handler must not be sent, because it would report as done what was
+/// not.
 #[derive(Debug)]
 #[must_use = "the response has to become an error"]
 pub struct FailedCommit {
@@ -111,10 +119,23 @@ pub struct FailedCommit {
 }
 
 impl Visit {
-    /// Judges where a request comes from (see [`Csrf`](crate::Csrf)), and looks for a token among its cookies. No I/O.
+    /// Checks where a request comes from (see [`Csrf`](crate::Csrf)) and looks for a token among its cookies. No I/O.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::web::Visit;
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let request = http::Request::new(());
+    /// let ongoing = Visit::begin(&sessions, request.method(), request.uri(), request.headers())?;
+    /// let session = ongoing.visit().session().await?;
+    /// assert_eq!(session.user(), None);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// [`is_cross_site`](Error::is_cross_site): the request is to be answered with it, 403, and goes no further.
+    /// Returns [`is_cross_site`](Error::is_cross_site) if the request must be refused: answer with this error, 403, and do
+    /// not call the handler.
     pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OngoingVisit> {
         let judged = csrf::judge(method, uri, headers, sessions.config()).map_err(|reason| {
             sessions.tell(Event::CrossSiteRefused { session: None, reason });
@@ -138,19 +159,22 @@ impl Visit {
         }))))
     }
 
-    /// The request's session: loaded when first asked for, the same (or the same error) afterwards. One round trip for each
-    /// token that it brings (four at most; mostly it is one), none without.
+    /// Returns the session of the request. It is loaded when it is first asked for; later calls return the same session, or
+    /// the same error. One round trip for each token that the request brings (mostly one, at most four), and none without a
+    /// token.
     ///
     /// # Errors
-    /// The store's: that it cannot be asked does not make the visitor anonymous.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer. This does not mean that the
+    /// visitor is anonymous.
     pub async fn session(&self) -> Result<Session> {
         self.open(ReadFrom::Nearest).await
     }
 
-    /// The same, seen where sessions are kept and not in a near cache.
+    /// Returns the session of the request as the store has it, past a [near cache](crate::store::NearCache): one round trip
+    /// more if the session was read out of a near cache before.
     ///
     /// # Errors
-    /// The store's.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn fresh_session(&self) -> Result<Session> {
         let session = self.open(ReadFrom::Store).await?;
         session.refresh().await?;
@@ -169,7 +193,17 @@ impl Visit {
         session
     }
 
-    /// Whether it is this manager's: an adapter that finds a visit of its own manager leaves everything to it.
+    /// Returns true if the visit belongs to this manager. An adapter that finds a visit of its own manager leaves
+    /// everything to it.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// let ongoing = doctest::request(&sessions)?;
+    /// assert!(ongoing.visit().is_of(&sessions));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn is_of(&self, sessions: &Sessions) -> bool {
         self.0.sessions.is_same(sessions)
     }
@@ -185,11 +219,26 @@ impl OngoingVisit {
         &self.0
     }
 
-    /// Commits what the request changed, and returns what to do to a response of this status. At most one round trip, none
-    /// if nothing was changed and no touch is due.
+    /// Commits what the request changed, and returns what to do to the head of its response, which has this status. At most
+    /// one round trip, and none if nothing was changed and no touch is due.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_sessions(async |sessions| {
+    /// let ongoing = doctest::request(&sessions)?;
+    /// ongoing.visit().session().await?.set(Field::<String>::new("theme"), "dark")?;
+    ///
+    /// let mut response = http::Response::new("saved");
+    /// let changes = ongoing.finish(response.status().as_u16()).await.expect("the store in memory answers");
+    /// changes.apply(response.headers_mut());
+    /// assert!(response.headers().contains_key("set-cookie"));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// Returns the failed commit, with the error that the response becomes and what to do to its head.
+    /// Returns the failed commit: the error that the response has to become, and what to do to its head.
     pub async fn finish(self, status: u16) -> Result<ResponseChanges, FailedCommit> {
         match self.finish_at_once() {
             Ok(finish) => Ok(finish),
@@ -197,8 +246,8 @@ impl OngoingVisit {
         }
     }
 
-    /// Finishes where nothing has to be stored, as after most requests. Otherwise returns the session that has to be waited
-    /// for, to [finish with](OngoingVisit::finish_with).
+    /// Finishes the visit if nothing has to be stored, as after most requests. Otherwise returns the session to [finish
+    /// with](OngoingVisit::finish_with).
     pub(crate) fn finish_at_once(&self) -> Result<ResponseChanges, Session> {
         let Inner { session, over, .. } = &*self.0.0;
         // first: whoever loads from now on sees it, whoever has loaded is seen here
@@ -232,8 +281,8 @@ impl OngoingVisit {
     }
 }
 
-/// Ends the visit, also where no response ever came: the inner service failed, or the client hung up. Clones of the session
-/// that live on must not take changes that nobody will store. After it was finished this changes nothing.
+/// Ends the visit, even if there was no response because the inner service failed or the client hung up: clones of the
+/// session must not accept changes that nobody will store. It does nothing to a visit that was finished.
 impl Drop for OngoingVisit {
     fn drop(&mut self) {
         let Inner { session, over, .. } = &*self.0.0;
@@ -245,27 +294,57 @@ impl Drop for OngoingVisit {
 }
 
 impl Session {
-    /// The session of a request, for middleware: from the request's extensions. One round trip the first time, or out of a
-    /// near cache.
+    /// Returns the session of a request from its extensions, for middleware. One round trip the first time, or none out of
+    /// a [near cache](crate::store::NearCache).
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Session;
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let ongoing = doctest::request(&sessions)?;
+    /// # let mut request = http::Request::new(());
+    /// # request.extensions_mut().insert(ongoing.visit().clone());
+    /// // `request` comes from inside a session layer
+    /// let session = Session::load(request.extensions()).await?;
+    /// assert_eq!(session.user(), None);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// The store's, or that no session layer is around this route.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer, and an error if there is no
+    /// session layer around the route.
     pub async fn load(extensions: &http::Extensions) -> Result<Session> {
         Visit::of(extensions)?.session().await
     }
 
-    /// The same, past a [near cache](crate::store::NearCache).
+    /// Returns the session of a request from its extensions, past a [near cache](crate::store::NearCache), for middleware
+    /// that must not rely on what was true a moment ago. At most one round trip more than [`load`](Session::load), and none
+    /// more without a near cache.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Session;
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let ongoing = doctest::request(&sessions)?;
+    /// # let mut request = http::Request::new(());
+    /// # request.extensions_mut().insert(ongoing.visit().clone());
+    /// let session = Session::load_fresh(request.extensions()).await?;
+    /// assert_eq!(session.user(), None);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// As [`load`](Session::load).
+    /// Returns the errors of [`load`](Session::load).
     pub async fn load_fresh(extensions: &http::Extensions) -> Result<Session> {
         Visit::of(extensions)?.fresh_session().await
     }
 }
 
 impl ResponseChanges {
-    /// Adds what caches and browsers must know: `Vary: Cookie` where the session was read, and where a cookie is set or
-    /// removed `Cache-Control: no-store`, whatever the application had set.
+    /// Adds the headers that browsers and caches need: `Vary: Cookie` if the session was read, `Set-Cookie` if a cookie is
+    /// set or removed, and with it `Cache-Control: no-store`, whatever the application had set.
     pub fn apply(self, headers: &mut HeaderMap) {
         if self.read && !varies_by_cookie(headers) {
             headers.append(header::VARY, HeaderValue::from_static("Cookie"));
@@ -283,8 +362,8 @@ impl FailedCommit {
         &self.error
     }
 
-    /// Returns why the changes were not stored, and what to do to the head of the response that says so: what was done at
-    /// once before the commit failed stands, so its cookie must reach the browser all the same.
+    /// Returns why the changes were not stored, and what to do to the head of the response that says so. Immediate changes
+    /// from before the commit stay, so their cookie must reach the browser all the same.
     pub fn into_parts(self) -> (Error, ResponseChanges) {
         (self.error, self.finish)
     }

@@ -1,19 +1,21 @@
-//! Why a request has no session, or no signed-in user, as far as that is known. It is for the log: a visitor only learns that
-//! it is so.
+//! Why a request has no session or no signed-in user, as far as that is known. This is for the log and for the error's text;
+//! a visitor is not told.
 
 use std::fmt;
 
-/// What stands between a request and a session with a user.
+/// The reason why a request has no session or no user. `docs/sessions.md` has the same list for operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absence {
     NoCookie,
     NoToken,
     Unknown,
+    Stale,
     Replayed,
     Evicted,
     Rivals,
     Anonymous,
     Meanwhile,
+    EndedHere,
 }
 
 impl fmt::Display for Absence {
@@ -24,11 +26,17 @@ impl fmt::Display for Absence {
             Absence::Unknown => {
                 "no session has this token: it never was one, its session has ended, or its secret was replaced"
             }
+            Absence::Stale => {
+                "the session has another secret: this token was replaced by a newer one, or never was its token"
+            }
             Absence::Replayed => "the token was replaced by a newer one, and its grace is over",
             Absence::Evicted => "the session was ended because its user signed in elsewhere",
             Absence::Rivals => "the request brought several tokens that each open a session, so none was taken",
             Absence::Anonymous => "the session has no user",
             Absence::Meanwhile => "the session ended, or its secret was replaced, while the request was on its way",
+            Absence::EndedHere => {
+                "this request has ended its session itself, by a sign-out or for the sign-in of another user"
+            }
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Finds out why a request has no session, or no signed-in user.
 
 use super::Session;
-use super::state::Unopened;
+use super::state::{CookieChange, Unopened};
 use crate::error::{Absence, Error};
 
 impl Session {
@@ -14,6 +14,8 @@ impl Session {
         let state = self.state();
         if state.current.is_some() {
             Absence::Anonymous
+        } else if matches!(state.cookie, CookieChange::Remove) {
+            Absence::EndedHere
         } else if state.unopened.contains(&Unopened::Evicted) {
             Absence::Evicted
         } else if !state.rivals.is_empty() {
@@ -22,10 +24,8 @@ impl Session {
             Absence::Replayed
         } else if !state.unopened.is_empty() {
             Absence::Unknown
-        } else if self.0.has_cookie {
-            Absence::NoToken
         } else {
-            Absence::NoCookie
+            self.0.without_session
         }
     }
 }

@@ -19,12 +19,25 @@ pub(super) struct Accepted {
 }
 
 impl Session {
-    /// Stores the deferred changes now instead of when the response is ready: for responses that show what was stored, and before a
-    /// stream begins, because nothing can be changed once the head of the response was sent. At most one round trip.
+    /// Stores the deferred changes now instead of when the response is ready: for responses that show what was stored, and
+    /// before a stream begins, because nothing can be changed once the head of the response was sent. At most one round
+    /// trip.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// session.set(Field::<String>::new("theme"), "dark")?;
+    /// assert!(!session.exists());
+    /// session.commit().await?;
+    /// assert!(session.exists());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// Returns [`is_gone`](Error::is_gone) if the session has ended meanwhile, and a store error ([`is_store`](Error::is_store)) if the
-    /// store does not answer.
+    /// Returns [`is_gone`](Error::is_gone) if the session has ended meanwhile, and a store error
+    /// ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn commit(&self) -> Result<()> {
         let _turn = self.turn().await?;
         self.commit_pending().await
@@ -151,8 +164,8 @@ impl Session {
         }
     }
 
-    /// Stores what is pending. Where another request pushed to the same list first, the list is seen again and what this one
-    /// pushed is appended to that: of those who come at the same time one is done each time.
+    /// Stores what is pending. Where another request pushed to the same list first, the list is seen again and what this
+    /// one pushed is appended to that: of those who come at the same time one is done each time.
     async fn store_pending(&self, rotate: bool) -> Result<()> {
         const ATTEMPTS: u32 = 64;
         const LONGEST_PAUSE: u32 = 8;
@@ -200,8 +213,8 @@ impl Session {
         }
     }
 
-    /// What [`finish`](Session::finish) comes to where nothing is left to do, as after most requests. `None` where it has to
-    /// be waited for.
+    /// What [`finish`](Session::finish) comes to where nothing is left to do, as after most requests. `None` where it has
+    /// to be waited for.
     pub(crate) fn finish_at_once(&self) -> Option<CookieChange> {
         let _turn = self.0.turn.try_lock().ok()?;
         let mut state = self.state();

@@ -9,35 +9,48 @@ use crate::events::Event;
 use crate::record::{Loaded, TokenFormat};
 
 impl Session {
-    /// Begins a session for a visitor who has none, so that a form has a token: for forms that must not be sent without one.
-    /// Deferred: it is stored, and the cookie sent, when the response is ready. Where there is a session nothing happens.
+    /// Begins a session for a visitor who has none, so that a form gets a token. Use it for forms that must not be sent
+    /// without one. Deferred: the session is stored and the cookie is sent when the response is ready. If there is a
+    /// session, nothing happens.
     ///
     /// ```
-    /// # use cloakroom::{Error, Session};
-    /// async fn form(session: Session) -> Result<String, Error> {
-    ///     session.begin()?;
-    ///     Ok(format!(r#"<input type="hidden" name="csrf" value="{}">"#, session.csrf_token()))
-    /// }
-    ///
-    /// async fn posted(session: Session, csrf: String) -> Result<(), Error> {
-    ///     session.require_csrf(&csrf)
-    /// }
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.begin()?;
+    /// let form = format!(r#"<input type="hidden" name="csrf" value="{}">"#, session.csrf_token());
+    /// # assert!(!session.csrf_token().is_empty());
+    /// # let token = session.csrf_token();
+    /// # session.commit().await?;
+    /// # session.require_csrf(&token)?;
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
-    /// Only when the response head has left.
+    /// Returns an error only if the head of the response was already sent.
     pub fn begin(&self) -> Result<()> {
         let mut state = self.open_state()?;
         state.pending.begins = state.current.is_none();
         Ok(())
     }
 
-    /// A token to put into a form, or into the header [`CSRF_HEADER`]: valid for this session only. Nothing is stored and
-    /// nothing asked; it is derived from the secret's hash.
+    /// Returns the token to put into a form or into the header [`CSRF_HEADER`]. It is valid for this session only. Nothing
+    /// is stored and the store is not asked: the token is derived from the hash of the session's secret.
     ///
-    /// Empty for a visitor without a session, who gets none created for it unless this request is going to create one anyway
-    /// ([`begin`](Session::begin) makes it do so), and with plain tokens. What such a visitor posts is judged by where it comes
-    /// from.
+    /// The token is empty with plain tokens, and for a visitor without a session, who does not get one by this. It is not
+    /// empty if this request is going to create a session anyway; [`begin`](Session::begin) makes it do so. What a visitor
+    /// without a session posts is judged by where it comes from.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// assert_eq!(session.csrf_token(), "");
+    /// session.sign_in("ada").await?;
+    /// let token = session.csrf_token();
+    /// session.check_csrf(&token)?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn csrf_token(&self) -> String {
         let mut state = self.state();
         if self.format() == TokenFormat::Plain || state.over && state.current.is_none() {
@@ -48,38 +61,72 @@ impl Session {
         state.secret_hash_to_come().as_ref().map(csrf::token).unwrap_or_default()
     }
 
-    /// Checks the token that came with a form, where there is something to protect. No round trip. (ASVS 3.5.1)
+    /// Checks the token that came with a form, if there is something to protect. No round trip. (ASVS 3.5.1)
     ///
     /// | the visitor has | and the token is | |
     /// | --- | --- | --- |
     /// | a session | of the current secret, or of the held previous one | passes |
     /// | a session | empty | passes if the layer saw by `Sec-Fetch-Site` or `Origin` that a page of this site sent the request: that page was made before another tab made the session |
     /// | a session | any other | is refused |
-    /// | no session | any | passes: there is no token for it, and the layer has judged where it comes from |
+    /// | no session | any | passes: there is no token for it, and the layer has judged where the request comes from |
     ///
-    /// [`require_csrf`](Session::require_csrf) lets only the first pass.
+    /// [`require_csrf`](Session::require_csrf) accepts only the first row.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// session.check_csrf(&session.csrf_token())?;
+    /// assert!(session.check_csrf("made up").unwrap_err().is_cross_site());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// [`is_cross_site`](Error::is_cross_site), 403, for what is refused: a token that is cut off, from before the sign-in or of
-    /// another session; a configuration error with plain tokens, from which no token can be derived.
+    /// Returns [`is_cross_site`](Error::is_cross_site), 403, if the token is refused: it is cut off, from before the
+    /// sign-in, or of another session. Returns a configuration error with plain tokens, from which no token can be derived.
     pub fn check_csrf(&self, shown: &str) -> Result<()> {
         let is_from_before = shown.is_empty() && self.0.judged == Judged::SameOrigin;
         if self.exists() && !is_from_before { self.require_csrf(shown) } else { self.sessions().need_secrets() }
     }
 
-    /// The same for the header [`CSRF_HEADER`]; one that is missing counts as empty.
+    /// Checks the token in the header [`CSRF_HEADER`] as [`check_csrf`](Session::check_csrf) does. A missing header counts
+    /// as an empty token.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::CSRF_HEADER;
+    /// # use http::HeaderMap;
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert(CSRF_HEADER, session.csrf_token().parse().unwrap());
+    /// session.check_csrf_header(&headers)?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// As [`check_csrf`](Session::check_csrf).
+    /// Returns the errors of [`check_csrf`](Session::check_csrf).
     pub fn check_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
         self.check_csrf(in_header(headers))
     }
 
-    /// Requires a form's token, of every visitor and wherever the request comes from. No round trip. A visitor without a
-    /// session has none: the page with the form [begins](Session::begin) one.
+    /// Requires a valid token of every visitor, wherever the request comes from. No round trip. A visitor without a session
+    /// has no token: let the page with the form [begin](Session::begin) a session.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// assert!(session.require_csrf("").unwrap_err().is_cross_site());
+    /// session.sign_in("ada").await?;
+    /// session.require_csrf(&session.csrf_token())?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// As [`check_csrf`](Session::check_csrf), also for an empty token and without a session.
+    /// Returns the errors of [`check_csrf`](Session::check_csrf), also for an empty token and without a session.
     pub fn require_csrf(&self, shown: &str) -> Result<()> {
         self.sessions().need_secrets()?;
         let state = self.state();
@@ -96,10 +143,24 @@ impl Session {
         Err(Error::cross_site(WRONG_TOKEN))
     }
 
-    /// The same for the header [`CSRF_HEADER`].
+    /// Requires a valid token in the header [`CSRF_HEADER`], as [`require_csrf`](Session::require_csrf) does.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::CSRF_HEADER;
+    /// # use http::HeaderMap;
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// let mut headers = HeaderMap::new();
+    /// assert!(session.require_csrf_header(&headers).unwrap_err().is_cross_site());
+    /// headers.insert(CSRF_HEADER, session.csrf_token().parse().unwrap());
+    /// session.require_csrf_header(&headers)?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// As [`require_csrf`](Session::require_csrf).
+    /// Returns the errors of [`require_csrf`](Session::require_csrf).
     pub fn require_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
         self.require_csrf(in_header(headers))
     }

@@ -17,8 +17,22 @@ use crate::record::{Field, FieldChanges, Fields, TokenFormat, check_name, value}
 impl Session {
     /// Returns the value of a field, including what this request has set.
     ///
-    /// Returns `None` if there is no value. It also logs a warning and returns `None` if the stored text is not a `T`, which happens
-    /// when another version of the application has written it; use [`try_get`](Session::try_get) to get the error.
+    /// Returns `None` if there is no value. It also logs a warning and returns `None` if the stored text is not a `T`,
+    /// which happens when another version of the application has written it; use [`try_get`](Session::try_get) to get the
+    /// error.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// const NAME: Field<String> = Field::new("name");
+    ///
+    /// assert_eq!(session.get(NAME)?, None);
+    /// session.set(NAME, "Ada")?;
+    /// assert_eq!(session.get(NAME)?.as_deref(), Some("Ada"));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Returns an error only for a [named](Field::named) field whose name is not allowed.
@@ -32,6 +46,20 @@ impl Session {
     }
 
     /// Returns the value of a field, or an error if the stored text is not a `T`.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// // an earlier version of the application kept a text here
+    /// session.set(Field::<String>::new("theme"), "dark")?;
+    ///
+    /// const THEME: Field<u8> = Field::new("theme");
+    /// assert_eq!(session.get(THEME)?, None);
+    /// assert!(session.try_get(THEME).unwrap_err().is_invalid());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Returns [`is_invalid`](Error::is_invalid), with the name of the field.
@@ -50,22 +78,25 @@ impl Session {
 
     /// Sets a field. Deferred.
     ///
-    /// What is accepted is read back unchanged, with one exception: an `Option` within an `Option` in a field of a struct is a single
-    /// `Option` in JSON, unless the struct says how to read it.
+    /// What is accepted is read back unchanged, with one exception: an `Option` within an `Option` in a field of a struct
+    /// is a single `Option` in JSON, unless the struct says how to read it.
     ///
     /// ```
-    /// # use cloakroom::{Error, Field, Session};
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
     /// const THEME: Field<String> = Field::new("theme");
     ///
-    /// async fn choose(session: Session) -> Result<(), Error> {
-    ///     session.set(THEME, "dark")
-    /// }
+    /// session.set(THEME, "dark")?;
+    /// assert_eq!(session.get(THEME)?.as_deref(), Some("dark"));
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
-    /// Returns an error and changes nothing if the value cannot be written as JSON or would not be read back unchanged (NaN and
-    /// infinite numbers, an empty option in an option, more than 127 levels of lists, maps and structs), if the session would exceed
-    /// a limit, or if the name is not allowed.
+    /// Returns an error and changes nothing if the value cannot be written as JSON or would not be read back unchanged (NaN
+    /// and infinite numbers, an empty option in an option, more than 127 levels of lists, maps and structs), if the session
+    /// would exceed a limit, or if the name is not allowed.
     pub fn set<T: Borrow<V>, V: Serialize + ?Sized>(&self, field: Field<T>, value: &V) -> Result<()> {
         self.check(field.name())?;
         let text = self.text_for(field.name(), value)?;
@@ -77,6 +108,19 @@ impl Session {
 
     /// Removes a field. Deferred. To remove a field that does not exist is not an error and makes no session.
     ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// const THEME: Field<String> = Field::new("theme");
+    ///
+    /// session.set(THEME, "dark")?;
+    /// session.remove(THEME)?;
+    /// assert_eq!(session.get(THEME)?, None);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Returns an error only if the name is not allowed, or if the head of the response was already sent.
     pub fn remove<T>(&self, field: Field<T>) -> Result<()> {
@@ -87,8 +131,21 @@ impl Session {
 
     /// Removes all fields of the application that this request knows of, including what it has set or pushed. Deferred.
     ///
-    /// The visitor keeps the session and stays signed in. What another request sets meanwhile stays. With plain tokens the fields of
-    /// the other program are removed as well.
+    /// The visitor keeps the session and stays signed in. What another request sets meanwhile stays. With plain tokens the
+    /// fields of the other program are removed as well.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// session.set(Field::<String>::new("theme"), "dark")?;
+    /// session.clear()?;
+    /// assert!(session.fields().is_empty());
+    /// assert!(session.user().is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Returns an error only if the head of the response was already sent.
@@ -104,8 +161,19 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the names of the application's fields in alphabetical order, including what this request has set, without what it has
-    /// removed.
+    /// Returns the names of the application's fields in alphabetical order, including what this request has set, without
+    /// what it has removed.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// session.set(Field::<String>::new("theme"), "dark")?;
+    /// session.set(Field::<String>::new("name"), "Ada")?;
+    /// assert_eq!(session.fields(), ["name", "theme"]);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn fields(&self) -> Vec<String> {
         let state = self.state();
         let kept = state.stored().into_iter().flat_map(Fields::keys).filter(|name| !state.pending.replaces(name));
@@ -113,20 +181,20 @@ impl Session {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// Appends a value to a list, such as messages for the next page. Deferred. No value is lost when several requests push at the
-    /// same time. [`take`](Session::take) reads the list and empties it.
+    /// Appends a value to a list, such as messages for the next page. Deferred. No value is lost when several requests push
+    /// at the same time. [`take`](Session::take) reads the list and empties it.
     ///
     /// ```
-    /// # use cloakroom::{Error, Field, Session};
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
     /// const MESSAGES: Field<Vec<String>> = Field::new("messages");
     ///
-    /// async fn save(session: Session) -> Result<(), Error> {
-    ///     session.push(MESSAGES, "Your address was saved.")
-    /// }
-    ///
-    /// async fn next_page(session: Session) -> Result<String, Error> {
-    ///     Ok(session.take(MESSAGES).await?.unwrap_or_default().join(" "))
-    /// }
+    /// session.push(MESSAGES, "Your address was saved.")?;
+    /// // the next page shows the messages
+    /// assert_eq!(session.take(MESSAGES).await?.unwrap_or_default(), ["Your address was saved."]);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// A stored text that is not such a list is replaced, with a warning in the log as for [`get`](Session::get).
@@ -153,25 +221,28 @@ impl Session {
         Ok(())
     }
 
-    /// Adds to a counter and returns its new value. A counter that does not exist starts at 0. Immediate: one round trip. A visitor
-    /// without a session gets one.
+    /// Adds to a counter and returns its new value. A counter that does not exist starts at 0. Immediate: one round trip. A
+    /// visitor without a session gets one.
     ///
-    /// Increments add up exactly, however many requests make them. If this request has [set](Session::set) the same field before, it
-    /// counts from there.
+    /// Increments add up exactly, however many requests make them. If this request has [set](Session::set) the same field
+    /// before, it counts from there.
     ///
     /// ```
-    /// # use cloakroom::{Error, Field, Session};
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
     /// const VIEWS: Field<i64> = Field::new("page_views");
     ///
-    /// async fn count(session: Session) -> Result<String, Error> {
-    ///     Ok(format!("You have been here {} times.", session.increment(VIEWS, 1).await?))
-    /// }
+    /// assert_eq!(session.increment(VIEWS, 1).await?, 1);
+    /// assert_eq!(session.increment(VIEWS, 10).await?, 11);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
-    /// Returns [`is_invalid`](Error::is_invalid), and leaves the field unchanged, if the field does not hold a whole number or the sum
-    /// exceeds `i64`. Returns [`is_unknown`](Error::is_unknown) if the answer was lost: the increment was then made once or not at
-    /// all.
+    /// Returns [`is_invalid`](Error::is_invalid), and leaves the field unchanged, if the field does not hold a whole number
+    /// or the sum exceeds `i64`. Returns [`is_unknown`](Error::is_unknown) if the answer was lost: the increment was then
+    /// made once or not at all.
     pub async fn increment(&self, field: Field<i64>, by: i64) -> Result<i64> {
         self.check(field.name())?;
         let _turn = self.turn().await?;
@@ -199,15 +270,28 @@ impl Session {
         text.parse().map_err(|_| Error::invalid(format!("field `{name}`"), crate::record::NOT_A_COUNTER))
     }
 
-    /// Reads a value and removes it in one step: only one of several requests gets it. Immediate: one round trip, or none if there is
-    /// no value. It suits messages that are shown once.
+    /// Reads a value and removes it in one step: only one of several requests gets it. Immediate: one round trip, or none
+    /// if there is no value. It suits messages that are shown once.
     ///
     /// A stored text that is not a `T` is removed as well and returns `None`, with a warning in the log as for
     /// [`get`](Session::get).
     ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// const NOTICE: Field<String> = Field::new("notice");
+    ///
+    /// session.set(NOTICE, "Your order is on its way.")?;
+    /// assert_eq!(session.take(NOTICE).await?.as_deref(), Some("Your order is on its way."));
+    /// assert_eq!(session.take(NOTICE).await?, None);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
-    /// Returns [`is_conflict`](Error::is_conflict) if other requests changed the field first at every attempt, and a store error
-    /// ([`is_store`](Error::is_store)) if the store does not answer.
+    /// Returns [`is_conflict`](Error::is_conflict) if other requests changed the field first at every attempt, and a store
+    /// error ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn take<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
         let name = field.name().to_owned();
         let mut taken = None;
@@ -219,26 +303,34 @@ impl Session {
         Ok(taken)
     }
 
-    /// Reads, changes and writes a field without losing the change of another request. If another request came first, the field is
-    /// read again and `change` is called again, a few times. Immediate: one round trip, and two more for each repetition.
+    /// Reads, changes and writes a field without losing the change of another request. If another request came first, the
+    /// field is read again and `change` is called again, a few times. Immediate: one round trip, and two more for each
+    /// repetition.
     ///
-    /// If this request has [set](Session::set) the same field before, `change` gets that value. If there is no value, or the stored
-    /// text is not a `T` because another version of the application wrote it, `change` gets the default; the latter is logged as for
-    /// [`get`](Session::get). To keep such a text, ask [`try_get`](Session::try_get) first.
+    /// If this request has [set](Session::set) the same field before, `change` gets that value. If there is no value, or
+    /// the stored text is not a `T` because another version of the application wrote it, `change` gets the default; the
+    /// latter is logged as for [`get`](Session::get). To keep such a text, ask [`try_get`](Session::try_get) first.
     ///
     /// ```
-    /// # use cloakroom::{Error, Field, Session};
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
     /// const CART: Field<Vec<u32>> = Field::new("cart");
     ///
-    /// async fn add_to_cart(session: Session) -> Result<(), Error> {
-    ///     session.update(CART, |cart| cart.push(7)).await
-    /// }
+    /// session.update(CART, |cart| cart.push(7)).await?;
+    /// let items = session.update(CART, |cart| {
+    ///     cart.push(8);
+    ///     cart.len()
+    /// });
+    /// assert_eq!(items.await?, 2);
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
-    /// Returns [`is_conflict`](Error::is_conflict) if other requests came first at every attempt, [`is_invalid`](Error::is_invalid) if
-    /// the new value does not fit or would not be read back unchanged, and a store error ([`is_store`](Error::is_store)) if the store
-    /// does not answer.
+    /// Returns [`is_conflict`](Error::is_conflict) if other requests came first at every attempt,
+    /// [`is_invalid`](Error::is_invalid) if the new value does not fit or would not be read back unchanged, and a store
+    /// error ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn update<T, R>(&self, field: Field<T>, mut change: impl FnMut(&mut T) -> R) -> Result<R>
     where
         T: DeserializeOwned + Serialize + Default,
@@ -254,8 +346,8 @@ impl Session {
         Ok(answer.expect("the change was made at least once"))
     }
 
-    /// Replaces a field's text by what is made of it, as a compare-and-set that is repeated when another request came first.
-    /// Without text before and after nothing is asked of the store.
+    /// Replaces a field's text by what is made of it, as a compare-and-set that is repeated when another request came
+    /// first. Without text before and after nothing is asked of the store.
     async fn replace(&self, name: &str, mut make: impl FnMut(&Session) -> Result<Option<String>>) -> Result<()> {
         const ATTEMPTS: u32 = 8;
         self.check(name)?;

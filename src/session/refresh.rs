@@ -9,13 +9,23 @@ use crate::record::Lookup;
 use crate::sessions::ReadFrom;
 
 impl Session {
-    /// Reads the session from the store again, past a [near cache](crate::store::NearCache), for a route that must not rely on what
-    /// was true a moment ago. Immediate: one round trip with a near cache, unless this request has already asked the store; none
-    /// without. If the session has ended, this request has none afterwards.
+    /// Reads the session from the store again, past a [near cache](crate::store::NearCache), for a route that must not rely
+    /// on what was true a moment ago. Immediate: one round trip with a near cache, unless this request has already asked
+    /// the store; none without. If the session has ended, this request has none afterwards.
     ///
-    /// A handle that is kept after the response, in a stream, a socket or a task, shows the session as it was then. On such a handle
-    /// this always reads the session again: one round trip. It uses the token of its request, which is still accepted after one
-    /// rotation. After a second rotation, or after a sign-in, the handle has no session any more.
+    /// A handle that is kept after the response, in a stream, a socket or a task, shows the session as it was then. On such
+    /// a handle this always reads the session again: one round trip. It uses the token of its request, which is still
+    /// accepted after one rotation. After a second rotation, or after a sign-in, the handle has no session any more.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// session.refresh().await?;
+    /// assert!(session.user().is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer.

@@ -6,13 +6,25 @@ use crate::error::Result;
 use crate::record::{Change, Credentials, Token};
 
 impl Session {
-    /// Gives the session a new secret and the browser a new token. The old secret is accepted until shortly after the browser has
-    /// first presented the new one, so that requests that run in parallel are not lost. Immediate: one round trip. Without a session
-    /// nothing happens.
+    /// Gives the session a new secret and the browser a new token. The old secret is accepted until shortly after the
+    /// browser has first presented the new one, so that requests that run in parallel are not lost. Immediate: one round
+    /// trip. Without a session nothing happens.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// let before = session.id();
+    /// session.rotate().await?;
+    /// assert_eq!(session.id(), before); // the token is new, the session is not
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// Returns [`is_conflict`](crate::Error::is_conflict) if another request has just rotated the session, [`is_gone`](crate::Error::is_gone) if the
-    /// session has ended, and a configuration error with plain tokens, which cannot rotate.
+    /// Returns [`is_conflict`](crate::Error::is_conflict) if another request has just rotated the session,
+    /// [`is_gone`](crate::Error::is_gone) if the session has ended, and a configuration error with plain tokens, which
+    /// cannot rotate.
     pub async fn rotate(&self) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
@@ -22,8 +34,21 @@ impl Session {
         }
     }
 
-    /// Rotates the session at a change of privilege. The old secret is worthless immediately, so that a token that leaked before does
-    /// not gain the new privilege. A sign-in does this by itself. Immediate: one round trip.
+    /// Rotates the session at a change of privilege. The old secret is worthless immediately, so that a token that leaked
+    /// before does not gain the new privilege. A sign-in does this by itself. Immediate: one round trip.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// const IS_ADMIN: Field<bool> = Field::new("is_admin");
+    ///
+    /// session.sign_in("ada").await?;
+    /// session.set(IS_ADMIN, &true)?;
+    /// session.elevate().await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Returns the errors of [`rotate`](Session::rotate). A request that brought a held previous secret gets

@@ -16,31 +16,43 @@ use crate::record::{
 };
 
 impl Session {
-    /// Binds a user to the session: with a new secret (the old one is worth nothing at once), a new absolute lifetime, and
-    /// the limit on the user's sessions. The fields that the visitor had before stay. At once: two round trips, one more
-    /// for a visitor without a session, three more when it makes one session too many.
+    /// Signs a user in: binds the user to this session.
     ///
-    /// Another user who is signed in is signed out first, and nothing of theirs is left in the new session.
+    /// The session gets a new secret, and its old one is worthless immediately. It gets a new absolute lifetime, and the
+    /// limit on the user's sessions is applied. The fields that the visitor had before stay. Immediate: two round trips,
+    /// one more for a visitor without a session, and three more if the user has one session too many.
     ///
-    /// A second click is the same sign-in: for as long as [`rotation_grace`](crate::ConfigBuilder::rotation_grace), the token
-    /// that the sign-in has replaced may ask once more for the same user. The session stays one, with its fields, and the
-    /// tokens of both answers work. One round trip more for a visitor whose token opens nothing.
+    /// If another user is signed in, their session is ended first, and nothing of theirs is left in the new session.
+    ///
+    /// A second click on the button counts as the same sign-in: for as long as
+    /// [`rotation_grace`](crate::ConfigBuilder::rotation_grace) lasts, the token that the sign-in has replaced may ask once
+    /// more for the same user. There is still one session with its fields, and the tokens of both responses work. A visitor
+    /// whose token opens nothing needs one more round trip for this.
     ///
     /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
     /// # use std::time::Duration;
-    /// # async fn example(session: cloakroom::Session) -> Result<(), cloakroom::Error> {
+    /// # doctest::with_session(async |session| {
     /// session.sign_in(42).await?;
-    /// session.sign_in("andrew").device("Anna's phone").idle_timeout(Duration::from_secs(3600)).await?;
-    /// # Ok(()) }
+    /// assert_eq!(session.user().unwrap().as_str(), "42");
+    ///
+    /// // "remember me"
+    /// let month = Duration::from_secs(30 * 24 * 3600);
+    /// session.sign_in("ada").idle_timeout(month).absolute_lifetime(month).cookie_max_age(month).await?;
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
-    /// [`is_limit`](Error::is_limit) where the policy is to refuse; [`is_gone`](Error::is_gone) when the session was ended
-    /// while it was being signed in, by a sign-out everywhere for instance: what was ended stays ended;
-    /// [`is_conflict`](Error::is_conflict) when another user is signed in and another request has just replaced that session's
-    /// secret; [`is_invalid`](Error::is_invalid) for a user id or an option that is not allowed; a configuration error with
-    /// plain tokens; those of the store. After [`is_not_durable`](Error::is_not_durable) the user is signed in, and the browser
-    /// gets its token.
+    /// | error | when |
+    /// | --- | --- |
+    /// | [`is_limit`](Error::is_limit) | the user has as many sessions as allowed, and the policy is to refuse another |
+    /// | [`is_gone`](Error::is_gone) | the session was ended while it was being signed in, for instance by a sign-out everywhere. What was ended stays ended |
+    /// | [`is_conflict`](Error::is_conflict) | another user is signed in, and another request has just replaced the secret of that session |
+    /// | [`is_invalid`](Error::is_invalid) | a user id or an option is not allowed |
+    /// | [`is_not_durable`](Error::is_not_durable) | the user is signed in and the browser gets its token, but a failure of the store now may undo it |
+    /// | [`is_store`](Error::is_store) | the store does not answer |
+    /// | [`is_config`](Error::is_config) | plain tokens are configured, which have no sign-in |
     pub fn sign_in<U>(&self, user: U) -> SigningIn<'_>
     where
         U: TryInto<UserId>,
@@ -60,16 +72,28 @@ impl Session {
         }
     }
 
-    /// Ends the session on the server and then removes the cookie. Immediate: one round trip. What is set afterwards belongs to a new
-    /// session.
+    /// Ends the session on the server and then removes the cookie. Immediate: one round trip. What is set afterwards
+    /// belongs to a new session.
     ///
-    /// To sign out twice is a success: a second click, and a session that has expired or was ended elsewhere, remove the cookie too.
-    /// If the request brought several tokens that each open a session, all of these sessions end: one round trip each.
+    /// To sign out twice is a success: a second click, and a session that has expired or was ended elsewhere, remove the
+    /// cookie too. If the request brought several tokens that each open a session, all of these sessions end: one round
+    /// trip each.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// session.sign_out().await?;
+    /// assert_eq!(session.user(), None);
+    /// assert!(!session.exists());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer; the session may then still be live. Returns
-    /// [`is_gone`](Error::is_gone) if the request brought an old secret of a live session: the session was not ended and the cookie
-    /// stays, because the browser may already have the new secret.
+    /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer; the session may then still be
+    /// live. Returns [`is_gone`](Error::is_gone) if the request brought an old secret of a live session: the session was
+    /// not ended and the cookie stays, because the browser may already have the new secret.
     pub async fn sign_out(&self) -> Result<()> {
         let _turn = self.turn().await?;
         let (current, rivals, unopened) = {
@@ -90,11 +114,25 @@ impl Session {
         self.sign_out_of(&tokens).await.map(drop)
     }
 
-    /// Where the user is signed in, the latest first, this one marked; empty when nobody is. Three round trips, more when
-    /// some of them have ended by themselves.
+    /// Returns the user's sessions, the latest sign-in first. The one of this request is marked as
+    /// [`current`](Device::current). The list is empty if nobody is signed in. Three round trips, and more if some of the
+    /// sessions have expired.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").device("Ada's phone").await?;
+    /// for device in session.devices().await? {
+    ///     println!("{} {:?} {}", device.id, device.label, if device.current { "(this device)" } else { "" });
+    /// }
+    /// # assert_eq!(session.devices().await?.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// [`is_gone`](Error::is_gone) when this session ended meanwhile; the store's.
+    /// Returns [`is_gone`](Error::is_gone) if this session has ended meanwhile, and a store error
+    /// ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn devices(&self) -> Result<Vec<Device>> {
         let Some(user) = self.user() else {
             return Ok(Vec::new());
@@ -109,12 +147,26 @@ impl Session {
         Ok(devices)
     }
 
-    /// Signs the user out on one of their devices; whether it was theirs and lived. A stranger's session answers as one that
-    /// does not exist. Two round trips. The current one is ended as by [`sign_out`](Session::sign_out).
+    /// Signs the user out on one of their devices. Returns true if the session was theirs and was live. Immediate: two
+    /// round trips. The session of this request is ended as by [`sign_out`](Session::sign_out).
+    ///
+    /// The session of another user is not ended, and the answer is the same as for a session that does not exist.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_two_sessions(async |phone, laptop| {
+    /// phone.sign_in("ada").await?;
+    /// laptop.sign_in("ada").await?;
+    /// let lost = phone.id().unwrap();
+    /// assert!(laptop.sign_out_device(&lost).await?);
+    /// assert_eq!(laptop.devices().await?.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) when nobody is; [`is_gone`](Error::is_gone) when this session ended meanwhile;
-    /// the store's.
+    /// Returns [`is_signed_out`](Error::is_signed_out) if nobody is signed in, [`is_gone`](Error::is_gone) if this session
+    /// has ended meanwhile, and a store error ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn sign_out_device(&self, id: &SessionId) -> Result<bool> {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
@@ -127,11 +179,23 @@ impl Session {
         Ok(ended > 0)
     }
 
-    /// Signs the user out everywhere but here; how many sessions ended. Two round trips and the sessions in one flight.
+    /// Signs the user out on all devices but this one. Returns how many sessions ended. Immediate: two round trips, and the
+    /// sessions in one parallel flight.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_two_sessions(async |phone, laptop| {
+    /// phone.sign_in("ada").await?;
+    /// laptop.sign_in("ada").await?;
+    /// assert_eq!(laptop.sign_out_others().await?, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) when nobody is; [`is_gone`](Error::is_gone) when this session ended meanwhile;
-    /// the store's: then some may live on.
+    /// Returns [`is_signed_out`](Error::is_signed_out) if nobody is signed in, [`is_gone`](Error::is_gone) if this session
+    /// has ended meanwhile, and a store error ([`is_store`](Error::is_store)) if the store does not answer; some sessions
+    /// may then still be live.
     pub async fn sign_out_others(&self) -> Result<u64> {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
@@ -139,12 +203,24 @@ impl Session {
         self.sessions().end(Target::OthersOf(user, current), RevokeReason::SignedOut, Some(current)).await
     }
 
-    /// Signs the user out everywhere, here included; how many sessions ended. Two round trips and the sessions in one
-    /// flight.
+    /// Signs the user out on all devices, this one included. Returns how many sessions ended. Immediate: two round trips,
+    /// and the sessions in one parallel flight.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_two_sessions(async |phone, laptop| {
+    /// phone.sign_in("ada").await?;
+    /// laptop.sign_in("ada").await?;
+    /// assert_eq!(laptop.sign_out_everywhere().await?, 2);
+    /// assert_eq!(laptop.user(), None);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) when nobody is; [`is_gone`](Error::is_gone) when this session ended meanwhile;
-    /// the store's: then some may live on.
+    /// Returns [`is_signed_out`](Error::is_signed_out) if nobody is signed in, [`is_gone`](Error::is_gone) if this session
+    /// has ended meanwhile, and a store error ([`is_store`](Error::is_store)) if the store does not answer; some sessions
+    /// may then still be live.
     pub async fn sign_out_everywhere(&self) -> Result<u64> {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
@@ -157,12 +233,12 @@ impl Session {
         ended
     }
 
-    /// Ends the sessions that these tokens open, and takes the cookie away unless one of them lives on; how many ended now.
-    /// One round trip each.
+    /// Ends the sessions that these tokens open, and removes the cookie unless one of them is still live. Returns how many
+    /// ended now. One round trip each.
     ///
     /// # Errors
-    /// [`is_gone`](Error::is_gone) where one of the tokens is an old secret of a session that lives; the first error of the
-    /// store after all were tried, and that something is not durable only where nothing else failed.
+    /// Returns [`is_gone`](Error::is_gone) if one of the tokens is an old secret of a live session. Tries all tokens, and
+    /// then returns the first error; that something is not durable is returned only if nothing else failed.
     pub(super) async fn sign_out_of(&self, tokens: &[Credentials]) -> Result<u64> {
         let ended = self.end_all(tokens, RevokeReason::SignedOut).await;
         if is_done(&ended) {
@@ -171,14 +247,14 @@ impl Session {
         ended
     }
 
-    /// The same, and the session stays as it was seen.
+    /// Does so, and leaves what this request knows of its session as it is.
     async fn end_all(&self, tokens: &[Credentials], reason: RevokeReason) -> Result<u64> {
         let mut all = Ok(0);
         for presented in tokens {
             let ended = match self.sessions().sign_out(presented, reason).await {
                 Ok(SignedOut::Ended) => Ok(1),
                 Ok(SignedOut::Gone) => Ok(0),
-                Ok(SignedOut::Stale) => Err(Error::gone()),
+                Ok(SignedOut::Stale) => Err(Error::gone_because(Absence::Stale)),
                 Err(error) => Err(error),
             };
             all = match (all, ended) {
@@ -190,24 +266,38 @@ impl Session {
         all
     }
 
-    /// Refuses when the session ended, or its secret was replaced by a sign-in, since this request read it: whoever it was
-    /// then may not end or see the sessions of its user now. One round trip.
+    /// Returns an error if the session has ended since this request read it, or if a sign-in has replaced its secret:
+    /// whoever had the session then may not see or end the sessions of its user now. One round trip.
     async fn still_opens(&self) -> Result<()> {
         let presented = self.presented().ok_or_else(Error::gone)?;
         self.sessions().load_again(&presented).await?.map(drop).ok_or_else(Error::gone)
     }
 
-    /// An empty session after the former one has ended, whose cookie goes.
+    /// Begins with an empty session after the former one has ended, and removes the cookie.
     fn start_over(&self) {
         let mut state = self.state();
         *state = State { cookie: CookieChange::Remove, peeking: state.peeking, ..State::default() };
     }
 
-    /// Refuses unless the user has proved who they are within this time, by the store's clock, and asks the store itself: no
-    /// round trip, or what [`refresh`](Session::refresh) costs. (ASVS 7.5.1)
+    /// Returns an error unless the user has proved who they are within this time, by the store's clock. The session is
+    /// [refreshed](Session::refresh) for it, so the check does not rely on a near cache: one round trip with a near cache,
+    /// none without. (ASVS 7.5.1)
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::Duration;
+    /// # doctest::with_session(async |session| {
+    /// let ten_minutes = Duration::from_secs(600);
+    /// assert!(session.require_recent_sign_in(ten_minutes).await.unwrap_err().is_signed_out());
+    /// session.sign_in("ada").await?;
+    /// session.require_recent_sign_in(ten_minutes).await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
-    /// [`is_signed_out`](Error::is_signed_out) or [`is_not_recent`](Error::is_not_recent); the store's.
+    /// Returns [`is_signed_out`](Error::is_signed_out) if nobody is signed in, [`is_not_recent`](Error::is_not_recent) if
+    /// the last sign-in is too long ago, and a store error ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn require_recent_sign_in(&self, within: Duration) -> Result<()> {
         self.refresh().await?;
         self.signed_in()?;
@@ -245,8 +335,8 @@ impl Session {
         bound.and(ended)
     }
 
-    /// Ends what must not be there beside the new sign-in: the session of another user, and, where several tokens each open
-    /// one, all of theirs.
+    /// Ends the sessions that must not exist beside the new sign-in: the one of another user, or, if several tokens each
+    /// open a session, all of these.
     async fn end_former(&self, new: &SignIn) -> Result<()> {
         let (rivals, former) = {
             let state = self.state();
@@ -272,8 +362,8 @@ impl Session {
         }
     }
 
-    /// Where no token opens a session: whether one of them is what this very user's sign-in has just replaced, by a second
-    /// click. Then that session is theirs here, too. One round trip for each such token.
+    /// For a request whose tokens open nothing: asks whether this user's sign-in has just replaced one of them, as after a
+    /// second click. If so, this request has that session, too, and the answer is true. One round trip for each such token.
     async fn bind_again(&self, new: &SignIn) -> Result<bool> {
         let tokens: Vec<_> = self.state().unopened.iter().filter_map(Unopened::unknown).collect();
         for presented in tokens {
@@ -303,7 +393,7 @@ impl Session {
     }
 }
 
-/// A sign-in that is still to be awaited, and its options.
+/// A sign-in that still has to be awaited, and its options. [`Session::sign_in`] returns it.
 #[must_use = "a sign-in does nothing until it is awaited"]
 pub struct SigningIn<'a> {
     session: &'a Session,
@@ -318,47 +408,125 @@ pub struct SigningIn<'a> {
 }
 
 impl SigningIn<'_> {
-    /// An idle timeout for this session instead of the configured one: "remember me".
+    /// Gives this session an idle timeout of its own instead of the configured one: "remember me". It must not exceed the
+    /// absolute lifetime.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::Duration;
+    /// # doctest::with_session(async |session| {
+    /// let two_hours = Duration::from_secs(2 * 3600);
+    /// session.sign_in("ada").idle_timeout(two_hours).await?;
+    /// assert_eq!(session.idle_timeout(), Some(two_hours));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle_timeout = Some(idle);
         self
     }
 
-    /// An absolute lifetime for this session, from now, instead of the configured one: "remember me".
+    /// Gives this session an absolute lifetime of its own, from now on, instead of the configured one: "remember me".
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::Duration;
+    /// # doctest::with_session(async |session| {
+    /// let month = Duration::from_secs(30 * 24 * 3600);
+    /// session.sign_in("ada").idle_timeout(month).absolute_lifetime(month).await?;
+    /// assert!(session.remaining() > Some(month / 2));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn absolute_lifetime(mut self, absolute: Duration) -> Self {
         self.absolute_lifetime = Some(absolute);
         self
     }
 
-    /// Has the browser keep the cookie for this long, also when it is closed, instead of the configured
-    /// [`cookie_max_age`](crate::ConfigBuilder::cookie_max_age): "remember me". With `None` the browser keeps it until it is
-    /// closed. It stays so for this session: while the visitor comes, the cookie is renewed.
+    /// Makes the browser keep the cookie for this long, even when it is closed, instead of the configured
+    /// [`cookie_max_age`](crate::ConfigBuilder::cookie_max_age): "remember me". With `None` the browser keeps the cookie
+    /// until it is closed.
+    ///
+    /// The choice stays with this session. While the visitor keeps coming, the cookie is renewed.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::Duration;
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").cookie_max_age(Duration::from_secs(30 * 24 * 3600)).await?;
+    /// session.sign_in("ada").cookie_max_age(None).await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn cookie_max_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.cookie_max_age = Some(age.into().unwrap_or_default());
         self
     }
 
-    /// When the user proved who they are, if that was not just now: an identity provider's `auth_time`. The lifetimes run from
-    /// the sign-in all the same.
+    /// Says when the user proved who they are, if that was not just now, such as the `auth_time` of an identity provider.
+    /// The lifetimes run from the sign-in all the same.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::Duration;
+    /// # use std::time::SystemTime;
+    /// # doctest::with_session(async |session| {
+    /// let proved_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+    /// session.sign_in("ada").auth_time(proved_at).await?;
+    /// assert_eq!(session.auth_time(), Some(proved_at));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn auth_time(mut self, time: SystemTime) -> Self {
         self.auth_time = Some(time);
         self
     }
 
-    /// What to call the device in the list: at most 64 bytes are kept. Default: made from the `User-Agent`.
+    /// Names the device in the list of devices. At most [`MAX_LABEL_BYTES`](crate::MAX_LABEL_BYTES) are kept. By default
+    /// the name is made from the `User-Agent`.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").device("Ada's phone").await?;
+    /// assert_eq!(session.devices().await?[0].label.as_deref(), Some("Ada's phone"));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn device(mut self, label: impl Into<String>) -> Self {
         self.device = Some(label.into());
         self
     }
 
-    /// The visitor's address, for the list of devices: at most 64 bytes are kept. Default: none, because behind a proxy only
-    /// the application knows.
+    /// Notes the visitor's address for the list of devices. At most [`MAX_LABEL_BYTES`](crate::MAX_LABEL_BYTES) are kept.
+    /// By default no address is kept, because only the application knows which one is the visitor's behind a proxy.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// let address = std::net::Ipv4Addr::new(203, 0, 113, 7);
+    /// session.sign_in("ada").ip(address).await?;
+    /// assert_eq!(session.devices().await?[0].ip.as_deref(), Some("203.0.113.7"));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn ip(mut self, ip: impl ToString) -> Self {
         self.ip = Some(ip.to_string());
         self
     }
 
     /// Drops the fields that the visitor had before.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_session(async |session| {
+    /// session.increment(Field::new("page_views"), 1).await?;
+    /// session.sign_in("ada").discard_fields().await?;
+    /// assert!(session.fields().is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn discard_fields(mut self) -> Self {
         self.discard_fields = true;
         self

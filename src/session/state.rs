@@ -71,8 +71,8 @@ impl Unopened {
     }
 }
 
-/// A token that was minted for this request and that the store does not know yet. It is good for what it was minted for, and
-/// for nothing else.
+/// A token that was minted for this request and that the store does not know yet. It is good for what it was minted for,
+/// and for nothing else.
 #[derive(Clone, Default)]
 pub(super) enum Minted {
     #[default]
@@ -210,8 +210,8 @@ impl State {
     }
 
     /// Whether it is time for a new secret: by the configured interval, or because the browser will drop the cookie that it
-    /// got with the latest secret; and only for the current secret as the browser brought it. A secret from the future is due
-    /// as well: the store's clock was set back, and would otherwise have to come to that time first.
+    /// got with the latest secret; and only for the current secret as the browser brought it. A secret from the future is
+    /// due as well: the store's clock was set back, and would otherwise have to come to that time first.
     pub(super) fn rotation_is_due(&self, sessions: &Sessions) -> bool {
         let Some(current) = &self.current else {
             return false;
@@ -225,10 +225,10 @@ impl State {
         is_old && !current.is_minted() && !self.peeking && current.has_current_secret()
     }
 
-    /// Whether the session is to be extended: by the time since the last touch, not by what is left, because near the absolute
-    /// deadline that would touch on every read. A new secret that was presented for the first time is confirmed by a touch. A
-    /// record from the future was kept alive by another program, and the store must look at its deadline; or the store's clock
-    /// was set back, and its expiry must be set by the clock as it is now.
+    /// Whether the session is to be extended: by the time since the last touch, not by what is left, because near the
+    /// absolute deadline that would touch on every read. A new secret that was presented for the first time is confirmed by
+    /// a touch. A record from the future was kept alive by another program, and the store must look at its deadline; or the
+    /// store's clock was set back, and its expiry must be set by the clock as it is now.
     pub(super) fn touch_is_due(&self, sessions: &Sessions) -> bool {
         let Some(current) = self.current.as_ref().filter(|_| !self.peeking) else {
             return false;

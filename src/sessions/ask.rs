@@ -1,4 +1,4 @@
-//! How the store is asked: within the time-out, in a span, and counted. Every verb of the store passes here.
+//! Asks the store: within the time-out, in a span, and counted. Every verb of the store passes here.
 
 use tracing::{Instrument, Level, Span, field};
 
@@ -8,21 +8,22 @@ use crate::meter::{self, Verb};
 use crate::record::{Credentials, Device, Lookup, Outcome, Refusal, SessionId, SignedOut};
 use crate::store::Answer;
 
-/// How the store failed, in a word, and its error.
+/// The kind of a failure in one word, and the error.
 type Failure = (&'static str, StoreError);
 
 impl Sessions {
-    /// Asks the store. That the answer to a read was lost leaves nothing unknown.
+    /// Asks the store. A read whose answer was lost has changed nothing, so nothing is unknown after it.
     pub(super) async fn ask<T: StoreAnswer>(
         &self,
         verb: Verb,
         session: Option<&SessionId>,
         answer: Answer<'_, T>,
     ) -> Result<T, StoreError> {
-        // mostly nobody listens: then not even the room for a span is taken
-        let answer = match is_traced() {
-            true => Box::pin(self.traced(verb, session, answer)).await,
-            false => self.counted(verb, answer).await,
+        // mostly nobody listens, and then not even the memory of a span is needed
+        let answer = if is_traced() {
+            Box::pin(self.traced(verb, session, answer)).await
+        } else {
+            self.counted(verb, answer).await
         };
         answer.map_err(|(_, error)| if verb.is_read() { error.of_read() } else { error })
     }
@@ -39,7 +40,7 @@ impl Sessions {
         answer
     }
 
-    /// The same for a read that nobody has to wait for.
+    /// Reads a session that the store has at hand, which nobody has to wait for.
     pub(super) fn at_hand(&self, presented: &Credentials) -> Option<Lookup> {
         let timing = meter::begin(Verb::Load);
         let lookup = self.0.store.load_at_hand(presented, self.terms())?;
@@ -51,7 +52,7 @@ impl Sessions {
         Some(lookup)
     }
 
-    /// No call into a store waits longer than the configured time-out, whoever wrote the store.
+    /// Waits for an answer no longer than the configured time-out, whoever wrote the store, and counts it.
     async fn counted<T: StoreAnswer>(&self, verb: Verb, answer: Answer<'_, T>) -> Result<T, Failure> {
         let timeout = self.0.config.store_timeout;
         let timing = meter::begin(verb);
@@ -82,7 +83,7 @@ fn tell(span: &Span, outcome: &'static str) {
     span.in_scope(|| tracing::debug!(target: "cloakroom", "the store was asked"));
 }
 
-/// What a store answered, in a word.
+/// An answer of a store, which has a name of one word.
 pub(super) trait StoreAnswer {
     fn name(&self) -> &'static str {
         "done"

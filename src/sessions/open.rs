@@ -1,4 +1,4 @@
-//! The store that a setting names, so that one binary runs on a laptop and on many servers.
+//! Opens the store that a setting names, so that one binary runs on a laptop and on many servers.
 
 use super::Sessions;
 use crate::config::Config;
@@ -16,22 +16,25 @@ impl Sessions {
     /// | --- | --- | --- |
     /// | `memory` | [`Memory`](crate::store::Memory) | |
     /// | `redis://`, `rediss://`, `unix://`, `redis+sentinel://` ... | [`Redis`](crate::store::Redis), which is connected | `redis`; `tls` for `rediss://` |
-    /// | anything else: a directory | [`Embedded`](crate::store::Embedded), which is made where it is missing | `embedded` |
+    /// | anything else: a directory | [`Embedded`](crate::store::Embedded), which is created if it does not exist | `embedded` |
     ///
-    /// A store with more settings is made by its own builder and given to [`Sessions::new`].
+    /// To change other settings of a store, use its own builder and [`Sessions::new`].
     ///
     /// ```
-    /// # async fn example() -> Result<(), cloakroom::Error> {
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |_| {
     /// use cloakroom::{Config, Sessions};
     ///
     /// let place = std::env::var("SESSIONS").unwrap_or_else(|_| "memory".to_owned());
     /// let sessions = Sessions::open(&place, Config::default()).await?;
-    /// # Ok(()) }
+    /// # Ok(())
+    /// # });
     /// ```
     ///
     /// # Errors
-    /// A configuration error for an empty text, a URL that cannot be used, and a store that this build lacks; a store error
-    /// where the directory cannot be opened or the server cannot be reached.
+    /// Returns a configuration error for an empty text, for a URL that cannot be used, and for a store that this build
+    /// lacks. Returns a store error ([`is_store`](Error::is_store)) if the directory cannot be opened or the server cannot
+    /// be reached.
     pub async fn open(place: &str, config: Config) -> Result<Sessions> {
         match place {
             "" => Err(refused("is empty: it must be `memory`, a directory or the URL of a Redis")),
@@ -62,7 +65,7 @@ fn open_directory(_path: &str, _config: Config) -> Result<Sessions> {
     Err(refused("is a directory, and this build has no embedded store: turn on the feature `embedded`"))
 }
 
-/// The text itself is not shown: a URL may hold a password.
+/// Makes the error without the text itself: a URL may hold a password.
 fn refused(reason: &'static str) -> Error {
     Error::config("the place of the sessions", reason)
 }

@@ -2,8 +2,8 @@
 
 use http::HeaderValue;
 
-/// Whether JSON is named in these `Accept` headers, and liked no less than a page or a text is. Browsers name HTML, and many
-/// programs name nothing or `*/*`: they get a text.
+/// Returns true if these `Accept` headers name JSON and prefer it to a page or a text, or like it as much. Browsers name
+/// HTML, and many programs name nothing or `*/*`: they get a text.
 pub(super) fn prefers_json(accept: &[HeaderValue]) -> bool {
     let (mut json, mut text) = (0.0, 0.0);
     for range in accept.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
@@ -21,7 +21,7 @@ pub(super) fn prefers_json(accept: &[HeaderValue]) -> bool {
     json > 0.0 && json >= text
 }
 
-/// The value of a parameter `q`. One that cannot be read likes nothing.
+/// Returns the value of a parameter `q`. A value that cannot be read counts as 0.
 fn quality(parameter: &str) -> Option<f32> {
     let (name, value) = parameter.split_once('=')?;
     let quality = value.trim().parse().ok().filter(|quality| (0.0..=1.0).contains(quality));

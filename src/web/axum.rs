@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::record::UserId;
 use crate::session::Session;
 
-/// Loads the session: one round trip with a token, none without. Take `Result<Session, Error>` in a handler that goes on
-/// without the store.
+/// Loads the session: one round trip with a token, none without. Take `Result<Session, Error>` in a handler that should
+/// keep working without the store.
 impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
 
@@ -23,15 +23,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// A session that was read where sessions are kept, for a route that must not rest on what was true a moment ago: with a
-/// [near cache](crate::store::NearCache), one round trip more. Without one it is the same as [`Session`].
+/// Extracts a session as the store has it, for a route that must not rely on what was true a moment ago. With a [near
+/// cache](crate::store::NearCache) this takes one round trip more than [`Session`]; without one there is no difference.
 ///
 /// ```
+/// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # doctest::with_sessions(async |sessions| {
+/// use axum::{Router, routing::post};
 /// use cloakroom::Fresh;
 ///
 /// async fn pay(Fresh(session): Fresh) -> String {
 ///     format!("{:?} pays.", session.user())
 /// }
+///
+/// let app: Router = Router::new().route("/pay", post(pay)).layer(sessions.layer());
+/// # assert_eq!(doctest::status_of(app, "/pay").await, 405);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone)]
 pub struct Fresh(pub Session);
@@ -44,22 +52,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Fresh {
     }
 }
 
-/// A session with somebody signed in. Otherwise the answer is 401; a person who asked for a page is sent to the
-/// [`sign_in_page`](crate::ConfigBuilder::sign_in_page), if there is one. Take `Option<SignedIn>` for a page that everybody
-/// may see, and `Result<SignedIn, SignInRejection>` to answer in another way.
+/// Extracts a session with its signed-in user.
+///
+/// If nobody is signed in, the answer is 401, and the log says why at the level `debug`. A person who asked for a page is
+/// redirected to the [`sign_in_page`](crate::ConfigBuilder::sign_in_page) instead, if there is one. Take `Option<SignedIn>`
+/// for a page that everybody may see, and `Result<SignedIn, SignInRejection>` to answer in your own way.
 ///
 /// ```
+/// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # doctest::with_sessions(async |sessions| {
+/// use axum::{Router, routing::get};
 /// use cloakroom::SignedIn;
 ///
 /// async fn account(SignedIn { user, .. }: SignedIn) -> String {
 ///     format!("This is your account, {user}.")
 /// }
+///
+/// let app: Router = Router::new().route("/account", get(account)).layer(sessions.layer());
+/// # assert_eq!(doctest::status_of(app, "/account").await, 401);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone)]
 pub struct SignedIn {
-    /// Who.
+    /// The user who is signed in.
     pub user: UserId,
-    /// The session.
+    /// Their session.
     pub session: Session,
 }
 
@@ -73,7 +91,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
-/// `None` where nobody is signed in. That the store failed is still an error.
+/// Extracts `None` if nobody is signed in. A store that does not answer is still an error.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
     type Rejection = Error;
 
@@ -83,24 +101,33 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for SignedIn {
     }
 }
 
-/// A session whose user has proved who they are at most so many seconds ago. For what needs more trust than a session that
-/// was left open: changing a password, paying. The session is read as by [`Fresh`].
+/// Extracts a session whose user has proved who they are at most this many seconds ago, for what needs more trust than a
+/// session that was left open, such as changing a password or paying. The session is read as by [`Fresh`].
 ///
-/// Otherwise the answer is as for [`SignedIn`], with another text where somebody is signed in, but not recently enough. The
-/// [`sign_in_page`](crate::ConfigBuilder::sign_in_page) must therefore show its form also to people who are signed in.
+/// If the sign-in was too long ago, the answer is 401 or the redirect, as for [`SignedIn`], but the error says that it was
+/// too long ago. So the [`sign_in_page`](crate::ConfigBuilder::sign_in_page) must show its form to people who are signed
+/// in, too.
 ///
 /// ```
+/// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # doctest::with_sessions(async |sessions| {
+/// use axum::{Router, routing::get};
 /// use cloakroom::RecentSignIn;
 ///
 /// async fn change_password(recent: RecentSignIn<600>) -> String {
-///     format!("It is really you, {}.", recent.user)
+///     format!("Choose a new password, {}.", recent.user)
 /// }
+///
+/// let app: Router = Router::new().route("/password", get(change_password)).layer(sessions.layer());
+/// # assert_eq!(doctest::status_of(app, "/password").await, 401);
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug, Clone)]
 pub struct RecentSignIn<const SECONDS: u64> {
-    /// Who.
+    /// The user who is signed in.
     pub user: UserId,
-    /// The session.
+    /// Their session.
     pub session: Session,
 }
 
@@ -118,8 +145,8 @@ impl<S: Send + Sync, const SECONDS: u64> FromRequestParts<S> for RecentSignIn<SE
     }
 }
 
-/// The text for visitors. A session layer around the route answers in its own way instead: with problem details where JSON is
-/// asked for, or as [`on_error`](crate::SessionLayer::on_error) says.
+/// Answers with the text for visitors. The session layer around the route replaces this answer: with problem details if the
+/// request asks for JSON, or as [`on_error`](crate::SessionLayer::on_error) says.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         respond::untouched::<Body>(self)

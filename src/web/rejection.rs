@@ -1,4 +1,4 @@
-//! What an extractor answers where nobody is signed in, or not recently enough.
+//! What an extractor answers if nobody is signed in, or not recently enough.
 
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
@@ -9,13 +9,13 @@ use super::Visit;
 use crate::error::Error;
 use crate::local_path::is_local_path;
 
-/// What stays as it is in the value of a query's parameter.
+/// The characters that are not encoded in the value of a query's parameter.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Why [`SignedIn`](crate::SignedIn) or [`RecentSignIn`](crate::RecentSignIn) turned a request away.
+/// The reason why [`SignedIn`](crate::SignedIn) or [`RecentSignIn`](crate::RecentSignIn) turned a request away.
 ///
-/// As a response it is a redirect where there is somewhere to redirect to, and otherwise its error. A handler that takes a
-/// `Result` answers in its own way:
+/// As a response it is a redirect to the sign-in page if there is one for this request, and otherwise its error. A handler
+/// that takes a `Result` answers in its own way:
 ///
 /// ```
 /// use axum::response::{IntoResponse, Response};
@@ -39,14 +39,14 @@ pub enum SignInRejection {
     SignedOut {
         /// 401: [`is_signed_out`](Error::is_signed_out).
         error: Error,
-        /// The sign-in page, with where the visitor wanted to go, if this request is one to redirect.
+        /// The sign-in page, with the place where the visitor wanted to go, if this request is redirected.
         redirect: Option<String>,
     },
-    /// Somebody is signed in, but proved too long ago who they are.
+    /// Somebody is signed in, but has not proved who they are recently enough.
     NotRecent {
         /// 401: [`is_not_recent`](Error::is_not_recent).
         error: Error,
-        /// The sign-in page, with where the visitor wanted to go, if this request is one to redirect.
+        /// The sign-in page, with the place where the visitor wanted to go, if this request is redirected.
         redirect: Option<String>,
     },
 }
@@ -108,7 +108,7 @@ impl std::error::Error for SignInRejection {
     }
 }
 
-/// The sign-in page, where one is configured, for a person who asked for a page.
+/// Returns the sign-in page, if one is configured, for a person who asked for a page.
 fn redirect(parts: &Parts) -> Option<String> {
     let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if parts.method != Method::GET || !accept.contains("text/html") {
@@ -124,7 +124,7 @@ fn redirect(parts: &Parts) -> Option<String> {
     }
 }
 
-/// The page with one more parameter in its query, before its fragment.
+/// Adds a parameter to the query of a page, before its fragment.
 fn with_parameter(page: &str, name: &str, value: &str) -> String {
     let fragment_at = page.find('#').unwrap_or(page.len());
     let (page, fragment) = page.split_at(fragment_at);

@@ -1,4 +1,4 @@
-//! The response that an error becomes: a text for people, problem details for programs, or what the application makes of it.
+//! The response to an error: a text for people, problem details for programs, or what the application makes of it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const RETRY_AFTER: u64 = 1;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// What describes the body of a response, and goes when the body is replaced.
+/// The headers that describe the body of a response. They are removed when the body is replaced.
 const OF_THE_BODY: [HeaderName; 11] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
@@ -33,14 +33,15 @@ const OF_THE_BODY: [HeaderName; 11] = [
 pub struct RequestHead {
     /// Its method.
     pub method: Method,
-    /// What it asks for, as the session layer has seen it.
+    /// What it asks for, as the session layer saw it.
     pub uri: Uri,
     /// Its headers.
     pub headers: HeaderMap,
 }
 
 impl RequestHead {
-    /// Returns what the layer would answer by itself: for the errors that an application does not answer in its own way.
+    /// Returns what the layer would answer by itself, for the errors that an application does not answer in its own way.
+    /// See [`on_error`](crate::SessionLayer::on_error) for an example.
     pub fn default_response<B: From<String>>(&self, error: &Error) -> Response<B> {
         PlainErrors.respond(error, &Asked::of(&self.method, &self.headers))
     }
@@ -48,7 +49,7 @@ impl RequestHead {
 
 /// How a [`SessionLayer`](crate::SessionLayer) answers with an error. There are two ways: [`PlainErrors`] and [`OnError`].
 pub trait ErrorResponses<B>: Clone + sealed::Sealed {
-    /// What is kept of a request for the case that it becomes an error.
+    /// What is kept of a request in case it ends in an error.
     #[doc(hidden)]
     type Asked;
 
@@ -70,7 +71,7 @@ mod sealed {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PlainErrors;
 
-/// What is kept of a request: cheap, because nearly every request is answered without an error.
+/// What is kept of a request. It is little, because nearly every request is answered without an error.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Asked {
@@ -92,9 +93,10 @@ impl<B: From<String>> ErrorResponses<B> for PlainErrors {
     }
 
     fn respond(&self, error: &Error, asked: &Asked) -> Response<B> {
-        let (kind, body) = match prefers_json(&asked.accept) {
-            true => (PROBLEM, problem(error)),
-            false => (TEXT, error.public_message().into_owned()),
+        let (kind, body) = if prefers_json(&asked.accept) {
+            (PROBLEM, problem(error))
+        } else {
+            (TEXT, error.public_message().into_owned())
         };
         let mut response = Response::new(B::from(if asked.is_head { String::new() } else { body }));
         *response.status_mut() = status(error);
@@ -103,7 +105,7 @@ impl<B: From<String>> ErrorResponses<B> for PlainErrors {
     }
 }
 
-/// Answers as the application does. From [`SessionLayer::on_error`](crate::SessionLayer::on_error).
+/// Answers with the response of the application. Made by [`SessionLayer::on_error`](crate::SessionLayer::on_error).
 pub struct OnError<F>(Arc<F>);
 
 impl<F> OnError<F> {
@@ -137,7 +139,7 @@ impl<B, F: Fn(&Error, &RequestHead) -> Response<B>> ErrorResponses<B> for OnErro
     }
 }
 
-/// The response of a layer for an error of its own. The error is in the extensions, for layers further out.
+/// Makes the response to an error. The error is in its extensions, for layers further out.
 pub(super) fn respond<B, E: ErrorResponses<B>>(error: Error, errors: &E, asked: &E::Asked) -> Response<B> {
     note(&error);
     let mut response = errors.respond(&error, asked);
@@ -149,12 +151,12 @@ pub(super) fn respond<B, E: ErrorResponses<B>>(error: Error, errors: &E, asked: 
     response
 }
 
-/// An error's response that an extractor or a handler made without knowing the request: the layer answers in its place,
-/// unless somebody between them has already done so.
+/// Marks the response that an extractor or a handler made of an error without knowing the request. The layer answers in its
+/// place, unless something between them has already done so.
 #[derive(Clone)]
 struct Untouched;
 
-/// The response for an error where nothing is known of the request.
+/// Makes the response to an error without knowing the request.
 #[cfg(feature = "axum")]
 pub(super) fn untouched<B: From<String>>(error: Error) -> Response<B> {
     let mut response = respond(error, &PlainErrors, &Asked { is_head: false, accept: SmallVec::new() });
@@ -162,8 +164,7 @@ pub(super) fn untouched<B: From<String>>(error: Error) -> Response<B> {
     response
 }
 
-/// What was said in a response that nobody has touched is said as the layer says it. Its headers stay, but for those of the
-/// body.
+/// Replaces a response that nobody has touched by the answer of the layer. Its headers stay, except those of the body.
 pub(super) fn retell<B, E: ErrorResponses<B>>(mut response: Response<B>, errors: &E, asked: &E::Asked) -> Response<B> {
     if response.extensions_mut().remove::<Untouched>().is_none() {
         return response;
@@ -171,7 +172,7 @@ pub(super) fn retell<B, E: ErrorResponses<B>>(mut response: Response<B>, errors:
     let Some(error) = response.extensions().get::<Error>().cloned() else {
         return response;
     };
-    // whoever has put another body into these parts has said so in the head
+    // if something has put another body into this response, its head shows it
     if response.status() != status(&error) || response.headers().get(header::CONTENT_TYPE) != Some(&TEXT) {
         return response;
     }
@@ -182,7 +183,7 @@ pub(super) fn retell<B, E: ErrorResponses<B>>(mut response: Response<B>, errors:
     Response::from_parts(merged(old, new), body)
 }
 
-/// The new head with what the old one says besides: `Set-Cookie`, `Vary` and `Retry-After` reach the browser whoever says it.
+/// Adds to the new head what only the old one has: `Set-Cookie`, `Vary` and `Retry-After` must reach the browser.
 fn merged(old: response::Parts, mut new: response::Parts) -> response::Parts {
     for name in old.headers.keys().filter(|name| !OF_THE_BODY.contains(name)) {
         let adds_up = [header::SET_COOKIE, header::VARY].contains(name);
@@ -198,7 +199,8 @@ fn merged(old: response::Parts, mut new: response::Parts) -> response::Parts {
     new
 }
 
-/// One line for each error that becomes a response: what only concerns its visitor is for those who look for it.
+/// Logs one line for each error that becomes a response, with its cause. What concerns only the visitor is logged at
+/// `debug`.
 fn note(error: &Error) {
     let (status, code) = (error.status(), error.code());
     match status {

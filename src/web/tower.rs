@@ -14,7 +14,22 @@ use crate::error::{Error, Result};
 use crate::sessions::Sessions;
 
 impl Sessions {
-    /// The layer that gives the routes inside it sessions. A route that does not ask for its session costs nothing.
+    /// Returns the layer that gives sessions to the routes inside it. A route that does not ask for its session costs
+    /// nothing.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// use axum::{Router, routing::get};
+    /// use cloakroom::Session;
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/", get(async |session: Session| format!("{:?}", session.user())))
+    ///     .layer(sessions.layer());
+    /// # assert_eq!(doctest::status_of(app, "/").await, 200);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn layer(&self) -> SessionLayer {
         if !self.config().cookie.secure {
             tracing::warn!(target: "cloakroom", "the session cookie is not Secure: for development over plain http only");
@@ -23,10 +38,10 @@ impl Sessions {
     }
 }
 
-/// Gives the services inside it sessions. Made by [`Sessions::layer`].
+/// Gives sessions to the services inside it. Made by [`Sessions::layer`].
 ///
-/// Errors are answered as [`PlainErrors`] does, which needs a response body that implements `From<String>`, as that of axum
-/// does. With [`on_error`](SessionLayer::on_error) the body may be of any type.
+/// By default the layer answers errors as [`PlainErrors`] does. This needs a response body that implements `From<String>`,
+/// as that of axum does. With [`on_error`](SessionLayer::on_error) the body may be of any type.
 #[derive(Debug, Clone)]
 pub struct SessionLayer<E = PlainErrors> {
     sessions: Sessions,
@@ -34,17 +49,19 @@ pub struct SessionLayer<E = PlainErrors> {
 }
 
 impl SessionLayer {
-    /// Has the application answer with all errors in its own way: those of the layer itself, such as a request of another site
-    /// and a commit that failed, and those that an extractor or a handler returned, unless something between them and the layer
-    /// has answered already. `Set-Cookie`, `Vary`, `Retry-After` and the like are kept, whatever is answered.
+    /// Makes the application answer all errors in its own way: those of the layer itself, such as a request of another site
+    /// or a commit that failed, and those that an extractor or a handler returned, unless something between them and the
+    /// layer has answered already. `Set-Cookie`, `Vary`, `Retry-After` and similar headers are kept, whatever is answered.
     ///
-    /// The head of each request is copied for it. What the application has no answer for may be left to
-    /// [`RequestHead::default_response`].
+    /// The head of each request is copied for this. [`RequestHead::default_response`] answers the errors that the
+    /// application leaves to the layer.
     ///
     /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
     /// use axum::http::{StatusCode, header};
     /// use axum::response::{Html, IntoResponse, Response};
-    /// use cloakroom::{Error, RequestHead, Sessions};
+    /// use cloakroom::{Error, RequestHead};
     ///
     /// fn error_page(error: &Error, request: &RequestHead) -> Response {
     ///     let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -55,9 +72,10 @@ impl SessionLayer {
     ///     (status, Html(format!("<!doctype html><title>Sorry</title><p>{}", error.public_message()))).into_response()
     /// }
     ///
-    /// # fn example(sessions: Sessions) -> axum::Router {
-    /// axum::Router::new().layer(sessions.layer().on_error(error_page))
-    /// # }
+    /// let app: axum::Router = axum::Router::new().layer(sessions.layer().on_error(error_page));
+    /// # assert_eq!(doctest::status_of(app, "/").await, 404);
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn on_error<F, B>(self, respond: F) -> SessionLayer<OnError<F>>
     where
@@ -75,7 +93,7 @@ impl<S, E: Clone> Layer<S> for SessionLayer<E> {
     }
 }
 
-/// The service that [`SessionLayer`] makes.
+/// The service that a [`SessionLayer`] makes.
 #[derive(Debug, Clone)]
 pub struct SessionService<S, E = PlainErrors> {
     inner: S,
@@ -97,7 +115,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        // the same manager's layer further out does all of it; another manager's visit is replaced for what is inside
+        // a layer of this manager further out does everything; another manager's visit is replaced for the services inside
         if request.extensions().get::<Visit>().is_some_and(|visit| visit.is_of(&self.sessions)) {
             return SessionFuture { step: Step::Answering { answer: self.inner.call(request), begun: None } };
         }
@@ -117,7 +135,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The future of [`SessionService`]: the inner response, then the commit.
+    /// The future of a [`SessionService`]: first the inner response, then the commit.
     pub struct SessionFuture<F, ResBody, E = PlainErrors>
     where
         E: ErrorResponses<ResBody>,

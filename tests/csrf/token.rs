@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, Request, header};
 use axum::routing::{get, post as posted};
 use cloakroom::{CSRF_HEADER, Config, Csrf, Error, Field, Session, Sessions, TokenFormat};
 
-use crate::support::{Answer, Browser, Place, on_each_store};
+use crate::support::{Answer, Browser, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
 
@@ -143,6 +143,25 @@ async fn a_token_from_before_the_sign_in_or_the_elevation_is_refused_after_it() 
             let after = browser.visit("/form").await.body;
             assert!(after != before && accepts(&browser, &after).await);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_made_while_a_new_secret_is_on_its_way_has_the_token_of_that_secret() {
+    on_each_store(async |place| {
+        let (sessions, store) = (place.sessions(), place.store.clone());
+        let answer_lost = async move |session: Session| {
+            store.fault("apply", Fault::AnswerLost);
+            assert!(session.elevate().await.unwrap_err().is_unknown());
+            store.heal();
+            session.csrf_token()
+        };
+        let app = app(&sessions).route("/answer_lost", get(answer_lost)).layer(sessions.layer());
+        let browser = Browser::new(app);
+        browser.visit("/write").await;
+        let token = browser.visit("/answer_lost").await.body;
+        assert!(accepts(&browser, &token).await);
     })
     .await;
 }

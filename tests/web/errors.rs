@@ -26,6 +26,10 @@ fn routes(sessions: &Sessions) -> Router {
         session.set(NAME, "too late")
     };
     let sign_in = async |session: Session, Path(user): Path<String>| session.sign_in(user).await;
+    let sign_out_twice = async |session: Session| {
+        session.sign_out().await?;
+        session.sign_out_others().await.map(drop)
+    };
     let too_large = async |session: Session| session.set(NAME, "x".repeat(100_000).as_str());
     let mistake = async |session: Session| {
         session.set(NAME, "andrew")?;
@@ -36,6 +40,8 @@ fn routes(sessions: &Sessions) -> Router {
         .route("/write", any(async |session: Session| session.set(NAME, "andrew")))
         .route("/sign_in/{user}", get(sign_in))
         .route("/rotate", get(async |session: Session| session.rotate().await))
+        .route("/sign_out", get(async |session: Session| session.sign_out().await))
+        .route("/sign_out_twice", get(sign_out_twice))
         .route("/account", any(async |_: SignedIn| "account"))
         .route("/pay", get(async |_: RecentSignIn<600>| "paid"))
         .route("/ended_meanwhile", get(ended_meanwhile))
@@ -312,6 +318,7 @@ async fn the_log_says_which_of_its_causes_an_answer_had() {
     get(&carrying("x"), "/account", "nobody is signed in: the session cookie holds no token that can be taken").await;
     let other_secret = format!("{}.{}", token.split('.').next().unwrap(), "A".repeat(43));
     get(&carrying(&other_secret), "/account", "nobody is signed in: no session has this token").await;
+    get(&carrying(&other_secret), "/sign_out", "the session is gone: the session has another secret").await;
     let visitor = Browser::new(app(&evicting));
     visitor.visit("/write").await;
     get(&visitor, "/account", "nobody is signed in: the session has no user").await;
@@ -327,6 +334,9 @@ async fn the_log_says_which_of_its_causes_an_answer_had() {
     let ben = Browser::new(app(&evicting));
     ben.visit("/sign_in/ben").await;
     get(&ben, "/ended_meanwhile", "the session is gone: the session ended, or its secret was replaced, while").await;
+    let dora = Browser::new(app(&evicting));
+    dora.visit("/sign_in/dora").await;
+    get(&dora, "/sign_out_twice", "nobody is signed in: this request has ended its session itself").await;
 
     let old = Browser::new(app(&evicting));
     old.visit("/sign_in/chris").await;
