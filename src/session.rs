@@ -59,28 +59,28 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     sessions: Sessions,
-    // std's, because it is never held across an await
+    // a mutex of std, because it is never held across an await
     state: Mutex<State>,
-    /// Verbs that stand at once come one after the other: each begins where the one before ended.
+    /// Immediate methods run one after the other: each begins where the one before ended.
     turn: tokio::sync::Mutex<()>,
-    /// What the browser says it is.
+    /// The browser's `User-Agent`.
     user_agent: Option<HeaderValue>,
     /// Why this request has no session, if none of its tokens says more.
     without_session: Absence,
-    /// Where the request comes from.
+    /// What is known of where the request comes from.
     judged: Judged,
 }
 
-/// Why a session ended, as far as its visitor may know.
+/// The reason why a session ended, as far as its visitor may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// Its user signed in elsewhere, in more places than allowed.
+    /// Its user signed in elsewhere and had more sessions than allowed, so the oldest one was ended.
     SignedInElsewhere,
 }
 
 impl Session {
-    /// Reads the session that a request's tokens open, if any. One round trip for each, none out of a near cache.
+    /// Reads the session that a request's tokens open, if any. One round trip for each token, and none out of a near cache.
     pub(crate) async fn open(
         sessions: &Sessions,
         brought: &[Credentials],
@@ -99,7 +99,7 @@ impl Session {
             state.found(*presented, lookup, from);
         }
         for (session, user) in replays {
-            // whoever brings the session's current secret as well has a cookie too many, and has stolen none
+            // a browser that also brings the session's current secret has one cookie too many, and has not stolen it
             if state.presented().is_none_or(|presented| presented.id != session) {
                 sessions.replayed(session, user).await?;
             }
@@ -137,7 +137,7 @@ impl Session {
         self.state().presented()
     }
 
-    /// The state, as long as it can still be changed.
+    /// Returns the state, or an error if the head of the response was already sent.
     fn open_state(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state();
         if state.over { Err(Error::head_sent()) } else { Ok(state) }

@@ -5,7 +5,7 @@ use super::state::{CookieChange, Unopened};
 use crate::error::{Absence, Error};
 
 impl Session {
-    /// Returns the error for where somebody must be signed in and nobody is.
+    /// Returns the error for a request that needs a signed-in user and has none.
     pub(crate) fn signed_out(&self) -> Error {
         Error::signed_out(self.absence())
     }

@@ -1,4 +1,4 @@
-//! How a request's changes reach the store: tokens on their way are settled, deferred changes are committed.
+//! Brings a request's changes to the store: settles the token that is on its way, and commits the deferred changes.
 
 use super::Session;
 use super::pending::Pending;
@@ -9,12 +9,12 @@ use crate::meter;
 use crate::record::{COUNTER_OVERFLOW, Change, FieldChanges, Fields, Loaded, Outcome, Refusal, SessionId};
 use crate::sessions::Sessions;
 
-/// What a store has done.
+/// A change that a store has made.
 pub(super) struct Accepted {
     pub(super) loaded: Loaded,
     /// The sessions that were ended for it.
     pub(super) evicted: Vec<SessionId>,
-    /// An error where it was done, and may yet be undone.
+    /// An error if a failure of the store may still undo the change.
     pub(super) durable: Result<()>,
 }
 
@@ -47,8 +47,8 @@ impl Session {
         &self.0.sessions
     }
 
-    /// Brings a token that is on its way to the store, if there is one. Asking again is harmless, so this is both how a
-    /// verb begins its work and how the next one finishes it when the future was dropped.
+    /// Asks the store to take the token that is on its way, if there is one. Asking again is harmless. So a method calls
+    /// this to do its work, and the next method calls it to finish that work if the future was dropped.
     pub(super) async fn settle(&self) -> Result<()> {
         let Minted::OnItsWay(Candidate { token, purpose }) = self.state().minted.clone() else {
             return Ok(());
@@ -57,7 +57,7 @@ impl Session {
             Purpose::Create(new) => self.sessions().create(new).await,
             Purpose::Change(presented, change) => self.sessions().apply(presented, change).await,
         };
-        // Answered: whatever it says, there is nothing left to ask. Only where it is unknown what was done.
+        // after an answer there is nothing left to ask, unless it is unknown what was done
         if !answer.as_ref().is_err_and(Error::is_unknown) {
             self.state().minted = Minted::Nothing;
         }
@@ -76,7 +76,7 @@ impl Session {
             Purpose::Change(_, change) => state.pending.forget(&change.delta),
         }
         let presented = token.presented();
-        // also where it is not durable: a token that opens something must reach its browser
+        // even if it is not durable: a token that opens a session must reach its browser
         state.cookie = CookieChange::Set(token, self.sessions().config().cookie_max_age(&loaded.record));
         state.current = Some(Current { presented, loaded, source: Source::Minted });
         state.unopened.clear();
@@ -96,7 +96,7 @@ impl Session {
         }
     }
 
-    /// What was done, or why not.
+    /// Returns what the store has done, or the error that says why it has not.
     pub(super) fn accept(&self, answer: Outcome) -> Result<Accepted> {
         match answer {
             Outcome::Done { loaded, evicted, not_durable } => {
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    /// Stores what is pending, or touches if that is due, or does nothing.
+    /// Stores the deferred changes. Without any, extends or rotates the session if that is due.
     pub(super) async fn commit_pending(&self) -> Result<()> {
         let (pending, exists, touch, rotate) = {
             let state = self.state();
@@ -140,7 +140,7 @@ impl Session {
         }
         let stored = self.store_pending(rotate).await;
         match stored {
-            // the visitor asked for nothing that failed; the next request touches, or rotates, again
+            // nothing that the visitor asked for has failed; the next request tries again to touch or to rotate
             stored if pending.is_empty() => {
                 self.note_untouched(stored);
                 Ok(())
@@ -149,7 +149,7 @@ impl Session {
         }
     }
 
-    /// Extends the session if that is due. The visitor asked for nothing that could fail here.
+    /// Extends the session if that is due. A failure is only logged, because the visitor did not ask for this.
     async fn touch_alone(&self) -> Result<()> {
         if self.exists() && self.state().touch_is_due(self.sessions()) {
             let touched = self.change(FieldChanges::default()).await;
@@ -164,8 +164,8 @@ impl Session {
         }
     }
 
-    /// Stores what is pending. Where another request pushed to the same list first, the list is seen again and what this
-    /// one pushed is appended to that: of those who come at the same time one is done each time.
+    /// Stores the deferred changes. If another request has pushed to the same list first, the list is read again and what
+    /// this request has pushed is appended to it. Of several requests at the same time, one succeeds each time.
     async fn store_pending(&self, rotate: bool) -> Result<()> {
         const ATTEMPTS: u32 = 64;
         const LONGEST_PAUSE: u32 = 8;
@@ -181,7 +181,8 @@ impl Session {
         unreachable!("attempts are counted")
     }
 
-    /// Asks for what is pending. Where the answer is lost, or the future is dropped, nothing is pushed a second time.
+    /// Asks the store for the deferred changes. If the answer is lost or the future is dropped, nothing is pushed a second
+    /// time.
     async fn ask_pending(&self, ask: impl AsyncFnOnce(FieldChanges) -> Result<()>) -> Result<()> {
         let (delta, pushed) = {
             let mut state = self.state();
@@ -202,8 +203,8 @@ impl Session {
         self.change(delta.clone()).await
     }
 
-    /// Rotates as configured, with what is to be changed anyway in the same step; whether it was done. A parallel request
-    /// that has just rotated is no error: then this rotation is skipped.
+    /// Rotates as configured, and makes the deferred changes in the same step. Returns false, and has changed nothing, if a
+    /// parallel request has just rotated: that is not an error.
     async fn rotate_with(&self, delta: FieldChanges) -> Result<bool> {
         let Some(presented) = self.presented() else { return Ok(false) };
         match self.change_secret(presented, Change { delta, touch: true, confirm: true, ..Change::default() }).await {
@@ -226,37 +227,37 @@ impl Session {
         Some(std::mem::take(&mut state.cookie))
     }
 
-    /// Ends this request's part: nothing can be changed any more. The commit's error, and what to tell the browser.
+    /// Commits, and allows no more changes. Returns the result of the commit, and what to tell the browser.
     pub(crate) async fn finish(&self, status: u16) -> (Result<()>, CookieChange) {
-        // a verb's future that was polled and then kept holds its turn for ever
+        // a future of an immediate method that was polled and then kept would hold its turn for ever
         let Ok(_turn) = tokio::time::timeout(self.sessions().config().store_timeout, self.0.turn.lock()).await else {
             self.close();
             return (Err(Error::conflict("a verb of this session was begun and never finished")), CookieChange::None);
         };
-        // first: what a clone sets from now on is an error, not silence
+        // before anything else, so that a clone that sets something from now on gets an error
         self.close();
         let settled = self.settle().await;
-        // a time-out inside (408) dropped the handler half-way, and what failed (5xx) must not leave half of it; that somebody
-        // came extends the session all the same
+        // after a time-out (408) the handler was dropped half-way, and a handler that failed (5xx) must not leave half of
+        // its changes; the visitor's coming extends the session all the same
         let is_dropped = status >= 500 || status == 408;
         let committed = if is_dropped { self.touch_alone().await } else { self.commit_pending().await };
         let mut state = self.state();
-        // nobody waits for what a dropped future began; its failure matters only if it stands in the commit's way
+        // nobody waits for what a dropped future began: its failure matters only if it also makes the commit fail
         if let Err(error) = settled {
             tracing::warn!(target: "cloakroom", %error, "a token that was on its way was not settled");
         }
-        // what was not stored is not shown by a handle that lives on
+        // a handle that is kept does not show what was not stored
         (state.pending, state.minted) = (Pending::default(), Minted::Nothing);
         (committed, std::mem::take(&mut state.cookie))
     }
 
-    /// From now on nothing can be changed.
+    /// Allows no more changes.
     pub(crate) fn close(&self) {
         self.state().over = true;
     }
 }
 
-/// Whether a change was made, durable or not.
+/// Returns true if a change was made, durable or not.
 pub(super) fn is_done<T>(changed: &Result<T>) -> bool {
     changed.as_ref().map_or_else(Error::is_not_durable, |_| true)
 }

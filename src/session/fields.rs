@@ -209,7 +209,7 @@ impl Session {
         T: Borrow<V> + DeserializeOwned,
         V: Serialize + ?Sized,
     {
-        // tells of a text that is no such list
+        // warns if the text is not such a list
         self.get(field.clone())?;
         let name = field.name();
         let item = value::to_item(value).map_err(|why| unwritable(name, why))?;
@@ -346,8 +346,8 @@ impl Session {
         Ok(answer.expect("the change was made at least once"))
     }
 
-    /// Replaces a field's text by what is made of it, as a compare-and-set that is repeated when another request came
-    /// first. Without text before and after nothing is asked of the store.
+    /// Replaces a field's text by what `make` returns, with a compare-and-set that is repeated if another request came
+    /// first. If the field has no text before and after, the store is not asked.
     async fn replace(&self, name: &str, mut make: impl FnMut(&Session) -> Result<Option<String>>) -> Result<()> {
         const ATTEMPTS: u32 = 8;
         self.check(name)?;
@@ -383,7 +383,7 @@ impl Session {
 
     async fn replace_once(&self, name: &str, before: Option<String>, text: Option<String>) -> Result<()> {
         if !self.exists() {
-            // a pending value of a visitor without a session that is taken out again was never stored
+            // a deferred value of a visitor without a session was never stored, so there is nothing to remove
             return match text {
                 Some(text) => self.create(Fields::from([(name, text)])).await,
                 None => Ok(()),
@@ -397,7 +397,7 @@ impl Session {
         self.change(delta).await
     }
 
-    /// The text under which a value of a field is stored.
+    /// Returns the text as which a value of a field is stored.
     pub(super) fn text_for<V: Serialize + ?Sized>(&self, name: &str, value: &V) -> Result<String> {
         let text = match self.format() {
             TokenFormat::Secret => value::to_text(value),
@@ -411,7 +411,8 @@ impl Session {
     }
 }
 
-/// What a type cannot be written as is the application's mistake; a value that would not come back may be a visitor's.
+/// A type that has no JSON is the application's mistake. A value that would not be read back unchanged may come from a
+/// visitor.
 fn unwritable(name: &str, why: &'static str) -> Error {
     match why {
         value::NO_JSON => invalid_field(name, why),

@@ -1,4 +1,4 @@
-//! How an immediate method changes the store: one at a time, and never left half-done.
+//! Immediate methods: they run one at a time, and none is left half-done.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::record::{Change, FieldChanges, Fields, NewSession, Token};
 
 impl Session {
-    /// Waits for its turn and finishes what a dropped future left half-done.
+    /// Waits for this method's turn, and finishes what a dropped future has left half-done.
     pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let turn = self.0.turn.lock().await;
         drop(self.open_state()?);
         match self.settle().await {
-            // what a dropped future began was refused: that was its answer, and is none of this verb's
+            // the refusal is the answer to the dropped future, and not to this method
             Err(error) if !error.is_store() => {
                 tracing::warn!(target: "cloakroom", %error, "a token that was on its way was refused");
             }
@@ -23,7 +23,7 @@ impl Session {
         Ok(turn)
     }
 
-    /// Makes the session with these fields and the idle timeout, which are not pending any more.
+    /// Makes the session with these fields and the deferred idle timeout.
     pub(super) async fn create(&self, fields: Fields) -> Result<()> {
         let idle_timeout = self.state().pending.idle_timeout;
         self.create_with(fields, idle_timeout).await
@@ -38,13 +38,13 @@ impl Session {
         self.send(token, Purpose::Create(Box::new(new))).await
     }
 
-    /// Brings a new token to the store.
+    /// Asks the store to take a new token.
     pub(super) async fn send(&self, token: Token, purpose: Purpose) -> Result<()> {
         self.state().minted = Minted::OnItsWay(Candidate { token, purpose });
         self.settle().await
     }
 
-    /// Changes the stored session, which exists, and sees it anew.
+    /// Changes the stored session, and takes in what it is afterwards.
     pub(super) async fn change(&self, delta: FieldChanges) -> Result<()> {
         let (presented, change) = {
             let state = self.state();
@@ -60,7 +60,7 @@ impl Session {
         durable
     }
 
-    /// The answer to a verb that needs a session where there is none: fine for a visitor who never had one.
+    /// Answers a method that needs a session if there is none. This is not an error for a visitor who never had one.
     pub(super) fn nothing_there(&self) -> Result<()> {
         let is_stale = !self.state().unopened.is_empty();
         if is_stale { Err(Error::gone_because(self.absence())) } else { Ok(()) }

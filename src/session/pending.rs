@@ -1,4 +1,4 @@
-//! What a request has deferred: collected here, and stored in one step when the response is ready.
+//! Collects the deferred changes of a request, which are stored in one step when the response is ready.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +13,12 @@ pub(super) struct Pending {
     remove: BTreeSet<String>,
     pushed: AllPushed,
     pub(super) idle_timeout: Option<Duration>,
-    /// A session is to be made, even where nothing is set.
+    /// A session is to be made, even if nothing is set.
     pub(super) begins: bool,
 }
 
-/// Items to append to a list, whatever that holds by then: what it becomes is known only when it is stored.
+/// Items to append to a list. What the list becomes is known only when it is stored, because other requests may push to it,
+/// too.
 #[derive(Clone)]
 pub(super) struct Pushed {
     items: Vec<String>,
@@ -40,12 +41,12 @@ impl Pending {
         self.remove.is_empty() && self.idle_timeout.is_none() && !self.makes_a_session()
     }
 
-    /// Whether a visitor without a session gets one for it.
+    /// Whether a visitor without a session gets one for these changes.
     pub(super) fn makes_a_session(&self) -> bool {
         self.begins || !self.set.is_empty() || !self.pushed.is_empty()
     }
 
-    /// Whether a list is to be appended to, whose text must not have changed.
+    /// Whether something is to be appended to a list. Its stored text must then not have changed.
     pub(super) fn has_pushed(&self) -> bool {
         !self.pushed.is_empty()
     }
@@ -79,7 +80,7 @@ impl Pending {
         self.remove.extend(stored.map(str::to_owned));
     }
 
-    /// What is set or removed of a field: `None` where it is left alone. What is pushed depends on what is stored.
+    /// Returns what becomes of a field: `Some(None)` if it is removed, and `None` if it is left alone or only pushed to.
     pub(super) fn of(&self, name: &str) -> Option<Option<&str>> {
         match self.set.get(name) {
             Some(text) => Some(Some(text)),
@@ -87,7 +88,7 @@ impl Pending {
         }
     }
 
-    /// What a field becomes.
+    /// Returns the text of a field after these changes.
     pub(super) fn text_of<'a>(&'a self, name: &str, stored: Option<&'a str>) -> Option<Cow<'a, str>> {
         match (self.of(name), self.pushed.get(name)) {
             (Some(text), _) => text.map(Cow::Borrowed),
@@ -96,20 +97,21 @@ impl Pending {
         }
     }
 
-    /// Whether a stored field is replaced or removed.
+    /// Whether the stored text of a field is replaced or removed.
     pub(super) fn replaces(&self, name: &str) -> bool {
         self.set.contains_key(name) || self.remove.contains(name)
     }
 
-    /// The names of all fields that it sets, and by how many bytes the texts of these grow what is stored.
+    /// Returns the names of all fields that are set or pushed to, and how many bytes of text each adds.
     pub(super) fn grows(&self) -> impl Iterator<Item = (&str, usize)> {
         let set = self.set.iter().map(|(name, text)| (name, text.len()));
         let len = |pushed: &Pushed| pushed.items.iter().map(|item| item.len() + 1).sum();
         set.chain(self.pushed.iter().map(move |(name, pushed)| (name.as_str(), len(pushed))))
     }
 
-    /// What to ask of the store, and what was taken out for it: as long as it is unknown whether that was done, it is not
-    /// asked again. A list must still be what it was, or what another request pushed meanwhile would be lost.
+    /// Returns what to ask of the store. What was pushed is taken out and returned as well, so that it is not asked again
+    /// while it is unknown whether it was stored. A list must still have the text that it had, or what another request has
+    /// pushed meanwhile would be lost.
     pub(super) fn ask(&mut self, stored: &Fields) -> (FieldChanges, AllPushed) {
         let mut delta = FieldChanges {
             set: self.set.clone(),
@@ -125,7 +127,7 @@ impl Pending {
         (delta, std::mem::take(&mut self.pushed))
     }
 
-    /// Takes back what was asked and was not done, before what was pushed meanwhile.
+    /// Puts back what was asked and was not stored, before what was pushed meanwhile.
     pub(super) fn take_back(&mut self, pushed: AllPushed) {
         for (name, mut pushed) in pushed {
             if self.replaces(&name) {
@@ -169,7 +171,7 @@ impl Pending {
     }
 }
 
-/// The text of a list with more items. What is no such list counts as none.
+/// Returns the text of a list with more items at its end. A text that is not such a list counts as an empty one.
 pub(super) fn appended(list: Option<&str>, items: &[String], is_list: IsList) -> String {
     let list = list.filter(|text| is_list(text)).map(str::trim_ascii);
     let before = list.and_then(|text| text.strip_prefix('[')?.strip_suffix(']')).map_or("", str::trim_ascii);

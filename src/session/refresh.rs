@@ -31,13 +31,13 @@ impl Session {
     /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer.
     pub async fn refresh(&self) -> Result<()> {
         let is_over = self.state().over;
-        // whoever only looks may do so after the head has left
+        // to read is allowed even after the head of the response was sent
         let _turn = if is_over { self.0.turn.lock().await } else { self.turn().await? };
         let Some(presented) = self.presented().filter(|_| is_over || self.may_be_outdated()) else {
             return Ok(());
         };
         let lookup = match self.sessions().load(&presented, ReadFrom::Store).await? {
-            // the secret was good when its request came: that another one has replaced it since is no theft
+            // the secret was good when its request came, so it is no theft that another one has replaced it since
             Lookup::Replayed(loaded) if is_over => Lookup::Live(loaded),
             Lookup::Replayed(loaded) => {
                 self.sessions().replayed(presented.id, loaded.record.user_id.clone()).await?;

@@ -156,7 +156,7 @@ impl State {
         }
     }
 
-    /// From here on this request has no session. What was minted for it was only ever its own.
+    /// Leaves this request without a session. What was minted for its session is of no use for another one.
     pub(super) fn forget_session(&mut self) {
         (self.current, self.minted) = (None, Minted::Nothing);
     }
@@ -177,7 +177,7 @@ impl State {
         self.current.as_ref().map(Current::record)
     }
 
-    /// Why the request has no session, where its visitor may know.
+    /// Returns why the request has no session, if its visitor may know.
     pub(super) fn ended(&self) -> Option<Ended> {
         let was_evicted = self.current.is_none() && self.unopened.contains(&Unopened::Evicted);
         was_evicted.then_some(Ended::SignedInElsewhere)
@@ -198,7 +198,7 @@ impl State {
         self.minted = minted.unwrap_or_default();
     }
 
-    /// The hash of the secret that the browser has when it got the response; `None` if it will have no session.
+    /// Returns the hash of the secret that the browser has after this response, or `None` if it will have no session.
     pub(super) fn secret_hash_to_come(&self) -> Option<SecretHash> {
         match &self.minted {
             Minted::Nothing => self.record()?.secret_hash,
@@ -242,7 +242,7 @@ impl State {
     }
 }
 
-/// The fields, with what this request has set.
+/// The fields, including what this request has set.
 impl State {
     pub(super) fn text_of(&self, name: &str) -> Option<Cow<'_, str>> {
         self.pending.text_of(name, self.stored_text(name))
@@ -257,7 +257,8 @@ impl State {
         Some(&self.record()?.fields)
     }
 
-    /// Checks that the session would still be within its limits. The store decides; this says it where the mistake is.
+    /// Returns an error if the session would exceed its limits. The store decides in the end; this check names the mistake
+    /// where it is made.
     pub(super) fn check_fits(&self, name: &str, text: &str, sessions: &Sessions) -> Result<()> {
         let terms = sessions.config().terms();
         let none = Fields::new();
@@ -279,7 +280,7 @@ impl State {
                 format!("would be one more than max_fields, {}", terms.max_fields),
             ));
         }
-        // a session that is too large already (a lowered limit) may be changed, but not grow
+        // a session that is already too large, because the limit was lowered, may be changed but must not grow
         if bytes > terms.max_bytes.max(stored.bytes()) {
             let why = format!("would make the session {bytes} bytes; max_bytes is {}", terms.max_bytes);
             return Err(Error::too_large(format!("field `{name}`"), why));
