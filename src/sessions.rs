@@ -52,7 +52,16 @@ impl Sessions {
         Sessions(Arc::new(Shared { store: Box::new(store), config, events }))
     }
 
-    /// Returns the configuration.
+    /// Returns the configuration with which this manager was made.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::Duration;
+    /// # doctest::with_sessions(async |sessions| {
+    /// assert_eq!(sessions.config().terms().idle_timeout, Duration::from_secs(30 * 60));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn config(&self) -> &Config {
         &self.0.config
     }

@@ -163,6 +163,18 @@ impl Visit {
     /// the same error. One round trip for each token that the request brings (mostly one, at most four), and none without a
     /// token.
     ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_sessions(async |sessions| {
+    /// let ongoing = doctest::request(&sessions)?;
+    /// let session = ongoing.visit().session().await?;
+    /// session.increment(Field::new("page_views"), 1).await?;
+    /// assert!(ongoing.visit().session().await?.exists()); // it is the same session
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer. This does not mean that the
     /// visitor is anonymous.
@@ -172,6 +184,16 @@ impl Visit {
 
     /// Returns the session of the request as the store has it, past a [near cache](crate::store::NearCache): one round trip
     /// more if the session was read out of a near cache before.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// let ongoing = doctest::request(&sessions)?;
+    /// let session = ongoing.visit().fresh_session().await?;
+    /// assert_eq!(session.user(), None);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer.

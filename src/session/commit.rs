@@ -214,8 +214,8 @@ impl Session {
         }
     }
 
-    /// What [`finish`](Session::finish) comes to where nothing is left to do, as after most requests. `None` where it has
-    /// to be waited for.
+    /// Finishes at once if nothing is left to do, as after most requests, and returns what to tell the browser. Returns
+    /// `None` if there is something to wait for: [`finish`](Session::finish) does it.
     pub(crate) fn finish_at_once(&self) -> Option<CookieChange> {
         let _turn = self.0.turn.try_lock().ok()?;
         let mut state = self.state();
@@ -237,8 +237,8 @@ impl Session {
         // before anything else, so that a clone that sets something from now on gets an error
         self.close();
         let settled = self.settle().await;
-        // after a time-out (408) the handler was dropped half-way, and a handler that failed (5xx) must not leave half of
-        // its changes; the visitor's coming extends the session all the same
+        // a time-out (408) has dropped the handler half-way, and a handler that failed (5xx) must not leave half of its
+        // changes; but the visitor was there, so the session is extended
         let is_dropped = status >= 500 || status == 408;
         let committed = if is_dropped { self.touch_alone().await } else { self.commit_pending().await };
         let mut state = self.state();

@@ -106,7 +106,7 @@ impl Session {
             self.state().pending = Pending::default();
             return Ok(());
         }
-        // where a replay ends its session, it has ended by now
+        // if the policy is that a replay ends its session, the session has ended by now
         if opened.is_empty() && unopened.contains(&Unopened::Replayed) && !self.sessions().ends_replayed() {
             return Err(Error::gone_because(self.absence()));
         }
@@ -226,7 +226,7 @@ impl Session {
         let (user, current) = self.signed_in()?;
         self.still_opens().await?;
         let ended = self.sessions().end(Target::AllOf(user), RevokeReason::SignedOut, Some(current)).await;
-        // what has ended but is not durable has ended all the same
+        // a session whose end is not durable has ended, too
         if is_done(&ended) {
             self.start_over();
         }
@@ -325,7 +325,7 @@ impl Session {
             return ended;
         }
         let bound = match self.bind_once(&new).await {
-            // what was presented is stale by now, and opens nothing: as for any visitor without a session
+            // the secret was replaced meanwhile, so the visitor has no session: a new one is made, as for any such visitor
             Err(error) if error.is_conflict() => {
                 self.state().forget_session();
                 self.bind_once(&new).await
@@ -378,7 +378,7 @@ impl Session {
     }
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
-        // what is pending stays so: the sign-in would overwrite an idle timeout
+        // the deferred changes stay deferred, because the sign-in would overwrite an idle timeout
         let made = if self.exists() { Ok(()) } else { self.create_with(Fields::new(), None).await };
         if !is_done(&made) {
             return made;
@@ -535,7 +535,7 @@ impl SigningIn<'_> {
     fn terms(self) -> Result<SignIn> {
         let config = self.session.sessions().config();
         let user = self.user?;
-        // who proves again who they are keeps what was granted before
+        // a user who proves again who they are keeps what was granted before
         let before = self.session.state().current.as_ref().map(|current| current.loaded.record.clone());
         let before = before.filter(|record| record.user_id.as_ref() == Some(&user));
         let granted = self.absolute_lifetime.or(before.as_ref().and_then(|record| record.absolute_lifetime));

@@ -32,7 +32,7 @@ pub(super) struct State {
     pub(super) over: bool,
 }
 
-/// The session of a request.
+/// The session of a request, and how it is known.
 pub(super) struct Current {
     /// What is shown to the store: what the request brought, or what was minted since.
     pub(super) presented: Credentials,
@@ -109,12 +109,14 @@ impl Purpose {
     }
 }
 
+/// What becomes of the browser's cookie.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum CookieChange {
     #[default]
     None,
-    /// With how long the browser keeps it; `None` stands for until it is closed.
+    /// The token, and how long the browser keeps the cookie. `None` stands for until the browser is closed.
     Set(Token, Option<Duration>),
+    /// The session has ended.
     Remove,
 }
 

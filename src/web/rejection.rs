@@ -52,7 +52,26 @@ pub enum SignInRejection {
 }
 
 impl SignInRejection {
-    /// Returns the error, whichever it is.
+    /// Returns the error, whichever reason it is.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// use axum::{Router, routing::get};
+    /// use cloakroom::{SignInRejection, SignedIn};
+    ///
+    /// async fn whoami(who: Result<SignedIn, SignInRejection>) -> String {
+    ///     match who {
+    ///         Ok(signed_in) => signed_in.user.to_string(),
+    ///         Err(rejection) => rejection.error().public_message().into_owned(),
+    ///     }
+    /// }
+    ///
+    /// let app: Router = Router::new().route("/whoami", get(whoami)).layer(sessions.layer());
+    /// # assert_eq!(doctest::status_of(app, "/whoami").await, 200);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn error(&self) -> &Error {
         match self {
             SignInRejection::Failed(error)
