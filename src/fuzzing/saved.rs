@@ -1,10 +1,9 @@
-//! Whole sessions as JSON: what is accepted is written as it was read, in every part.
+//! Whole sessions as JSON: what is accepted is written as it was read, in every part, and is kept by the embedded store.
 
 use serde_json::Value;
 
 use super::records;
-use crate::store::Saved;
-use crate::store::Terms;
+use crate::store::{Saved, Terms, embedded};
 
 /// Checks a text that may be a session as `export` prints it.
 pub fn saved(input: &[u8]) {
@@ -19,4 +18,5 @@ pub fn saved(input: &[u8]) {
     }
     assert_eq!(written, value);
     records::use_it(&saved.record);
+    embedded::fuzzing::keep(&saved);
 }

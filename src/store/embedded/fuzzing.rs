@@ -11,4 +11,5 @@ pub use journal::journal;
 pub use questions::questions;
 pub use reopening::reopening;
 pub use seals::seals;
+pub(crate) use states::keep;
 pub use states::states;
