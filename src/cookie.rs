@@ -62,8 +62,10 @@ impl CookieSettings {
             let reason = format!("must be 1 to {MAX_NAME_BYTES} characters of an HTTP token: no space, no `;`, no `=`");
             return Err(Error::config("cookie_name", reason));
         }
-        if (prefix("__Host-") || prefix("__Secure-")) && !self.secure {
-            return Err(Error::config("cookie_name", "with __Host- or __Secure- needs Secure: not over plain http"));
+        // `__Host-Http-` is a `__Host-` as well
+        if ["__Host-", "__Secure-", "__Http-"].into_iter().any(prefix) && !self.secure {
+            let reason = "with __Host-, __Secure- or __Http- needs Secure: not over plain http";
+            return Err(Error::config("cookie_name", reason));
         }
         if prefix("__Host-") && self.domain.is_some() {
             return Err(Error::config("cookie_domain", "is not allowed with a __Host- name"));

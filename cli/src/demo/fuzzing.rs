@@ -47,7 +47,7 @@ fn check(site: &Site, request: Request<String>) {
     let host = asked.headers().get(header::HOST);
     assert!(answer.status == StatusCode::MISDIRECTED_REQUEST || host.is_some_and(is_this_machine), "{host:?}");
     let refusal = answer.refusal();
-    if refusal.is_some() || is_of_another_site(&asked) {
+    if refusal.is_some() || is_of_another_site(&asked) || !is_form(&asked) {
         assert_eq!(after, before, "what is refused changes nothing");
     }
     let form = Form::read(asked.body());
@@ -105,6 +105,13 @@ fn is_this_machine(host: &HeaderValue) -> bool {
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         None => false,
     }
+}
+
+/// Nothing at all is a form, too.
+fn is_form(request: &Request<String>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind.split(|b| *b == b';').next().unwrap_or_default();
+    request.body().is_empty() || kind.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 /// Whether the browser says so, and no origin beside it that might be trusted.

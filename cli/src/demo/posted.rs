@@ -34,7 +34,7 @@ impl Posted {
 
     /// Whatever session the visitor has, even none; where there is one and a browser's form asks for something, the form is of
     /// this session's page.
-    pub(crate) fn any_session_of_this_page(&self) -> Result<Session, Error> {
+    pub(crate) fn any_session_of_this_page(&self) -> Result<Session, Problem> {
         let session = self.any_session()?;
         if session.exists() {
             self.check_token(&session)?;
@@ -53,18 +53,18 @@ impl Posted {
 
     /// A program has no page to take a token from, so it may leave it out; a wrong one is refused all the same. That no
     /// other site plays the program is the session layer's to judge.
-    fn check_token(&self, session: &Session) -> Result<(), Error> {
-        if self.plain_tokens {
-            return Ok(());
-        }
-        let shown = self.form.as_ref().ok().and_then(|form| form.value("csrf"));
+    fn check_token(&self, session: &Session) -> Result<(), Problem> {
+        // a form that cannot be read may have a wrong one in it
+        let shown = self.form()?.value("csrf");
         match shown {
-            Some(shown) => session.check_csrf(shown),
+            _ if self.plain_tokens => {}
+            Some(shown) => session.check_csrf(shown)?,
             None if self.wants == Wants::Page || self.headers.contains_key(CSRF_HEADER) => {
-                session.check_csrf_header(&self.headers)
+                session.check_csrf_header(&self.headers)?;
             }
-            None => Ok(()),
+            None => {}
         }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod command_line;
 mod names;
 mod outage;
 mod page;
+mod randomness;
 mod routes;
 mod sharing;
 mod stored;

@@ -379,6 +379,12 @@ fn forms_that_cannot_be_read_are_refused(demo: &Demo) {
     visitor.send("POST", "/login", &form, &large).error(413);
     assert!(!visitor.has_cookie());
     visitor.send("POST", "/login", &form, "username=andrew").ok();
+    // where nothing in it is needed, too: it may have been a wrong token
+    for path in ["/increment", "/ttl", "/logout"] {
+        visitor.send("POST", path, &json, r#"{"csrf":"wrong"}"#).error(415);
+        visitor.send("POST", path, &form, &large).error(413);
+    }
+    assert_eq!(visitor.peek()["session"]["page_views"], "1");
 }
 
 fn what_is_no_route_says_so_in_json(demo: &Demo) {
