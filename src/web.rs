@@ -1,5 +1,7 @@
 //! For adapters of web frameworks, which begin and finish a visit for each request. An application does not need this
 //! module.
+//!
+//! [Writing an adapter](crate::guide::writing_an_adapter) shows a whole one.
 
 #[cfg(feature = "axum")]
 use http::uri::PathAndQuery;
