@@ -1,11 +1,12 @@
--- What is wrong with the keys as they are stored, one sentence each.
-local wrong = {}
+-- What is wrong with the keys as they are stored, one sentence each, and the sessions: {id, created_at, user ('' = none)}.
+local wrong, sessions = {}, {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key)
   if left == -1 then wrong[#wrong + 1] = key .. ' has no expiry' end
-  local user, expires_at
+  local user, expires_at, created_at
   if redis.call('TYPE', key).ok == 'hash' then
-    user, expires_at = unpack(redis.call('HMGET', key, 'user_id', 'expires_at'))
+    user, expires_at, created_at = unpack(redis.call('HMGET', key, 'user_id', 'expires_at', 'created_at'))
+    if created_at then sessions[#sessions + 1] = { (key:gsub('^session:', '')), created_at, user or '' } end
   end
   if user then
     local index = 'session:user:' .. user
@@ -20,4 +21,4 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     end
   end
 end
-return wrong
+return { wrong, sessions }

@@ -7,6 +7,7 @@ mod support;
 mod contents;
 mod faults;
 mod in_redis;
+mod lives;
 mod oracle;
 mod place;
 mod server;

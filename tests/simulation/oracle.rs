@@ -30,6 +30,8 @@ pub(crate) struct Oracle {
     sessions: Vec<Known>,
     by_id: HashMap<String, usize>,
     sign_ins: u64,
+    /// The latest time before a clock was set back.
+    latest: Millis,
     /// For whom a sign-in was cut off, and when.
     cut_off: Vec<(usize, Millis)>,
 }

@@ -1,5 +1,6 @@
 //! Where the sessions are: what the world needs of a store besides its verbs.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -8,15 +9,16 @@ use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Saved
 use cloakroom::{Clock, SessionId, store::Terms};
 
 use crate::oracle::Wrong;
+use crate::story::Denial;
 
 /// A kind of store, and one place for it.
-pub(crate) trait Place: Sized {
+pub(crate) trait Place: Sized + 'static {
     type Store: Store + Clone;
 
     /// Whether others work on an answer meanwhile, so that only a clock that goes on by itself knows when one is late.
     const IS_ELSEWHERE: bool = false;
 
-    /// Whether sessions go on by the latest time that was seen, where a clock is set back.
+    /// Whether the store's time stays as late as anybody was told, where a clock is set back.
     const KEEPS_TIME: bool = true;
 
     /// How much longer than it is granted a session may be seen. Each wait is so much longer.
@@ -32,12 +34,30 @@ pub(crate) trait Place: Sized {
 
     async fn open(&self, clock: &Clock) -> Self::Store;
 
+    /// What servers with a near cache have, if there is such a thing.
+    async fn open_near(&self, store: &Self::Store) -> Self::Store {
+        store.clone()
+    }
+
+    /// Waits until a near cache has heard of all that has changed.
+    async fn settle(_near: &Self::Store) {}
+
     /// It is this time now, for a place that has a clock of its own.
     fn set_time(&mut self, _now: SystemTime) {}
 
-    /// Looks at what is stored as it is stored.
-    fn look_inside(&self) -> Result<(), Wrong> {
+    /// Looks at what is stored as it is stored. A session that had gone is only there again where it `may_return`.
+    fn look_inside(&mut self, _may_return: bool) -> Result<(), Wrong> {
         Ok(())
+    }
+
+    /// Each session as it is stored, by its id.
+    fn stored() -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Has the store's server refuse from now on, or not any more. Whether there is a server that can.
+    fn deny(_denial: Option<Denial>) -> bool {
+        false
     }
 
     /// Whether what is stored outlives the process.

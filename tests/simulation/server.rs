@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::{Request, Response};
-use cloakroom::store::Store;
+use cloakroom::store::{Store, Terms};
 use cloakroom::{Config, Error, Field, OnLimit, OnReplay, Page, Session, SessionId, Sessions, TokenFormat};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -39,6 +39,8 @@ pub(crate) struct Rules {
     pub(crate) cookie_age: Option<u64>,
     /// Whether its tokens are plain ones, in a cookie of another name. Then it has neither secrets nor users.
     pub(crate) plain: bool,
+    /// Whether it has a near cache, where the store has such a thing.
+    pub(crate) near: bool,
     pub(crate) limit: usize,
     pub(crate) refuses: bool,
 }
@@ -52,15 +54,24 @@ const USUAL: Rules = Rules {
     revokes: false,
     cookie_age: None,
     plain: false,
+    near: false,
     limit: 3,
     refuses: false,
 };
 
 pub(crate) const RULES: [Rules; SERVERS] = [
     USUAL,
-    Rules { idle: 2 * HOUR, absolute: DAY, rotate_every: Some(HOUR), revokes: true, limit: 2, ..USUAL },
+    Rules { idle: 2 * HOUR, absolute: DAY, rotate_every: Some(HOUR), revokes: true, near: true, limit: 2, ..USUAL },
     Rules { idle: 15 * MINUTE, absolute: 8 * HOUR, grace: 3, limit: 2, refuses: true, ..USUAL },
-    Rules { idle: 30 * DAY, absolute: 30 * DAY, touch: Some(0), grace: 60, cookie_age: Some(20 * DAY), ..USUAL },
+    Rules {
+        idle: 30 * DAY,
+        absolute: 30 * DAY,
+        touch: Some(0),
+        grace: 60,
+        near: true,
+        cookie_age: Some(20 * DAY),
+        ..USUAL
+    },
     Rules { idle: HOUR, absolute: DAY, plain: true, ..USUAL },
 ];
 
@@ -101,6 +112,12 @@ fn config(rules: &Rules) -> Config {
     }
     // a server that others keep busy answers late
     config.store_timeout(Duration::from_secs(20)).build().expect("the rules do not contradict each other")
+}
+
+/// By which an operator looks at a session: those of the server that grants most, or of the one with plain tokens.
+pub(crate) fn operators_terms(is_plain: bool) -> Terms {
+    let longest = RULES.iter().filter(|rules| rules.plain == is_plain).map(|rules| rules.absolute).max();
+    Terms { absolute_lifetime: Duration::from_secs(longest.expect("there is one")), ..Terms::default() }
 }
 
 /// How long a sign-in grants a session: without use and at all, where it says so.
@@ -163,9 +180,10 @@ pub(crate) struct Said {
 pub(crate) struct Servers(Vec<Sessions>);
 
 impl Servers {
-    pub(crate) fn over(store: &(impl Store + Clone)) -> Servers {
-        let config = CONFIGS.iter().cloned();
-        Servers(config.map(|config| Sessions::new(store.clone(), config)).collect())
+    pub(crate) fn over<S: Store + Clone>(store: &S, near: &S) -> Servers {
+        let store_of = |rules: &Rules| if rules.near { near.clone() } else { store.clone() };
+        let servers = RULES.iter().zip(CONFIGS.iter().cloned());
+        Servers(servers.map(|(rules, config)| Sessions::new(store_of(rules), config)).collect())
     }
 
     pub(crate) async fn ask(&self, server: usize, request: Request<Body>) -> Response<Body> {

@@ -11,6 +11,28 @@ pub(crate) const DAY: u64 = 24 * HOUR;
 pub(crate) const USERS: [&str; 3] = ["ada", "bob", "cleo"];
 pub(crate) const BROWSERS: [&str; 4] = ["the phone", "the laptop", "the tablet", "the kiosk"];
 
+/// The commands that scripts and the store need in Redis, and that may be forbidden each.
+const COMMANDS: [&str; 18] = [
+    "del",
+    "evalsha",
+    "hdel",
+    "hget",
+    "hgetall",
+    "hincrby",
+    "hmget",
+    "hset",
+    "pexpireat",
+    "pttl",
+    "time",
+    "zadd",
+    "zcount",
+    "zrange",
+    "zrangebyscore",
+    "zrem",
+    "zrevrangebyscore",
+    "zscore",
+];
+
 /// What happens next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -127,6 +149,23 @@ pub(crate) enum Trouble {
     NotDurable,
     /// The store answers that it will not do it.
     Refused,
+    /// The store's server itself refuses what it needs for that, while it is asked.
+    Denied(Denial),
+}
+
+/// Why a server refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// Its memory is full.
+    Memory,
+    /// It could not write its last snapshot.
+    Snapshot,
+    /// Too few replicas follow it.
+    Replicas,
+    /// It has become a replica itself.
+    Demoted,
+    /// The application's user may not run this command.
+    Command(&'static str),
 }
 
 /// How two requests share the time.
@@ -228,7 +267,23 @@ fn grant(numbers: &mut Numbers) -> Grant {
 }
 
 fn trouble(numbers: &mut Numbers) -> Trouble {
-    [Trouble::QuestionLost, Trouble::AnswerLost, Trouble::NotDurable, Trouble::Refused][numbers.below(4)]
+    match numbers.below(6) {
+        0 => Trouble::QuestionLost,
+        1 => Trouble::AnswerLost,
+        2 => Trouble::NotDurable,
+        3 => Trouble::Refused,
+        _ => Trouble::Denied(denial(numbers)),
+    }
+}
+
+fn denial(numbers: &mut Numbers) -> Denial {
+    match numbers.below(8) {
+        0 => Denial::Memory,
+        1 => Denial::Snapshot,
+        2 => Denial::Replicas,
+        3 => Denial::Demoted,
+        _ => Denial::Command(COMMANDS[numbers.below(COMMANDS.len())]),
+    }
 }
 
 fn duration(numbers: &mut Numbers) -> u64 {

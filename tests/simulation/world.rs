@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
 use cloakroom::store::Store;
-use cloakroom::{Clock, Config, SessionId, Sessions, TokenFormat, store::Terms, web::Visit};
+use cloakroom::{Clock, Config, SessionId, Sessions, TokenFormat, web::Visit};
 
 use crate::faults::{Faulty, Plan};
 use crate::oracle::{Millis, Oracle, Wrong};
@@ -28,11 +28,13 @@ pub(crate) struct World<P: Place> {
     place: P,
     clock: Clock,
     /// `None` only between two lives of the server.
-    running: Option<Running<P::Store>>,
+    running: Option<Running<P>>,
     jars: [Jar; BROWSERS.len()],
     oracle: Oracle,
     copy: Option<Copy>,
     numbers: u64,
+    /// How many tokens were tried.
+    tried: usize,
 }
 
 /// A browser's cookies of our name.
@@ -73,23 +75,42 @@ impl Jar {
 }
 
 /// The servers over their store.
-struct Running<S> {
-    store: Faulty<S>,
+struct Running<P: Place> {
+    store: Faulty<P>,
+    /// The same store for those who have a near cache.
+    near: Faulty<P>,
     servers: Servers,
-    /// Looks without leaving a trace.
-    onlooker: Sessions,
-    /// Looks by plain tokens, without leaving a trace.
-    plain_onlooker: Sessions,
+    onlooker: Onlooker,
+    /// Looks through a near cache.
+    near_onlooker: Onlooker,
 }
 
-impl<S: Store + Clone> Running<S> {
-    fn over(store: S) -> Running<S> {
+/// Looks without leaving a trace, by tokens of either kind.
+struct Onlooker {
+    secret: Sessions,
+    plain: Sessions,
+}
+
+impl<P: Place> Running<P> {
+    async fn at(place: &P, clock: &Clock) -> Running<P> {
+        let store = place.open(clock).await;
+        Running::over(place, store).await
+    }
+
+    async fn over(place: &P, store: P::Store) -> Running<P> {
+        let near = place.open_near(&store).await;
         let store = Faulty::new(store);
-        let onlooker = Sessions::new(store.clone(), Config::default());
-        let plain =
-            Config::builder().token_format(TokenFormat::Plain).build().expect("nothing contradicts plain tokens");
-        let plain_onlooker = Sessions::new(store.clone(), plain);
-        Running { servers: Servers::over(&store), onlooker, plain_onlooker, store }
+        let near = store.nearer(near);
+        let servers = Servers::over(&store, &near);
+        Running { servers, onlooker: Onlooker::over(&store), near_onlooker: Onlooker::over(&near), store, near }
+    }
+}
+
+impl Onlooker {
+    fn over(store: &(impl Store + Clone)) -> Onlooker {
+        let plain = Config::builder().token_format(TokenFormat::Plain).build();
+        let plain = plain.expect("nothing contradicts plain tokens");
+        Onlooker { secret: Sessions::new(store.clone(), Config::default()), plain: Sessions::new(store.clone(), plain) }
     }
 }
 
@@ -123,11 +144,12 @@ impl<P: Place> World<P> {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
         let mut place = P::new();
         place.set_time(clock.now());
-        let running = Some(Running::over(place.open(&clock).await));
-        World { place, clock, running, jars: Default::default(), oracle: Oracle::default(), copy: None, numbers: 0 }
+        let running = Some(Running::at(&place, &clock).await);
+        let (jars, oracle) = Default::default();
+        World { place, clock, running, jars, oracle, copy: None, numbers: 0, tried: 0 }
     }
 
-    fn running(&self) -> &Running<P::Store> {
+    fn running(&self) -> &Running<P> {
         self.running.as_ref().expect("the server runs")
     }
 
@@ -158,7 +180,12 @@ impl<P: Place> World<P> {
                 }
             }
         }
-        self.look_into_the_store().await
+        self.look_into_the_store(matches!(step, Step::Import(..) | Step::Move | Step::Kill(_))).await
+    }
+
+    /// Whoever reads from a near cache sees what was changed a moment later. That moment is over now.
+    async fn settle(&self) {
+        P::settle(self.running().near.inner()).await;
     }
 
     async fn ask(&mut self, ask: &Ask) -> Result<(), Wrong> {
@@ -168,6 +195,7 @@ impl<P: Place> World<P> {
             Brought::One(token) => token.clone(),
             Brought::Rivals(_) | Brought::Unclear => None,
         };
+        self.settle().await;
         self.running().store.plan(match &ask.fate {
             Fate::Trouble(troubles) => Plan::with_troubles(troubles),
             _ => Plan::smooth(),
@@ -180,7 +208,10 @@ impl<P: Place> World<P> {
                 _ => (0, Some(asked.await)),
             }
         };
-        let struck = self.running().store.plan(Plan::smooth()).struck;
+        let Plan { struck, wrong, .. } = self.running().store.plan(Plan::smooth());
+        if let Some(wrong) = wrong {
+            return Err(sent.says(wrong));
+        }
         let answer = answer.map(|answer| Answer::of(answer, ask.server));
         if polls == 0 && matches!(ask.fate, Fate::Fine | Fate::Trouble(..)) {
             self.keep(ask, answer.as_ref());
@@ -199,6 +230,7 @@ impl<P: Place> World<P> {
             let own = self.jars[ask.browser].own(ask.server).iter().cloned().collect();
             self.send(ask, own)
         });
+        self.settle().await;
         self.running().store.plan(Plan::with_pace(order.pace));
         let (one, other) = {
             let servers = &self.running().servers;
@@ -254,10 +286,7 @@ impl<P: Place> World<P> {
         }
         let before = self.now();
         let killed = match step {
-            Step::Kill(back) => {
-                let back = if P::KEEPS_TIME { *back } else { 0 };
-                Some(Clock::manual(self.clock.now() - Duration::from_secs(back)))
-            }
+            Step::Kill(back) => Some(Clock::manual(self.clock.now() - Duration::from_secs(*back))),
             _ => None,
         };
         if let Some(clock) = killed {
@@ -267,9 +296,9 @@ impl<P: Place> World<P> {
         }
         // nobody opens a directory that is still open
         self.running = None;
-        self.running = Some(Running::over(self.place.open(&self.clock).await));
+        self.running = Some(Running::at(&self.place, &self.clock).await);
         let now = self.now();
-        self.oracle.set_back(before, now);
+        self.oracle.set_back(before, now, P::KEEPS_TIME);
         self.look_around(true).await
     }
 
@@ -279,7 +308,7 @@ impl<P: Place> World<P> {
         if !P::move_all(self.running().store.inner(), &target).await? {
             return Ok(());
         }
-        self.running = Some(Running::over(target));
+        self.running = Some(Running::over(&place, target).await);
         self.place = place;
         self.look_around(true).await
     }
@@ -297,9 +326,14 @@ impl<P: Place> World<P> {
 
     /// What a token opens, judged.
     async fn try_token(&mut self, token: &str) -> Result<bool, Wrong> {
+        self.tried += 1;
+        if self.looks_near() {
+            self.settle().await;
+        }
         let mut headers = HeaderMap::new();
-        let Running { onlooker, plain_onlooker, .. } = self.running();
-        let onlooker = if token.contains('.') { onlooker } else { plain_onlooker };
+        let Running { onlooker, near_onlooker, .. } = self.running();
+        let onlooker = if self.looks_near() { near_onlooker } else { onlooker };
+        let onlooker = if token.contains('.') { &onlooker.secret } else { &onlooker.plain };
         headers.insert(header::COOKIE, format!("__Host-sid={token}").parse().unwrap());
         let visit = Visit::begin(onlooker, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
         let session = visit.visit().session().await.map_err(|error| error.to_string())?;
@@ -312,18 +346,25 @@ impl<P: Place> World<P> {
         opened.map(|opened| opened.is_some()).map_err(|wrong| format!("who looks with a token: {wrong}"))
     }
 
+    /// Whether the token that is tried now is tried through a near cache: each other one is.
+    fn looks_near(&self) -> bool {
+        P::IS_ELSEWHERE && self.tried.is_multiple_of(2)
+    }
+
     async fn list(&mut self, user: usize) -> Result<usize, Wrong> {
-        let ids = server::listed(&self.running().onlooker, USERS[user]).await;
+        let ids = server::listed(&self.running().onlooker.secret, USERS[user]).await;
         self.oracle.listed(user, &ids, self.now())?;
         Ok(ids.len())
     }
 
     /// What an operator sees of each session.
-    async fn look_into_the_store(&mut self) -> Result<(), Wrong> {
-        self.place.look_inside()?;
+    async fn look_into_the_store(&mut self, may_return: bool) -> Result<(), Wrong> {
+        self.place.look_inside(may_return)?;
         let now = self.now();
         for (nth, id) in self.oracle.ids().into_iter().enumerate() {
-            let ends = P::ends(self.running().store.inner(), &SessionId::parse(&id).unwrap(), &Terms::default()).await;
+            let id = SessionId::parse(&id).unwrap();
+            let terms = server::operators_terms(id.is_plain());
+            let ends = P::ends(self.running().store.inner(), &id, &terms).await;
             self.oracle
                 .ends(nth, ends.map(millis), now)
                 .map_err(|wrong| format!("who looks into the store: {wrong}"))?;

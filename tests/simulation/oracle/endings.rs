@@ -16,11 +16,19 @@ impl Oracle {
         }
     }
 
-    /// The clock may have been set back, to `now`: what had ended by its time before may be there again or not.
-    pub(crate) fn set_back(&mut self, before: Millis, now: Millis) {
-        if now < before {
-            for known in self.sessions.iter_mut().filter(|known| before >= known.lives_until()) {
+    /// The clock may have been set back, to `now`: what had ended by its time before may be there again or not. Where the
+    /// store does not keep the time that it has told, a held secret whose grace was over may be held again.
+    pub(crate) fn set_back(&mut self, before: Millis, now: Millis, keeps_time: bool) {
+        if now >= before {
+            return;
+        }
+        self.latest = self.latest.max(before);
+        for known in &mut self.sessions {
+            if before >= known.lives_until() {
                 known.doubt();
+            }
+            if !keeps_time {
+                known.judge(|_, worth| if matches!(worth, Worth::Over(_)) { Worth::Unknown } else { worth });
             }
         }
     }

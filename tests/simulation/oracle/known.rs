@@ -112,8 +112,19 @@ impl Known {
         }
     }
 
+    pub(super) fn may_be_used(&mut self, now: Millis) {
+        self.used = self.used.or(Range(now, now));
+    }
+
+    /// A server that grants less bounds the idle timeout by the session's own lifetime, of which a part of a second is dropped.
+    pub(super) fn may_be_bounded(&mut self, server: usize) {
+        if self.idle.0 > RULES[server].absolute * 1000 {
+            self.idle.0 = self.idle.0.min(self.lifetime.0.saturating_sub(1000));
+        }
+    }
+
     pub(super) fn may_have_new_secret(&mut self, now: Millis) {
-        self.secret_since.1 = now;
+        self.secret_since = self.secret_since.or(Range(now, now));
         self.judge(|_, worth| match worth {
             Worth::Over(_) => Worth::Over(false),
             _ => Worth::Unknown,
@@ -131,9 +142,12 @@ impl Known {
         let (mut sure, mut may) = (true, false);
         for age in self.cookie_ages(server) {
             let interval = RULES[server].rotate_every.into_iter().chain(age.map(|age| age / 10)).min();
+            let Range(first, last) = self.secret_since;
             let since = |at: Millis| now.saturating_sub(at);
-            sure &= interval.is_some_and(|interval| since(self.secret_since.1) >= interval * 1000);
-            may |= interval.is_some_and(|interval| since(self.secret_since.0) + 1000 >= interval * 1000);
+            // a secret from a time that is to come, because the clock was set back since, is put right
+            let is_ahead = (first > now + 1000, last > now);
+            sure &= interval.is_some_and(|interval| is_ahead.0 || since(last) >= interval * 1000);
+            may |= interval.is_some_and(|interval| is_ahead.1 || since(first) + 1000 >= interval * 1000);
         }
         (sure, may)
     }

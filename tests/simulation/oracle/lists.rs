@@ -40,7 +40,7 @@ impl Oracle {
 
     /// A session whose token reached nobody.
     fn stranger(&mut self, id: &str, user: usize, now: Millis) -> usize {
-        let longest = 30 * DAY * 1000;
+        let (longest, latest) = (30 * DAY * 1000, now.max(self.latest));
         self.by_id.insert(id.to_owned(), self.sessions.len());
         self.sessions.push(Known {
             id: id.to_owned(),
@@ -48,14 +48,14 @@ impl Oracle {
             users: vec![Some(user)],
             contents: vec![Contents::default()],
             tokens: Vec::new(),
-            used: Range(0, now),
+            used: Range(0, latest),
             idle: Range(0, longest),
             lifetime: Range(0, longest),
             is_said: false,
-            ends: Range(0, now + longest),
+            ends: Range(0, latest + longest),
             ages: vec![None, Some(None), Some(Some(30 * DAY))],
-            proved: Range(0, now),
-            secret_since: Range(0, now),
+            proved: Range(0, latest),
+            secret_since: Range(0, latest),
             order: None,
             begun: Vec::new(),
         });

@@ -1,6 +1,6 @@
 //! What a request must and must not see, and what follows from having come.
 
-use super::known::{Alive, Worth};
+use super::known::{Alive, Range, Worth};
 use super::{Millis, Oracle, Wrong, secs};
 use crate::server::{RULES, Seen};
 use crate::story::USERS;
@@ -84,27 +84,30 @@ impl Oracle {
     /// A request came with this token, was answered, and nothing was unclear about it.
     pub(crate) fn used(&mut self, nth: usize, token: &str, server: usize, now: Millis) {
         let known = &mut self.sessions[nth];
-        known.used.1 = now;
-        if known.worth(token) == Worth::Current {
-            let idle = known.idle.1;
-            let touch =
-                RULES[server].touch.map(|touch| touch * 1000).filter(|touch| *touch < idle).unwrap_or(idle / 10);
-            known.used.0 = known.used.0.max(now.saturating_sub(touch));
-            known.judge(|_, worth| match worth {
-                // the browser has the new secret: the grace begins
-                Worth::Held(None, None) => {
-                    let until = now + RULES[server].grace * 1000;
-                    Worth::Held(Some(until), Some(until + 1000))
-                }
-                other => other,
-            });
+        known.may_be_bounded(server);
+        if known.worth(token) != Worth::Current {
+            known.may_be_used(now);
+            return;
         }
+        let idle = known.idle.1;
+        let touch = RULES[server].touch.map(|touch| touch * 1000).filter(|touch| *touch < idle).unwrap_or(idle / 10);
+        // an access at a time that is to come, because the clock was set back since, is put right
+        known.used = Range(known.used.0.min(now).max(now.saturating_sub(touch)), now);
+        known.judge(|_, worth| match worth {
+            // the browser has the new secret: the grace begins
+            Worth::Held(None, None) => {
+                let until = now + RULES[server].grace * 1000;
+                Worth::Held(Some(until), Some(until + 1000))
+            }
+            other => other,
+        });
     }
 
     /// A request may have come with this token.
     pub(crate) fn may_be_used(&mut self, nth: usize, server: usize, now: Millis) {
         let known = &mut self.sessions[nth];
-        known.used.1 = now;
+        known.may_be_bounded(server);
+        known.may_be_used(now);
         if known.rotation(server, now).1 {
             known.may_have_new_secret(now);
         }

@@ -54,7 +54,7 @@ impl Oracle {
     pub(crate) fn maybe_bound(&mut self, nth: usize, user: usize, grant: Grant, server: usize, now: Millis) {
         let known = &mut self.sessions[nth];
         known.may_have_new_secret(now);
-        known.used.1 = now;
+        known.may_be_used(now);
         if !known.users.iter().any(|is| is.is_none() || *is == Some(user)) {
             known.doubt(); // then it was ended
             return;

@@ -28,6 +28,7 @@ impl<P: Place> World<P> {
         let Some(copy) = self.copy.take() else { return Ok(()) };
         let own = self.jars[ask.browser].own(ask.server).iter().cloned().collect();
         let sent = self.send(ask, own);
+        self.settle().await;
         self.running().store.plan(Plan::with_pace(order.pace));
         let (answer, restored) = {
             let restore = async {
