@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) struck: bool,
     /// What must not come of it.
     pub(crate) wrong: Option<Wrong>,
+    /// The sessions that were just being restored when all of their user's were ended: they end, too.
+    pub(crate) ended_early: Vec<String>,
 }
 
 /// What a question may change of the sessions that are stored.
@@ -44,7 +46,7 @@ enum Reach {
 
 impl Plan {
     pub(crate) fn smooth() -> Plan {
-        Plan { asked: 0, troubles: Vec::new(), pace: None, struck: false, wrong: None }
+        Plan { asked: 0, troubles: Vec::new(), pace: None, struck: false, wrong: None, ended_early: Vec::new() }
     }
 
     pub(crate) fn with_troubles(troubles: &[(usize, Trouble)]) -> Plan {
@@ -146,6 +148,21 @@ impl<P: Place> Faulty<P> {
         answer
     }
 
+    async fn end(&self, target: &Target) -> Result<u64, StoreError> {
+        let mut restoring = match target {
+            Target::AllOf(user) | Target::OthersOf(user, _) => P::being_restored(user),
+            Target::Session(_) | Target::SessionOf(..) => Vec::new(),
+        };
+        if let Target::OthersOf(_, kept) = target {
+            restoring.retain(|id| id != kept.expose());
+        }
+        let answer = self.store.revoke(target).await;
+        if answer.is_ok() {
+            self.plan.lock().unwrap().ended_early.extend(restoring);
+        }
+        answer
+    }
+
     fn has_denial(&self) -> bool {
         self.plan.lock().unwrap().troubles.iter().any(|(_, trouble)| matches!(trouble, Trouble::Denied(_)))
     }
@@ -235,7 +252,7 @@ impl<P: Place> Store for Faulty<P> {
             Target::Session(id) | Target::SessionOf(_, id) => Reach::One(*id),
             Target::OthersOf(..) | Target::AllOf(_) => Reach::Several,
         };
-        let answer = self.ask(reach, self.store.revoke(target)).await;
+        let answer = self.ask(reach, self.end(target)).await;
         if self.is_not_durable() { answer.and(Err(not_durable())) } else { answer }
     }
 

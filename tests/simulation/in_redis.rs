@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::conformance::mint;
 use cloakroom::store::{NearCache, Redis, RedisBuilder, Restore, Restored, Saved, Store, Terms};
-use cloakroom::{Clock, SessionId};
+use cloakroom::{Clock, SessionId, UserId};
 
 use crate::lives::Lives;
 use crate::oracle::Wrong;
@@ -181,6 +181,15 @@ impl Place for InRedis {
             server.ask(&["EVAL", STORED, "0"])
         });
         stored.into_iter().collect()
+    }
+
+    fn being_restored(user: &UserId) -> Vec<String> {
+        let markers: Vec<String> = with_server(|server| {
+            server.select(server.database);
+            server.ask(&["ZRANGEBYSCORE", &format!("session:user:{user}"), "-inf", "(-1000000000000"])
+        });
+        let id = |marker: &String| marker.split(' ').nth(1).expect("a marker names its session").to_owned();
+        markers.iter().map(id).collect()
     }
 
     fn deny(denial: Option<Denial>) -> bool {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Saved, Store};
-use cloakroom::{Clock, SessionId, store::Terms};
+use cloakroom::{Clock, SessionId, UserId, store::Terms};
 
 use crate::oracle::Wrong;
 use crate::story::Denial;
@@ -53,6 +53,11 @@ pub(crate) trait Place: Sized + 'static {
     /// Each session as it is stored, by its id.
     fn stored() -> BTreeMap<String, String> {
         BTreeMap::new()
+    }
+
+    /// The sessions of a user that are being restored at this moment, by their ids, where that takes several steps.
+    fn being_restored(_user: &UserId) -> Vec<String> {
+        Vec::new()
     }
 
     /// Has the store's server refuse from now on, or not any more. Whether there is a server that can.

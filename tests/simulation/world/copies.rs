@@ -37,7 +37,7 @@ impl<P: Place> World<P> {
             };
             tokio::join!(self.running().servers.ask(ask.server, sent.request()), restore)
         };
-        self.running().store.plan(Plan::smooth());
+        let ended_early = self.running().store.plan(Plan::smooth()).ended_early;
         let answer = Answer::of(answer, ask.server);
         self.keep(ask, Some(&answer));
         let as_before = self.saw(&sent, &answer);
@@ -54,11 +54,17 @@ impl<P: Place> World<P> {
                 Restored::Taken => {}
             }
         }
-        self.beside(&sent, &answer, as_before).await
+        self.beside(&sent, &answer, as_before, &ended_early).await
     }
 
     /// What may come of a request while sessions came back: it may have met them or not.
-    async fn beside(&mut self, sent: &Sent, answer: &Answer, as_before: Result<(), Wrong>) -> Result<(), Wrong> {
+    async fn beside(
+        &mut self,
+        sent: &Sent,
+        answer: &Answer,
+        as_before: Result<(), Wrong>,
+        ended_early: &[String],
+    ) -> Result<(), Wrong> {
         let now = self.now();
         let ended: Vec<bool> = (0..self.oracle.ids().len()).map(|nth| self.oracle.alive(nth) == Alive::No).collect();
         let doubted = self.may_have_done(sent, now);
@@ -69,6 +75,7 @@ impl<P: Place> World<P> {
         self.may_have_got(sent, Some(answer), now).map_err(|wrong| sent.says(wrong))?;
         self.oracle.doubt(&doubted);
         as_before.or_else(|_| self.saw(sent, answer))?;
+        self.oracle.ended(&ended_early.iter().filter_map(|id| self.oracle.session_of(id)).collect::<Vec<_>>());
         self.look_around(false).await
     }
 
