@@ -10,6 +10,7 @@ mod in_redis;
 mod lives;
 mod oracle;
 mod place;
+mod scenes;
 mod server;
 mod shrink;
 mod stories;

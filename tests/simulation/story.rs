@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::scenes;
 use crate::support::Numbers;
 
 pub(crate) const MINUTE: u64 = 60;
@@ -11,27 +12,21 @@ pub(crate) const DAY: u64 = 24 * HOUR;
 pub(crate) const USERS: [&str; 3] = ["ada", "bob", "cleo"];
 pub(crate) const BROWSERS: [&str; 4] = ["the phone", "the laptop", "the tablet", "the kiosk"];
 
-/// The commands that scripts and the store need in Redis, and that may be forbidden each.
-const COMMANDS: [&str; 18] = [
-    "del",
+/// The commands that the store and its scripts need in Redis. Each may be forbidden.
+const READS: [&str; 11] = [
     "evalsha",
-    "hdel",
     "hget",
     "hgetall",
-    "hincrby",
     "hmget",
-    "hset",
-    "pexpireat",
     "pttl",
     "time",
-    "zadd",
     "zcount",
     "zrange",
     "zrangebyscore",
-    "zrem",
     "zrevrangebyscore",
     "zscore",
 ];
+const WRITES: [&str; 7] = ["del", "hdel", "hincrby", "hset", "pexpireat", "zadd", "zrem"];
 
 /// What happens next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +176,12 @@ pub(crate) struct Order {
 pub(crate) fn program(seed: u64) -> Vec<Step> {
     let mut numbers = Numbers(seed.wrapping_mul(0x2545_F491_4F6C_DD1D));
     let steps = 12 + numbers.below(30);
-    (0..steps).map(|_| step(&mut numbers)).collect()
+    let mut program: Vec<Step> = (0..steps).map(|_| step(&mut numbers)).collect();
+    if numbers.below(2) == 0 {
+        let at = numbers.below(program.len());
+        program.splice(at..at, scenes::scene(&mut numbers));
+    }
+    program
 }
 
 fn step(numbers: &mut Numbers) -> Step {
@@ -216,7 +216,7 @@ fn both(numbers: &mut Numbers) -> Step {
     Step::Both(first, second, order(numbers))
 }
 
-fn order(numbers: &mut Numbers) -> Order {
+pub(crate) fn order(numbers: &mut Numbers) -> Order {
     Order { pace: numbers.below(1 << 30) as u64, swapped: numbers.below(2) == 0 }
 }
 
@@ -276,13 +276,14 @@ fn trouble(numbers: &mut Numbers) -> Trouble {
     }
 }
 
-fn denial(numbers: &mut Numbers) -> Denial {
+pub(crate) fn denial(numbers: &mut Numbers) -> Denial {
     match numbers.below(8) {
         0 => Denial::Memory,
         1 => Denial::Snapshot,
         2 => Denial::Replicas,
         3 => Denial::Demoted,
-        _ => Denial::Command(COMMANDS[numbers.below(COMMANDS.len())]),
+        4 => Denial::Command(READS[numbers.below(READS.len())]),
+        _ => Denial::Command(WRITES[numbers.below(WRITES.len())]),
     }
 }
 

@@ -1,0 +1,72 @@
+//! Some steps that belong together. Among steps that have nothing to do with one another they would be rare.
+
+use crate::server::{NAMES, RULES};
+use crate::story::{Act, Ask, BROWSERS, Fate, Grant, Step, Trouble, USERS, denial, order};
+use crate::support::Numbers;
+
+/// Some of these scenes, at random.
+pub(crate) fn scene(numbers: &mut Numbers) -> Vec<Step> {
+    match numbers.below(4) {
+        0 | 1 => copied_back(numbers),
+        2 => refused_beside_another(numbers),
+        _ => denied(numbers),
+    }
+}
+
+/// A session that had ended comes back from a copy while its user does something that is about all of their sessions.
+fn copied_back(numbers: &mut Numbers) -> Vec<Step> {
+    let (user, [first, second, ..], server) = (numbers.below(USERS.len()), browsers(numbers), server(numbers));
+    let sign_in = Act::SignIn(user, Grant::Usual);
+    let all = [sign_in, Act::Devices, Act::SignOutOthers, Act::SignOutEverywhere, Act::RevokeUser(user)];
+    let act = all[numbers.below(all.len())];
+    vec![
+        Step::Ask(asked(first, server, sign_in)),
+        Step::Ask(asked(second, server, sign_in)),
+        Step::Export,
+        Step::Ask(asked(first, server, Act::SignOut)),
+        Step::Import(asked(second, server, act), order(numbers)),
+    ]
+}
+
+/// A session is signed in twice at the same time, at a server that refuses it and at one that does not.
+fn refused_beside_another(numbers: &mut Numbers) -> Vec<Step> {
+    let (user, [first, second, third, _]) = (numbers.below(USERS.len()), browsers(numbers));
+    let sign_in = Act::SignIn(user, Grant::Usual);
+    let refuses = (0..RULES.len()).find(|server| RULES[*server].refuses).expect("one refuses");
+    let accepts = (0..RULES.len()).find(|server| RULES[*server].limit > RULES[refuses].limit).expect("one allows more");
+    vec![
+        Step::Ask(asked(first, accepts, sign_in)),
+        Step::Ask(asked(second, accepts, sign_in)),
+        Step::Ask(asked(third, accepts, Act::Put)),
+        Step::Both(asked(third, refuses, sign_in), asked(third, accepts, sign_in), order(numbers)),
+    ]
+}
+
+/// The store's server refuses what is asked of a session that is there.
+fn denied(numbers: &mut Numbers) -> Vec<Step> {
+    let ([browser, ..], server) = (browsers(numbers), server(numbers));
+    let acts = [Act::Put, Act::Count, Act::Clear, Act::Take, Act::Rotate, Act::SignIn(0, Grant::Usual)];
+    let act = acts[numbers.below(acts.len())];
+    let trouble = Trouble::Denied(denial(numbers));
+    vec![
+        Step::Ask(asked(browser, server, Act::Push)),
+        Step::Ask(asked(browser, server, Act::Count)),
+        Step::Ask(Ask { fate: Fate::Trouble(vec![(numbers.below(3), trouble)]), ..asked(browser, server, act) }),
+    ]
+}
+
+fn asked(browser: usize, server: usize, act: Act) -> Ask {
+    Ask { browser, server, act, fate: Fate::Fine }
+}
+
+/// All of them, beginning with any.
+fn browsers(numbers: &mut Numbers) -> [usize; BROWSERS.len()] {
+    let first = numbers.below(BROWSERS.len());
+    std::array::from_fn(|nth| (first + nth) % BROWSERS.len())
+}
+
+/// One that has users.
+fn server(numbers: &mut Numbers) -> usize {
+    let with_users: Vec<usize> = (0..NAMES.len()).filter(|server| !RULES[*server].plain).collect();
+    with_users[numbers.below(with_users.len())]
+}
