@@ -11,9 +11,11 @@ const ADA: usize = 0;
 const BOB: usize = 1;
 const PHONE: usize = 0;
 const LAPTOP: usize = 1;
+const KIOSK: usize = 3;
 const SHOP: usize = 0;
 const APP: usize = 1;
 const DESK: usize = 2;
+const FORUM: usize = 3;
 
 fn asked(browser: usize, server: usize, act: Act) -> Ask {
     Ask { browser, server, act, fate: Fate::Fine }
@@ -97,14 +99,25 @@ fn simulation_story_what_was_answered_as_expired_stays_so_after_a_kill_with_the_
 
 #[test]
 fn simulation_story_whoever_signs_out_with_a_kept_secret_that_ends_its_session_is_signed_out() {
-    let kiosk = 3;
     let at_the_app = |browser, act| Step::Ask(asked(browser, APP, act));
     happens(&[
         at_the_app(PHONE, SignIn(ADA, Usual)),
-        Step::Plant { browser: kiosk, from: PHONE, before: false },
+        Step::Plant { browser: KIOSK, from: PHONE, before: false },
         at_the_app(PHONE, Rotate),
         at_the_app(PHONE, Look),
         Wait(MINUTE),
-        at_the_app(kiosk, SignOut),
+        at_the_app(KIOSK, SignOut),
     ]);
+}
+
+#[test]
+fn simulation_story_a_sign_in_that_died_more_than_an_hour_ago_counts_as_no_session() {
+    let dies = |after| Step::Ask(Ask { fate: Fate::HungUp(after), ..asked(KIOSK, SHOP, SignIn(ADA, Usual)) });
+    let program = |(after, server)| {
+        let visits = Step::Ask(asked(KIOSK, FORUM, Put));
+        let signs_in = Step::Ask(asked(LAPTOP, server, SignIn(ADA, Usual)));
+        vec![asks(PHONE, SignIn(ADA, Remember)), visits, dies(after), Wait(2 * HOUR), signs_in]
+    };
+    let moments = (1..8).flat_map(|after| [(after, APP), (after, DESK)]);
+    happen(&moments.map(program).collect::<Vec<_>>());
 }

@@ -52,8 +52,23 @@ impl Enlisted {
     /// visitor's session, whose sign-in died.
     fn is_long_there(&self, other: &SessionId) -> bool {
         let is_it = |id: &[u8]| id == other.expose().as_bytes();
-        self.ids.iter().any(|(id, score)| is_it(id) && *score < self.now - LONGEST_SIGN_IN)
+        self.ids.iter().any(|(id, score)| is_it(id) && self.is_long_ago(*score))
     }
+
+    fn is_long_ago(&self, score: f64) -> bool {
+        score < self.now - LONGEST_SIGN_IN
+    }
+}
+
+/// What stands behind an id of a user's index.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// A session of this user's.
+    Theirs,
+    /// A visitor's session, whose sign-in is on its way or has died.
+    Visitors,
+    /// Nothing that can ever be one of this user's sessions: its record is missing, or somebody else's.
+    Ghost,
 }
 
 /// What became of a session that was to be ended.
@@ -152,10 +167,10 @@ impl Redis {
         terms: &Terms,
     ) -> Result<Result<Vec<SessionId>, Refusal>, StoreError> {
         let Enlisted { score, ids, refused, .. } = enlisted;
-        let ghosts = try_join_all(ids.iter().map(|(id, _)| self.is_ghost(id, &new.user)));
+        let behind = try_join_all(ids.iter().map(|(id, _)| self.behind(id, &new.user)));
         let strangers = try_join_all(refused.iter().map(|(id, _)| self.is_not_theirs(id, &new.user)));
         let judged = self.refuses(presented, change, new, enlisted.now, terms);
-        let (ghosts, strangers, judged) = try_join3(ghosts, strangers, judged).await?;
+        let (behind, strangers, judged) = try_join3(behind, strangers, judged).await?;
         let is_bound = match judged {
             Ok(is_bound) => is_bound,
             Err(refusal) => return Ok(Err(refusal)),
@@ -166,6 +181,17 @@ impl Redis {
         let may_be_marked = enlisted.is_new() && !is_bound;
         script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score);
         script.arg(u8::from(may_be_marked));
+        // a sign-in that died is as one that was refused; the one that is being made is neither
+        let own = presented.id.expose().as_bytes();
+        let dead: Vec<&Entry> = (ids.iter().zip(&behind))
+            .filter(|((id, score), behind)| **behind == Behind::Visitors && enlisted.is_long_ago(*score) && id != own)
+            .map(|(entry, _)| entry)
+            .collect();
+        script.arg(dead.len());
+        for (id, score) in dead {
+            script.arg(id).arg(score);
+        }
+        let ghosts = behind.iter().map(|behind| *behind == Behind::Ghost);
         let over = ids.iter().zip(ghosts).chain(refused.iter().zip(strangers)).filter(|(_, is_over)| *is_over);
         for ((id, score), _) in over {
             script.arg(id).arg(score);
@@ -297,13 +323,18 @@ impl Redis {
 
     /// Whether an id can never be one of this user's sessions: its record is missing, or somebody else's.
     pub(super) async fn is_ghost(&self, id: &[u8], user: &UserId) -> Result<bool, StoreError> {
+        Ok(self.behind(id, user).await? == Behind::Ghost)
+    }
+
+    async fn behind(&self, id: &[u8], user: &UserId) -> Result<Behind, StoreError> {
         let Some(id) = session_of(id) else {
-            return Ok(true);
+            return Ok(Behind::Ghost);
         };
         // a marker of an eviction stands at the key, too, but was never created
         Ok(match self.some_fields(&id, &[CREATED_AT, USER_ID]).await?.as_deref() {
-            Some([Some(_), owner]) => owner.as_ref().is_some_and(|owner| owner != user.as_str()),
-            _ => true,
+            Some([Some(_), None]) => Behind::Visitors,
+            Some([Some(_), Some(owner)]) if owner == user.as_str() => Behind::Theirs,
+            _ => Behind::Ghost,
         })
     }
 

@@ -1,12 +1,17 @@
 -- Decides who has to go when a user has too many sessions: by the order of sign-in, ghosts not counted.
 -- KEYS[1]  the index (index.lua)
 -- ARGV     1 evict or refuse · 2 most sessions · 3 the id that signs in · 4 its score · 5 whether it may be marked as
---          refused, 1 or 0 · 6... id, score, ... of those whose record is missing, or whose sign-in was refused long ago
+--          refused, 1 or 0 · 6 how many sign-ins died long ago; then id, score, ... of these, and of those whose record is
+--          missing, or whose sign-in was refused long ago
 -- Answer   evict: {id, ...}, whose sessions are to be ended; their entries are left to pruning
 --          refuse: {} when there is room, {'refused'} when not
 local index, most, id, score = KEYS[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+-- A sign-in that died has left a visitor's session here, which counts no more. It may be signed in again at this moment, so
+-- its entry stays, as that of one that was refused.
+local others = 7 + 2 * ARGV[6]
+for i = 7, others - 1, 2 do mark_refused(index, ARGV[i], ARGV[i + 1]) end
 -- ids are never used again, so one whose record is missing can never come to live
-for i = 6, #ARGV, 2 do take_out(index, ARGV[i], ARGV[i + 1]) end
+for i = others, #ARGV, 2 do take_out(index, ARGV[i], ARGV[i + 1]) end
 
 if ARGV[1] == 'evict' then
   local too_many = redis.call('ZCOUNT', index, 0, '+inf') - most

@@ -50,7 +50,8 @@ end
 -- Marks an id as one whose sign-in was refused, unless another sign-in has written it since, with another score. Returns 1
 -- if it was marked.
 local function mark_refused(index, id, score)
-  if redis.call('ZSCORE', index, id) ~= score then return 0 end
+  local held = redis.call('ZSCORE', index, id)
+  if not held or tonumber(held) ~= tonumber(score) then return 0 end
   redis.call('ZADD', index, '-' .. score, id)
   return 1
 end
