@@ -165,7 +165,7 @@ macro_rules! conformance {
             }
             rotate {
                 a_rotated_session_is_the_same_with_a_new_secret
-                a_rotation_and_its_delta_are_made_together_or_not_at_all
+                a_rotation_and_its_fields_are_stored_together_or_not_at_all
                 the_previous_secret_reads_and_saves_while_it_is_held
                 the_previous_secret_may_not_rotate
                 the_grace_begins_when_the_new_secret_is_first_confirmed
@@ -187,7 +187,6 @@ macro_rules! conformance {
                 a_sign_in_may_have_lifetimes_of_its_own_below_the_configured
                 a_sign_in_keeps_the_fields_or_discards_them
                 a_sign_in_stores_where_and_when
-                a_sign_in_and_its_delta_are_made_together_or_not_at_all
                 signing_in_again_to_the_same_secret_repeats_nothing
                 another_user_on_a_bound_session_is_a_conflict
                 a_held_previous_secret_may_sign_in_and_no_other_is_left

@@ -13,26 +13,34 @@ use std::pin::Pin;
 pub use crate::error::StoreError;
 pub use crate::record::{
     Change, Credentials, EVICTION_NOTICE, FieldChanges, Fields, IndexEntry, Loaded, Lookup, NewSession, Outcome,
-    Previous, Record, Refusal, SecretHash, SignIn, SignedOut, Target, Terms, reserved_fields,
+    Previous, Record, Refusal, Rotation, Save, SecretHash, SignIn, SignedOut, Target, Terms, reserved_fields,
 };
-use crate::record::{Device, Page, SessionId, UserId};
+use crate::record::{Device, Page, UserId};
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
+mod inspect;
 mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod saved;
 
 #[cfg(feature = "embedded")]
-#[cfg(unix)]
-pub use embedded::Attached;
-#[cfg(feature = "embedded")]
-pub use embedded::{Embedded, EmbeddedBuilder, Repaired, Snapshot};
+pub use embedded::{Embedded, EmbeddedBuilder, Repaired};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Durability, NearCache, Redis, RedisBuilder, RedisCredentials};
-pub use saved::{Restore, Restored, Save, Saved};
+
+/// What the tools of an operator need of a store and a web application does not: to look at any session without its secret, and
+/// to move sessions to another store.
+pub mod operate {
+    #[cfg(all(unix, feature = "embedded"))]
+    pub use super::embedded::Attached;
+    #[cfg(feature = "embedded")]
+    pub use super::embedded::Snapshot;
+    pub use super::inspect::{Inspect, Scanned};
+    pub use super::saved::{Restore, Restored, Save, Saved};
+}
 
 /// A place that keeps sessions.
 ///
@@ -109,25 +117,6 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
         terms: &Terms,
     ) -> impl Future<Output = Result<Vec<Device>, StoreError>> + Send;
-}
-
-/// What an operator's tools need of a store: any session, without its secret.
-pub trait Inspect: Send + Sync + 'static {
-    /// Returns a session by its id, or `None` if there is none.
-    fn find(&self, id: &SessionId, terms: &Terms) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
-
-    /// A part of all sessions, about so many, from a cursor that the part before has answered. Each session that is there
-    /// from the first to the last part is in one of them at least; a session may be in two.
-    fn scan(&self, cursor: Option<&str>, about: usize) -> impl Future<Output = Result<Scanned, StoreError>> + Send;
-}
-
-/// A part of all sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scanned {
-    /// Their ids.
-    pub ids: Vec<SessionId>,
-    /// Where the next part begins; `None` after the last.
-    pub next: Option<String>,
 }
 
 /// A [`Store`] without its type, so that `Session` is not generic.

@@ -116,7 +116,7 @@ fn sign_in(max_sessions: usize, on_limit: OnLimit) -> SignIn {
 }
 
 fn bind(rotated: &Credentials, new: &SignIn) -> Change {
-    Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
+    Change::SignIn { new: new.clone(), secret_hash: rotated.secret_hash.unwrap() }
 }
 
 /// What a sign-in that died finds: how many of Anna's sessions, with or without some that have ended, and who signs in.

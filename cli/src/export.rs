@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write as _};
 
 use clap::Args;
-use cloakroom::store::Save as _;
+use cloakroom::store::operate::Save as _;
 
 use crate::failure::Failure;
 use crate::fill::LifetimeFlags;

@@ -6,7 +6,8 @@ use std::hash::BuildHasher as _;
 
 use clap::Args;
 use cloakroom::SessionId;
-use cloakroom::store::{Restore as _, Restored, Save as _, Saved, Target};
+use cloakroom::store::Target;
+use cloakroom::store::operate::{Restore as _, Restored, Save as _, Saved};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;

@@ -4,9 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cloakroom::store::{
-    Attached, Embedded, Inspect, Loaded, Redis, Restore, Restored, Save, Saved, Scanned, Snapshot, Store as _, Target,
-};
+use cloakroom::store::operate::{Attached, Inspect, Restore, Restored, Save, Saved, Scanned, Snapshot};
+use cloakroom::store::{Embedded, Loaded, Redis, Store as _, Target};
 use cloakroom::{
     Page, SessionId, UserId,
     store::{StoreError, Terms},

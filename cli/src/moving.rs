@@ -2,7 +2,8 @@
 
 use clap::Args;
 use cloakroom::SessionId;
-use cloakroom::store::{Save as _, Saved, Target};
+use cloakroom::store::Target;
+use cloakroom::store::operate::{Save as _, Saved};
 use url::Url;
 
 use crate::failure::Failure;

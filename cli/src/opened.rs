@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cloakroom::store::{Durability, Inspect, Loaded, Redis, RedisBuilder};
+use cloakroom::store::operate::Inspect;
+use cloakroom::store::{Durability, Loaded, Redis, RedisBuilder};
 use cloakroom::{Page, SessionId, UserId, store::Terms};
 
 use crate::arguments::is_base64url;

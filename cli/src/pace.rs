@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use cloakroom::store::{Inspect, Scanned};
+use cloakroom::store::operate::{Inspect, Scanned};
 use tokio::time::Instant;
 
 use crate::failure::Failure;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::given::{add, fields, given, idle, remove, set};
+use super::given::{add, fields, given, idle, nothing, remove, set};
 use super::{Fixture, mint, with_new_secret};
 use crate::record::{Change, FieldChanges, Refusal};
 use crate::store::Outcome;
@@ -56,7 +56,7 @@ pub async fn an_empty_change_changes_nothing<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let presented = given.session(&[("a", "1")]).await;
     let before = given.record(&presented).await;
-    assert_eq!(given.apply(&presented, &Change::default()).await.made().record, before);
+    assert_eq!(given.apply(&presented, &nothing()).await.made().record, before);
     assert_eq!(given.record(&presented).await, before);
 }
 
@@ -73,25 +73,23 @@ pub async fn an_expectation_that_fails_changes_nothing_at_all<F: Fixture>(fixtur
     let given = given(fixture).await;
     let presented = given.session(&[("a", "1"), ("empty", ""), ("n", "1")]).await;
     let before = given.record(&presented).await;
-    let everything = Change {
-        delta: FieldChanges {
-            set: fields(&[("x", "new")]),
-            remove: ["a".to_owned()].into(),
-            add: [("n".to_owned(), 1), ("m".to_owned(), 1)].into(),
-            idle_timeout: Some(Duration::from_secs(60)),
-            ..FieldChanges::default()
-        },
-        touch: true,
-        confirm: true,
-        rotate_to: with_new_secret(&presented).secret_hash,
-        ..Change::default()
+    let everything = FieldChanges {
+        set: fields(&[("x", "new")]),
+        remove: ["a".to_owned()].into(),
+        add: [("n".to_owned(), 1), ("m".to_owned(), 1)].into(),
+        idle_timeout: Some(Duration::from_secs(60)),
+        ..FieldChanges::default()
     };
+    let save = Change::from(everything).of_a_request();
+    let rotation = save.clone().rotating_to(&with_new_secret(&presented));
     let broken: [(&str, Option<&str>); 5] =
         [("a", Some("2")), ("a", None), ("b", Some("")), ("empty", None), ("n", Some("01"))];
     for (name, text) in broken {
-        let change = everything.clone().expecting("empty", Some("")).expecting(name, text);
-        assert_eq!(given.apply(&presented, &change).await, Outcome::Refused(Refusal::Conflict), "{name} {text:?}");
-        assert_eq!(given.record(&presented).await, before);
+        for change in [&save, &rotation] {
+            let change = change.clone().expecting("empty", Some("")).expecting(name, text);
+            assert_eq!(given.apply(&presented, &change).await, Outcome::Refused(Refusal::Conflict), "{name} {text:?}");
+            assert_eq!(given.record(&presented).await, before);
+        }
     }
 }
 
@@ -100,12 +98,10 @@ pub async fn a_wrong_secret_changes_nothing<F: Fixture>(fixture: &F) {
     let owner = given.session(&[("a", "1")]).await;
     let before = given.record(&owner).await;
     let thief = with_new_secret(&owner);
-    let mut everything = set("a", "2");
-    (everything.touch, everything.confirm) = (true, true);
-    for change in [everything, add("n", 1), remove("a"), idle(Duration::from_secs(60))] {
+    for change in [set("a", "2").of_a_request(), add("n", 1), remove("a"), idle(Duration::from_secs(60))] {
         assert_eq!(given.apply(&thief, &change).await, Outcome::Refused(Refusal::Gone));
     }
-    let takeover = Change { rotate_to: with_new_secret(&owner).secret_hash, ..set("a", "2") };
+    let takeover = set("a", "2").rotating_to(&with_new_secret(&owner));
     assert_eq!(given.apply(&thief, &takeover).await, Outcome::Refused(Refusal::Gone));
     assert_eq!(given.record(&owner).await, before);
 }
@@ -113,7 +109,7 @@ pub async fn a_wrong_secret_changes_nothing<F: Fixture>(fixture: &F) {
 pub async fn a_change_makes_no_session<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let nobody = mint();
-    let takeover = Change { rotate_to: nobody.secret_hash, touch: true, confirm: true, ..set("a", "1") };
+    let takeover = set("a", "1").rotating_to(&nobody);
     assert_eq!(given.apply(&nobody, &takeover).await, Outcome::Refused(Refusal::Gone));
     given.assert_gone(&nobody).await;
 }

@@ -7,7 +7,6 @@ use tokio::task::JoinSet;
 
 use super::Fixture;
 use super::given::{add, fields, given, set};
-use crate::record::FieldChanges;
 
 pub async fn a_counter_starts_at_zero_and_may_fall_below<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
@@ -31,7 +30,7 @@ pub async fn hundreds_of_adds_at_once_add_up_exactly<F: Fixture>(fixture: &F) {
             let mut seen = Vec::new();
             for _ in 0..ADDS {
                 let mut change = add("ones", 1);
-                change.delta.add.insert("many".to_owned(), task - 3);
+                change.fields_mut().add.insert("many".to_owned(), task - 3);
                 let answer = given.apply(&presented, &change).await.made();
                 seen.push(answer.record.fields["ones"].parse::<i64>().expect("a number"));
             }
@@ -74,8 +73,8 @@ pub async fn an_overflow_is_refused_and_changes_nothing<F: Fixture>(fixture: &F)
     let given = given(fixture).await;
     for (before, by) in [(i64::MAX, 1), (i64::MIN, -1), (1, i64::MAX), (-1, i64::MIN), (i64::MIN, i64::MIN)] {
         let presented = given.session(&[("n", &before.to_string()), ("a", "1")]).await;
-        let mut change = add("n", by);
-        (change.touch, change.delta.set) = (true, fields(&[("a", "2")]));
+        let mut change = add("n", by).of_a_request();
+        change.fields_mut().set = fields(&[("a", "2")]);
         let record = given.record(&presented).await;
         assert_eq!(given.apply(&presented, &change).await.invalid_field(), "n", "{before} + {by}");
         assert_eq!(given.record(&presented).await, record);
@@ -122,10 +121,8 @@ pub async fn one_refused_counter_undoes_the_whole_change<F: Fixture>(fixture: &F
     // whatever the order in which a store goes through them, some come before the refused one and some after
     let presented = given.session(&[("a", "1"), ("m", "text"), ("z", "1"), ("s", "old")]).await;
     let before = given.record(&presented).await;
-    let delta = FieldChanges {
-        add: ["a", "b", "m", "y", "z"].map(|name| (name.to_owned(), 1)).into(),
-        ..set("s", "new").delta
-    };
-    assert_eq!(given.apply(&presented, &delta.into()).await.invalid_field(), "m");
+    let mut change = set("s", "new");
+    change.fields_mut().add = ["a", "b", "m", "y", "z"].map(|name| (name.to_owned(), 1)).into();
+    assert_eq!(given.apply(&presented, &change).await.invalid_field(), "m");
     assert_eq!(given.record(&presented).await, before);
 }

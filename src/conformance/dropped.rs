@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::task::Poll;
 
-use super::given::{Given, fields, given, pause, rotate_to, set};
+use super::given::{Given, fields, given, nothing, pause, rotate_to, set};
 use super::{Fixture, mint, new_session, with_new_secret};
 use crate::record::{Change, Credentials, FieldChanges, Fields};
 use crate::store::{Outcome, Store, Target};
@@ -35,7 +35,7 @@ impl Bystander {
 
     async fn assert_untouched<S: Store>(&self, given: &Given<S>) {
         assert_eq!(given.fields(&self.0).await, self.1);
-        let read_by_change = given.apply(&self.0, &Change::default()).await.made();
+        let read_by_change = given.apply(&self.0, &nothing()).await.made();
         assert_eq!(read_by_change.record.fields, self.1);
         assert_eq!(given.load(&mint()).await, None);
         assert_eq!(given.revoke(&mint()).await, 0);
@@ -118,7 +118,7 @@ pub async fn dropped_reads_mix_no_answers_up<F: Fixture>(fixture: &F) {
         poll_and_drop(round % 3, given.store.load(&mint(), &given.terms)).await;
         assert_eq!(given.fields(&sessions[read]).await["mine"], read.to_string());
         poll_and_drop(round % 5, given.store.apply(dropped, &write, &given.terms)).await;
-        let answer = given.apply(&sessions[read], &Change::default()).await;
+        let answer = given.apply(&sessions[read], &nothing()).await;
         assert!(matches!(answer, Outcome::Done { loaded, .. } if loaded.record.fields["mine"] == read.to_string()));
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{Fixture, mint, new_session, with_new_secret};
 use crate::record::{
-    Change, Credentials, Device, FieldChanges, Fields, OnLimit, Page, Record, Refusal, SessionId, SignIn, Terms, UserId,
+    Change, Credentials, Device, FieldChanges, Fields, OnLimit, Page, Record, Refusal, Rotation, Save, SecretHash,
+    SessionId, SignIn, Terms, UserId,
 };
 use crate::store::{Loaded, Lookup, NewSession, Outcome, Store, Target};
 
@@ -120,7 +121,7 @@ impl<S: Store> Given<S> {
             rotate_to(&other),
             longer,
             bind(&other, &sign_in(&user("a ghost"))),
-            Change::default(),
+            nothing(),
         ];
         for change in changes {
             assert_eq!(self.load(presented).await, None);
@@ -170,9 +171,14 @@ impl Outcome {
 }
 
 impl From<FieldChanges> for Change {
-    fn from(delta: FieldChanges) -> Change {
-        Change { delta, ..Change::default() }
+    fn from(fields: FieldChanges) -> Change {
+        Save { fields, ..Save::default() }.into()
     }
+}
+
+/// A change of nothing.
+pub(super) fn nothing() -> Change {
+    Save::default().into()
 }
 
 pub(super) fn fields(stored: &[(&str, &str)]) -> Fields {
@@ -192,7 +198,7 @@ pub(super) fn add(name: &str, by: i64) -> Change {
 }
 
 pub(super) fn touch() -> Change {
-    Change { touch: true, ..Change::default() }
+    Save { touch: true, ..Save::default() }.into()
 }
 
 pub(super) fn idle(timeout: Duration) -> Change {
@@ -201,11 +207,11 @@ pub(super) fn idle(timeout: Duration) -> Change {
 
 /// As a request does whose browser presented the token.
 pub(super) fn confirm() -> Change {
-    Change { confirm: true, ..Change::default() }
+    Save { confirm: true, ..Save::default() }.into()
 }
 
 pub(super) fn rotate_to(new: &Credentials) -> Change {
-    Change { rotate_to: new.secret_hash, ..Change::default() }
+    nothing().rotating_to(new)
 }
 
 /// A user. Any text of 1 to 255 bytes is one.
@@ -225,12 +231,21 @@ pub(super) fn limited(user: &UserId, max_sessions: usize, on_limit: OnLimit) -> 
 
 /// The change that signs in, after which the browser presents `rotated`.
 pub(super) fn bind(rotated: &Credentials, new: &SignIn) -> Change {
-    Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
+    Change::SignIn { new: new.clone(), secret_hash: secret_hash_of(rotated) }
+}
+
+fn secret_hash_of(presented: &Credentials) -> SecretHash {
+    presented.secret_hash.expect("it was minted with a secret")
 }
 
 /// The ids of what was presented.
 pub(super) fn ids_of(presented: &[Credentials]) -> Vec<SessionId> {
     presented.iter().map(|presented| presented.id).collect()
+}
+
+/// Gives the session a new secret, and the one from before opens nothing.
+pub(super) fn elevate_to(new: &Credentials) -> Change {
+    Rotation { secret_hash: secret_hash_of(new), drop_previous: true, fields: FieldChanges::default() }.into()
 }
 
 /// The same in another order than they may have come in.
@@ -242,8 +257,31 @@ pub(super) fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
 impl Change {
     /// The same, if the field still holds this (or is still absent).
     pub(super) fn expecting(mut self, name: &str, text: Option<&str>) -> Change {
-        self.delta.expect.insert(name.to_owned(), text.map(str::to_owned));
+        self.fields_mut().expect.insert(name.to_owned(), text.map(str::to_owned));
         self
+    }
+
+    /// The same, by a request that was in use and whose browser presented the token.
+    pub(super) fn of_a_request(self) -> Change {
+        match self {
+            Change::Save(save) => Save { touch: true, confirm: true, ..save }.into(),
+            other => other,
+        }
+    }
+
+    /// The same with a new secret, and the presented one is held.
+    pub(super) fn rotating_to(self, new: &Credentials) -> Change {
+        let fields = self.fields().cloned().unwrap_or_default();
+        Rotation { secret_hash: secret_hash_of(new), drop_previous: false, fields }.into()
+    }
+
+    /// What it changes of the fields, which is something.
+    pub(super) fn fields_mut(&mut self) -> &mut FieldChanges {
+        match self {
+            Change::Save(save) => &mut save.fields,
+            Change::Rotate(rotation) => &mut rotation.fields,
+            Change::SignIn { .. } => panic!("a sign-in changes no fields"),
+        }
     }
 }
 

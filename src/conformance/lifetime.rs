@@ -121,10 +121,10 @@ pub async fn a_refused_change_extends_nothing<F: Fixture>(fixture: &F) {
     let before = given.record(&presented).await;
     fixture.advance(Duration::from_millis(50)).await;
     let mut unexpected = touch().expecting("a", None);
-    unexpected.delta.idle_timeout = Some(SECOND);
+    unexpected.fields_mut().idle_timeout = Some(SECOND);
     assert_eq!(given.apply(&presented, &unexpected).await, Outcome::Refused(Refusal::Conflict));
-    let mut no_number = add("a", 1);
-    (no_number.touch, no_number.delta.idle_timeout) = (true, Some(SECOND));
+    let mut no_number = add("a", 1).of_a_request();
+    no_number.fields_mut().idle_timeout = Some(SECOND);
     assert_eq!(given.apply(&presented, &no_number).await.invalid_field(), "a");
     assert_eq!(given.record(&presented).await, before);
 }

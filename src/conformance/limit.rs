@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::given::{Given, bind, given, ids_of, limited, pause, rotate_to, set, sign_in, sorted, touch, user};
+use super::given::{
+    Given, bind, elevate_to, given, ids_of, limited, pause, rotate_to, set, sign_in, sorted, touch, user,
+};
 use super::{Fixture, new_session, with_new_secret};
-use crate::record::{Change, Credentials, OnLimit, Refusal, SignIn};
+use crate::record::{Credentials, OnLimit, Refusal, SignIn};
 use crate::store::{Lookup, Outcome, Store, Target};
 
 const N: usize = 3;
@@ -96,7 +98,7 @@ pub async fn a_sign_in_with_a_stale_secret_leaves_the_visitors_session_out_of_th
         let signed_in = given.signed_in(&new).await;
         let stale = given.session(&[("cart", "[1]")]).await;
         let visitor = with_new_secret(&stale);
-        given.apply(&stale, &Change { drop_previous: true, ..rotate_to(&visitor) }).await.made();
+        given.apply(&stale, &elevate_to(&visitor)).await.made();
         assert_eq!(given.sign_in(&stale, &new).await.1, Outcome::Refused(Refusal::Conflict));
         let before = given.record(&visitor).await;
         assert_eq!(given.listed(&new.user).await, [signed_in.id]);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::given::{Given, add, confirm, fields, given, pause, rotate_to, set, touch, whole_second};
+use super::given::{Given, add, confirm, elevate_to, fields, given, pause, rotate_to, set, touch, whole_second};
 use super::{Fixture, with_new_secret};
-use crate::record::{Change, Credentials, Previous, Refusal};
+use crate::record::{Credentials, Previous, Refusal};
 use crate::store::{Lookup, Outcome, Store};
 
 /// A session that was rotated: its old token and its new one.
@@ -34,17 +34,17 @@ pub async fn a_rotated_session_is_the_same_with_a_new_secret<F: Fixture>(fixture
     assert_eq!(*given.record(&new).await, expected);
 }
 
-pub async fn a_rotation_and_its_delta_are_made_together_or_not_at_all<F: Fixture>(fixture: &F) {
+pub async fn a_rotation_and_its_fields_are_stored_together_or_not_at_all<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let old = given.session(&[("a", "1")]).await;
     let before = given.record(&old).await;
     let new = with_new_secret(&old);
-    let refused = Change { rotate_to: new.secret_hash, ..add("a", i64::MAX) };
+    let refused = add("a", i64::MAX).rotating_to(&new);
     assert_eq!(given.apply(&old, &refused).await.invalid_field(), "a");
     assert_eq!(given.record(&old).await, before);
     assert_eq!(given.load(&new).await, None);
 
-    let good = Change { rotate_to: new.secret_hash, touch: true, ..add("a", 1) };
+    let good = add("a", 1).rotating_to(&new);
     let made = given.apply(&old, &good).await.made();
     assert_eq!(made.record.fields, fields(&[("a", "2")]));
     assert_eq!(made.record.last_accessed_at, made.now);
@@ -66,7 +66,7 @@ pub async fn the_previous_secret_may_not_rotate<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let (old, new) = rotated(&given).await;
     let before = given.record(&new).await;
-    let change = Change { rotate_to: with_new_secret(&old).secret_hash, ..set("a", "2") };
+    let change = set("a", "2").rotating_to(&with_new_secret(&old));
     assert_eq!(given.apply(&old, &change).await, Outcome::Refused(Refusal::Conflict));
     // nor back to itself
     assert_eq!(given.apply(&old, &rotate_to(&old)).await, Outcome::Refused(Refusal::Conflict));
@@ -96,9 +96,7 @@ pub async fn the_grace_begins_when_the_new_secret_is_first_confirmed<F: Fixture>
 
     // and only once
     fixture.advance(Duration::from_millis(1100)).await;
-    let mut again = set("b", "3");
-    (again.confirm, again.touch) = (true, true);
-    given.apply(&new, &again).await.made();
+    given.apply(&new, &set("b", "3").of_a_request()).await.made();
     assert_eq!(until().await, Some(end));
 }
 
@@ -106,7 +104,7 @@ pub async fn the_previous_secret_confirms_nothing<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let (old, new) = rotated(&given).await;
     given.apply(&old, &confirm()).await.made();
-    given.apply(&old, &Change { confirm: true, ..set("a", "2") }).await.made();
+    given.apply(&old, &set("a", "2").of_a_request()).await.made();
     assert_eq!(given.record(&new).await.previous.expect("it is held").until, None);
 }
 
@@ -150,7 +148,7 @@ pub async fn rotating_again_to_the_same_secret_repeats_nothing<F: Fixture>(fixtu
     let given = given(fixture).await;
     let old = given.session(&[]).await;
     let new = with_new_secret(&old);
-    let change = Change { rotate_to: new.secret_hash, ..add("n", 1) };
+    let change = add("n", 1).rotating_to(&new);
     let first = given.apply(&old, &change).await.made().record;
     for asking in [&old, &new, &old] {
         assert_eq!(given.apply(asking, &change).await.made().record, first);
@@ -170,7 +168,7 @@ pub async fn of_many_rotations_at_once_one_wins<F: Fixture>(fixture: &F) {
             let given = given.clone();
             tasks.spawn(async move {
                 let new = with_new_secret(&old);
-                let change = Change { rotate_to: new.secret_hash, ..add("n", 1) };
+                let change = add("n", 1).rotating_to(&new);
                 (new, given.apply(&old, &change).await)
             });
         }
@@ -201,7 +199,7 @@ pub async fn a_rotation_among_saves_loses_none_of_them<F: Fixture>(fixture: &F) 
             tasks.spawn(async move {
                 pause(i % 4).await;
                 let mut change = add("n", 1);
-                change.delta.set.insert(format!("field {i}"), "saved");
+                change.fields_mut().set.insert(format!("field {i}"), "saved");
                 given.apply(&old, &change).await.made();
             });
         }
@@ -234,7 +232,7 @@ pub async fn a_dropped_previous_secret_is_stale_at_once<F: Fixture>(fixture: &F)
     let given = given(fixture).await;
     let (first, second) = rotated(&given).await;
     let third = with_new_secret(&first);
-    let change = Change { drop_previous: true, ..rotate_to(&third) };
+    let change = elevate_to(&third);
     // a held previous one may not do it
     assert_eq!(given.apply(&first, &change).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.apply(&second, &change).await.made().record.previous, None);

@@ -8,7 +8,7 @@ use super::given::{
 };
 use super::lifetime::in_time;
 use super::{Fixture, with_new_secret};
-use crate::record::{Change, Refusal, SignIn};
+use crate::record::{Refusal, SignIn};
 use crate::store::{Lookup, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ pub async fn a_sign_in_may_have_lifetimes_of_its_own_beyond_the_configured<F: Fi
     assert_eq!(made.record.ends_at(), made.now + 48 * HOUR);
 
     // what comes later keeps them
-    let confirmed = Change { touch: true, ..confirm() };
+    let confirmed = confirm().of_a_request();
     for change in [touch(), set("a", "1"), confirmed] {
         let later = given.apply(&signed_in, &change).await.made().record;
         assert_eq!((later.idle_timeout, later.expires_at), (48 * HOUR, made.record.expires_at), "{change:?}");
@@ -121,15 +121,10 @@ pub async fn a_sign_in_keeps_the_fields_or_discards_them<F: Fixture>(fixture: &F
     for discard_fields in [false, true] {
         let visitor = given.session(&[("cart", "[1]"), ("theme", "dark")]).await;
         let new = SignIn { discard_fields, ..sign_in(&user("anna")) };
-        let rotated = with_new_secret(&visitor);
-        let mut change = bind(&rotated, &new);
-        change.delta.set = fields(&[("name", "Anna"), ("theme", "light")]);
-        let made = given.apply(&visitor, &change).await.made().record;
-        let expected = match discard_fields {
-            false => fields(&[("cart", "[1]"), ("name", "Anna"), ("theme", "light")]),
-            true => fields(&[("name", "Anna"), ("theme", "light")]),
-        };
-        assert_eq!(made.fields, expected);
+        let (rotated, answer) = given.sign_in(&visitor, &new).await;
+        let made = answer.made().record;
+        let kept = fields(&[("cart", "[1]"), ("theme", "dark")]);
+        assert_eq!(made.fields, if discard_fields { fields(&[]) } else { kept });
         assert_eq!(given.record(&rotated).await, made);
     }
 }
@@ -159,36 +154,12 @@ pub async fn a_sign_in_stores_where_and_when<F: Fixture>(fixture: &F) {
     assert_eq!(given.look_up(&signed_in).await, Lookup::Gone);
 }
 
-pub async fn a_sign_in_and_its_delta_are_made_together_or_not_at_all<F: Fixture>(fixture: &F) {
-    let mut given = given(fixture).await;
-    let visitor = given.session(&[("name", "nobody"), ("n", "5")]).await;
-    let before = given.record(&visitor).await;
-    let rotated = with_new_secret(&visitor);
-    let anna = user("anna");
-    let mut change = bind(&rotated, &sign_in(&anna));
-    change.delta.add = [("name".to_owned(), 1)].into();
-    assert_eq!(given.apply(&visitor, &change).await.invalid_field(), "name");
-    let mut change = bind(&rotated, &sign_in(&anna));
-    change.delta.expect = [("name".to_owned(), Some("somebody".to_owned()))].into();
-    assert_eq!(given.apply(&visitor, &change).await, Outcome::Refused(Refusal::Conflict));
-    // what is discarded is there again when what comes instead does not fit
-    given.terms.max_fields = 1;
-    let mut change = bind(&rotated, &SignIn { discard_fields: true, ..sign_in(&anna) });
-    change.delta.set.insert("theme", "dark");
-    change.delta.add = [("n".to_owned(), 1)].into();
-    assert_eq!(given.apply(&visitor, &change).await.invalid_field(), "session");
-    assert_eq!(given.record(&visitor).await, before);
-    assert_eq!(given.load(&rotated).await, None);
-    assert_eq!(given.listed(&anna).await, []);
-}
-
 pub async fn signing_in_again_to_the_same_secret_repeats_nothing<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     let anna = user("anna");
     let visitor = given.session(&[("n", "1")]).await;
     let rotated = with_new_secret(&visitor);
-    let mut change = bind(&rotated, &sign_in(&anna));
-    change.delta.add = [("n".to_owned(), 1)].into();
+    let change = bind(&rotated, &SignIn { discard_fields: true, ..sign_in(&anna) });
     let first = given.apply(&visitor, &change).await.made().record;
     for asking in [&visitor, &rotated, &visitor] {
         let again = given.apply(asking, &change).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::store::Lookup;
 use crate::{
     SessionId,
-    store::{Change, Credentials, Record, Terms},
+    store::{Change, Credentials, Record, Save, Terms},
 };
 
 /// Checks a record, a field in each line: its name, `=` and its text.
@@ -39,7 +39,7 @@ pub(crate) fn use_it(record: &Record) {
         assert_eq!(matches!(found, Lookup::Live(_)), lives);
 
         let mut touched = record.clone();
-        let touch = Change { touch: true, confirm: true, ..Change::default() };
+        let touch = Change::Save(Save { touch: true, confirm: true, ..Save::default() });
         assert_eq!(touched.apply(&presented, &touch, &Terms::default(), now).is_ok(), lives);
         assert!(touched.expires_at == record.expires_at && touched.fields == record.fields);
         assert!(touched.ends_at() >= record.ends_at() || touched.last_accessed_at < record.last_accessed_at);

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::records;
-use crate::store::{Saved, Terms, embedded};
+use crate::store::operate::Saved;
+use crate::store::{Terms, embedded};
 
 /// Checks a text that may be a session as `export` prints it.
 pub fn saved(input: &[u8]) {

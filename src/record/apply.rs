@@ -6,7 +6,7 @@ use super::change::{Change, FieldChanges, SignIn};
 use super::fields::Fields;
 use super::outcome::{COUNTER_OVERFLOW, NOT_A_COUNTER, Refusal, TOO_MANY_BYTES, TOO_MANY_FIELDS};
 use super::terms::Terms;
-use super::token::Credentials;
+use super::token::{Credentials, SecretHash};
 use super::user::UserId;
 use super::{Previous, Record, whole_second};
 
@@ -34,34 +34,25 @@ impl Record {
         if change.was_made_in(self) {
             return Ok(());
         }
-        let is_current = presented.secret_hash == self.secret_hash;
-        let is_previous = self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash));
         let repeats_sign_in = self.repeats_sign_in(presented, change, terms, now);
-        match &change.sign_in {
-            _ if repeats_sign_in => {}
-            // what lives is another sign-in's, or the browser's next secret
-            Some(new) if new.only_again || !is_current && !is_previous || self.is_of_another(&new.user) => {
-                return Err(Refusal::Conflict);
-            }
-            None if !is_current && !is_previous => return Err(Refusal::Gone),
-            None if !is_current && change.rotate_to.is_some() => return Err(Refusal::Conflict),
-            _ => {}
-        }
-        let binds = change.sign_in.as_ref().filter(|_| !repeats_sign_in);
-        let keeps_fields = !binds.is_some_and(|new| new.discard_fields);
-        let fields = if keeps_fields { &self.fields } else { &Fields::new() };
-        self.fields = changed(fields, &change.delta, terms)?;
-        if let Some(new) = change.rotate_to {
-            let holds = !change.drop_previous && binds.is_none();
-            self.previous = self.secret_hash.filter(|_| holds).map(|secret_hash| Previous { secret_hash, until: None });
-            self.secret_hash = Some(new);
-            self.rotated_at = Some(whole_second(now));
-        } else if is_current
-            && change.confirm
-            && let Some(held) = &mut self.previous
+        self.check_credentials(presented, change, repeats_sign_in)?;
+        let binds = change.sign_in().filter(|_| !repeats_sign_in);
+        if let Some(new) = binds
+            && new.discard_fields
         {
-            // the browser has the new secret: the previous one's grace begins
-            held.until.get_or_insert(whole_second(now + terms.rotation_grace + Duration::from_millis(999)));
+            self.fields = Fields::new();
+        }
+        if let Some(changes) = change.fields() {
+            self.fields = changed(&self.fields, changes, terms)?;
+        }
+        match change {
+            Change::Save(save) => {
+                if save.confirm {
+                    self.confirm(presented, terms, now);
+                }
+            }
+            Change::Rotate(rotation) => self.rotate(rotation.secret_hash, !rotation.drop_previous, now),
+            Change::SignIn { secret_hash, .. } => self.rotate(*secret_hash, repeats_sign_in, now),
         }
         if let Some(new) = binds {
             self.sign_in_secret_hash = presented.secret_hash;
@@ -69,13 +60,44 @@ impl Record {
         } else if !self.holds_sign_in(terms, now) {
             self.sign_in_secret_hash = None;
         }
-        if let Some(idle) = change.delta.idle_timeout {
+        if let Some(idle) = change.fields().and_then(|fields| fields.idle_timeout) {
             self.idle_timeout = idle.min(self.longest_idle(terms));
         }
-        if change.touch || change.sign_in.is_some() || change.delta.idle_timeout.is_some() {
+        if change.touches() {
             self.last_accessed_at = now;
         }
         Ok(())
+    }
+
+    /// Refuses a secret that may not make this change.
+    fn check_credentials(&self, presented: &Credentials, change: &Change, repeats: bool) -> Result<(), Refusal> {
+        let is_current = presented.secret_hash == self.secret_hash;
+        let opens = is_current || self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash));
+        match change {
+            _ if repeats => Ok(()),
+            // what lives is another sign-in's, or the browser's next secret
+            Change::SignIn { new, .. } if new.only_again || !opens || self.is_of_another(&new.user) => {
+                Err(Refusal::Conflict)
+            }
+            Change::Save(_) | Change::Rotate(_) if !opens => Err(Refusal::Gone),
+            Change::Rotate(_) if !is_current => Err(Refusal::Conflict),
+            _ => Ok(()),
+        }
+    }
+
+    /// The browser has the new secret, if it is the current one that it presents: the grace of the previous one begins.
+    fn confirm(&mut self, presented: &Credentials, terms: &Terms, now: SystemTime) {
+        if presented.secret_hash == self.secret_hash
+            && let Some(held) = &mut self.previous
+        {
+            held.until.get_or_insert(whole_second(now + terms.rotation_grace + Duration::from_millis(999)));
+        }
+    }
+
+    fn rotate(&mut self, new: SecretHash, holds: bool, now: SystemTime) {
+        self.previous = self.secret_hash.filter(|_| holds).map(|secret_hash| Previous { secret_hash, until: None });
+        self.secret_hash = Some(new);
+        self.rotated_at = Some(whole_second(now));
     }
 
     fn is_of_another(&self, user: &UserId) -> bool {
@@ -84,7 +106,7 @@ impl Record {
 
     /// Whether a change is the sign-in that was just made, asked for a second time.
     fn repeats_sign_in(&self, presented: &Credentials, change: &Change, terms: &Terms, now: SystemTime) -> bool {
-        let is_theirs = change.sign_in.as_ref().is_some_and(|new| self.user_id.as_ref() == Some(&new.user));
+        let is_theirs = change.sign_in().is_some_and(|new| self.user_id.as_ref() == Some(&new.user));
         is_theirs
             && presented.secret_hash.is_some()
             && presented.secret_hash == self.sign_in_secret_hash
@@ -109,17 +131,17 @@ impl Record {
     }
 }
 
-/// The fields after a delta, or why it cannot be made.
-fn changed(fields: &Fields, delta: &FieldChanges, terms: &Terms) -> Result<Fields, Refusal> {
-    if delta.expect.iter().any(|(name, text)| fields.get(name) != text.as_deref()) {
+/// The fields after these changes, or why they cannot be made.
+fn changed(fields: &Fields, changes: &FieldChanges, terms: &Terms) -> Result<Fields, Refusal> {
+    if changes.expect.iter().any(|(name, text)| fields.get(name) != text.as_deref()) {
         return Err(Refusal::Conflict);
     }
     let mut after = fields.clone();
-    after.extend(delta.set.iter());
-    for name in &delta.remove {
+    after.extend(changes.set.iter());
+    for name in &changes.remove {
         after.remove(name);
     }
-    for (name, by) in &delta.add {
+    for (name, by) in &changes.add {
         let invalid = |reason| Refusal::Invalid { field: name.clone(), reason };
         let value = counter(after.get(name).unwrap_or("0")).ok_or(invalid(NOT_A_COUNTER))?;
         let sum = value.checked_add(*by).ok_or(invalid(COUNTER_OVERFLOW))?;

@@ -45,42 +45,111 @@ impl FieldChanges {
     }
 }
 
-/// Everything that one call may change in a session that lives.
+/// What one call makes of a session that lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+// the largest is the rarest, but one box more for each would cost more than it saves
+#[allow(clippy::large_enum_variant)]
+pub enum Change {
+    /// Stores what a request has changed, or only that the session was in use.
+    Save(Save),
+    /// Gives the session a new secret. What the request has changed is stored in the same step.
+    Rotate(Rotation),
+    /// Binds a user to the session, which gets a new secret. No earlier secret opens the session afterwards.
+    SignIn {
+        /// The user, and on which terms.
+        new: SignIn,
+        /// The hash of the new secret.
+        secret_hash: SecretHash,
+    },
+}
+
+/// What a request stores.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Change {
-    /// Fields and lifetime.
-    pub delta: FieldChanges,
+pub struct Save {
+    /// Fields and idle timeout.
+    pub fields: FieldChanges,
     /// Whether the session was in use: extends the idle timeout from now.
     pub touch: bool,
-    /// Whether what is presented came from the browser. If it is the current secret, the browser has it, and the grace of
-    /// the held previous one begins.
+    /// Whether the credentials came from the browser. If their secret is the current one, the browser has it, and the grace of
+    /// the held previous secret begins.
     pub confirm: bool,
-    /// A new secret. The presented one becomes the held previous one.
-    pub rotate_to: Option<SecretHash>,
-    /// The presented secret dies with the rotation instead of being held.
-    pub drop_previous: bool,
-    /// That the session is a user's, as it was last seen: a store whose index can lose an id (a failover) writes it there
-    /// again. Given when a touch is due.
+    /// The entry in the index of the user's sessions, as it was last seen. A store whose index can lose an id (by a failover)
+    /// writes it again. Given when a touch is due.
     pub listed: Option<IndexEntry>,
-    /// Binds a user to the session. Only together with a new secret; no earlier secret is held then.
-    pub sign_in: Option<SignIn>,
+}
+
+/// A new secret for a session. A rotation extends the idle timeout, because the session is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// The hash of the new secret. The presented secret becomes the held previous one.
+    pub secret_hash: SecretHash,
+    /// Whether the presented secret is worthless immediately, instead of being held.
+    pub drop_previous: bool,
+    /// Fields and idle timeout.
+    pub fields: FieldChanges,
 }
 
 impl Change {
-    /// Whether it extends the session and changes nothing else.
     /// Returns the sign-in for which room has to be made among its user's sessions ([`SignIn::make_room`]), judged by the
     /// record as it was before the change. `None` where this is no sign-in, was made before, or may only repeat one.
     pub fn needs_room<'a>(&'a self, before: &Record) -> Option<&'a SignIn> {
-        self.sign_in.as_ref().filter(|new| !self.was_made_in(before) && !new.only_again)
+        self.sign_in().filter(|new| !self.was_made_in(before) && !new.only_again)
+    }
+
+    /// Returns the hash of the secret that the session gets, if it gets one.
+    pub fn new_secret(&self) -> Option<SecretHash> {
+        match self {
+            Change::Save(_) => None,
+            Change::Rotate(rotation) => Some(rotation.secret_hash),
+            Change::SignIn { secret_hash, .. } => Some(*secret_hash),
+        }
+    }
+
+    /// Returns what it changes of the fields and the idle timeout. A sign-in changes none of them.
+    pub fn fields(&self) -> Option<&FieldChanges> {
+        match self {
+            Change::Save(save) => Some(&save.fields),
+            Change::Rotate(rotation) => Some(&rotation.fields),
+            Change::SignIn { .. } => None,
+        }
+    }
+
+    /// Returns the sign-in, if it is one.
+    pub fn sign_in(&self) -> Option<&SignIn> {
+        match self {
+            Change::SignIn { new, .. } => Some(new),
+            Change::Save(_) | Change::Rotate(_) => None,
+        }
+    }
+
+    /// Returns true if the session was in use, which extends its idle timeout from now.
+    pub fn touches(&self) -> bool {
+        match self {
+            Change::Save(save) => save.touch || save.fields.idle_timeout.is_some(),
+            Change::Rotate(_) | Change::SignIn { .. } => true,
+        }
     }
 
     /// Whether this change rotates to the secret that is already the current one.
     pub(super) fn was_made_in(&self, record: &Record) -> bool {
-        self.rotate_to.is_some() && self.rotate_to == record.secret_hash
+        self.new_secret().is_some_and(|new| record.secret_hash == Some(new))
     }
 
+    /// Whether it extends the session and changes nothing else.
     pub(crate) fn is_touch(&self) -> bool {
-        self.touch && self.delta.is_empty() && self.rotate_to.is_none() && self.sign_in.is_none()
+        matches!(self, Change::Save(save) if save.touch && save.fields.is_empty())
+    }
+}
+
+impl From<Save> for Change {
+    fn from(save: Save) -> Change {
+        Change::Save(save)
+    }
+}
+
+impl From<Rotation> for Change {
+    fn from(rotation: Rotation) -> Change {
+        Change::Rotate(rotation)
     }
 }
 

@@ -17,8 +17,8 @@ fn new_secret(presented: &Credentials) -> Credentials {
 }
 
 fn sign_in(rotate_to: &Credentials) -> Change {
-    let sign_in = SignIn::new(UserId::try_from("anna").expect("1 to 255 bytes"), 10, OnLimit::EvictOldest);
-    Change { rotate_to: rotate_to.secret_hash, sign_in: Some(sign_in), ..Change::default() }
+    let new = SignIn::new(UserId::try_from("anna").expect("1 to 255 bytes"), 10, OnLimit::EvictOldest);
+    Change::SignIn { new, secret_hash: rotate_to.secret_hash.expect("it was minted with a secret") }
 }
 
 #[test]

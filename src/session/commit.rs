@@ -6,7 +6,7 @@ use super::state::{Candidate, CookieChange, Current, Minted, Purpose, Source, St
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::meter;
-use crate::record::{COUNTER_OVERFLOW, Change, FieldChanges, Fields, Loaded, Outcome, Refusal, SessionId};
+use crate::record::{COUNTER_OVERFLOW, FieldChanges, Fields, Loaded, Outcome, Refusal, Rotation, SessionId};
 use crate::sessions::Sessions;
 
 /// A change that a store has made.
@@ -73,7 +73,11 @@ impl Session {
                     ..FieldChanges::default()
                 });
             }
-            Purpose::Change(_, change) => state.pending.forget(&change.delta),
+            Purpose::Change(_, change) => {
+                if let Some(fields) = change.fields() {
+                    state.pending.forget(fields);
+                }
+            }
         }
         let presented = token.presented();
         // even if it is not durable: a token that opens a session must reach its browser
@@ -87,7 +91,7 @@ impl Session {
         let Purpose::Change(_, change) = purpose else {
             return self.sessions().tell(Event::Created { session });
         };
-        let Some(new) = change.sign_in.as_ref().filter(|new| !new.only_again) else {
+        let Some(new) = change.sign_in().filter(|new| !new.only_again) else {
             return self.sessions().tell(Event::Rotated { session });
         };
         self.sessions().tell(Event::SignedIn { session, user: new.user.clone() });
@@ -205,9 +209,10 @@ impl Session {
 
     /// Rotates as configured, and makes the deferred changes in the same step. Returns false, and has changed nothing, if a
     /// parallel request has just rotated: that is not an error.
-    async fn rotate_with(&self, delta: FieldChanges) -> Result<bool> {
+    async fn rotate_with(&self, fields: FieldChanges) -> Result<bool> {
         let Some(presented) = self.presented() else { return Ok(false) };
-        match self.change_secret(presented, Change { delta, touch: true, confirm: true, ..Change::default() }).await {
+        let rotation = |secret_hash| Rotation { secret_hash, drop_previous: false, fields }.into();
+        match self.change_secret(presented, rotation).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_conflict() => Ok(false),
             Err(error) => Err(error),

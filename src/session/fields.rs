@@ -153,7 +153,7 @@ impl Session {
         let mut state = self.open_state()?;
         let State { pending, current, minted, .. } = &mut *state;
         let on_its_way = match minted {
-            Minted::OnItsWay(candidate) => Some(candidate.purpose.sets()),
+            Minted::OnItsWay(candidate) => candidate.purpose.sets(),
             _ => None,
         };
         let stored = current.as_ref().map(|current| &current.record().fields);

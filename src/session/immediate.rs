@@ -6,7 +6,7 @@ use super::Session;
 use super::commit::Accepted;
 use super::state::{Candidate, Minted, Purpose};
 use crate::error::{Error, Result};
-use crate::record::{Change, FieldChanges, Fields, NewSession, Token};
+use crate::record::{Change, FieldChanges, Fields, NewSession, Save, Token};
 
 impl Session {
     /// Waits for this method's turn, and finishes what a dropped future has left half-done.
@@ -45,17 +45,19 @@ impl Session {
     }
 
     /// Changes the stored session, and takes in what it is afterwards.
-    pub(super) async fn change(&self, delta: FieldChanges) -> Result<()> {
+    pub(super) async fn change(&self, fields: FieldChanges) -> Result<()> {
         let (presented, change) = {
             let state = self.state();
             let current = state.current.as_ref().ok_or_else(Error::gone)?;
             let listed = current.listed().filter(|_| state.touch_is_due(self.sessions()));
-            let confirm = !current.is_minted();
-            (current.presented, Change { delta, touch: !state.peeking, confirm, listed, ..Change::default() })
+            let save = Save { fields, touch: !state.peeking, confirm: !current.is_minted(), listed };
+            (current.presented, Change::Save(save))
         };
         let Accepted { loaded, durable, .. } = self.accept(self.sessions().apply(&presented, &change).await?)?;
         let mut state = self.state();
-        state.pending.forget(&change.delta);
+        if let Some(fields) = change.fields() {
+            state.pending.forget(fields);
+        }
         state.see(loaded);
         durable
     }

@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::state::{Minted, Purpose};
-use crate::error::Result;
-use crate::record::{Change, Credentials, Token};
+use crate::error::{Error, Result};
+use crate::record::{Change, Credentials, FieldChanges, Rotation, SecretHash, Token};
 
 impl Session {
     /// Gives the session a new secret and the browser a new token. The old secret is accepted until shortly after the
@@ -29,7 +29,7 @@ impl Session {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
         match self.presented() {
-            Some(presented) => self.change_secret(presented, Change { touch: true, ..Change::default() }).await,
+            Some(presented) => self.change_secret(presented, rotation(false)).await,
             None => self.nothing_there(),
         }
     }
@@ -56,20 +56,28 @@ impl Session {
     pub async fn elevate(&self) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
-        let change = Change { touch: true, drop_previous: true, ..Change::default() };
         match self.presented() {
-            Some(presented) => self.change_secret(presented, change).await,
+            Some(presented) => self.change_secret(presented, rotation(true)).await,
             None => self.nothing_there(),
         }
     }
 
-    /// Makes a change together with a new secret.
-    pub(super) async fn change_secret(&self, presented: Credentials, mut change: Change) -> Result<()> {
+    /// Makes a change that comes with a new secret.
+    pub(super) async fn change_secret(
+        &self,
+        presented: Credentials,
+        change: impl FnOnce(SecretHash) -> Change,
+    ) -> Result<()> {
         let token = match std::mem::take(&mut self.state().minted) {
             Minted::ForRotation(token) if token.presented().id == presented.id => token,
             _ => Token::with_new_secret(&presented.id)?,
         };
-        change.rotate_to = token.presented().secret_hash;
-        self.send(token, Purpose::Change(presented, Box::new(change))).await
+        let secret_hash = token.presented().secret_hash.ok_or_else(Error::gone)?;
+        self.send(token, Purpose::Change(presented, Box::new(change(secret_hash)))).await
     }
+}
+
+/// A rotation that changes nothing else.
+fn rotation(drop_previous: bool) -> impl FnOnce(SecretHash) -> Change {
+    move |secret_hash| Rotation { secret_hash, drop_previous, fields: FieldChanges::default() }.into()
 }

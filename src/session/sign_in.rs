@@ -367,8 +367,8 @@ impl Session {
     async fn bind_again(&self, new: &SignIn) -> Result<bool> {
         let tokens: Vec<_> = self.state().unopened.iter().filter_map(Unopened::unknown).collect();
         for presented in tokens {
-            let sign_in = Some(SignIn { only_again: true, ..new.clone() });
-            let bound = self.change_secret(presented, Change { sign_in, touch: true, ..Change::default() }).await;
+            let new = SignIn { only_again: true, ..new.clone() };
+            let bound = self.change_secret(presented, |secret_hash| Change::SignIn { new, secret_hash }).await;
             match bound {
                 Err(error) if error.is_gone() || error.is_conflict() => {}
                 bound => return bound.map(|()| true),
@@ -384,8 +384,8 @@ impl Session {
             return made;
         }
         let presented = self.presented().ok_or_else(Error::gone)?;
-        let change = Change { sign_in: Some(new.clone()), touch: true, ..Change::default() };
-        let bound = self.change_secret(presented, change).await;
+        let sign_in = |secret_hash| Change::SignIn { new: new.clone(), secret_hash };
+        let bound = self.change_secret(presented, sign_in).await;
         if bound.as_ref().is_err_and(Error::is_limit) {
             self.sessions().tell(Event::SignInRefused { user: new.user.clone() });
         }

@@ -100,11 +100,11 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// The fields that are being set.
-    pub(super) fn sets(&self) -> &Fields {
+    /// The fields that are being set, if there may be some.
+    pub(super) fn sets(&self) -> Option<&Fields> {
         match self {
-            Purpose::Create(new) => &new.fields,
-            Purpose::Change(_, change) => &change.delta.set,
+            Purpose::Create(new) => Some(&new.fields),
+            Purpose::Change(_, change) => change.fields().map(|fields| &fields.set),
         }
     }
 }

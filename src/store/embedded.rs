@@ -13,7 +13,8 @@ use self::format::State;
 use self::journal::Told;
 use self::keeper::Keeper;
 use self::writer::Writer;
-use super::{Inspect, Loaded, Lookup, NewSession, Outcome, Scanned, SignedOut, Store, Target};
+use super::inspect::{Inspect, Scanned};
+use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
 use crate::clock::{Clock, to_millis};
 use crate::error::StoreError;
 use crate::record::{Change, Credentials, Device, EVICTION_NOTICE, Page, Record, Refusal, SessionId, Terms, UserId};
@@ -386,7 +387,7 @@ fn done(record: Arc<Record>, now: SystemTime, evicted: Vec<SessionId>) -> Outcom
 
 /// Whether it extends the session and does nothing else. That may be lost: the session ends the earlier.
 fn is_touch(change: &Change) -> bool {
-    change.delta.is_empty() && change.rotate_to.is_none() && change.sign_in.is_none()
+    matches!(change, Change::Save(save) if save.fields.is_empty())
 }
 
 impl std::fmt::Debug for Embedded {

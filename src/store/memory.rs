@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::{Inspect, Loaded, Lookup, NewSession, Outcome, Scanned, SignedOut, Store, Target};
+use super::inspect::{Inspect, Scanned};
+use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::record::{

@@ -14,7 +14,7 @@ use crate::clock::{from_millis, to_millis};
 use crate::error::{Result, StoreError};
 use crate::meter;
 use crate::record::{
-    self, Change, Credentials, Device, FieldChanges, Page, Record, Refusal, SecretHash, SessionId, SignIn, Terms,
+    self, Change, Credentials, Device, FieldChanges, Page, Record, Refusal, Save, SecretHash, SessionId, SignIn, Terms,
     UserId,
 };
 
@@ -129,21 +129,23 @@ impl Redis {
         terms: &Terms,
     ) -> Result<Outcome, StoreError> {
         let key = self.prefix.session(&presented.id);
+        let none = FieldChanges::default();
+        let fields = change.fields().unwrap_or(&none);
         let mut script = Call::new(&self.scripts.apply, &key);
         script
             .arg(text_of(presented.secret_hash.as_ref()))
-            .arg(text_of(change.rotate_to.as_ref()))
-            .arg(u8::from(change.touch))
-            .arg(u8::from(change.confirm))
-            .arg(seconds_of(change.delta.idle_timeout))
+            .arg(text_of(change.new_secret().as_ref()))
+            .arg(u8::from(change.touches()))
+            .arg(u8::from(matches!(change, Change::Save(save) if save.confirm)))
+            .arg(seconds_of(fields.idle_timeout))
             .arg(terms.idle_timeout.as_secs())
             .arg(terms.absolute_lifetime.as_secs())
             .arg(terms.rotation_grace.as_secs())
             .arg(terms.max_fields)
             .arg(terms.max_bytes)
-            .arg(u8::from(change.drop_previous));
-        add_sign_in(&mut script, change.sign_in.as_ref(), terms);
-        add_delta(&mut script, &change.delta);
+            .arg(u8::from(matches!(change, Change::Rotate(rotation) if rotation.drop_previous)));
+        add_sign_in(&mut script, change.sign_in(), terms);
+        add_fields(&mut script, fields);
         applied(self.run(&presented.id, &script, None).await?, presented.secret_hash.is_none(), terms)
     }
 }
@@ -229,14 +231,12 @@ impl Store for Redis {
         if is_id_alone(presented) {
             return Ok(Outcome::Refused(Refusal::Gone));
         }
-        match &change.sign_in {
-            Some(new) if !new.only_again => self.sign_in(presented, change, new, terms).await,
-            _ => match &change.listed {
-                Some(listed) => {
-                    join(self.apply_alone(presented, change, terms), self.relist(&presented.id, listed)).await.0
-                }
-                None => self.apply_alone(presented, change, terms).await,
-            },
+        match change {
+            Change::SignIn { new, .. } if !new.only_again => self.sign_in(presented, change, new, terms).await,
+            Change::Save(Save { listed: Some(listed), .. }) => {
+                join(self.apply_alone(presented, change, terms), self.relist(&presented.id, listed)).await.0
+            }
+            _ => self.apply_alone(presented, change, terms).await,
         }
     }
 
@@ -285,21 +285,21 @@ fn seconds_of(duration: Option<Duration>) -> String {
 }
 
 /// Each list with its length before it.
-fn add_delta(script: &mut Call<'_>, delta: &FieldChanges) {
-    script.arg(delta.expect.len());
-    for (name, text) in &delta.expect {
+fn add_fields(script: &mut Call<'_>, changes: &FieldChanges) {
+    script.arg(changes.expect.len());
+    for (name, text) in &changes.expect {
         script.arg(name).arg(u8::from(text.is_some())).arg(text.as_deref().unwrap_or_default());
     }
-    script.arg(delta.set.len());
-    for (name, text) in delta.set.iter() {
+    script.arg(changes.set.len());
+    for (name, text) in changes.set.iter() {
         script.arg(name).arg(text);
     }
-    script.arg(delta.remove.len());
-    for name in &delta.remove {
+    script.arg(changes.remove.len());
+    for name in &changes.remove {
         script.arg(name);
     }
-    script.arg(delta.add.len());
-    for (name, by) in &delta.add {
+    script.arg(changes.add.len());
+    for (name, by) in &changes.add {
         script.arg(name).arg(by);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::Inspect;
+use super::inspect::Inspect;
 use crate::error::StoreError;
 use crate::record::{EXPIRES_AT, Fields, Record, SECRET_HASH, SessionId, Terms};
 

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Attached, Embedded, Inspect as _, Snapshot, Store, Target};
+use cloakroom::store::operate::{Attached, Inspect as _, Snapshot};
+use cloakroom::store::{Embedded, Store, Target};
 use cloakroom::{
     Page, SessionId, UserId,
     store::{Change, Credentials, SignIn, Terms},
@@ -19,10 +20,9 @@ async fn session(store: &Embedded, user: Option<&str>) -> Credentials {
     store.create(&new_session(presented, [("views", "1")].into()), &Terms::default()).await.unwrap();
     if let Some(user) = user {
         let new = mint().secret_hash;
-        let change = Change {
-            rotate_to: new,
-            sign_in: Some(SignIn { max_sessions: 9, ..sign_in(user.try_into().unwrap()) }),
-            ..Change::default()
+        let change = Change::SignIn {
+            new: SignIn { max_sessions: 9, ..sign_in(user.try_into().unwrap()) },
+            secret_hash: new.unwrap(),
         };
         store.apply(&presented, &change, &Terms::default()).await.unwrap();
         return Credentials { secret_hash: new, ..presented };

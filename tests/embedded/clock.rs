@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Embedded, Inspect as _, Lookup, Memory, NewSession, Outcome, Save as _, Store, Target};
+use cloakroom::store::operate::{Inspect as _, Save as _};
+use cloakroom::store::{Embedded, Lookup, Memory, NewSession, Outcome, Store, Target};
 use cloakroom::{
     Clock, Page, UserId,
-    store::{Change, Credentials, Refusal, Terms},
+    store::{Change, Credentials, FieldChanges, Refusal, Rotation, Save, Terms},
 };
 
 use crate::crashes::sign_in;
@@ -41,7 +42,7 @@ impl Scene {
         let user = UserId::try_from("andrew").unwrap();
         let presented = Credentials { secret_hash: mint().secret_hash, ..visitor };
         let sign_in = cloakroom::store::SignIn { idle_timeout: Some(IDLE), ..sign_in(user.clone()) };
-        let change = Change { rotate_to: presented.secret_hash, sign_in: Some(sign_in), ..Change::default() };
+        let change = Change::SignIn { new: sign_in, secret_hash: presented.secret_hash.unwrap() };
         store.apply(&visitor, &change, &Terms::default()).await.unwrap();
         Scene { dir, start, clock, store, presented, user }
     }
@@ -90,7 +91,7 @@ async fn a_session_that_was_answered_as_expired_does_not_live_again() {
                 assert_eq!(store.load(&scene.presented, &terms).await.unwrap(), Lookup::Gone);
             }
             "a change" => {
-                let touch = Change { touch: true, ..Change::default() };
+                let touch = Change::from(Save { touch: true, ..Save::default() });
                 let answer = store.apply(&scene.presented, &touch, &terms).await.unwrap();
                 assert!(matches!(answer, Outcome::Refused(Refusal::Gone)), "{answer:?}");
             }
@@ -131,10 +132,11 @@ async fn a_previous_secret_whose_grace_was_over_opens_nothing_again() {
     let scene = Scene::new().await;
     let terms = Terms::default();
     let new = Credentials { secret_hash: mint().secret_hash, ..scene.presented };
-    let rotate = Change { rotate_to: new.secret_hash, ..Change::default() };
+    let fields = FieldChanges::default();
+    let rotate = Rotation { secret_hash: new.secret_hash.unwrap(), drop_previous: false, fields }.into();
     scene.store.apply(&scene.presented, &rotate, &terms).await.unwrap();
     // the new one is used, so the grace of the one before begins
-    let confirm = Change { confirm: true, ..Change::default() };
+    let confirm = Save { confirm: true, ..Save::default() }.into();
     scene.store.apply(&new, &confirm, &terms).await.unwrap();
     assert!(scene.lives(&scene.store).await);
     while scene.lives(&scene.store).await {
@@ -183,7 +185,7 @@ async fn told_for_five_minutes(store: &impl Store, clock: &Clock) {
         let visitor = mint();
         store.create(&new_session(visitor, Default::default()), &terms).await.unwrap();
         let presented = Credentials { secret_hash: mint().secret_hash, ..visitor };
-        let change = Change { rotate_to: presented.secret_hash, sign_in: Some(only.clone()), ..Change::default() };
+        let change = Change::SignIn { new: only.clone(), secret_hash: presented.secret_hash.unwrap() };
         store.apply(&visitor, &change, &terms).await.unwrap();
         sessions.push(presented);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use cloakroom::store::{Embedded, EmbeddedBuilder, Memory, NewSession, Store, Target};
 use cloakroom::{
     OnLimit, Page, SessionId, UserId,
-    store::{Change, Credentials, SecretHash, SignIn, Terms},
+    store::{Change, Credentials, FieldChanges, Rotation, Save, SecretHash, SignIn, Terms},
 };
 
 use crate::verbs::timeless;
@@ -79,16 +79,19 @@ impl Script {
         }
         let session = sessions - 1 - (number >> 8) % RECENT.min(sessions);
         let token = presented(self.thread, session, self.secrets[session as usize]);
-        let mut change = Change::default();
-        match number % 8 {
-            1 | 2 => drop(change.delta.add.insert("views".to_owned(), 1)),
-            3 => _ = change.delta.set.insert("last", self.taken.to_string()),
-            4 => change.touch = true,
-            5 => change.rotate_to = Some(self.new_secret(session)),
-            6 => {
-                change.rotate_to = Some(self.new_secret(session));
-                change.sign_in = Some(sign_in(self.user(number >> 16)));
+        let mut fields = FieldChanges::default();
+        let change = match number % 8 {
+            1 | 2 => {
+                fields.add.insert("views".to_owned(), 1);
+                Save { fields, ..Save::default() }.into()
             }
+            3 => {
+                fields.set.insert("last", self.taken.to_string());
+                Save { fields, ..Save::default() }.into()
+            }
+            4 => Save { touch: true, ..Save::default() }.into(),
+            5 => Rotation { secret_hash: self.new_secret(session), drop_previous: false, fields }.into(),
+            6 => Change::SignIn { new: sign_in(self.user(number >> 16)), secret_hash: self.new_secret(session) },
             _ => {
                 return match (number >> 16) % 4 {
                     0 => Operation::Revoke(Target::AllOf(self.user(number >> 20))),
@@ -97,7 +100,7 @@ impl Script {
                     _ => Operation::Revoke(Target::Session(token.id)),
                 };
             }
-        }
+        };
         Operation::Apply(token, Box::new(change))
     }
 

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Embedded, Inspect as _, Store, Target};
+use cloakroom::store::operate::Inspect as _;
+use cloakroom::store::{Embedded, Store, Target};
 use cloakroom::{
     SessionId,
-    store::{Change, Credentials, Fields, Record, StoreError, Terms},
+    store::{Credentials, Fields, Record, Save, StoreError, Terms},
 };
 
 const SESSIONS: usize = 120;
@@ -56,11 +57,11 @@ async fn filled() -> (Filled, Embedded) {
                 revoked.insert(id.clone());
                 now.remove(&id);
             }
-            let mut change = Change::default();
-            change.delta.add.insert("views".to_owned(), 1);
+            let mut save = Save::default();
+            save.fields.add.insert("views".to_owned(), 1);
             let before = store.find(&presented.id, &terms).await.unwrap();
             ever.entry(id.clone()).or_default().extend(before.map(|loaded| loaded.record.as_ref().clone()));
-            store.apply(presented, &change, &terms).await.unwrap();
+            store.apply(presented, &save.into(), &terms).await.unwrap();
             if let Some(loaded) = store.find(&presented.id, &terms).await.unwrap() {
                 now.insert(id.clone(), loaded.record.as_ref().clone());
                 ever.entry(id).or_default().push(loaded.record.as_ref().clone());

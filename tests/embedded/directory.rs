@@ -6,8 +6,9 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Attached, Embedded, Inspect as _, Lookup, Store, Target};
+use cloakroom::store::operate::{Attached, Inspect as _};
 use cloakroom::store::{Credentials, Fields, StoreError, Terms};
+use cloakroom::store::{Embedded, Lookup, Store, Target};
 
 async fn made(store: &Embedded) -> Result<Credentials, StoreError> {
     let presented = mint();

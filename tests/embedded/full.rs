@@ -4,8 +4,8 @@
 use std::process::Command;
 
 use cloakroom::conformance::new_session;
-use cloakroom::store::{Change, Fields, Terms};
 use cloakroom::store::{Embedded, Lookup, Store as _, Target};
+use cloakroom::store::{Fields, Save, Terms};
 
 use crate::crashes::presented;
 
@@ -47,11 +47,11 @@ fn a_process_whose_disk_is_full() {
             assert_eq!(store.load(&presented(0, session, 0), &terms).await.unwrap(), Lookup::Gone, "{session}");
         }
 
-        let touch = Change { touch: true, ..Change::default() };
+        let touch = Save { touch: true, ..Save::default() }.into();
         store.apply(&presented(0, 0, 0), &touch, &terms).await.unwrap();
-        let mut change = Change::default();
-        change.delta.set.insert("cart", "y".repeat(400));
-        store.apply(&presented(0, 0, 0), &change, &terms).await.unwrap_err();
+        let mut save = Save::default();
+        save.fields.set.insert("cart", "y".repeat(400));
+        store.apply(&presented(0, 0, 0), &save.into(), &terms).await.unwrap_err();
         let kept = store.load(&presented(0, 0, 0), &terms).await.unwrap().live().unwrap();
         assert_eq!(kept.record.fields["cart"], "x".repeat(300));
         println!("\nmade {made}, left {left}");

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Embedded, Inspect as _, Save as _, Snapshot, Store, Target};
+use cloakroom::store::operate::{Inspect as _, Save as _, Snapshot};
+use cloakroom::store::{Embedded, Store, Target};
 use cloakroom::{
     Page, UserId,
     store::{Change, Credentials, Fields, Terms},
@@ -44,8 +45,7 @@ async fn it_shows_what_the_store_had_and_leaves_the_directory_as_it_is() {
     let mut sessions = Vec::new();
     for _ in 0..2 {
         let visitor = made(&store).await;
-        let change =
-            Change { rotate_to: mint().secret_hash, sign_in: Some(sign_in(andrew.clone())), ..Change::default() };
+        let change = Change::SignIn { new: sign_in(andrew.clone()), secret_hash: mint().secret_hash.unwrap() };
         store.apply(&visitor, &change, &terms).await.unwrap();
         sessions.push(visitor.id);
     }

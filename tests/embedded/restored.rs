@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
-use cloakroom::store::{Embedded, Restore as _, Restored, Save as _, Saved, Store, Target};
+use cloakroom::store::operate::{Restore as _, Restored, Save as _, Saved};
+use cloakroom::store::{Embedded, Store, Target};
 use cloakroom::{
     Clock, Page, SessionId, UserId,
     store::{Change, Credentials, SignIn, Terms},
@@ -14,8 +15,8 @@ use crate::crashes::sign_in;
 async fn signed_in(store: &Embedded, most: usize) -> SessionId {
     let presented: Credentials = mint();
     store.create(&new_session(presented, Default::default()), &Terms::default()).await.unwrap();
-    let sign_in = SignIn { max_sessions: most, ..sign_in("andrew".try_into().unwrap()) };
-    let change = Change { rotate_to: mint().secret_hash, sign_in: Some(sign_in), ..Change::default() };
+    let new = SignIn { max_sessions: most, ..sign_in("andrew".try_into().unwrap()) };
+    let change = Change::SignIn { new, secret_hash: mint().secret_hash.unwrap() };
     store.apply(&presented, &change, &Terms::default()).await.unwrap();
     presented.id
 }

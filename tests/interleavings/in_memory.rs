@@ -61,8 +61,8 @@ impl Store for Stepped {
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         self.pass().await;
-        if change.rotate_to.is_some() {
-            self.note(Credentials { id: presented.id, secret_hash: change.rotate_to });
+        if change.new_secret().is_some() {
+            self.note(Credentials { id: presented.id, secret_hash: change.new_secret() });
         }
         self.memory.apply(presented, change, terms).await
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use cloakroom::store::{Durability, Inspect, Redis, RedisBuilder, RedisCredentials};
+use cloakroom::store::operate::Inspect;
+use cloakroom::store::{Durability, Redis, RedisBuilder, RedisCredentials};
 
 use crate::support::cluster::until;
 use crate::support::redis_server::free_port;

@@ -23,7 +23,7 @@ use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Loaded, Outcome, Redis, RedisBuilder, Store, Target};
 use cloakroom::{
     OnLimit, UserId,
-    store::{Change, Credentials, FieldChanges, SignIn, StoreError, Terms},
+    store::{Change, Credentials, FieldChanges, Save, SignIn, StoreError, Terms},
 };
 
 /// Long enough for a server that answers on a busy machine.
@@ -78,8 +78,8 @@ impl Kept {
 
     /// Adds one to its counter: what it is then.
     async fn count(&self, presented: &Credentials) -> Result<u64, StoreError> {
-        let delta = FieldChanges { add: [("n".to_owned(), 1)].into(), ..FieldChanges::default() };
-        match self.store.apply(presented, &Change { delta, ..Change::default() }, &self.terms).await? {
+        let fields = FieldChanges { add: [("n".to_owned(), 1)].into(), ..FieldChanges::default() };
+        match self.store.apply(presented, &Save { fields, ..Save::default() }.into(), &self.terms).await? {
             Outcome::Done { loaded, .. } => Ok(counter_of(&loaded)),
             Outcome::Refused(refusal) => panic!("the session was lost: {refusal:?}"),
         }
@@ -93,11 +93,8 @@ impl Kept {
     async fn sign_in(&self, user: &str, max_sessions: usize) -> Result<Credentials, StoreError> {
         let visitor = self.create().await?;
         let presented = with_new_secret(&visitor);
-        let change = Change {
-            rotate_to: presented.secret_hash,
-            sign_in: Some(sign_in_of(user, max_sessions)),
-            ..Change::default()
-        };
+        let change =
+            Change::SignIn { new: sign_in_of(user, max_sessions), secret_hash: presented.secret_hash.unwrap() };
         match self.store.apply(&visitor, &change, &self.terms).await? {
             Outcome::Done { .. } => Ok(presented),
             Outcome::Refused(refusal) => panic!("a sign-in was refused: {refusal:?}"),

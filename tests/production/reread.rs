@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cloakroom::conformance::mint;
-use cloakroom::store::{Inspect, Redis};
+use cloakroom::store::Redis;
+use cloakroom::store::operate::Inspect;
 
 use crate::support::{FakeServer, RedisServer, Said, Sentinels};
 use crate::{Kept, PATIENT, SHORT};

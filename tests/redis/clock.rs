@@ -5,25 +5,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use cloakroom::conformance::{mint_plain, new_session, with_new_secret};
-use cloakroom::store::{Inspect, Outcome, Save, Store};
+use cloakroom::store::operate::{Inspect, Save as _};
+use cloakroom::store::{Outcome, Store};
 use cloakroom::{
     Config, Session, Sessions,
-    store::{Change, Fields, SignIn, Terms},
+    store::{Fields, SignIn, Terms},
 };
 
 use crate::support::{Browser, ServerClock};
-use crate::{DAY, PATIENT, Stand, add, anna, millis, rotate_to, set, sign_in, touch_of};
+use crate::{DAY, PATIENT, Stand, anna, millis, rotate_to, set, sign_in, touch_of, visit};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 fn remembered() -> SignIn {
     SignIn { idle_timeout: Some(MONTH), absolute_lifetime: Some(MONTH), ..sign_in() }
-}
-
-/// A count by a request: it touches as well.
-fn visit() -> Change {
-    Change { touch: true, ..add("page_views", 1) }
 }
 
 #[tokio::test]

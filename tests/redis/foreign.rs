@@ -9,7 +9,7 @@ use cloakroom::{
     store::{Credentials, Refusal},
 };
 
-use crate::{Stand, add, fields, iso, key, millis, set, touch};
+use crate::{Stand, add, fields, iso, key, millis, set, touch, visit};
 
 const HOUR: u64 = 60 * 60 * 1000;
 
@@ -39,9 +39,7 @@ async fn a_session_of_another_program_is_read_incremented_and_extended() {
     assert_eq!(read.fields, fields(&[("page_views", "3"), ("username", "andrew")]));
 
     let before = stand.time();
-    let mut visit = add("page_views", 1);
-    visit.touch = true;
-    stand.made(&presented, &visit).await;
+    stand.made(&presented, &visit()).await;
     stand.made(&presented, &set("theme", "dark")).await;
     let after = stand.time();
 

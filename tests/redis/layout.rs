@@ -6,11 +6,13 @@ use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
 use cloakroom::store::{Lookup, NewSession, Redis, Store, Target};
 use cloakroom::{
     OnLimit,
-    store::{Change, FieldChanges},
+    store::{Change, FieldChanges, Save},
 };
 
 use crate::support::{RedisServer, ServerClock};
-use crate::{NO_ARGUMENTS, Stand, add, change, confirm, fields, key, limited, millis, remove, rotate_to, set, touch};
+use crate::{
+    NO_ARGUMENTS, Stand, add, change, confirm, fields, key, limited, millis, remove, rotate_to, rotating_to, set, touch,
+};
 
 fn names(hash: &std::collections::BTreeMap<String, String>) -> Vec<&str> {
     hash.keys().map(String::as_str).collect()
@@ -133,14 +135,14 @@ async fn every_script_leaves_the_expiry_that_the_record_says() {
         set("a", "1").expecting_nothing("b"),
         idle(60),
         idle(999_999),
-        Change { rotate_to: new.secret_hash, ..set("c", "3") },
+        rotating_to(&new, FieldChanges { set: fields(&[("c", "3")]), ..FieldChanges::default() }),
         confirm(),
         idle(120),
-        Change::default(),
+        Save::default().into(),
     ];
     for change in changes {
         stand.apply(&presented, &change).await;
-        if change.rotate_to.is_some() {
+        if change.new_secret().is_some() {
             presented = new;
         }
         let record = stand.load(&presented).await.unwrap().record;
@@ -154,7 +156,11 @@ trait Expecting {
 
 impl Expecting for Change {
     fn expecting_nothing(mut self, name: &str) -> Change {
-        self.delta.expect.insert(name.to_owned(), None);
+        match &mut self {
+            Change::Save(save) => save.fields.expect.insert(name.to_owned(), None),
+            Change::Rotate(rotation) => rotation.fields.expect.insert(name.to_owned(), None),
+            Change::SignIn { .. } => panic!("a sign-in expects nothing of a field"),
+        };
         self
     }
 }
@@ -205,7 +211,7 @@ async fn what_a_read_takes_for_now_is_the_servers_time() {
     let old = stand.session(&[]).await;
     let new = with_new_secret(&old);
     stand.made(&old, &rotate_to(&new)).await;
-    for change in [confirm(), touch(), set("a", "1"), Change::default()] {
+    for change in [confirm(), touch(), set("a", "1"), Save::default().into()] {
         stand.made(&new, &change).await;
         let before = stand.time();
         let read = stand.load(&new).await.unwrap();

@@ -26,7 +26,7 @@ use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Loaded, Outcome, Redis, Store, Target};
 use cloakroom::{
     OnLimit, Page, SessionId, UserId,
-    store::{Change, Credentials, FieldChanges, Fields, IndexEntry, Refusal, SignIn, Terms},
+    store::{Change, Credentials, FieldChanges, Fields, IndexEntry, Refusal, Rotation, Save, SignIn, Terms},
 };
 use redis::{FromRedisValue, ToRedisArgs};
 use support::{RedisServer, ServerClock};
@@ -171,7 +171,7 @@ fn fields(stored: &[(&str, &str)]) -> Fields {
 }
 
 fn change(delta: FieldChanges) -> Change {
-    Change { delta, ..Change::default() }
+    Save { fields: delta, ..Save::default() }.into()
 }
 
 fn set(name: &str, text: &str) -> Change {
@@ -187,15 +187,25 @@ fn remove(name: &str) -> Change {
 }
 
 fn touch() -> Change {
-    Change { touch: true, ..Change::default() }
+    Save { touch: true, ..Save::default() }.into()
+}
+
+/// A count by a request: it touches as well.
+fn visit() -> Change {
+    let fields = FieldChanges { add: [("page_views".to_owned(), 1)].into(), ..FieldChanges::default() };
+    Save { fields, touch: true, ..Save::default() }.into()
 }
 
 fn confirm() -> Change {
-    Change { confirm: true, ..Change::default() }
+    Save { confirm: true, ..Save::default() }.into()
 }
 
 fn rotate_to(new: &Credentials) -> Change {
-    Change { rotate_to: new.secret_hash, ..Change::default() }
+    rotating_to(new, FieldChanges::default())
+}
+
+fn rotating_to(new: &Credentials, fields: FieldChanges) -> Change {
+    Rotation { secret_hash: new.secret_hash.unwrap(), drop_previous: false, fields }.into()
 }
 
 fn anna() -> UserId {
@@ -213,7 +223,7 @@ fn limited(max_sessions: usize, on_limit: OnLimit) -> SignIn {
 
 /// The change that signs in, after which the browser presents `rotated`.
 fn bind(rotated: &Credentials, new: &SignIn) -> Change {
-    Change { rotate_to: rotated.secret_hash, sign_in: Some(new.clone()), touch: true, ..Change::default() }
+    Change::SignIn { new: new.clone(), secret_hash: rotated.secret_hash.unwrap() }
 }
 
 /// The touch of a session that is signed in.
@@ -221,5 +231,6 @@ fn touch_of(loaded: &Loaded) -> Change {
     let record = &loaded.record;
     let user = record.user_id.clone().expect("it is signed in");
     let signed_in_at = record.auth_time.expect("it is signed in");
-    Change { listed: Some(IndexEntry { user, signed_in_at, expires_at: record.expires_at }), ..touch() }
+    let listed = Some(IndexEntry { user, signed_in_at, expires_at: record.expires_at });
+    Save { touch: true, listed, ..Save::default() }.into()
 }

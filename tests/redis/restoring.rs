@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cloakroom::conformance::with_new_secret;
 use cloakroom::store::Outcome;
-use cloakroom::store::{Redis, Restore as _, Restored, Save as _, Saved, Store, Target};
+use cloakroom::store::operate::{Restore as _, Restored, Save as _, Saved};
+use cloakroom::store::{Redis, Store, Target};
 use cloakroom::{
     OnLimit, Page, SessionId,
     store::{Credentials, SignIn},

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::conformance::mint;
-use cloakroom::store::{NearCache, Redis, RedisBuilder, Restore, Restored, Saved, Store, Terms};
+use cloakroom::store::operate::{Restore, Restored, Saved};
+use cloakroom::store::{NearCache, Redis, RedisBuilder, Store, Terms};
 use cloakroom::{Clock, SessionId, UserId};
 
 use crate::lives::Lives;

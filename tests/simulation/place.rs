@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{Embedded, Inspect, Memory, Restore, Restored, Save, Saved, Store};
+use cloakroom::store::operate::{Inspect, Restore, Restored, Save, Saved};
+use cloakroom::store::{Embedded, Memory, Store};
 use cloakroom::{Clock, SessionId, UserId, store::Terms};
 
 use crate::oracle::Wrong;

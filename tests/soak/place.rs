@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cloakroom::store::{Embedded, Inspect, NearCache, Redis, Store};
+use cloakroom::store::operate::Inspect;
+use cloakroom::store::{Embedded, NearCache, Redis, Store};
 use tempfile::TempDir;
 
 use crate::support::cluster::until;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use cloakroom::store::Inspect;
+use cloakroom::store::operate::Inspect;
 use cloakroom::{Config, Page, SessionId, Sessions, metrics as named};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;

@@ -8,7 +8,7 @@ use cloakroom::conformance::{mint, new_session, with_new_secret};
 use cloakroom::store::{Loaded, NewSession, Outcome, Store, Target};
 use cloakroom::{
     OnLimit, UserId,
-    store::{Change, Credentials, FieldChanges, Fields, Record, SignIn, Terms},
+    store::{Change, Credentials, FieldChanges, Fields, Record, Rotation, Save, SignIn, Terms},
 };
 use proptest::collection::btree_map;
 use proptest::option;
@@ -29,15 +29,26 @@ pub enum Verb {
     Revoke,
 }
 
-/// A change, the secret that it rotates to still without its session.
+/// A change, whose new secret is still without its session.
 #[derive(Debug, Clone)]
-pub struct Planned {
-    delta: FieldChanges,
-    touch: bool,
-    confirm: bool,
-    rotate_to: Option<usize>,
-    drop_previous: bool,
-    sign_in: Option<SignIn>,
+#[allow(clippy::large_enum_variant)] // a few of them, in a test
+pub enum Planned {
+    Save(Save),
+    Rotate { to: usize, drop_previous: bool, fields: FieldChanges },
+    SignIn { to: usize, new: SignIn },
+}
+
+impl Planned {
+    fn change(&self, secrets: &[Credentials]) -> Change {
+        let secret = |to: &usize| secrets[*to].secret_hash.expect("it was minted with a secret");
+        match self {
+            Planned::Save(save) => save.clone().into(),
+            Planned::Rotate { to, drop_previous, fields } => {
+                Rotation { secret_hash: secret(to), drop_previous: *drop_previous, fields: fields.clone() }.into()
+            }
+            Planned::SignIn { to, new } => Change::SignIn { new: new.clone(), secret_hash: secret(to) },
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -69,24 +80,24 @@ fn idle() -> impl Strategy<Value = Option<u64>> {
 }
 
 prop_compose! {
-    fn delta()(
+    fn fields()(
         changes in btree_map(name(), field_change(), 0..4),
         expect in btree_map(name(), option::of(text()), 0..2),
         expects in prop::bool::weighted(0.2),
         idle in idle(),
     ) -> FieldChanges {
-        let mut delta = FieldChanges { idle_timeout: idle.map(Duration::from_secs), ..FieldChanges::default() };
+        let mut fields = FieldChanges { idle_timeout: idle.map(Duration::from_secs), ..FieldChanges::default() };
         if expects {
-            delta.expect = expect;
+            fields.expect = expect;
         }
         for (name, change) in changes {
             match change {
-                FieldChange::Set(text) => drop(delta.set.insert(name, text)),
-                FieldChange::Remove => drop(delta.remove.insert(name)),
-                FieldChange::Add(by) => drop(delta.add.insert(name, by)),
+                FieldChange::Set(text) => drop(fields.set.insert(name, text)),
+                FieldChange::Remove => drop(fields.remove.insert(name)),
+                FieldChange::Add(by) => drop(fields.add.insert(name, by)),
             }
         }
-        delta
+        fields
     }
 }
 
@@ -120,17 +131,27 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn planned(most: usize)(
-        delta in delta(),
-        touch in any::<bool>(),
-        confirm in any::<bool>(),
-        rotate_to in option::weighted(0.25, 0..SECRETS),
-        drop_previous in prop::bool::weighted(0.2),
-        sign_in in option::weighted(0.4, sign_in(most)),
-    ) -> Planned {
-        // a user is bound only together with a new secret
-        Planned { delta, touch, confirm, rotate_to, drop_previous, sign_in: sign_in.filter(|_| rotate_to.is_some()) }
+    fn save()(fields in fields(), touch in any::<bool>(), confirm in any::<bool>()) -> Planned {
+        Planned::Save(Save { fields, touch, confirm, listed: None })
     }
+}
+
+prop_compose! {
+    fn rotation()(
+        to in 0..SECRETS,
+        drop_previous in prop::bool::weighted(0.2),
+        fields in fields(),
+    ) -> Planned {
+        Planned::Rotate { to, drop_previous, fields }
+    }
+}
+
+fn planned(most: usize) -> impl Strategy<Value = Planned> {
+    prop_oneof![
+        6 => save(),
+        1 => rotation(),
+        1 => (0..SECRETS, sign_in(most)).prop_map(|(to, new)| Planned::SignIn { to, new }),
+    ]
 }
 
 /// A verb, the session, and the secret that is presented. `most` is the limit of a user's sessions.
@@ -199,18 +220,8 @@ pub async fn run<S: Store>(
             let loaded = store.load(presented, terms).await.unwrap();
             format!("{:?}", loaded.live().map(|loaded| timeless(&loaded.record)))
         }
-        Verb::Apply(Planned { delta, touch, confirm, rotate_to, drop_previous, sign_in }) => {
-            let rotate_to = rotate_to.and_then(|to| secrets[to].secret_hash);
-            let change = Change {
-                delta: delta.clone(),
-                touch: *touch,
-                confirm: *confirm,
-                rotate_to,
-                drop_previous: *drop_previous,
-                listed: None,
-                sign_in: sign_in.clone(),
-            };
-            format!("{:?}", answer(store.apply(presented, &change, terms).await.unwrap()))
+        Verb::Apply(planned) => {
+            format!("{:?}", answer(store.apply(presented, &planned.change(secrets), terms).await.unwrap()))
         }
         Verb::Revoke => format!("{}", store.revoke(&Target::Session(presented.id)).await.unwrap()),
     }

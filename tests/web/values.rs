@@ -238,7 +238,7 @@ impl Store for AlwaysLate {
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
-        match change.delta.expect.is_empty() {
+        match change.fields().is_none_or(|fields| fields.expect.is_empty()) {
             true => self.0.apply(presented, change, terms).await,
             false => Ok(Outcome::Refused(Refusal::Conflict)),
         }

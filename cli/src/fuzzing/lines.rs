@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{Saved, Terms};
+use cloakroom::store::Terms;
+use cloakroom::store::operate::Saved;
 use serde_json::Value;
 
 use super::json::assert_no_value_is_repeated;

@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, Read as _};
 use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{Saved, Terms};
+use cloakroom::store::Terms;
+use cloakroom::store::operate::Saved;
 
 use crate::strict_json;
 

@@ -206,12 +206,12 @@ impl Application {
     pub fn signed_in(&self, user: &str) -> SessionId {
         let visitor = self.made(&["views", "1"]);
         let user = UserId::try_from(user).expect("a user id");
-        let sign_in = SignIn {
+        let new = SignIn {
             device: Some("Firefox on Linux".to_owned()),
             ip: Some("192.0.2.7".to_owned()),
             ..SignIn::new(user, 100, OnLimit::EvictOldest)
         };
-        let change = Change { rotate_to: Some(secret_hash()), sign_in: Some(sign_in), ..Change::default() };
+        let change = Change::SignIn { new, secret_hash: secret_hash() };
         let done = self.runtime.block_on(self.store.apply(&visitor, &change, Config::default().terms()));
         assert!(matches!(done, Ok(Outcome::Done { .. })), "{done:?}");
         visitor.id

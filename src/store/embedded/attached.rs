@@ -15,7 +15,9 @@ use super::directory::missing_rights;
 use crate::clock::from_millis;
 use crate::error::StoreError;
 use crate::record::{Page, Record, SessionId, Terms, UserId};
-use crate::store::{Inspect, Loaded, Save, Saved, Scanned, Target};
+use crate::store::inspect::{Inspect, Scanned};
+use crate::store::saved::{Save, Saved};
+use crate::store::{Loaded, Target};
 
 /// How many ids one question holds: far less than the longest that is listened to.
 const MOST_IDS: usize = 256;

@@ -21,7 +21,9 @@ use super::directory::{Identity, check_in_place, identity};
 use crate::clock::to_millis;
 use crate::error::StoreError;
 use crate::record::{Page, SessionId, Terms, UserId};
-use crate::store::{Inspect as _, Save as _, Saved, Store as _, Target};
+use crate::store::inspect::Inspect as _;
+use crate::store::saved::{Save as _, Saved};
+use crate::store::{Store as _, Target};
 
 /// The longest question, in bytes.
 const LONGEST_LINE: u64 = 16 * 1024;

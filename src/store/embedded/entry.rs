@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use super::format::State;
 use crate::record::{Record, SessionId, UserId};
-use crate::store::{Loaded, Scanned};
+use crate::store::Loaded;
+use crate::store::inspect::Scanned;
 
 /// What is held for a session id: read without a lock, written by whoever holds the [`Writer`](super::writer::Writer).
 pub(super) struct Entry {

@@ -12,7 +12,9 @@ use super::transfer;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::record::{Page, SessionId, Terms, UserId};
-use crate::store::{Inspect, Loaded, Save, Saved, Scanned};
+use crate::store::Loaded;
+use crate::store::inspect::{Inspect, Scanned};
+use crate::store::saved::{Save, Saved};
 
 /// How often the directory is read again because a process has changed it meanwhile.
 const MOST_TRIES: u32 = 100;

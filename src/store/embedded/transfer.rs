@@ -8,8 +8,8 @@ use super::format::State;
 use super::{Answered, Embedded, NOTHING, Shared};
 use crate::error::StoreError;
 use crate::record::{SessionId, Terms};
+use crate::store::saved::{Restore, Restored, Save, Saved};
 use crate::store::saved::{from_micros, to_micros};
-use crate::store::{Restore, Restored, Save, Saved};
 
 impl Save for Embedded {
     async fn save(&self, ids: &[SessionId], _terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {

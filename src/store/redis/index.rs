@@ -228,7 +228,7 @@ impl Redis {
             return Ok(Err(Refusal::Gone));
         };
         let hash = |place: usize| values[place].as_deref().and_then(SecretHash::parse);
-        let is_asked_again = hash(0).is_some() && hash(0) == change.rotate_to;
+        let is_asked_again = hash(0).is_some() && hash(0) == change.new_secret();
         let is_presented = |place| hash(place).is_some() && hash(place) == presented.secret_hash;
         // the last of them may ask for the latest sign-in once more, for a while
         let now = from_millis((now * 1000.0) as u64);

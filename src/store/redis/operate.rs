@@ -10,7 +10,8 @@ use super::question::Question;
 use super::{Redis, pairs_of, texts_of};
 use crate::error::StoreError;
 use crate::record::{Fields, Record, SessionId, Terms, UserId};
-use crate::store::{Inspect, Loaded, Scanned};
+use crate::store::Loaded;
+use crate::store::inspect::{Inspect, Scanned};
 
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {

@@ -10,8 +10,9 @@ use super::scripts::Call;
 use crate::clock::to_millis;
 use crate::error::StoreError;
 use crate::record::{Record, SessionId, Terms, UserId};
+use crate::store::Loaded;
+use crate::store::saved::{Restore, Restored, Save, Saved};
 use crate::store::saved::{from_micros, seconds, terms_of};
-use crate::store::{Loaded, Restore, Restored, Save, Saved};
 
 impl Save for Redis {
     /// One round trip, and one more for those that are signed in.

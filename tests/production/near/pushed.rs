@@ -43,8 +43,8 @@ async fn a_sign_in_elsewhere_leaves_the_former_secret_nothing_to_read() {
     let presented = pair.other.sign_in("anna", 5).await.unwrap();
     assert!(pair.near.lives(&presented).await);
     let again = crate::with_new_secret(&presented);
-    let sign_in = Some(sign_in_of("anna", 5));
-    let change = Change { rotate_to: again.secret_hash, sign_in, ..Change::default() };
+    let new = sign_in_of("anna", 5);
+    let change = Change::SignIn { new, secret_hash: again.secret_hash.unwrap() };
     pair.other.store.apply(&presented, &change, &pair.other.terms).await.unwrap();
     until("the sign-in", async || !pair.near.lives(&presented).await).await;
     assert!(pair.near.lives(&again).await);

@@ -7,7 +7,7 @@ use axum::routing::get;
 use cloakroom::store::{NearCache, Store};
 use cloakroom::{
     Config, Field, Fresh, RecentSignIn, Session, Sessions,
-    store::{Change, Credentials, FieldChanges},
+    store::{Change, Credentials, FieldChanges, Save},
 };
 use tokio::task::JoinSet;
 
@@ -118,7 +118,7 @@ async fn a_session_is_not_kept_beyond_its_end_whatever_is_pushed() {
     let presented = pair.other.session().await;
     // the server would say so, too, but later
     let idle = FieldChanges { idle_timeout: Some(Duration::from_secs(1)), ..FieldChanges::default() };
-    let change = Change { delta: idle, touch: true, ..Change::default() };
+    let change = Change::from(Save { fields: idle, touch: true, ..Save::default() });
     pair.near.store.apply(&presented, &change, &pair.near.terms).await.unwrap();
     assert!(pair.near.lives(&presented).await);
     tokio::time::sleep(Duration::from_millis(1010)).await;

@@ -1,7 +1,7 @@
 //! Copies of all sessions, and what comes back when one is made again in a store that is in use: whoever restores a backup
 //! signs in again everybody who has signed out since.
 
-use cloakroom::store::{Restored, Saved};
+use cloakroom::store::operate::{Restored, Saved};
 
 use super::{Answer, Sent, World};
 use crate::faults::{Plan, wait};

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use cloakroom::store::NewSession;
 use cloakroom::{
     SessionId,
-    store::{Change, Credentials, Record, Terms},
+    store::{Change, Credentials, Record, Save, Terms},
 };
 
 use crate::Size;
@@ -59,7 +59,7 @@ pub(crate) fn new_session(presented: Credentials) -> NewSession {
 }
 
 pub(crate) fn change(number: u64) -> Change {
-    let mut change = Change::default();
-    change.delta.set.insert("views", number.to_string());
-    change
+    let mut save = Save::default();
+    save.fields.set.insert("views", number.to_string());
+    save.into()
 }

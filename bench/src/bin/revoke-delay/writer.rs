@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use cloakroom::store::{Outcome, Redis, Store as _};
 use cloakroom::{
     Error,
-    store::{Change, FieldChanges, Terms},
+    store::{Change, FieldChanges, Save, Terms},
 };
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -44,8 +44,8 @@ async fn visit(first: u32, rate: u32, store: &Redis, written: &AtomicU64, over: 
     let mut session = first;
     while !over.load(Ordering::Relaxed) {
         ticks.tick().await;
-        let delta = FieldChanges { add: [("page_views".to_owned(), 1)].into(), ..FieldChanges::default() };
-        let change = Change { delta, ..Change::default() };
+        let fields = FieldChanges { add: [("page_views".to_owned(), 1)].into(), ..FieldChanges::default() };
+        let change = Change::from(Save { fields, ..Save::default() });
         match store.apply(&presented(WRITTEN, session), &change, &Terms::default()).await.map_err(Error::from)? {
             Outcome::Done { .. } => written.fetch_add(1, Ordering::Relaxed),
             Outcome::Refused(refusal) => bail!("a change was refused: {refusal:?}"),
