@@ -232,7 +232,7 @@ impl<P: Place> Store for Faulty<P> {
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
-        let is_sign_in = change.sign_in.is_some();
+        let is_sign_in = change.sign_in().is_some();
         let reach = if is_sign_in { Reach::Several } else { Reach::One(presented.id) };
         let answer = self.ask(reach, self.store.apply(presented, change, terms)).await;
         if is_sign_in && matches!(answer, Ok(Outcome::Refused(_))) && self.has_denial() {
