@@ -4,7 +4,7 @@
 use super::super::format::{self, Reader, State};
 use crate::SessionId;
 use crate::fuzzing::use_record;
-use crate::store::Saved;
+use crate::store::operate::Saved;
 use crate::store::saved::to_micros;
 
 /// Checks bytes as what follows a frame's head: sessions, and what has become of each; and as that alone.
