@@ -11,6 +11,7 @@ mod clock;
 mod connection;
 mod equivalence;
 mod foreign;
+mod given_up;
 mod index;
 mod layout;
 mod limit;
