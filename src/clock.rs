@@ -1,37 +1,55 @@
-//! What time it is, and how a time is written into a record.
+//! Tells the time, and writes and reads the times in a record.
 //!
-//! Only stores that keep their own time ask a [`Clock`]; with Redis, the time is Redis's.
+//! Only the stores in this process ask a [`Clock`]. The Redis store uses the time of the Redis server.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time to a store that keeps its own. Cheap to clone.
+/// Tells the time to the stores [`Memory`](crate::store::Memory) and `Embedded`. The Redis store uses the time of the Redis server.
+///
+/// An application needs no clock, because these stores use [`Clock::system`] by default. In tests, a manual clock lets sessions expire
+/// without waiting:
+///
+/// ```
+/// use cloakroom::{Clock, Config, Sessions, store::Memory};
+/// use std::time::{Duration, SystemTime};
+///
+/// let clock = Clock::manual(SystemTime::now());
+/// let sessions = Sessions::new(Memory::with_clock(clock.clone()), Config::default());
+/// // ... a visitor comes, and then does nothing for an hour
+/// clock.advance(Duration::from_secs(60 * 60));
+/// // ... the visitor's session has ended
+/// # drop(sessions);
+/// ```
+///
+/// A clock is cheap to clone, and clones share the time.
 #[derive(Clone)]
 pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    /// The latest that the system's clock has shown, less the monotonic time then, in milliseconds.
+    /// The difference between the latest time that the system's clock has shown and the monotonic time at that moment, in
+    /// milliseconds.
     System(Arc<AtomicU64>),
     Manual(Arc<AtomicU64>),
 }
 
 impl Clock {
-    /// The operating system's clock, but it never goes back: when the system's is set back, this one goes on at its pace
-    /// from where it was, so that no session lives longer. When the system's jumps ahead (it was set, or the machine was
-    /// suspended), this one follows.
+    /// Returns the operating system's clock, except that it never goes back. If the system's clock is set back, this one goes on from
+    /// where it was, so that no session lives longer than it should. If the system's clock is set ahead, or the machine was suspended,
+    /// this one follows.
     pub fn system() -> Clock {
         Clock(Source::System(Arc::default()))
     }
 
-    /// A clock that stands still until it is [advanced](Clock::advance), for tests. Clones share the time.
+    /// Returns a clock for tests that stands still until you [advance](Clock::advance) it.
     pub fn manual(start: SystemTime) -> Clock {
         Clock(Source::Manual(Arc::new(AtomicU64::new(to_millis(start)))))
     }
 
-    /// The time, to the millisecond.
+    /// Returns the time, in whole milliseconds.
     pub fn now(&self) -> SystemTime {
         match &self.0 {
             Source::System(ahead) => {
@@ -42,7 +60,7 @@ impl Clock {
         }
     }
 
-    /// From now on it shows at least this time: a store knows that it has been.
+    /// Makes the clock show at least this time from now on, because a store knows that this time has passed.
     #[cfg(feature = "embedded")]
     pub(crate) fn not_before(&self, time: SystemTime) {
         match &self.0 {
@@ -51,7 +69,7 @@ impl Clock {
         };
     }
 
-    /// Moves a manual clock forward, to the millisecond. The system's clock is not ours to move: it stays.
+    /// Moves a manual clock forward, by whole milliseconds. Has no effect on [`Clock::system`].
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(millis) = &self.0 {
             millis.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
@@ -59,13 +77,13 @@ impl Clock {
     }
 }
 
-/// Raises a number if it is lower; what it is then. Mostly it is not, and nothing is written.
+/// Raises a number to `least` if it is lower, and returns the number. It is rarely lower, and then nothing is written.
 fn at_least(number: &AtomicU64, least: u64) -> u64 {
     let is = number.load(Ordering::SeqCst);
     if is >= least { is } else { number.fetch_max(least, Ordering::SeqCst).max(least) }
 }
 
-/// The monotonic clock, since this process first asked.
+/// Returns the milliseconds since this process first called this function, on the monotonic clock.
 fn running_millis() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_millis() as u64
@@ -94,15 +112,16 @@ pub(crate) fn from_millis(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)
 }
 
-/// `2026-04-02T12:34:56.789+00:00`: what a person reads in redis-cli, and every language's ISO 8601 parser.
+/// Writes a time as `2026-04-02T12:34:56.789+00:00`, which a person can read in redis-cli, and the ISO 8601 parser of every language
+/// as well.
 pub(crate) fn to_iso(time: SystemTime) -> String {
     let timestamp = jiff::Timestamp::from_millisecond(to_millis(time) as i64).unwrap_or(jiff::Timestamp::MAX);
     timestamp.strftime("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string()
 }
 
-/// Reads ISO 8601 with any offset; without one it is taken as UTC, which is what Python's `utcnow` writes.
+/// Reads an ISO 8601 time with any offset. A time without an offset is taken as UTC, because Python's `utcnow` writes such times.
 ///
-/// A date and at least hours and minutes, with their separators: what the scripts in Redis read too.
+/// The text must have a date and at least hours and minutes, with their separators. The scripts in Redis read exactly these as well.
 pub(crate) fn from_iso(text: &str) -> Option<SystemTime> {
     let at = |i: usize| text.as_bytes().get(i).copied().unwrap_or_default();
     let has_separators = (at(4), at(7), at(13)) == (b'-', b'-', b':') && matches!(at(10), b'T' | b' ');

@@ -15,11 +15,26 @@ use crate::record::{
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// All settings of [`Sessions`](crate::Sessions), checked. `Config::default()` is right for most applications.
+
+/// The settings of [`Sessions`](crate::Sessions), checked. The default settings are right for most applications.
+///
+/// ```
+/// use cloakroom::{Config, Sessions, store::Memory};
+/// use std::time::Duration;
+///
+/// // every setting that is not named keeps its default
+/// let config = Config::builder()
+///     .idle_timeout(Duration::from_secs(60 * 60))
+///     .absolute_lifetime(Duration::from_secs(24 * 60 * 60))
+///     .max_sessions_per_user(5)
+///     .build()?;
+/// let sessions = Sessions::new(Memory::new(), config);
+/// # Ok::<(), cloakroom::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) terms: Terms,
-    /// There is no absolute lifetime: the one of the terms is as long as can be.
+    /// True if there is no absolute lifetime. The one in `terms` is then as long as possible.
     pub(crate) is_endless: bool,
     pub(crate) token_format: TokenFormat,
     pub(crate) touch_interval: Option<Duration>,
@@ -36,17 +51,18 @@ pub struct Config {
     pub(crate) hook: Option<Hook>,
 }
 
-/// How requests from other sites are refused. (ASVS 3.5.1)
+/// Which requests are refused because they may come from another site. (ASVS 3.5.1)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Csrf {
-    /// Requests with a method other than GET, HEAD and OPTIONS, and those that open a WebSocket, must come from this site, as
-    /// the browser says in `Sec-Fetch-Site` or else in `Origin`; what has neither is no browser, and passes. The default.
+    /// Refuses requests that the browser says come from another site, if their method is not GET, HEAD or OPTIONS, or if they open
+    /// a WebSocket. The browser says so in the header `Sec-Fetch-Site`, or else in `Origin`. A request with neither header does not
+    /// come from a browser, and passes. The default.
     #[default]
     On,
-    /// What has neither is refused as well.
+    /// As [`On`](Csrf::On), but refuses requests with neither header as well.
     Strict,
-    /// Nothing is refused: another layer does it.
+    /// Refuses nothing. Choose this only if another layer of your application refuses such requests.
     Off,
 }
 
@@ -74,21 +90,22 @@ impl Config {
         }
     }
 
-    /// Returns the numbers that a store needs.
+    /// Returns the settings that a store needs.
     pub fn terms(&self) -> &Terms {
         &self.terms
     }
 
     fn check_sign_in(&self) -> Result<()> {
         if self.is_endless && self.token_format == TokenFormat::Secret {
-            let reason =
-                "must be there, except with plain tokens: call `absolute_lifetime` with how long a session may live";
+            let reason = "is required, because only plain tokens allow `no_absolute_lifetime`: call `absolute_lifetime` with \
+                          the time that a session may live";
             return Err(Error::config("absolute_lifetime", reason));
         }
         if let Some(interval) = self.rotate_every {
             check_lifetime("rotate_every", interval)?;
             if self.token_format == TokenFormat::Plain {
-                return Err(Error::config("rotate_every", "needs secrets: plain tokens cannot rotate"));
+                let reason = "is not allowed with TokenFormat::Plain, because plain tokens cannot rotate";
+                return Err(Error::config("rotate_every", reason));
             }
         }
         if !(1..=MAX_SESSIONS_PER_USER).contains(&self.max_sessions_per_user) {
@@ -99,9 +116,9 @@ impl Config {
         for origin in &self.trusted_origins {
             if !is_origin(origin) {
                 let reason = format!(
-                    "`{origin}` must be as browsers send it, like https://app.example.org: in lower case, without a \
-                     default port, without a path, a user, a `*` or anything else. It is compared as a whole: name each \
-                     origin by itself"
+                    "must be given an origin as browsers send it, such as https://app.example.org, not `{origin}`: in lower \
+                     case, without a default port, without a path, a user or a `*`. Origins are compared as a whole, so name \
+                     each origin by itself"
                 );
                 return Err(Error::config("trust_origin", reason));
             }
@@ -112,8 +129,8 @@ impl Config {
     fn check_sign_in_page(&self) -> Result<()> {
         let page = self.sign_in_page.as_deref();
         if page.is_some_and(|page| !is_local_path(page)) {
-            let reason = "must be a path on this site: it begins with one /, and has no other / beside one, no backslash, no \
-                       space, none of \"<>` and nothing but ASCII";
+            let reason = "must be a path on this site, such as /sign-in: it begins with one /, contains no //, no backslash, no \
+                          space and none of \"<>`, and has at most 2048 characters, all of them ASCII";
             return Err(Error::config("sign_in_page", reason));
         }
         let Some(name) = self.sign_in_next.as_deref() else {
@@ -121,32 +138,34 @@ impl Config {
         };
         if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         {
-            return Err(Error::config("sign_in_next", "must be 1 to 64 letters, digits, `-` or `_`"));
+            return Err(Error::config("sign_in_next", "must have 1 to 64 letters, digits, `-` or `_`"));
         }
         let Some(page) = page else {
-            return Err(Error::config("sign_in_next", "needs a sign_in_page, whose parameter it is"));
+            return Err(Error::config("sign_in_next", "needs a sign_in_page: set that as well"));
         };
         let query = page.split('#').next().and_then(|page| page.split_once('?')).map_or("", |(_, query)| query);
         if query.split('&').any(|parameter| parameter.split('=').next() == Some(name)) {
-            return Err(Error::config("sign_in_next", format!("is `{name}`, which sign_in_page has already")));
+            let reason =
+                format!("must not be `{name}`, because the query of sign_in_page already has a parameter of this name");
+            return Err(Error::config("sign_in_next", reason));
         }
         Ok(())
     }
 
-    /// How long a browser keeps the cookie of a session; `None` stands for until it is closed.
+    /// Returns how long a browser keeps the cookie of a session, or `None` if it keeps the cookie until it is closed.
     pub(crate) fn cookie_max_age(&self, record: &Record) -> Option<Duration> {
         record.cookie_max_age.or(self.cookie.max_age).filter(|age| !age.is_zero())
     }
 
-    /// How long after the latest secret a session gets a new one by itself: as configured, and often enough that the browser
-    /// of somebody who comes now and then does not drop the cookie.
+    /// Returns after how much time a session gets a new secret by itself, or `None` if it does not. This is the configured interval,
+    /// or a shorter one, so that the browser of a visitor who keeps coming does not drop the cookie.
     pub(crate) fn rotation_interval(&self, record: &Record) -> Option<Duration> {
         let renewal = self.cookie_max_age(record).filter(|_| record.secret_hash.is_some()).map(|age| age / 10);
         self.rotate_every.into_iter().chain(renewal).min()
     }
 
-    /// How long after the last touch a request touches again. A session whose own idle timeout is below the configured
-    /// interval would otherwise end while it is in use.
+    /// Returns how long after the last touch a request touches a session again. For a session whose own idle timeout is not above
+    /// the configured interval it is a tenth of that idle timeout, or the session would end while it is in use.
     pub(crate) fn touch_interval(&self, idle_timeout: Duration) -> Duration {
         self.touch_interval.filter(|interval| *interval < idle_timeout).unwrap_or(idle_timeout / 10)
     }
@@ -158,7 +177,30 @@ impl Default for Config {
     }
 }
 
-/// Changes settings. [`build`](ConfigBuilder::build) checks all of them together.
+/// Sets the settings of a [`Config`]. [`build`](ConfigBuilder::build) checks all of them together.
+///
+/// ```
+/// use cloakroom::{Config, Csrf, OnLimit, SameSite};
+/// use std::time::Duration;
+///
+/// const MINUTE: Duration = Duration::from_secs(60);
+///
+/// // a bank: short sessions, one device for each user, and a new secret every ten minutes
+/// let config = Config::builder()
+///     .idle_timeout(5 * MINUTE)
+///     .absolute_lifetime(60 * MINUTE)
+///     .max_sessions_per_user(1)
+///     .on_limit(OnLimit::RefuseNew)
+///     .rotate_every(10 * MINUTE)
+///     .same_site(SameSite::Strict)
+///     .csrf(Csrf::Strict)
+///     .build()?;
+///
+/// // contradictions are found here, and not in production
+/// let error = Config::builder().idle_timeout(60 * MINUTE).absolute_lifetime(5 * MINUTE).build().unwrap_err();
+/// assert!(error.to_string().contains("idle_timeout must not exceed absolute_lifetime"));
+/// # Ok::<(), cloakroom::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ConfigBuilder {
@@ -208,13 +250,13 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets how many fields a session may have. Default: 128. The maximum is 1024.
+    /// Sets the most fields that a session may have. Default: 128. The maximum is 1024.
     pub fn max_fields(mut self, fields: usize) -> Self {
         self.config.terms.max_fields = fields;
         self
     }
 
-    /// Sets how many bytes the names and values of a session's fields may have in total. Default: 64 KiB. The maximum is 16 MiB.
+    /// Sets the most bytes that the names and values of a session's fields may have in total. Default: 64 KiB. The maximum is 16 MiB.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.config.terms.max_bytes = bytes;
         self
@@ -241,20 +283,28 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the cookie's `SameSite`. Default: `Lax`.
+    /// Sets the cookie's `SameSite` attribute. Default: `Lax`.
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.config.cookie.same_site = same_site;
         self
     }
 
-    /// Sets the cookie's `Path`. Default: `/`, which is the only path that a `__Host-` name allows.
+    /// Sets the cookie's `Path` attribute. Default: `/`, which is the only path that a `__Host-` name allows.
     pub fn cookie_path(mut self, path: impl Into<String>) -> Self {
         self.config.cookie.path = path.into();
         self
     }
 
-    /// Sets the cookie's `Domain`, so that the browser sends the cookie to its subdomains too. Default: no domain, which is what a
-    /// `__Host-` name requires.
+    /// Sets the cookie's `Domain` attribute, so that the browser sends the cookie to the subdomains of this domain as well. Default:
+    /// no domain, which is what a `__Host-` name requires.
+    ///
+    /// ```
+    /// use cloakroom::Config;
+    ///
+    /// // one session for www.example.org and shop.example.org
+    /// let config = Config::builder().cookie_name("__Secure-sid").cookie_domain("example.org").build()?;
+    /// # Ok::<(), cloakroom::Error>(())
+    /// ```
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
         self.config.cookie.domain = Some(domain.into());
         self
@@ -272,8 +322,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Gives a session a new secret whenever the current one has been in use for this long. Default: only a sign-in does.
-    /// (ASVS 7.2.4)
+    /// Gives a session a new secret whenever the current one has been in use for this long. Default: a session gets a new secret only
+    /// at a sign-in. This is not possible with plain tokens. (ASVS 7.2.4)
     pub fn rotate_every(mut self, interval: Duration) -> Self {
         self.config.rotate_every = Some(interval);
         self
@@ -311,6 +361,13 @@ impl ConfigBuilder {
     /// Pass the parameter through [`local_path`](crate::local_path) before you redirect to it, because anybody can write a link to
     /// your sign-in page with the address of another site in it.
     ///
+    /// ```
+    /// use cloakroom::Config;
+    ///
+    /// let config = Config::builder().sign_in_page("/sign-in").sign_in_next("next").build()?;
+    /// # Ok::<(), cloakroom::Error>(())
+    /// ```
+    ///
     /// The path is the one that the session layer sees. Put the layer around the outermost router: a layer inside a nested router
     /// sees a path from which the outer router has removed its prefix.
     pub fn sign_in_next(mut self, parameter: impl Into<String>) -> Self {
@@ -324,15 +381,15 @@ impl ConfigBuilder {
         self
     }
 
-    /// Trusts an origin, such as `https://app.example.org`: its requests may change something here. The origin is compared as a
-    /// whole and there is no `*`, so call this once for each origin.
+    /// Trusts an origin, such as `https://app.example.org`: requests that its pages send are not refused. The origin is compared as a
+    /// whole, and there is no `*`, so call this once for each origin.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
         self.config.trusted_origins.push(origin.into());
         self
     }
 
-    /// Calls a function for everything that happens to sessions. The function runs on a thread of its own, so no request waits for
-    /// it.
+    /// Calls a function for everything that happens to sessions: see [`Event`]. The function runs on a thread of its own, so no request
+    /// waits for it.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.config.hook = Some(Hook(Arc::new(hook)));
         self
@@ -366,7 +423,8 @@ impl ConfigBuilder {
     /// Checks the settings and returns the configuration.
     ///
     /// # Errors
-    /// Returns a configuration error for the first contradiction. The error names the setting and its limit.
+    /// Returns a [configuration error](Error::is_config) for the first setting that is not allowed or contradicts another one. The
+    /// message names the setting and what is allowed.
     pub fn build(self) -> Result<Config> {
         let Terms { idle_timeout, absolute_lifetime, rotation_grace, max_fields, max_bytes } = self.config.terms;
         check_lifetime("idle_timeout", idle_timeout)?;
@@ -379,20 +437,23 @@ impl ConfigBuilder {
         if self.config.touch_interval.is_some_and(|interval| interval >= idle_timeout) {
             return Err(Error::config(
                 "touch_interval",
-                format!("must be shorter than idle_timeout, {idle_timeout:?}"),
+                format!("must be shorter than idle_timeout, which is {idle_timeout:?}"),
             ));
         }
         if rotation_grace > HOUR || rotation_grace.subsec_nanos() != 0 {
-            return Err(Error::config("rotation_grace", "must be whole seconds and at most an hour"));
+            let reason = format!("must be a whole number of seconds, at most an hour, not {rotation_grace:?}");
+            return Err(Error::config("rotation_grace", reason));
         }
         if !(1..=1024).contains(&max_fields) {
             return Err(Error::config("max_fields", format!("must be from 1 to 1024, not {max_fields}")));
         }
         if !(1..=16 * 1024 * 1024).contains(&max_bytes) {
-            return Err(Error::config("max_bytes", format!("must be from 1 to 16 MiB, not {max_bytes}")));
+            let reason = format!("must be from 1 byte to 16 MiB (16777216 bytes), not {max_bytes}");
+            return Err(Error::config("max_bytes", reason));
         }
         if self.config.store_timeout.is_zero() || self.config.store_timeout > HOUR {
-            return Err(Error::config("store_timeout", "must be above zero and at most an hour"));
+            let reason = format!("must be above zero and at most an hour, not {:?}", self.config.store_timeout);
+            return Err(Error::config("store_timeout", reason));
         }
         self.config.cookie.check()?;
         self.config.check_sign_in()?;
@@ -400,7 +461,7 @@ impl ConfigBuilder {
     }
 }
 
-/// Refuses a lifetime that is no whole number of seconds from 1 to nine digits.
+/// Checks that a lifetime is a whole number of seconds from 1 to [`MAX_SECONDS`].
 pub(crate) fn check_lifetime(setting: &'static str, duration: Duration) -> Result<()> {
     match problem_with_lifetime(duration) {
         Some(reason) => Err(Error::config(setting, reason)),

@@ -1,4 +1,4 @@
-//! `Cookie` in, `Set-Cookie` out. Besides `token.rs` this is the only file that touches a raw token.
+//! Reads the header `Cookie` and writes the header `Set-Cookie`. Besides `token.rs` this is the only file that touches a raw token.
 
 use std::time::Duration;
 
@@ -8,27 +8,34 @@ use smallvec::SmallVec;
 use crate::error::{Error, Result};
 use crate::record::{Credentials, Token, TokenFormat};
 
-/// When the browser sends the cookie along with requests that another site started. (RFC 6265bis, section 5.6.7)
+/// When the browser sends the cookie with requests that another site started. (RFC 6265bis, section 5.6.7)
+///
+/// ```
+/// use cloakroom::{Config, SameSite};
+///
+/// let config = Config::builder().same_site(SameSite::Strict).build()?;
+/// # Ok::<(), cloakroom::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Never.
+    /// Never. A visitor who follows a link from another site arrives without a session.
     Strict,
-    /// Only when the person follows a link. The default.
+    /// Only when the visitor follows a link to this site. The default.
     #[default]
     Lax,
-    /// Always; only over TLS.
+    /// Always. Browsers allow this only over TLS.
     None,
 }
 
-/// Browsers accept it only over TLS, from this very host, for all paths.
+/// Browsers accept a cookie of this name only over TLS, only from this very host, and only for all paths.
 pub(crate) const DEFAULT_NAME: &str = "__Host-sid";
-/// RFC 6265bis, section 5.5: browsers cap `Max-Age` at 400 days.
+/// Browsers limit `Max-Age` to 400 days. (RFC 6265bis, section 5.5)
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-/// A cookie's name and value together stay under 4096 bytes; a token has 66.
+/// Far below the 4096 bytes that browsers accept for a cookie's name and value together. A token has 66 bytes.
 const MAX_NAME_BYTES: usize = 256;
 
-/// How the cookie is sent.
+/// The name and the attributes of the cookie.
 #[derive(Debug, Clone)]
 pub(crate) struct CookieSettings {
     pub(crate) name: String,
@@ -53,34 +60,47 @@ impl Default for CookieSettings {
 }
 
 impl CookieSettings {
-    /// The rules of RFC 6265bis that a browser would otherwise enforce by silently dropping the cookie.
+    /// Checks the rules of RFC 6265bis. A browser enforces them by silently dropping the cookie.
+    ///
+    /// # Errors
+    /// Returns a configuration error for the first setting that breaks a rule.
     pub(crate) fn check(&self) -> Result<()> {
         let is_token = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b);
         let prefix =
             |prefix: &str| self.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         if self.name.is_empty() || self.name.len() > MAX_NAME_BYTES || !self.name.bytes().all(is_token) {
-            let reason = format!("must be 1 to {MAX_NAME_BYTES} characters of an HTTP token: no space, no `;`, no `=`");
+            let reason = format!(
+                "must have 1 to {MAX_NAME_BYTES} characters that are allowed in an HTTP token: letters and digits, but no space, \
+                 no `;` and no `=`"
+            );
             return Err(Error::config("cookie_name", reason));
         }
-        // `__Host-Http-` is a `__Host-` as well
+        // a name with `__Host-Http-` begins with `__Host-` as well
         if ["__Host-", "__Secure-", "__Http-"].into_iter().any(prefix) && !self.secure {
-            let reason = "with __Host-, __Secure- or __Http- needs Secure: not over plain http";
+            let reason = "must not begin with __Host-, __Secure- or __Http- when plain http is allowed, because browsers \
+                          accept these names only with Secure: choose another name";
             return Err(Error::config("cookie_name", reason));
         }
         if prefix("__Host-") && self.domain.is_some() {
-            return Err(Error::config("cookie_domain", "is not allowed with a __Host- name"));
+            let reason = "is not allowed when the cookie's name begins with __Host-: choose another cookie_name, such as \
+                          __Secure-sid";
+            return Err(Error::config("cookie_domain", reason));
         }
         if prefix("__Host-") && self.path != "/" {
-            return Err(Error::config("cookie_path", "must be / with a __Host- name"));
+            let reason = "must be / when the cookie's name begins with __Host-: choose another cookie_name, such as \
+                          __Secure-sid";
+            return Err(Error::config("cookie_path", reason));
         }
         if self.same_site == SameSite::None && !self.secure {
-            return Err(Error::config("same_site", "None needs Secure: browsers drop the cookie otherwise"));
+            let reason = "must not be None when plain http is allowed, because browsers accept it only with Secure";
+            return Err(Error::config("same_site", reason));
         }
         let is_attribute = |text: &str| {
             !text.is_empty() && text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic() && b != b';')
         };
         if !self.path.starts_with('/') || !is_attribute(&self.path) {
-            return Err(Error::config("cookie_path", "must begin with / and hold neither space nor `;`"));
+            let reason = "must begin with / and have at most 1024 ASCII characters, none of them a space or a `;`";
+            return Err(Error::config("cookie_path", reason));
         }
         let is_host = |text: &str| {
             !text.is_empty()
@@ -88,7 +108,8 @@ impl CookieSettings {
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
         };
         if self.domain.as_deref().is_some_and(|domain| !is_host(domain)) {
-            return Err(Error::config("cookie_domain", "must be a host name: letters, digits, `-` and `.`"));
+            let reason = "must be a host name, such as example.org: at most 254 letters, digits, `-` and `.`";
+            return Err(Error::config("cookie_domain", reason));
         }
         if let Some(reason) = self.max_age.and_then(problem_with_age) {
             return Err(Error::config("cookie_max_age", reason));
@@ -97,21 +118,20 @@ impl CookieSettings {
     }
 }
 
-/// What is wrong with the age of a cookie.
+/// Returns what is wrong with the age of a cookie, or `None` if it is allowed.
 pub(crate) fn problem_with_age(age: Duration) -> Option<&'static str> {
     (age.as_secs() == 0 || age > MAX_AGE).then_some("must be from one second to 400 days")
 }
 
-/// How many different tokens of one request are looked at. A browser has several where the cookie's path or domain was
-/// changed, or where somebody planted one.
+/// How many different tokens of one request are looked at. A browser can have several if the application changed the cookie's path
+/// or domain, or if somebody has planted a cookie.
 const MOST_TOKENS: usize = 4;
 
-/// Mostly there is one.
+/// The credentials of a request. Nearly always there is one.
 pub(crate) type Tokens = SmallVec<[Credentials; 1]>;
 
-/// Finds our tokens among the cookies of a request, and what they show: the first few that differ.
-///
-/// Values that are no token are passed over.
+/// Returns the credentials in the session cookies of a request: the first few that differ. Cookies whose value is not a well-formed
+/// token are skipped.
 pub(crate) fn read<'a>(
     headers: impl IntoIterator<Item = &'a [u8]>,
     settings: &CookieSettings,
@@ -129,7 +149,7 @@ pub(crate) fn read<'a>(
     tokens
 }
 
-/// Whether there is a cookie with our name, whatever is in it.
+/// Returns true if the request has a cookie with the session cookie's name, whatever its value is.
 pub(crate) fn is_there<'a>(headers: impl IntoIterator<Item = &'a [u8]>, settings: &CookieSettings) -> bool {
     values(headers, settings).next().is_some()
 }
@@ -143,12 +163,12 @@ fn values<'a>(
     pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(settings.name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// The header that hands the browser a token, to keep for so long; `None` stands for until it is closed.
+/// Returns the header that gives the browser a token. With `None` for the age the browser keeps the token until it is closed.
 pub(crate) fn set(token: &Token, max_age: Option<Duration>, settings: &CookieSettings) -> HeaderValue {
     header(token.expose(), max_age, settings)
 }
 
-/// The header that takes the cookie away. It repeats the attributes: browsers ignore a removal of a `__Host-` cookie
+/// Returns the header that removes the cookie. It repeats the attributes, because browsers ignore the removal of a `__Host-` cookie
 /// without them.
 pub(crate) fn remove(settings: &CookieSettings) -> HeaderValue {
     header("", Some(Duration::ZERO), settings)

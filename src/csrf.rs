@@ -1,4 +1,5 @@
-//! Requests that another site made a browser send: by what the browser says of them, and by a token for forms.
+//! Recognises requests that another site made a browser send: by the headers in which the browser says where a request comes
+//! from, and by a token in forms.
 
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use sha2::{Digest, Sha256};
@@ -11,33 +12,38 @@ use crate::config::{Config, Csrf};
 use crate::record::SecretHash;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// The header in which a script sends the token that a form has in a field.
+
+/// The name of the request header in which a script sends the CSRF token (a form sends it in a field): `x-csrf-token`.
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// Why a form is refused.
-pub(crate) const WRONG_TOKEN: &str = "the form's token is missing, or is not of this session";
+pub(crate) const WRONG_TOKEN: &str = "the form's CSRF token is missing or does not belong to this session";
 
-/// What a request's headers say of where it comes from, of one that may pass.
+/// Where a request that may pass comes from, according to its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judged {
-    /// A page of this very site sent it.
+    /// From a page of this site.
     SameOrigin,
-    /// A trusted site, no browser, the visitor by hand, or it was not asked for: it only reads, or the check is off.
+    /// From anywhere else that is allowed: a trusted origin, a program that is not a browser, or the address bar. Also where
+    /// nothing is checked, because the request only reads or the check is off.
     Unknown,
 }
 
-/// Whether a request may change something, or why not. Fetch Metadata first, then the full `Origin`; without either it is
-/// no browser of the last years, and passes unless `Strict`. (OWASP CSRF cheat sheet; ASVS 3.5.1)
+/// Decides whether a request may change something. `Sec-Fetch-Site` decides first, then the full `Origin`. A request that has
+/// neither does not come from a current browser, and passes unless the setting is `Strict`. (OWASP CSRF cheat sheet; ASVS 3.5.1)
 ///
-/// tower-http's layer decides the same way, but compares the `Origin` without its scheme, has no strict mode, and lets
+/// tower-http's layer decides in a similar way, but it compares the `Origin` without its scheme, has no strict mode, and lets
 /// WebSockets pass.
+///
+/// # Errors
+/// Returns the reason why the request is refused.
 pub(crate) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Config) -> Result<Judged, &'static str> {
     if config.csrf == Csrf::Off || only_reads(method, headers) {
         return Ok(Judged::Unknown);
     }
     let origin = only(headers, &header::ORIGIN)?;
     if origin.is_some_and(|origin| config.trusted_origins.iter().any(|trusted| trusted.as_bytes() == origin)) {
-        // whose own origin is among the trusted ones has its own pages still
+        // an application may list its own origin among the trusted ones: its own pages are still of the same origin
         return match only(headers, &SEC_FETCH_SITE) {
             Ok(Some(b"same-origin")) => Ok(Judged::SameOrigin),
             _ => Ok(Judged::Unknown),
@@ -46,21 +52,23 @@ pub(crate) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, config: &Co
     match only(headers, &SEC_FETCH_SITE)? {
         Some(b"same-origin") => return Ok(Judged::SameOrigin),
         Some(b"none") => return Ok(Judged::Unknown),
-        Some(_) => return Err("Sec-Fetch-Site says that another site sent it"),
+        Some(_) => return Err("the header Sec-Fetch-Site says that another site sent it"),
         None => {}
     }
     match origin {
         Some(origin) if is_own(origin, uri, headers, config) => Ok(Judged::SameOrigin),
-        Some(_) => Err("Origin is another one"),
-        None if config.csrf == Csrf::Strict => Err("neither Sec-Fetch-Site nor Origin is there"),
+        Some(_) => Err("the header Origin names another site, which is not among the trusted origins"),
+        None if config.csrf == Csrf::Strict => Err("it has neither the header Sec-Fetch-Site nor the header Origin"),
         None => Ok(Judged::Unknown),
     }
 }
 
-/// A GET that opens a WebSocket is as good as any change: what comes through the socket is not judged again, and browsers let
-/// every site open one, with the cookie. `Connection` is not asked for: whoever goes by `Upgrade` alone is guarded as well.
-/// In HTTP/2 and HTTP/3 a WebSocket is a CONNECT, which is judged as every method but these three. (RFC 6455, section 10.2;
-/// RFC 8441, section 4)
+/// Returns true if a request cannot change anything: GET, HEAD and OPTIONS, except a GET that opens a WebSocket.
+///
+/// Browsers let every site open a WebSocket, and send the cookie along, and what comes through the socket later is not checked
+/// again. Opening one therefore counts as a change. The header `Connection` is not looked at, so that servers which look only at
+/// `Upgrade` are protected as well. In HTTP/2 and HTTP/3 a WebSocket is opened by CONNECT, which counts as a change anyway.
+/// (RFC 6455, section 10.2; RFC 8441, section 4)
 fn only_reads(method: &Method, headers: &HeaderMap) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !upgrades_to_websocket(headers)
 }
@@ -74,16 +82,20 @@ fn upgrades_to_websocket(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A header that may be there once. An empty one counts as none.
+/// Returns the value of a header, or `None` if it is missing or empty.
+///
+/// # Errors
+/// Returns an error if the request has the header more than once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, &'static str> {
     let mut values = headers.get_all(name).iter().map(|value| value.as_bytes()).filter(|value| !value.is_empty());
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
-        _ => Err("Sec-Fetch-Site or Origin is there twice"),
+        _ => Err("it has the header Sec-Fetch-Site or Origin more than once"),
     }
 }
 
-/// Browsers leave the scheme's default port out of `Origin`; other programs and proxies may name it in `Host`.
+/// Returns true if an `Origin` is this site's own. Browsers leave the scheme's default port out of `Origin`, but other programs
+/// and proxies may write it in `Host`.
 fn is_own(origin: &[u8], uri: &Uri, headers: &HeaderMap, config: &Config) -> bool {
     let host = uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = host.or_else(|| headers.get(header::HOST).map(|host| host.as_bytes()));
@@ -98,13 +110,13 @@ fn is_own(origin: &[u8], uri: &Uri, headers: &HeaderMap, config: &Config) -> boo
     !origin.is_empty() && origin.eq_ignore_ascii_case(host)
 }
 
-/// The token for forms: derived from the secret hash for this one purpose, so that nothing is stored.
+/// Returns the CSRF token of a session. It is derived from the secret hash, so that it does not have to be stored.
 pub(crate) fn token(secret_hash: &SecretHash) -> String {
     let digest = Sha256::new().chain_update("cloakroom csrf token 1:").chain_update(secret_hash.as_str()).finalize();
     URL_SAFE_NO_PAD.encode(digest)
 }
 
-/// Compares in constant time.
+/// Returns true if this is the CSRF token of the session. Compares in constant time.
 pub(crate) fn matches(shown: &str, secret_hash: &SecretHash) -> bool {
     shown.as_bytes().ct_eq(token(secret_hash).as_bytes()).into()
 }

@@ -9,12 +9,26 @@ mod public;
 
 pub(crate) use absence::Absence;
 
-/// The library's result.
+/// A [`Result`](std::result::Result) with this library's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Anything that can go wrong with a session. Opaque: ask it with its predicates.
+/// Anything that can go wrong with a session.
 ///
-/// It never holds a token or a secret, so it may be logged as it is.
+/// The type is opaque. Ask what went wrong with its methods, such as [`is_gone`](Error::is_gone), or let
+/// [`status`](Error::status) choose the HTTP status. An error never contains a token or a secret, so it may be logged as it is.
+///
+/// ```
+/// use cloakroom::{Config, Error};
+/// use std::time::Duration;
+///
+/// let error: Error = Config::builder().idle_timeout(Duration::ZERO).build().unwrap_err();
+/// assert!(error.is_config() && !error.is_store());
+/// assert_eq!(error.status(), 500);
+/// // for the log: what is wrong, and what is allowed
+/// assert!(error.to_string().starts_with("configuration: idle_timeout must be"));
+/// // for the visitor: nothing about the inside of the application
+/// assert_eq!(error.public_message(), "Something went wrong on this server.");
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Kind>);
 
@@ -45,7 +59,7 @@ impl Error {
         Kind::Invalid { what: what.into(), reason: reason.into() }.into()
     }
 
-    /// What was refused may be what the visitor gave: an id, a name, a number, a duration.
+    /// For an id, a name, a number or a duration that may have come from the visitor.
     pub(crate) fn malformed(what: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Error {
         Kind::Malformed { what: what.into(), reason: reason.into() }.into()
     }
@@ -94,17 +108,17 @@ impl Error {
         Kind::NoRandomness.into()
     }
 
-    /// The HTTP status that says it.
+    /// Returns the HTTP status for this error.
     ///
     /// | status | for |
     /// | --- | --- |
-    /// | 400 | what a visitor may have given: an id or a field's name that cannot be one, a duration beyond the limits, a counter beyond 64 bits, a value that would not come back as it is (NaN, too deep) |
-    /// | 401 | a session that is gone, nobody signed in, a sign-in that is too long ago |
+    /// | 400 | input that may have come from the visitor: a malformed id or field name, a duration outside the limits, a counter beyond 64 bits, a value that could not be read back unchanged (NaN, or nested too deep) |
+    /// | 401 | the session is gone, nobody is signed in, or the sign-in is too long ago |
     /// | 403 | a request from another site |
-    /// | 409 | a conflict with another request, or one session too many |
+    /// | 409 | a conflict with another request, or a sign-in by a user who has the most sessions allowed |
     /// | 413 | a value or a field that does not fit into the session |
-    /// | 500 | mistakes in the application: its configuration, a type that cannot be written as JSON, a stored text that is no value of the type, a missing layer, a change after the response head |
-    /// | 503 | the store, or the operating system's random generator |
+    /// | 500 | a mistake in the application: its configuration, a type that cannot be written as JSON, a stored value of another type than was asked for, a missing layer, a change after the response head was sent |
+    /// | 503 | a failure of the store or of the operating system's random generator |
     pub fn status(&self) -> u16 {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => 503,
@@ -117,59 +131,60 @@ impl Error {
         }
     }
 
-    /// Whether the store failed. The visitor may well have a session: this is not the same as having none.
+    /// Returns true if the store failed. This does not mean that the visitor has no session.
     pub fn is_store(&self) -> bool {
         matches!(*self.0, Kind::Store(_))
     }
 
-    /// Whether it is unknown if the change was made, because the store's answer was lost. It was not repeated:
-    /// an increment counted 0 or 1.
+    /// Returns true if it is unknown whether the change was made, because the store's answer was lost. The change was not
+    /// repeated, so an increment was counted once or not at all.
     pub fn is_unknown(&self) -> bool {
         matches!(&*self.0, Kind::Store(store) if store.is_unknown())
     }
 
-    /// Whether a change was made, but on fewer servers or disks than were asked for: if the primary or the machine fails
-    /// now, it may be undone, and what was revoked may come back.
+    /// Returns true if the change was made, but on fewer replicas or disks than were asked for. If the primary or the machine
+    /// fails now, the change may be undone, and a session that was ended may come back.
     pub fn is_not_durable(&self) -> bool {
         matches!(&*self.0, Kind::Store(store) if store.is_not_durable())
     }
 
-    /// Whether the session does not exist, has ended, or the token was stale.
+    /// Returns true if the session does not exist, has ended, or was asked for with a stale token.
     pub fn is_gone(&self) -> bool {
         matches!(*self.0, Kind::Gone(_))
     }
 
-    /// Whether another request changed the same thing at the same time.
+    /// Returns true if another request changed the same thing at the same time.
     pub fn is_conflict(&self) -> bool {
         matches!(*self.0, Kind::Conflict(_))
     }
 
-    /// Whether a name, a value or a duration was refused. Nothing was changed.
+    /// Returns true if a name, a value or a duration was refused. Nothing was changed.
     pub fn is_invalid(&self) -> bool {
         matches!(*self.0, Kind::Invalid { .. } | Kind::Malformed { .. } | Kind::TooLarge { .. })
     }
 
-    /// Whether nobody is signed in where somebody must be.
+    /// Returns true if nobody is signed in although the request needs a signed-in user.
     pub fn is_signed_out(&self) -> bool {
         matches!(*self.0, Kind::SignedOut(_))
     }
 
-    /// Whether the last sign-in is too long ago for what was asked: the user should prove again who they are.
+    /// Returns true if the last sign-in is too long ago for what was asked, so that the user should sign in again.
     pub fn is_not_recent(&self) -> bool {
         matches!(*self.0, Kind::NotRecent)
     }
 
-    /// Whether a sign-in was refused because its user has as many sessions as allowed.
+    /// Returns true if a sign-in was refused because its user already has the most sessions that are allowed.
     pub fn is_limit(&self) -> bool {
         matches!(*self.0, Kind::Limit { .. })
     }
 
-    /// Whether a request was refused because another site sent it, or a form without the token of this session.
+    /// Returns true if a request was refused because it seems to come from another site, or because its form did not have the
+    /// CSRF token of this session.
     pub fn is_cross_site(&self) -> bool {
         matches!(*self.0, Kind::CrossSite(_))
     }
 
-    /// Whether the configuration contradicts itself.
+    /// Returns true if a setting is not allowed, or contradicts another one.
     pub fn is_config(&self) -> bool {
         matches!(*self.0, Kind::Config { .. })
     }
@@ -197,13 +212,24 @@ impl fmt::Display for Error {
             Kind::Store(error) => write!(f, "session store: {error}"),
             Kind::Gone(absence) => write!(f, "the session is gone: {absence}"),
             Kind::Conflict(what) => write!(f, "conflict: {what}"),
-            Kind::HeadSent => f.write_str("the response head has been sent: the session can no longer be changed"),
-            Kind::NoLayer => f.write_str("no session layer around this route: add `sessions.layer()` to the router"),
+            Kind::HeadSent => f.write_str(
+                "the response head was already sent, so the session can no longer be changed: change it before the handler \
+                 returns",
+            ),
+            Kind::NoLayer => {
+                f.write_str("there is no session layer around this route: add `sessions.layer()` to the router")
+            }
             Kind::SignedOut(absence) => write!(f, "nobody is signed in: {absence}"),
-            Kind::NotRecent => f.write_str("the last sign-in is too long ago: sign in again"),
-            Kind::Limit { most } => write!(f, "this user already has {most} sessions, the most that are allowed"),
-            Kind::CrossSite(reason) => write!(f, "refused as a request of another site: {reason}"),
-            Kind::NoRandomness => f.write_str("the operating system's random generator failed: no session was made"),
+            Kind::NotRecent => f.write_str("the last sign-in is too long ago: the user has to sign in again"),
+            Kind::Limit { most } => write!(
+                f,
+                "this user already has as many sessions as are allowed ({most}): the user has to sign out on another device \
+                 first"
+            ),
+            Kind::CrossSite(reason) => write!(f, "the request was refused, because it may come from another site: {reason}"),
+            Kind::NoRandomness => f.write_str(
+                "the operating system's random generator failed, so no token could be made: the request may be tried again",
+            ),
         }
     }
 }
@@ -216,10 +242,22 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// A store that failed: it could not be asked, did not answer, or refused.
+/// A failure of a store: it could not be reached, did not answer, or refused.
 ///
-/// An error of the client that a store is built on becomes one by [`from_client`](StoreError::from_client). Whoever makes
-/// one sees to it that no secret is in its text.
+/// A store makes these errors. Its author makes sure that the message contains no secret.
+///
+/// ```
+/// use cloakroom::store::StoreError;
+///
+/// // the store knows that nothing was changed
+/// let error = StoreError::new("the disk is full");
+/// assert!(!error.is_unknown());
+///
+/// // the connection broke before the answer came: the change may have been made
+/// let error = StoreError::unknown("the connection was closed");
+/// assert!(error.is_unknown());
+/// assert_eq!(error.to_string(), "the connection was closed (it is unknown whether the change was made)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreError {
     message: Cow<'static, str>,
@@ -228,22 +266,22 @@ pub struct StoreError {
     ended: u64,
 }
 
-/// What is known of a change that a store could not do as it should.
+/// What became of the change that a store was asked for when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     NotDone,
     Unknown,
-    /// Done, but not yet by as many servers as were asked for.
+    /// Done, but on fewer replicas or disks than were asked for.
     NotDurable,
 }
 
 impl StoreError {
-    /// The same, where nothing was to be changed: a read has no unknown outcome.
+    /// Returns this error for a read. A read changes nothing, so its outcome is never unknown.
     pub(crate) fn of_read(self) -> StoreError {
         StoreError { outcome: Effect::NotDone, ..self }
     }
 
-    /// What is known of the change, in a word.
+    /// Returns the value of the metrics' label `kind`: what became of the change.
     pub(crate) fn kind(&self) -> &'static str {
         match self.outcome {
             Effect::NotDone => "not_done",
@@ -252,57 +290,72 @@ impl StoreError {
         }
     }
 
-    /// Nothing was changed, and this is why.
+    /// Makes the error of a store that changed nothing.
     pub fn new(message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { message: message.into(), outcome: Effect::NotDone, code: None, ended: 0 }
     }
 
-    /// The store answered: no. Nothing was changed, and the code is its own word for why (`OOM`, `READONLY`, `NOPERM`).
+    /// Makes the error of a store that answered with a refusal and changed nothing. The code is the store's own word for the
+    /// reason, such as Redis's `OOM`, `READONLY` or `NOPERM`.
     pub fn refused(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { code: Some(code.into()), ..StoreError::new(message) }
     }
 
-    /// The question may have reached the store, but no answer came back: the change was made once or not at all.
+    /// Makes the error of a store that may have received the request but whose answer was lost: the change was made once or
+    /// not at all.
     pub fn unknown(message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { outcome: Effect::Unknown, ..StoreError::new(message) }
     }
 
-    /// Turns any error of the store's client into one, for authors of stores:
-    /// `client.ask(question).await.map_err(StoreError::from_client)?`. Whether the change was made is then
-    /// [unknown](StoreError::unknown); where it is known, say [`new`](StoreError::new).
+    /// Makes the error of a store from any error of the client library that it uses. Whether the change was made is then
+    /// [unknown](StoreError::unknown). Use [`new`](StoreError::new) where you know that it was not.
+    ///
+    /// ```
+    /// use cloakroom::store::StoreError;
+    ///
+    /// fn ask() -> Result<String, std::io::Error> {
+    /// #   Err(std::io::Error::other("connection reset"))
+    ///     // ...
+    /// }
+    ///
+    /// fn verb() -> Result<String, StoreError> {
+    ///     ask().map_err(StoreError::from_client)
+    /// }
+    /// # assert!(verb().unwrap_err().is_unknown());
+    /// ```
     pub fn from_client(error: impl std::error::Error) -> StoreError {
         StoreError::unknown(error.to_string())
     }
 
-    /// The store's own word for why it refused; `None` where it did not answer at all.
+    /// Returns the store's own word for why it refused, or `None` if it gave no such word.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 
-    /// Whether it is unknown if the change was made.
+    /// Returns true if it is unknown whether the change was made.
     pub fn is_unknown(&self) -> bool {
         self.outcome == Effect::Unknown
     }
 
-    /// The change was made, but fewer disks or replicas have it than were asked for, so that a failure now may undo it.
-    /// [`create`](crate::store::Store::create) and [`apply`](crate::store::Store::apply) do not fail with it, but put it into
-    /// [`Outcome::Done`](crate::store::Outcome::Done).
+    /// Makes the error for a change that was made, but that fewer disks or replicas have than were asked for, so that a failure
+    /// now may undo it. [`create`](crate::store::Store::create) and [`apply`](crate::store::Store::apply) do not return this error
+    /// as an `Err`. They put it into [`Outcome::Done`](crate::store::Outcome::Done).
     pub fn not_durable(message: impl Into<Cow<'static, str>>) -> StoreError {
         StoreError { outcome: Effect::NotDurable, ..StoreError::new(message) }
     }
 
-    /// Returns the error of a revoke or a sign-out that has ended this many sessions before it failed, or not durably. They
-    /// are told of and counted.
+    /// Adds to the error of a revoke or a sign-out how many sessions it has ended before it failed, or has ended but not durably.
+    /// The application's events and metrics then include these sessions.
     pub fn after_ending(self, sessions: u64) -> StoreError {
         StoreError { ended: sessions, ..self }
     }
 
-    /// Returns how many sessions a revoke or a sign-out that failed has ended all the same.
+    /// Returns how many sessions were ended by a revoke or a sign-out although it failed.
     pub fn ended(&self) -> u64 {
         self.ended
     }
 
-    /// Whether the change was made, but on fewer disks or servers than were asked for.
+    /// Returns true if the change was made, but on fewer disks or replicas than were asked for.
     pub fn is_not_durable(&self) -> bool {
         self.outcome == Effect::NotDurable
     }
@@ -314,7 +367,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if self.is_unknown() {
-            f.write_str(" (whether the change was made is unknown)")?;
+            f.write_str(" (it is unknown whether the change was made)")?;
         }
         Ok(())
     }
@@ -332,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_store_error_passes_through_the_question_mark_of_boxes_and_of_anyhow() {
-        // anyhow asks for exactly this
+        // these are the bounds of anyhow's `From`
         fn passes<E: std::error::Error + Send + Sync + 'static>(error: E) -> String {
             error.to_string()
         }

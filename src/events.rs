@@ -1,4 +1,4 @@
-//! What happened, for the application's hook, for the log and for the metrics.
+//! Tells the application's hook and the log what happens to sessions.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,67 +10,84 @@ use crate::record::{SessionId, Target, UserId};
 /// How many events may wait for a slow hook before they are dropped.
 const WAITING: usize = 4096;
 
-/// Something that happened to a session. Holds ids only, no secret.
+/// Something that happened to a session.
+///
+/// Pass a function to [`on_event`](crate::ConfigBuilder::on_event) to receive events, for example to tell a user by e-mail about a
+/// new device. Every event is also logged, with the target `cloakroom`. An event contains ids and no secrets.
+///
+/// ```
+/// use cloakroom::{Config, Event, Sessions, store::Memory};
+///
+/// let config = Config::builder()
+///     .on_event(|event| match event {
+///         Event::SignedIn { session, user } => println!("{user} signed in with session {session}"),
+///         Event::Replayed { session, .. } => println!("an old token of session {session} was used: was it stolen?"),
+///         _ => {}
+///     })
+///     .build()?;
+/// let sessions = Sessions::new(Memory::new(), config);
+/// # Ok::<(), cloakroom::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A session was made.
+    /// A session was created.
     Created {
-        /// Which.
+        /// The new session.
         session: SessionId,
     },
-    /// A user signed in with a session.
+    /// A user signed in.
     ///
-    /// Two clicks on "sign in" at the same moment are two events, about the same session and user. A second click that comes
-    /// after its sign-in was made is told as [`Rotated`](Event::Rotated).
+    /// If somebody clicks "sign in" twice at the same moment, there are two events with the same session and user. If the second
+    /// click comes after the first sign-in was done, its event is [`Rotated`](Event::Rotated).
     SignedIn {
-        /// Which.
+        /// The session that the user is now signed in with.
         session: SessionId,
-        /// Who.
+        /// The user who signed in.
         user: UserId,
     },
-    /// A session has a new secret.
+    /// A session was given a new secret.
     Rotated {
-        /// Which.
+        /// The session with the new secret.
         session: SessionId,
     },
     /// Sessions were ended on purpose.
     Revoked {
-        /// Which.
+        /// Which sessions were to be ended.
         target: Target,
-        /// How many lived.
+        /// How many of them were live, and have ended.
         ended: u64,
-        /// Why.
+        /// Why they were ended.
         reason: RevokeReason,
-        /// The session that asked for it; `None` where it was the application.
+        /// The session whose request asked for it, or `None` if the application did.
         by: Option<SessionId>,
     },
-    /// A sign-in was one too many for its user, and this session had to go.
+    /// A session was ended because its user signed in once more and had as many sessions as are allowed.
     Evicted {
-        /// Which.
+        /// The session that was ended.
         session: SessionId,
-        /// Whose.
+        /// The user of both sessions.
         user: UserId,
         /// The session that signed in.
         by: SessionId,
     },
-    /// A previous secret showed up after its grace: somebody has kept a copy of an old token.
+    /// An old token was used after its grace period: somebody has kept a copy of it.
     Replayed {
-        /// Which.
+        /// The session to which the token belonged.
         session: SessionId,
-        /// Whose, if somebody is signed in.
+        /// The user of the session, or `None` if nobody is signed in.
         user: Option<UserId>,
     },
-    /// A sign-in was refused, because its user has as many sessions as allowed.
+    /// A sign-in was refused, because its user has as many sessions as are allowed.
     SignInRefused {
-        /// Who.
+        /// The user who wanted to sign in.
         user: UserId,
     },
-    /// A request from another site was refused, or a form without the session's token.
+    /// A request was refused because it may come from another site, or because its form did not have the CSRF token of its session.
     CrossSiteRefused {
-        /// Whose token was missing; `None` where the request was refused before its session was looked at.
+        /// The session of the request, or `None` if the request was refused before its session was looked at.
         session: Option<SessionId>,
-        /// Why.
+        /// Why the request was refused, for the log.
         reason: &'static str,
     },
 }
@@ -79,19 +96,19 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevokeReason {
-    /// Their user signed out, here or from another device.
+    /// Their user signed out, on this device or from another one.
     SignedOut,
     /// Another user signed in with the same browser.
     UserSwitched,
-    /// The browser brought several tokens that each open a session, so that none was taken, and a user signed in.
+    /// A user signed in with a browser that sent several tokens, each of which opened another session.
     SeveralTokens,
-    /// The application said so.
+    /// The application ended them.
     Application,
-    /// An old secret was replayed, and the policy is to revoke.
+    /// An old token was used, and the policy is [`OnReplay::Revoke`](crate::OnReplay::Revoke).
     Replayed,
 }
 
-/// The application's hook.
+/// The function of the application that receives events.
 #[derive(Clone)]
 pub(crate) struct Hook(pub(crate) Arc<dyn Fn(&Event) + Send + Sync>);
 
@@ -101,8 +118,8 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// Where events go. The hook runs on a thread of its own: however slow it is, and whether it panics, no request waits
-/// for it or fails.
+/// Passes events on. The hook runs on a thread of its own, so that no request waits for a slow hook, or fails because the hook
+/// panics.
 pub(crate) struct Events(Option<SyncSender<Event>>);
 
 impl Events {
@@ -119,7 +136,7 @@ impl Events {
             }
         });
         if let Err(error) = &listening {
-            tracing::error!(target: "cloakroom", %error, "no thread for the event hook: events are only logged");
+            tracing::error!(target: "cloakroom", %error, "no thread could be started for the event hook: events are only logged");
         }
         Events(listening.is_ok().then_some(sender))
     }
@@ -134,7 +151,8 @@ impl Events {
         if let Some(sender) = &self.0
             && let Err(TrySendError::Full(event)) = sender.try_send(event)
         {
-            tracing::error!(target: "cloakroom", ?event, "the event hook is too slow: an event is only logged");
+            tracing::error!(target: "cloakroom", ?event,
+                "the event hook is too slow: {WAITING} events wait for it already, so this event is only logged");
         }
     }
 }

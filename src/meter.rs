@@ -1,7 +1,8 @@
-//! What is counted and timed, for whoever installed a recorder. Without the feature `metrics` all of it is nothing.
+//! Counts and times what the library does, for the recorder that the application has installed. Without the feature `metrics` these
+//! functions do nothing.
 //!
-//! Handles are looked up each time and not kept: they belong to the recorder that was there when they were made, so a
-//! kept one would be deaf for ever where the recorder comes after the sessions.
+//! The handles of counters are looked up each time and not kept. A handle belongs to the recorder that was installed when it was
+//! made: if the application installed its recorder later, a kept handle would count for nobody.
 #![cfg_attr(not(feature = "metrics"), allow(unused_variables))]
 
 #[cfg(feature = "metrics")]
@@ -16,7 +17,7 @@ use crate::metrics::*;
 #[cfg(feature = "metrics")]
 pub(crate) static METADATA: Metadata<'static> = Metadata::new("cloakroom", Level::INFO, Some("cloakroom"));
 
-/// A name and its labels, made and hashed once: the facade's own macros do it each time where a name is a constant.
+/// Makes and hashes a name and its labels once. The facade's own macros do it at each call if the name is a constant.
 #[cfg(feature = "metrics")]
 macro_rules! key {
     ($name:expr $(, $label:literal => $value:literal)?) => {{
@@ -49,7 +50,7 @@ pub(crate) use count;
 #[cfg(feature = "metrics")]
 pub(crate) use key;
 
-/// A verb of a store.
+/// A verb of a store, as in the label `verb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     Create,
@@ -70,13 +71,13 @@ impl Verb {
         }
     }
 
-    /// Whether nothing is to be changed.
+    /// Returns true if the verb changes nothing.
     pub(crate) fn is_read(self) -> bool {
         matches!(self, Verb::Load | Verb::List)
     }
 }
 
-/// The store failed; `kind` is one of a few words.
+/// Counts a failure of the store. `kind` is one of the words in the guide's table.
 pub(crate) fn failed(verb: Verb, kind: &'static str) {
     count!(1, STORE_ERRORS, "verb" => verb.name(), "kind" => kind);
 }
@@ -93,17 +94,17 @@ pub(crate) fn conflicted() {
     count!(1, CONFLICTS);
 }
 
-/// A change or a request was refused; `reason` is one of a few words.
+/// Counts a refused change or request. `reason` is one of the words in the guide's table.
 pub(crate) fn refused(reason: &'static str) {
     count!(1, REFUSALS, "reason" => reason);
 }
 
-/// Something that is stored cannot be read; `what` is one of a few words.
+/// Counts stored data that cannot be read. `what` is one of the words in the guide's table.
 pub(crate) fn unreadable(what: &'static str, how_many: u64) {
     count!(how_many, UNREADABLE, "what" => what);
 }
 
-/// What the near cache does.
+/// Counts what the near cache does.
 #[cfg(feature = "redis")]
 pub(crate) mod near {
     #[cfg(feature = "metrics")]
@@ -126,7 +127,8 @@ pub(crate) mod near {
     }
 }
 
-/// The time that a verb of the store takes. Dropped with its verb it counts nothing.
+/// Measures how long a verb of the store takes. If it is dropped before its [`end`](Timing::end), because the request was abandoned,
+/// nothing is recorded.
 pub(crate) struct Timing {
     #[cfg(feature = "metrics")]
     histogram: Histogram,
@@ -145,7 +147,7 @@ pub(crate) fn begin(verb: Verb) -> Timing {
     };
     let histogram = ::metrics::with_recorder(|to| to.register_histogram(key, &METADATA));
     let begin = Cell::new(None);
-    // only a handle that somebody listens to asks for the value: nobody else pays for a look at the clock
+    // a handle asks for the value only if a recorder is installed: without one, nobody pays for reading the clock
     histogram.record_many(Asked(&begin), 0);
     Timing { histogram, begin: begin.into_inner() }
 }
@@ -164,7 +166,7 @@ impl Timing {
     }
 }
 
-/// A value that notes when it was asked for.
+/// A value that remembers when it was asked for.
 #[cfg(feature = "metrics")]
 struct Asked<'a>(&'a Cell<Option<Instant>>);
 

@@ -77,7 +77,7 @@ impl From<cloakroom::Error> for Failure {
 /// Of a question about what is there: it has no unknown outcome, whatever the store says.
 impl From<cloakroom::store::StoreError> for Failure {
     fn from(error: cloakroom::store::StoreError) -> Self {
-        Failure::from(cloakroom::Error::from(error)).reworded(" (whether the change was made is unknown)", "")
+        Failure::from(cloakroom::Error::from(error)).reworded(" (it is unknown whether the change was made)", "")
     }
 }
 

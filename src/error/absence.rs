@@ -22,18 +22,18 @@ impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Absence::NoCookie => "the request brought no session cookie",
-            Absence::NoToken => "the session cookie holds no token that can be taken",
+            Absence::NoToken => "the session cookie does not contain a well-formed token",
             Absence::Unknown => {
-                "no session has this token: it never was one, its session has ended, or its secret was replaced"
+                "no session has this token: it was never valid, its session has ended, or its secret was replaced"
             }
             Absence::Stale => {
                 "the session has another secret: this token was replaced by a newer one, or never was its token"
             }
-            Absence::Replayed => "the token was replaced by a newer one, and its grace is over",
+            Absence::Replayed => "the token was replaced by a newer one, and its grace period is over",
             Absence::Evicted => "the session was ended because its user signed in elsewhere",
-            Absence::Rivals => "the request brought several tokens that each open a session, so none was taken",
+            Absence::Rivals => "the request brought several tokens that each open a session, so none of them was used",
             Absence::Anonymous => "the session has no user",
-            Absence::Meanwhile => "the session ended, or its secret was replaced, while the request was on its way",
+            Absence::Meanwhile => "the session ended, or its secret was replaced, while the request was being answered",
             Absence::EndedHere => {
                 "this request has ended its session itself, by a sign-out or for the sign-in of another user"
             }

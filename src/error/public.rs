@@ -1,13 +1,12 @@
-//! What a visitor is told of an error: a text for people and a word for programs, without anything of the inside.
+//! What a visitor is told about an error: a text for people and a code for programs, with no detail of the application.
 
 use std::borrow::Cow;
 
 use super::{Error, Kind};
 
 impl Error {
-    /// Returns a word for programs that names the kind of error and stays the same from version to version: `store`, `gone`,
-    /// `signed_out`, `sign_in_not_recent`, `cross_site`, `conflict`, `too_many_sessions`, `malformed`, `too_large` or
-    /// `internal`.
+    /// Returns a code for programs that names the kind of error: `store`, `gone`, `signed_out`, `sign_in_not_recent`, `cross_site`,
+    /// `conflict`, `too_many_sessions`, `malformed`, `too_large` or `internal`. The codes stay the same from version to version.
     pub fn code(&self) -> &'static str {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => "store",
@@ -23,8 +22,8 @@ impl Error {
         }
     }
 
-    /// Returns what may be shown to the visitor: what happened and what to do, in English, and nothing of the inside. For the
-    /// log there is the error itself.
+    /// Returns a text that may be shown to the visitor: what happened and what to do, in English, with no detail of the
+    /// application. For the log, use the error itself.
     pub fn public_message(&self) -> Cow<'static, str> {
         match &*self.0 {
             Kind::Store(_) | Kind::NoRandomness => "Sessions are not available at the moment. Please try again.",
@@ -37,12 +36,12 @@ impl Error {
             Kind::Conflict(_) => "Another request has just changed the same thing. Please try again.",
             Kind::Limit { most } => {
                 return format!(
-                    "You are signed in on as many devices as allowed ({most}). Please sign out on one of them first."
+                    "You are signed in on as many devices as are allowed ({most}). Please sign out on one of them first."
                 )
                 .into();
             }
-            Kind::Malformed { .. } => "Something in this request is not written as it should be.",
-            Kind::TooLarge { .. } => "This is more than a session can hold.",
+            Kind::Malformed { .. } => "This request contains something that is not valid. Please check it and try again.",
+            Kind::TooLarge { .. } => "This is more than a session can hold. Please send less.",
             Kind::Config { .. } | Kind::Invalid { .. } | Kind::HeadSent | Kind::NoLayer => {
                 "Something went wrong on this server."
             }

@@ -40,8 +40,8 @@ impl Terms {
     }
 }
 
-/// What is wrong with a lifetime that is no whole number of seconds from 1 to nine digits.
+/// Returns what is wrong with a lifetime, or `None` if it is a whole number of seconds from 1 to [`MAX_SECONDS`].
 pub(crate) fn problem_with_lifetime(duration: Duration) -> Option<String> {
     let fits = duration.subsec_nanos() == 0 && (1..=MAX_SECONDS).contains(&duration.as_secs());
-    (!fits).then(|| format!("must be whole seconds from 1 to {MAX_SECONDS}, not {duration:?}"))
+    (!fits).then(|| format!("must be a whole number of seconds from 1 to {MAX_SECONDS}, not {duration:?}"))
 }

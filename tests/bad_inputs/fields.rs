@@ -321,7 +321,7 @@ async fn an_idle_timeout_that_cannot_be_is_an_error_that_names_the_limit() {
         let before = session.idle_timeout();
         let cases = [
             (Duration::ZERO, "from 1 to 999999999"),
-            (Duration::from_millis(1500), "whole seconds"),
+            (Duration::from_millis(1500), "whole number of seconds"),
             (Duration::MAX, "999999999"),
             (Duration::from_secs(u64::MAX), "999999999"),
             (Duration::from_secs(43201), "the absolute lifetime, 43200s"),

@@ -161,7 +161,10 @@ async fn a_handler_that_takes_the_rejection_tells_a_stale_sign_in_and_none_and_a
     assert_eq!(browser.visit("/why").await.body, "anna");
     place.clock.advance(Duration::from_secs(601));
     let page = browser.saying(ACCEPT, HTML);
-    assert_eq!(browser.visit("/why").await.body, "the last sign-in is too long ago: sign in again; None");
+    assert_eq!(
+        browser.visit("/why").await.body,
+        "the last sign-in is too long ago: the user has to sign in again; None"
+    );
     assert!(page.visit("/why").await.body.ends_with("; Some(\"/sign_in?next=here\")"));
     place.store.fault("load", Fault::Away);
     assert!(page.visit("/why").await.body.starts_with("failed: session store"), "not a reason to sign in again");

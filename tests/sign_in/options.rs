@@ -137,13 +137,13 @@ async fn redis_cli_shows_the_own_lifetimes_and_an_expiry_that_fits_them() {
 async fn a_lifetime_that_is_not_allowed_is_refused_before_anything_is_asked() {
     let second = Duration::from_secs(1);
     let bad: [(Option<Duration>, Option<Duration>, &str); 7] = [
-        (Some(Duration::ZERO), None, "idle timeout must be whole seconds from 1 to 999999999"),
-        (Some(second / 2), None, "idle timeout must be whole seconds"),
-        (Some(Duration::MAX), None, "idle timeout must be whole seconds"),
+        (Some(Duration::ZERO), None, "idle timeout must be a whole number of seconds from 1 to 999999999"),
+        (Some(second / 2), None, "idle timeout must be a whole number of seconds"),
+        (Some(Duration::MAX), None, "idle timeout must be a whole number of seconds"),
         (Some(13 * HOUR), None, "idle timeout must not exceed the absolute lifetime"),
         (Some(2 * HOUR), Some(HOUR), "idle timeout must not exceed the absolute lifetime"),
-        (None, Some(Duration::ZERO), "absolute lifetime must be whole seconds from 1 to 999999999"),
-        (None, Some(Duration::from_secs(u64::MAX)), "absolute lifetime must be whole seconds"),
+        (None, Some(Duration::ZERO), "absolute lifetime must be a whole number of seconds from 1 to 999999999"),
+        (None, Some(Duration::from_secs(u64::MAX)), "absolute lifetime must be a whole number of seconds"),
     ];
     for (idle, absolute, why) in bad {
         let place = Place::memory();

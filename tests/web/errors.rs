@@ -87,10 +87,16 @@ async fn a_person_reads_what_happened_and_a_program_finds_a_word_for_it() {
             "/sign_in/anna",
             409,
             "too_many_sessions",
-            "as many devices as allowed (1). Please sign out on one of them",
+            "as many devices as are allowed (1). Please sign out on one of them",
         ),
-        (&stranger, "/malformed", 400, "malformed", "Something in this request is not written as it should be."),
-        (&stranger, "/too_large", 413, "too_large", "This is more than a session can hold."),
+        (
+            &stranger,
+            "/malformed",
+            400,
+            "malformed",
+            "This request contains something that is not valid. Please check it and try again.",
+        ),
+        (&stranger, "/too_large", 413, "too_large", "This is more than a session can hold. Please send less."),
         (&browser, "/form", 403, "cross_site", "Please reload the page and try again."),
         (&stranger, "/mistake", 500, "internal", "Something went wrong on this server."),
     ] {
@@ -315,17 +321,18 @@ async fn the_log_says_which_of_its_causes_an_answer_had() {
     let anna = signed_in().await;
     let token = anna.token().unwrap();
     get(&anna.stranger(), "/account", "nobody is signed in: the request brought no session cookie").await;
-    get(&carrying("x"), "/account", "nobody is signed in: the session cookie holds no token that can be taken").await;
+    get(&carrying("x"), "/account", "nobody is signed in: the session cookie does not contain a well-formed token")
+        .await;
     let other_secret = format!("{}.{}", token.split('.').next().unwrap(), "A".repeat(43));
     get(&carrying(&other_secret), "/account", "nobody is signed in: no session has this token").await;
     get(&carrying(&other_secret), "/sign_out", "the session is gone: the session has another secret").await;
     let visitor = Browser::new(app(&evicting));
     visitor.visit("/write").await;
     get(&visitor, "/account", "nobody is signed in: the session has no user").await;
-    get(&visitor, "/form", "the form's token is missing, or is not of this session").await;
-    check(&visitor, Method::POST, "/read", "Sec-Fetch-Site says that another site sent it").await;
+    get(&visitor, "/form", "the form's CSRF token is missing or does not belong to this session").await;
+    check(&visitor, Method::POST, "/read", "the header Sec-Fetch-Site says that another site sent it").await;
     get(&visitor, "/too_large", "max_bytes is 65536").await;
-    get(&visitor.at(app(&refusing)), "/sign_in/anna", "this user already has 1 sessions, the most that are allowed")
+    get(&visitor.at(app(&refusing)), "/sign_in/anna", "this user already has as many sessions as are allowed (1)")
         .await;
     place.clock.advance(std::time::Duration::from_secs(601));
     get(&anna, "/pay", "the last sign-in is too long ago").await;
@@ -345,7 +352,8 @@ async fn the_log_says_which_of_its_causes_an_answer_had() {
     new.visit("/rotate").await;
     new.visit("/read").await;
     place.clock.advance(std::time::Duration::from_secs(11));
-    get(&old, "/account", "nobody is signed in: the token was replaced by a newer one, and its grace is over").await;
+    get(&old, "/account", "nobody is signed in: the token was replaced by a newer one, and its grace period is over")
+        .await;
 
     let page = anna.stranger().saying(ACCEPT, HTML);
     assert_eq!(page.get("/account").await.status, 303);
