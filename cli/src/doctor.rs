@@ -24,13 +24,12 @@ use self::finding::{Finding, Level};
 use self::sample::Sample;
 use self::server::Server;
 use crate::failure::Failure;
+use crate::looking::LookFlags;
 use crate::opened::Opened;
-use crate::pace::ScanFlags;
 use crate::place::Place;
 use crate::printable::printable;
-use crate::store_flags::StoreFlags;
 use crate::survey;
-use crate::terminal::{self, AnswerFlags, BAD, DOUBTFUL, FAINT, GOOD, line, painted};
+use crate::terminal::{self, BAD, DOUBTFUL, FAINT, GOOD, line, painted};
 
 #[derive(Args)]
 pub(crate) struct Flags {
@@ -51,11 +50,7 @@ pub(crate) struct Flags {
     yes: bool,
 
     #[command(flatten)]
-    answer: AnswerFlags,
-    #[command(flatten)]
-    scan: ScanFlags,
-    #[command(flatten)]
-    store: StoreFlags,
+    look: LookFlags,
 }
 
 /// Checks, and says what it found.
@@ -63,8 +58,8 @@ pub(crate) struct Flags {
 /// # Errors
 /// Silently when something is bad; with words when the store is not available, or a repair is not confirmed.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let opened = Opened::redis(&flags.store).await?;
-    let mut report = Report { json: flags.answer.json, findings: Vec::new() };
+    let opened = Opened::redis(&flags.look.store).await?;
+    let mut report = Report { json: flags.look.answer.json, findings: Vec::new() };
     let servers = look_at_servers(&flags, &opened, &mut report).await?;
     let sample = look_at_keys(&flags, &opened, &servers, &mut report).await?;
     let repaired = if flags.repair { repair::confirmed(&opened, sample.as_ref(), flags.yes).await } else { Ok(None) };
@@ -82,7 +77,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
 /// What each server says of itself.
 async fn look_at_servers(flags: &Flags, opened: &Opened<Redis>, report: &mut Report) -> Result<Vec<Server>, Failure> {
     let mut servers = Vec::new();
-    let Place::Redis(reach) = flags.store.place()? else { return Ok(servers) };
+    let Place::Redis(reach) = flags.look.store.place()? else { return Ok(servers) };
     for name in opened.store.servers() {
         match Server::ask(&opened.store, &name, reach.user.as_deref()).await {
             Ok(server) => servers.push(server),
@@ -102,9 +97,9 @@ async fn look_at_servers(flags: &Flags, opened: &Opened<Redis>, report: &mut Rep
     report.across(&servers, eviction::policy)?;
     report.across(&servers, keeping::persistence)?;
     report.across(&servers, keeping::replication)?;
-    report.across(&servers, |server| timing::latency(server, flags.store.redis.timeout()))?;
+    report.across(&servers, |server| timing::latency(server, flags.look.store.redis.timeout()))?;
     report.across(&servers, timing::clock)?;
-    report.across(&servers, |server| timing::timeouts(server, flags.store.redis.timeout()))?;
+    report.across(&servers, |server| timing::timeouts(server, flags.look.store.redis.timeout()))?;
     Ok(servers)
 }
 
@@ -117,7 +112,7 @@ async fn look_at_keys(
 ) -> Result<Option<Sample>, Failure> {
     let most = if flags.full || flags.repair { None } else { Some(flags.sample as usize) };
     let bar = survey::bar(&opened.store).await;
-    let sample = Sample::take(opened, &flags.scan, most, &bar).await;
+    let sample = Sample::take(opened, &flags.look.scan, most, &bar).await;
     bar.finish_and_clear();
     let sample = match sample {
         Ok(Some(sample)) => sample,

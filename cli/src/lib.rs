@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod import;
 mod kept;
 mod list;
+mod looking;
 mod man;
 mod moving;
 mod opened;

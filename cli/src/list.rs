@@ -5,13 +5,13 @@ use cloakroom::store::Loaded;
 use cloakroom::{Page, SessionId, UserId};
 
 use crate::failure::Failure;
+use crate::looking::LookFlags;
 use crate::opened::Opened;
 use crate::pace::ScanFlags;
 use crate::printable::printable;
 use crate::show::summary;
-use crate::store_flags::StoreFlags;
 use crate::survey::{Found, Survey};
-use crate::terminal::{self, AnswerFlags, lasting};
+use crate::terminal::{self, lasting};
 
 /// How many of a user's index are read: far more than the library lets a user have.
 const MOST_OF_A_USER: usize = 100_000;
@@ -27,11 +27,7 @@ pub(crate) struct Flags {
     limit: usize,
 
     #[command(flatten)]
-    answer: AnswerFlags,
-    #[command(flatten)]
-    scan: ScanFlags,
-    #[command(flatten)]
-    store: StoreFlags,
+    look: LookFlags,
 }
 
 /// Lists them: in JSON one on each line.
@@ -40,17 +36,17 @@ pub(crate) struct Flags {
 /// When the user has none, or the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let user = flags.user.as_deref().map(user_of).transpose()?;
-    let opened = Opened::to_look(&flags.store).await?;
+    let opened = flags.look.open().await?;
     let limit = if flags.limit == 0 { usize::MAX } else { flags.limit };
     // one more tells whether there are more
     let wanted = limit.saturating_add(1);
     let mut sessions = match &user {
-        None => all(&opened, &flags.scan, wanted).await?,
+        None => all(&opened, &flags.look.scan, wanted).await?,
         Some(user) => of_user(&opened, user, wanted).await?,
     };
     let are_more = sessions.len() > limit;
     sessions.truncate(limit);
-    if flags.answer.json {
+    if flags.look.answer.json {
         sessions.iter().try_for_each(|found| terminal::json(&summary(&found.id, &found.loaded)))?;
     } else if !sessions.is_empty() {
         let rows: Vec<_> = sessions.iter().map(row).collect();

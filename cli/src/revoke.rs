@@ -10,11 +10,11 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::list::{ids_of, user_of};
+use crate::looking::LookFlags;
 use crate::opened::Opened;
-use crate::pace::{Pace, ScanFlags};
-use crate::store_flags::StoreFlags;
+use crate::pace::Pace;
 use crate::survey::Survey;
-use crate::terminal::{self, AnswerFlags, Many};
+use crate::terminal::{self, Many};
 
 /// How many sessions are ended at once.
 const FLIGHT: usize = 50;
@@ -48,11 +48,7 @@ pub(crate) struct Flags {
     wait_for_replicas: Option<u32>,
 
     #[command(flatten)]
-    answer: AnswerFlags,
-    #[command(flatten)]
-    scan: ScanFlags,
-    #[command(flatten)]
-    store: StoreFlags,
+    look: LookFlags,
 }
 
 /// Ends them, after a count.
@@ -61,11 +57,11 @@ pub(crate) struct Flags {
 /// When one is not found, or the store is not available: what was done until then is said.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let user = flags.user.as_deref().map(user_of).transpose()?;
-    let timeout = flags.store.redis.timeout().max(Duration::from_secs(5));
+    let timeout = flags.look.store.redis.timeout().max(Duration::from_secs(5));
     let durability = flags.wait_for_replicas.map(|replicas| Durability { replicas, on_disk: false, timeout });
     let opened = match flags.dry_run {
-        true => Opened::to_look(&flags.store).await?,
-        false => Opened::to_change(&flags.store, durability).await?,
+        true => flags.look.open().await?,
+        false => Opened::to_change(&flags.look.store, durability).await?,
     };
     match &user {
         Some(user) => of_user(&flags, &opened, user).await,
@@ -78,7 +74,7 @@ async fn named(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
     let mut ids: Vec<SessionId> = Vec::new();
     let mut missing: Vec<String> = Vec::new();
     for text in &flags.ids {
-        match opened.named(text, &flags.scan).await {
+        match opened.named(text, &flags.look.scan).await {
             Ok(id) if ids.contains(&id) => {}
             Ok(id) if opened.find(&id).await?.is_some() => ids.push(id),
             Ok(id) => missing.push(id.to_string()),
@@ -116,7 +112,7 @@ async fn of_user(flags: &Flags, opened: &Opened, user: &UserId) -> Result<(), Fa
 }
 
 async fn everyone(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
-    let mut survey = Survey::with_bar(opened, &flags.scan).await;
+    let mut survey = Survey::with_bar(opened, &flags.look.scan).await;
     let mut found = 0;
     while let Some(part) = survey.part().await? {
         found += part.len() as u64;
@@ -127,8 +123,8 @@ async fn everyone(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
         return answer(flags, found, 0);
     }
     terminal::confirm(flags.yes, &format!("ending all {} ({})", Many(found, "session"), opened.store.all()))?;
-    let mut survey = Survey::with_bar(opened, &flags.scan).await;
-    let mut pace = Pace::new(&flags.scan);
+    let mut survey = Survey::with_bar(opened, &flags.look.scan).await;
+    let mut pace = Pace::new(&flags.look.scan);
     let mut ended = 0;
     while let Some(ids) = survey.ids().await.map_err(|failure| failure.after(Ended(ended)))? {
         for flight in ids.chunks(FLIGHT) {
@@ -155,13 +151,13 @@ async fn end(opened: &Opened, id: &SessionId) -> Result<u64, Failure> {
 /// The count before anything ends, beside the answer.
 fn count(flags: &Flags, found: u64) {
     let would = if flags.dry_run { "would end" } else { "about to end" };
-    if !flags.answer.json {
+    if !flags.look.answer.json {
         terminal::remark(format_args!("{would} {}", Many(found, "session")));
     }
 }
 
 fn answer(flags: &Flags, found: u64, ended: u64) -> Result<(), Failure> {
-    match (flags.answer.json, flags.dry_run) {
+    match (flags.look.answer.json, flags.dry_run) {
         (true, dry_run) => terminal::json(&json!({ "found": found, "ended": ended, "dry_run": dry_run })),
         (false, true) => terminal::line(format_args!("nothing was ended: {} found", Many(found, "session"))),
         (false, false) => terminal::line(Ended(ended)),

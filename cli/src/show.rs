@@ -8,11 +8,9 @@ use cloakroom::store::Loaded;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::opened::Opened;
-use crate::pace::ScanFlags;
+use crate::looking::LookFlags;
 use crate::printable::printable;
-use crate::store_flags::StoreFlags;
-use crate::terminal::{self, AnswerFlags, FAINT, STRONG, lasting, line, painted};
+use crate::terminal::{self, FAINT, STRONG, lasting, line, painted};
 use crate::times::{iso, to_the_second};
 
 #[derive(Args)]
@@ -21,11 +19,7 @@ pub(crate) struct Flags {
     id: String,
 
     #[command(flatten)]
-    answer: AnswerFlags,
-    #[command(flatten)]
-    scan: ScanFlags,
-    #[command(flatten)]
-    store: StoreFlags,
+    look: LookFlags,
 }
 
 /// Shows it.
@@ -33,12 +27,12 @@ pub(crate) struct Flags {
 /// # Errors
 /// When there is no such session, or the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let opened = Opened::to_look(&flags.store).await?;
-    let id = opened.named(&flags.id, &flags.scan).await?;
+    let opened = flags.look.open().await?;
+    let id = opened.named(&flags.id, &flags.look.scan).await?;
     let Some(loaded) = opened.find(&id).await? else {
         return Err(Failure::not_found(format!("there is no session {id}: it has ended, or never was")));
     };
-    if flags.answer.json {
+    if flags.look.answer.json {
         let mut session = summary(&id, &loaded);
         session["fields"] =
             loaded.record.fields.iter().map(|(name, text)| (name.to_owned(), Value::from(text))).collect();

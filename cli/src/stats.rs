@@ -8,11 +8,9 @@ use cloakroom::UserId;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::opened::Opened;
-use crate::pace::ScanFlags;
-use crate::store_flags::StoreFlags;
+use crate::looking::LookFlags;
 use crate::survey::{Found, Survey};
-use crate::terminal::{self, AnswerFlags, FAINT, STRONG, count, line, painted};
+use crate::terminal::{self, FAINT, STRONG, count, line, painted};
 
 /// The longest bar, in characters.
 const BAR: u64 = 40;
@@ -20,11 +18,7 @@ const BAR: u64 = 40;
 #[derive(Args)]
 pub(crate) struct Flags {
     #[command(flatten)]
-    answer: AnswerFlags,
-    #[command(flatten)]
-    scan: ScanFlags,
-    #[command(flatten)]
-    store: StoreFlags,
+    look: LookFlags,
 }
 
 /// Looks at every session, once.
@@ -32,14 +26,14 @@ pub(crate) struct Flags {
 /// # Errors
 /// When the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
-    let opened = Opened::to_look(&flags.store).await?;
-    let mut survey = Survey::with_bar(&opened, &flags.scan).await;
+    let opened = flags.look.open().await?;
+    let mut survey = Survey::with_bar(&opened, &flags.look.scan).await;
     let mut stats = Stats::default();
     while let Some(part) = survey.part().await? {
         part.iter().for_each(|found| stats.add(found));
     }
     survey.remark_on_others();
-    if flags.answer.json { terminal::json(&stats.as_json()) } else { stats.print() }
+    if flags.look.answer.json { terminal::json(&stats.as_json()) } else { stats.print() }
 }
 
 #[derive(Default)]

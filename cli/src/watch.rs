@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::kept::Kept;
+use crate::looking::LookFlags;
 use crate::opened::Opened;
 use crate::pace::ScanFlags;
-use crate::store_flags::StoreFlags;
 use crate::survey::Survey;
-use crate::terminal::{self, AnswerFlags, STRONG, count, line, painted};
+use crate::terminal::{self, STRONG, count, line, painted};
 use crate::times::{iso, of_day};
 
 /// A session that ends so shortly before its time is not taken for one that was revoked.
@@ -34,11 +34,7 @@ pub(crate) struct Flags {
     count: Option<u64>,
 
     #[command(flatten)]
-    answer: AnswerFlags,
-    #[command(flatten)]
-    scan: ScanFlags,
-    #[command(flatten)]
-    store: StoreFlags,
+    look: LookFlags,
 }
 
 /// Prints a line for each look, until it has printed enough, or ctrl-c.
@@ -53,8 +49,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
 }
 
 async fn watch(flags: &Flags) -> Result<(), Failure> {
-    let mut opened = Opened::to_look(&flags.store).await?;
-    if !flags.answer.json {
+    let mut opened = flags.look.open().await?;
+    if !flags.look.answer.json {
         let heading = ["time", "sessions", "signed in", "new/s", "ended/s", "revoked since start"];
         line(painted(STRONG, row(heading.map(str::to_owned))))?;
     }
@@ -65,15 +61,15 @@ async fn watch(flags: &Flags) -> Result<(), Failure> {
             tokio::time::sleep_until(look.at + Duration::from_secs(flags.interval)).await;
             // a process that uses the directory may have come, or gone
             if !matches!(opened.store, Kept::Redis(_)) {
-                opened = Opened::to_look(&flags.store).await?;
+                opened = flags.look.open().await?;
             }
         }
-        let look = Look::take(&opened, &flags.scan).await?;
+        let look = Look::take(&opened, &flags.look.scan).await?;
         let difference = before.as_ref().map(|before| look.since(before)).unwrap_or_default();
         total.new += difference.new;
         total.expired += difference.expired;
         total.revoked += difference.revoked;
-        if flags.answer.json { say_json(&look, &difference, &total) } else { say(&look, &difference, &total) }?;
+        if flags.look.answer.json { say_json(&look, &difference, &total) } else { say(&look, &difference, &total) }?;
         before = Some(look);
     }
     Ok(())
