@@ -99,7 +99,7 @@ fn a_contradiction_is_found_when_the_settings_are_built_and_names_setting_and_li
         (origin("https://app%2eexample"), "trust_origin", "such as https://app.example.org"),
         (origin("https://[0:0::1]"), "trust_origin", "such as https://app.example.org"),
         (b().nist_aal1().absolute_lifetime(DAY), "idle_timeout", "must not exceed absolute_lifetime"),
-        (b().nist_aal3().touch_interval(HOUR), "touch_interval", "shorter than idle_timeout, 900s"),
+        (b().nist_aal3().touch_interval(HOUR), "touch_interval", "shorter than idle_timeout, which is 900s"),
     ];
     for (builder, setting, limit) in cases {
         let error =

@@ -27,7 +27,7 @@ async fn a_visit_that_is_forgotten_is_abandoned() {
     let session = visit.session().await.unwrap();
     session.set(NAME, "in time").unwrap();
     drop(ongoing);
-    assert!(session.set(NAME, "too late").unwrap_err().to_string().contains("head has been sent"));
+    assert!(session.set(NAME, "too late").unwrap_err().to_string().contains("head was already sent"));
 
     let ongoing = begin(&sessions);
     let visit = ongoing.visit().clone();

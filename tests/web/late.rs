@@ -53,7 +53,7 @@ async fn a_write_after_the_head_has_left_is_an_error() {
             session.commit().await,
         ];
         for error in errors {
-            assert!(error.unwrap_err().to_string().contains("head has been sent"));
+            assert!(error.unwrap_err().to_string().contains("head was already sent"));
         }
         assert_eq!(session.get(NAME).unwrap().as_deref(), Some("in time"), "reading is still fine");
         assert!(place.store.asked().is_empty());

@@ -83,7 +83,7 @@ async fn a_task_that_outlives_its_request_cannot_change_the_session_and_asks_the
         let (session, id) = queue.recv().await.unwrap();
 
         let job = tokio::spawn(async move {
-            assert!(session.set(NAME, "too late").unwrap_err().to_string().contains("head has been sent"));
+            assert!(session.set(NAME, "too late").unwrap_err().to_string().contains("head was already sent"));
             assert!(session.sign_out().await.is_err());
             assert_eq!(session.user().unwrap().as_str(), "andrew", "what was read can still be read");
             sessions.revoke(&id).await.unwrap()
