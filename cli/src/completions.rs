@@ -1,4 +1,4 @@
-//! `cloakroom completions`: what a shell needs to complete its verbs and flags.
+//! `cloakroom completions`: a script with which a shell completes this program's verbs and flags.
 
 use std::io::Write as _;
 
@@ -10,14 +10,14 @@ use crate::failure::Failure;
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// Whose language the script is in
+    /// The shell that the script is for
     shell: Shell,
 }
 
 /// Prints the script.
 ///
 /// # Errors
-/// When nobody reads it.
+/// Returns an error if nobody reads stdout.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     // into memory first: the generator panics where it cannot write
     let mut script = Vec::new();

@@ -13,8 +13,8 @@ use crate::store_flags::StoreFlags;
 use crate::survey::Survey;
 use crate::terminal::{self, Many};
 
-/// The lines hold all that the sessions hold, and the hashes of their secrets. A hash opens no session, but the rest is
-/// confidential; with plain tokens the ids open them. Whoever keeps them in a file should encrypt it.
+/// The lines contain everything in the sessions, and the hashes of their secrets. A hash opens no session, but with plain tokens the
+/// ids do. If you keep the lines in a file, encrypt it.
 #[derive(Args)]
 pub(crate) struct Flags {
     #[command(flatten)]
@@ -25,10 +25,10 @@ pub(crate) struct Flags {
     store: StoreFlags,
 }
 
-/// Prints them on stdout, and on stderr how many they were.
+/// Prints the sessions on stdout, and their number on stderr.
 ///
 /// # Errors
-/// When the store is not available. What was printed until then is whole.
+/// Returns an error if the store is not available. The lines that were printed before are complete.
 pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
     flags.store.redis.be_patient();
     let opened = flags.lifetime.applied_to(Opened::to_look(&flags.store).await?);

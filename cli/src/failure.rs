@@ -1,14 +1,14 @@
-//! Why the program ends without having done what it was asked, and the exit code that says so.
+//! Why a verb failed, and the exit code for it.
 
 use std::fmt;
 use std::process::ExitCode;
 
 /// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 used wrongly, 3 not found, 4 the store is not available.
-RUST_LOG sets what is logged to stderr (default: warn); NO_COLOR switches colours off.";
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 not found, 4 the store is not available.
+Environment: RUST_LOG sets what is logged to stderr (default: warn); NO_COLOR switches colours off.";
 
-/// A verb that did not do what it was asked. Its text holds no token, no secret and no password.
+/// The failure of a verb. Its text contains no token, no secret and no password.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit_code: u8,
@@ -31,20 +31,20 @@ impl Failure {
         Failure { exit_code: 3, why: why.into() }
     }
 
-    /// Everything was said already; only the exit code is left.
+    /// The verb has already said what is wrong, and only the exit code is left to set.
     pub(crate) fn silent(exit_code: u8) -> Failure {
         Failure { exit_code, why: String::new() }
     }
 
-    /// The same in the words of the command line, where the library's text has its own.
+    /// Replaces a name of the library in the text by what the command line calls it.
     pub(crate) fn reworded(mut self, library: &str, flag: &str) -> Failure {
         self.why = self.why.replace(library, flag);
         self
     }
 
-    /// The same with what was done before it.
+    /// Puts in front of the text what was done before the failure.
     pub(crate) fn after(mut self, done: impl fmt::Display) -> Failure {
-        self.why = format!("{done}; then: {}", self.why);
+        self.why = format!("{done}, and then failed: {}", self.why);
         self
     }
 
@@ -74,14 +74,14 @@ impl From<cloakroom::Error> for Failure {
     }
 }
 
-/// Of a question about what is there: it has no unknown outcome, whatever the store says.
+/// For reads. A read changes nothing, so its outcome is never unknown, whatever the store's text says.
 impl From<cloakroom::store::StoreError> for Failure {
     fn from(error: cloakroom::store::StoreError) -> Self {
         Failure::from(cloakroom::Error::from(error)).reworded(" (it is unknown whether the change was made)", "")
     }
 }
 
-/// What could not be written to stdout. Whoever reads no further (`| head`) has got what they wanted.
+/// For answers that could not be written to stdout. If the reader has stopped reading (`| head`), that is not a failure.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {

@@ -1,4 +1,4 @@
-//! Putting whole sessions into a store: what is there already is never changed unasked.
+//! Copies whole sessions into a store. A session that is there already is only changed on request.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,57 +17,57 @@ use crate::terminal::Many;
 /// How many sessions go at once.
 pub(crate) const FLIGHT: usize = 500;
 
-/// Shared by the verbs that carry whole sessions.
+/// The flag of the verbs that copy whole sessions.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct LifetimeFlags {
-    /// The absolute lifetime that the application has configured, for sessions that do not say themselves when they end:
-    /// those with plain tokens
+    /// The absolute lifetime that the application has configured. Only sessions with plain tokens need it, because they do not store
+    /// when they end
     #[arg(long, value_name = "SECONDS", default_value_t = 12 * 60 * 60)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=999_999_999))]
     absolute_lifetime: u64,
 }
 
 impl LifetimeFlags {
-    /// The same store, read with this lifetime.
+    /// Returns this store, read with this lifetime.
     pub(crate) fn applied_to(self, mut opened: Opened) -> Opened {
         opened.terms.absolute_lifetime = std::time::Duration::from_secs(self.absolute_lifetime);
         opened
     }
 }
 
-/// What becomes of sessions that the target has already, in another state.
+/// What to do with a session that the target already has in another state.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Others {
-    /// They stay as they are.
+    /// Keep it.
     Kept,
-    /// They are ended and made again, unless they were used later at the target.
+    /// End it and create it again, unless it was used later at the target than at the source.
     Replaced,
 }
 
-/// What became of sessions.
+/// How many sessions were copied, and what became of the others.
 #[derive(Default)]
 pub(crate) struct Filled {
-    /// Made at the target.
+    /// Created at the target.
     pub(crate) made: u64,
-    /// Made there again, because they had changed.
+    /// Ended and created again, because they had changed.
     pub(crate) replaced: u64,
-    /// There already, and the same.
+    /// Already there in the same state.
     pub(crate) same: u64,
-    /// There already, and not the same: left as they are.
+    /// Already there in another state, and kept.
     pub(crate) differing: u64,
-    /// Ended on the way.
+    /// Ended while they were copied.
     pub(crate) ended: u64,
-    /// An example of those that differ.
+    /// One of those that differ.
     example: Option<SessionId>,
-    /// In a dry run, the sessions that would have been made: a hash of each.
+    /// In a dry run, a hash of each session that would have been created.
     planned: HashMap<SessionId, u64>,
 }
 
 impl Filled {
-    /// Puts sessions into the target. In a dry run they are only counted.
+    /// Copies sessions into the target. In a dry run they are only counted.
     ///
     /// # Errors
-    /// When the target is not available. What was put there until then is there.
+    /// Returns an error if the target is not available. The sessions that were copied before stay there.
     pub(crate) async fn put(
         &mut self,
         target: &Opened,
@@ -106,7 +106,7 @@ impl Filled {
         Ok(())
     }
 
-    /// Counts as if it had been made, also where it is there twice.
+    /// Counts a session as if it had been created. A session that was given twice counts once.
     fn would_make(&mut self, saved: &Saved) {
         let digest = self.planned.hasher().hash_one(saved.to_json().to_string());
         match self.planned.entry(saved.id) {
@@ -135,7 +135,7 @@ impl Filled {
         Ok(made)
     }
 
-    /// Looks at what came first: the same session again, where it is there twice among those that are put.
+    /// Compares sessions with what is at the target. A session is already there if it was given twice.
     async fn compare(&mut self, target: &Opened, taken: &[&Saved]) -> Result<(), Failure> {
         if taken.is_empty() {
             return Ok(());
@@ -165,27 +165,27 @@ impl Filled {
         })
     }
 
-    /// In words, those of which there are any.
+    /// Returns the numbers above zero in words.
     pub(crate) fn in_words(&self) -> String {
         let parts = [
-            (self.replaced, "replaced, which had changed"),
-            (self.same, "there already"),
-            (self.ended, "ended on the way"),
+            (self.replaced, "replaced because they had changed"),
+            (self.same, "already there"),
+            (self.ended, "ended meanwhile"),
         ];
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("; {} {what}", Many(*n, "session"))).collect()
     }
 
-    /// What is not as it was asked for.
+    /// Returns a failure if sessions are in another state at the target than was asked for.
     pub(crate) fn complaint(&self, way_out: &str) -> Option<Failure> {
         let id = self.example?;
         Some(Failure::failed(format!(
-            "{} at the target already and not the same, such as {id}: left as they are there{way_out}",
+            "{} already at the target in another state, such as {id}, and kept as at the target{way_out}",
             Are(self.differing)
         )))
     }
 }
 
-/// `1 session is`, `2 sessions are`.
+/// Displays `1 session is`, `2 sessions are`.
 pub(crate) struct Are(pub(crate) u64);
 
 impl std::fmt::Display for Are {

@@ -18,15 +18,15 @@ const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 /// How many bad lines are named; the others are counted.
 const MOST_NAMED: u64 = 20;
 
-/// Lines that are no sessions are named and left out, and the exit code is 1. What is at the target already stays as it is
-/// there. So it can be run again.
+/// Lines that do not contain a session are reported and skipped, and the exit code is then 1. A session that the target already has
+/// is not changed, so the import can be run again.
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// Stop at the first line that is no session
+    /// Stop at the first line that does not contain a session
     #[arg(long)]
     strict: bool,
 
-    /// Only check the lines, and count
+    /// Only check and count the lines
     #[arg(long)]
     dry_run: bool,
 
@@ -38,14 +38,15 @@ pub(crate) struct Flags {
     store: StoreFlags,
 }
 
-/// Reads them from stdin.
+/// Reads the sessions from stdin, and creates them.
 ///
 /// # Errors
-/// When a line is no session, or a session is there already and differs; when the store is not available.
+/// Returns an error if a line does not contain a session, if the target has a session in another state, or if the store is not
+/// available.
 pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
     if std::io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "import reads from stdin what `cloakroom export` has printed: cloakroom import < FILE",
+            "import reads from stdin what `cloakroom export` has printed, and stdin is a terminal: run cloakroom import < FILE",
         ));
     }
     flags.store.redis.be_patient();
@@ -62,7 +63,7 @@ pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
                 if flags.strict {
                     filled.put(&target, std::mem::take(&mut batch), Others::Kept, flags.dry_run).await?;
                     answer(&flags, &filled, bad)?;
-                    return Err(Failure::failed(format!("line {number}: {why}. Nothing behind it was read")));
+                    return Err(Failure::failed(format!("line {number}: {why}. The lines after it were not read")));
                 }
                 if bad <= MOST_NAMED {
                     terminal::remark(format_args!("line {number}: {why}"));
@@ -76,7 +77,7 @@ pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
     filled.put(&target, batch, Others::Kept, flags.dry_run).await?;
     answer(&flags, &filled, bad)?;
     match filled.complaint("") {
-        _ if bad > 0 => Err(Failure::failed(format!("left out {}: no session can be read there", Many(bad, "line")))),
+        _ if bad > 0 => Err(Failure::failed(format!("skipped {} that do not contain a session", Many(bad, "line")))),
         Some(failure) => Err(failure),
         None => Ok(()),
     }

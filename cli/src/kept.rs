@@ -77,7 +77,8 @@ impl Kept {
     pub(crate) async fn to_fill(path: &Path) -> Result<Kept, Failure> {
         if Attached::to(path).await?.is_some() {
             return Err(Failure::failed(format!(
-                "the store in {} is in use by a running process, which alone makes sessions in it: stop that first",
+                "the store in {} is in use by a running process, and only that process can create sessions in it: stop the process \
+                 first",
                 path.display()
             )));
         }
@@ -85,7 +86,7 @@ impl Kept {
         let store = Embedded::builder(path).without_control_socket().wait_for_disk().open()?;
         if is_new && belongs_to_root(path) {
             terminal::remark(format_args!(
-                "{0} is new, and belongs to root: if the application runs as another user, chown -R USER {0}",
+                "{0} is new and belongs to root: if the application runs as another user, run chown -R USER {0}",
                 shell_word(&path.display().to_string())
             ));
         }
@@ -121,7 +122,7 @@ impl Kept {
     }
 
     fn only_looked_at(&self) -> StoreError {
-        StoreError::new(format!("nothing is changed in {}: it was opened to look at it", self.all()))
+        StoreError::new(format!("nothing can be changed in {}, because it was opened for reading only", self.all()))
     }
 
     /// What "all sessions" are all of.
@@ -191,7 +192,10 @@ impl Restore for Kept {
             Kept::Redis(store) => store.restore(sessions).await,
             Kept::Embedded(store) => store.restore(sessions).await,
             Kept::Stopped(_) | Kept::Nowhere(_) => Err(self.only_looked_at()),
-            Kept::Running(_) => Err(StoreError::new(format!("the process of this {} makes its sessions", self.all()))),
+            Kept::Running(_) => Err(StoreError::new(format!(
+                "only the process that uses this {} can create sessions in it: stop it first",
+                self.all()
+            ))),
         }
     }
 }

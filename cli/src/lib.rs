@@ -42,7 +42,7 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::Failure;
 use crate::printable::PrintableLog;
 
-/// Server-side web sessions: one opaque ticket in the browser, everything else on the server.
+/// Server-side web sessions: the browser carries one opaque token, everything else stays on the server.
 #[derive(Parser)]
 #[command(name = "cloakroom", version, after_help = failure::EXIT_CODES)]
 struct Cli {
@@ -52,31 +52,32 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Serve a page (and the same as JSON) on which sessions can be watched living and ending.
+    /// Serve a page that shows how sessions begin, live and end. It also answers in JSON.
     Demo(demo::Flags),
-    /// Check what can be wrong with a Redis that keeps sessions, and say what to do.
+    /// Check a Redis that keeps sessions: what is wrong, and what to do about it.
     Doctor(doctor::Flags),
     /// Show one session, without its secret.
     Show(show::Flags),
-    /// List sessions: all of them, or a user's.
+    /// List sessions: all of them, or those of one user.
     List(list::Flags),
-    /// End sessions: some, a user's, or all of them.
+    /// End sessions: some of them, those of one user, or all of them.
     Revoke(revoke::Flags),
-    /// Count sessions and users, and how long they live.
+    /// Count sessions and users, and show how old the sessions are and how long they still live.
     Stats(stats::Flags),
-    /// Watch sessions come and go, until ctrl-c.
+    /// Show how many sessions begin and end, line by line, until you press ctrl-c.
     Watch(watch::Flags),
-    /// Move all sessions from one store to another: from a directory to Redis, or back. The source stays as it is.
+    /// Copy all sessions to another store, from a directory to Redis or back, so that everybody stays signed in. The source is not
+    /// changed.
     Move(moving::Flags),
-    /// Print all sessions, one line of JSON for each, for `import`: confidential, although the hashes in it open nothing.
+    /// Print all sessions for `import`, one line of JSON for each. The lines are confidential.
     Export(export::Flags),
-    /// Make the sessions that `export` has printed, from stdin. What is no session is named and left out.
+    /// Read from stdin what `export` has printed, and create these sessions.
     Import(import::Flags),
-    /// Keep what can be read of a damaged store in a directory, and say what is lost.
+    /// Repair a damaged store in a directory: keep what can be read, and say what is lost.
     Repair(repair::Flags),
-    /// Print a script that completes this program's verbs and flags, for a shell.
+    /// Print a script for a shell that completes this program's verbs and flags.
     Completions(completions::Flags),
-    /// Print the man page of this program, or of one of its verbs.
+    /// Print the manual page of this program, or of one of its verbs.
     Man(man::Flags),
 }
 
@@ -106,7 +107,7 @@ pub async fn run() -> ExitCode {
     }
 }
 
-/// Says on stderr why it did not work, even when nobody reads it, and leaves with the failure's code.
+/// Says on stderr why the verb failed, and returns the failure's exit code. That nobody reads stderr is no reason to fail.
 fn report(failure: &Failure) -> ExitCode {
     if !failure.is_silent() {
         terminal::remark(format_args!("cloakroom: {failure}"));

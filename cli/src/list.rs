@@ -18,11 +18,11 @@ const MOST_OF_A_USER: usize = 100_000;
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// Only the sessions of this user, the latest sign-in first (--user=ID where the id begins with two hyphens)
+    /// List only the sessions of this user, the latest sign-in first. Write --user=ID if the id begins with two hyphens
     #[arg(long, value_name = "USER")]
     user: Option<String>,
 
-    /// How many at most; 0 for all
+    /// The most sessions to list; 0 lists all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 
@@ -30,10 +30,10 @@ pub(crate) struct Flags {
     look: LookFlags,
 }
 
-/// Lists them: in JSON one on each line.
+/// Lists the sessions. In JSON each session is one line.
 ///
 /// # Errors
-/// When the user has none, or the store is not available.
+/// Returns an error if the user has no session, or the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let user = flags.user.as_deref().map(user_of).transpose()?;
     let opened = flags.look.open().await?;
@@ -53,10 +53,12 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
         terminal::table(&["SESSION", "USER", "CREATED", "LAST SEEN", "ENDS IN", "DEVICE", "ADDRESS"], &rows)?;
     }
     if are_more {
-        terminal::remark(format_args!("there are more than {limit}: --limit says how many to list, 0 all"));
+        terminal::remark(format_args!(
+            "there are more than {limit} sessions: raise --limit to list more, or give --limit 0 to list all"
+        ));
     }
     match (&user, sessions.is_empty()) {
-        (Some(user), true) => Err(Failure::not_found(format!("{user} has no session"))),
+        (Some(user), true) => Err(Failure::not_found(format!("user {user} has no session"))),
         (None, true) => {
             terminal::remark("there is no session");
             Ok(())

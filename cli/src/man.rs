@@ -1,4 +1,4 @@
-//! `cloakroom man`: the manual, as `man` reads it.
+//! `cloakroom man`: the manual, in the format that `man` reads.
 
 use std::io::Write as _;
 
@@ -9,14 +9,14 @@ use crate::{Cli, failure};
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// The verb whose page is wanted [default: the page of the program]
+    /// Print the page of this verb [default: the page of the program]
     verb: Option<String>,
 }
 
 /// Prints the page.
 ///
 /// # Errors
-/// When there is no such verb, or nobody reads it.
+/// Returns an error if there is no such verb, or nobody reads stdout.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let mut program = Cli::command();
     program.build();
@@ -32,6 +32,6 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
 fn page_of(program: &Command, verb: &str) -> Result<Command, Failure> {
     let verbs = program.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(", ");
     let found = program.find_subcommand(verb);
-    let found = found.ok_or_else(|| Failure::usage(format!("no such verb; there are {verbs}")))?;
+    let found = found.ok_or_else(|| Failure::usage(format!("there is no such verb: choose one of {verbs}")))?;
     Ok(found.clone().version(env!("CARGO_PKG_VERSION")).after_help(failure::EXIT_CODES))
 }

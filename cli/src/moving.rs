@@ -16,29 +16,29 @@ use crate::redis_flags::{RedisFlags, parsed};
 use crate::survey::Survey;
 use crate::terminal::{self, AnswerFlags, Many};
 
-/// The source stays as it is. Killed half-way, it can be run again. Between two Redis of different passwords or prefixes:
-/// cloakroom export | cloakroom import.
+/// The source is not changed. If the program is stopped half-way, run it again. To move sessions between two Redis with different
+/// passwords or prefixes, use cloakroom export | cloakroom import.
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// Where the sessions are: a directory, or the URL of a Redis or Valkey (again for each further node of a cluster, or
-    /// sentinel)
+    /// Where the sessions are: a directory, or the URL of a Redis or Valkey. Repeat the flag for other nodes of a cluster, or other
+    /// sentinels
     #[arg(long, value_name = "PLACE", required = true)]
     from: Vec<String>,
 
-    /// Where they are to be: the same
+    /// Where the sessions are to be copied: a directory or a URL, as for --from
     #[arg(long, value_name = "PLACE", required = true)]
     to: Vec<String>,
 
-    /// Make the target the same as the source: end what the source does not have (any more), and make again what has changed
-    /// there. For another run after the application has stopped
+    /// Make the target equal to the source: end the sessions that the source does not have, and copy again those that have changed
+    /// there. Use it for the last run, after the application has stopped
     #[arg(long)]
     mirror: bool,
 
-    /// The target has sessions of its own, which stay
+    /// Keep the sessions that only the target has
     #[arg(long, conflicts_with = "mirror")]
     merge: bool,
 
-    /// Only count
+    /// Only count the sessions that would be copied
     #[arg(long)]
     dry_run: bool,
 
@@ -52,10 +52,10 @@ pub(crate) struct Flags {
     redis: RedisFlags,
 }
 
-/// Moves them.
+/// Moves the sessions.
 ///
 /// # Errors
-/// When a store is not available; when the target has something else, and no flag says what to do with it.
+/// Returns an error if a store is not available, or if the target has other sessions and no flag says what to do with them.
 pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
     flags.redis.be_patient();
     let (from, to) = (place(&flags, "--from", &flags.from)?, place(&flags, "--to", &flags.to)?);
@@ -65,7 +65,7 @@ pub(crate) async fn run(mut flags: Flags) -> Result<(), Failure> {
     Moving { flags: &flags, from: &from, to: &to, moved: Moved::default() }.run().await
 }
 
-/// What was named: URLs of servers, or one directory.
+/// Returns the place that a flag names: URLs of servers, or one directory.
 fn place(flags: &Flags, flag: &str, texts: &[String]) -> Result<Place, Failure> {
     let are_urls: Vec<_> = texts.iter().map(|text| text.contains("://")).collect();
     match (&are_urls[..], texts) {
@@ -74,7 +74,9 @@ fn place(flags: &Flags, flag: &str, texts: &[String]) -> Result<Place, Failure> 
             let urls: Vec<Url> = texts.iter().map(|url| parsed(flag, url)).collect::<Result<_, _>>()?;
             flags.redis.reach(urls, Some(flag)).map(Place::Redis)
         }
-        _ => Err(Failure::usage(format!("{flag} is one directory, or URLs of the servers of one Redis"))),
+        _ => Err(Failure::usage(format!(
+            "{flag} must be one directory, or one or more URLs of the servers of one Redis"
+        ))),
     }
 }
 
@@ -87,7 +89,7 @@ fn check_different(from: &Place, to: &Place) -> Result<(), Failure> {
         (Place::Redis(from), Place::Redis(to)) => from.urls == to.urls,
         _ => false,
     };
-    if are_same { Err(Failure::usage("--from and --to are the same place")) } else { Ok(()) }
+    if are_same { Err(Failure::usage("--from and --to are the same place: name two different ones")) } else { Ok(()) }
 }
 
 /// What has been done.
@@ -112,11 +114,13 @@ impl Moving<'_> {
         self.look_for_others(self.to).await?;
         self.all().await.map_err(|failure| failure.after(self.in_words()))?;
         self.answer()?;
-        let way_out = if self.flags.mirror { ": they were used there later" } else { "; --mirror replaces them" };
+        let way_out =
+            if self.flags.mirror { ", because they were used there later" } else { ". Replace them with --mirror" };
         self.moved.filled.complaint(way_out).map_or(Ok(()), Err)
     }
 
-    /// What the target has and the source has not: from an earlier run, and ended since; or somebody else's.
+    /// Looks for sessions that only the target has. Either an earlier run has copied them and they have ended at the source since, or
+    /// they belong to the target.
     async fn look_for_others(&mut self, to: &Opened) -> Result<(), Failure> {
         let mut others: Vec<SessionId> = Vec::new();
         let mut survey = Survey::quiet(to, &self.flags.scan);
@@ -133,8 +137,8 @@ impl Moving<'_> {
         }
         if !self.flags.mirror {
             return Err(Failure::failed(format!(
-                "nothing was moved: {} at the target and not at the source, such as {}. If they are of an earlier run, and \
-                 have ended at the source since: --mirror ends them. If they are the target's own: --merge leaves them",
+                "nothing was moved, because {} only at the target, such as {}. If an earlier run has copied them and they have \
+                 ended at the source since, end them with --mirror. If they belong to the target, keep them with --merge",
                 Are(others.len() as u64),
                 others[0]
             )));
@@ -158,17 +162,17 @@ impl Moving<'_> {
         }
         survey.finish();
         survey.remark_on_others();
-        // what was moved first may have ended while the last were
+        // sessions that were moved first may have ended while the last ones were moved
         for ids in all.chunks(FLIGHT) {
             self.follow(self.to, ids).await?;
         }
         Ok(())
     }
 
-    /// Looks at the source again, and ends at the target what has ended there meanwhile. A session is written to the target
-    /// before this, so whatever ends it at the source comes before this look, or is for the next run to see.
+    /// Looks at the source again, and ends at the target the sessions that have ended at the source meanwhile. A session is written to
+    /// the target before this look. So if it ends at the source, either this look or the next run sees it.
     async fn follow(&mut self, to: &Opened, ids: &[SessionId]) -> Result<(), Failure> {
-        // nobody opens a directory that this process has locked
+        // no other process can change a directory that this one has locked
         if self.flags.dry_run || matches!(self.from.store, Kept::Stopped(_)) {
             return Ok(());
         }
@@ -195,12 +199,14 @@ impl Moving<'_> {
         let did = if self.flags.dry_run { "would move" } else { "moved" };
         let followed = match followed {
             0 => String::new(),
-            ended => format!("; ended {} that the source does not have any more", Many(*ended, "session")),
+            ended => {
+                format!("; ended {} at the target that the source does not have any more", Many(*ended, "session"))
+            }
         };
         let others = match only_at_target {
             0 => String::new(),
             _ if self.flags.mirror && !self.flags.dry_run => String::new(),
-            others => format!("; {} at the target alone", Are(*others)),
+            others => format!("; {} only at the target", Are(*others)),
         };
         format!("{did} {}{}{followed}{others}", Many(filled.made, "session"), filled.in_words())
     }

@@ -37,9 +37,9 @@ impl Opened<Redis> {
                 let builder = looking(&flags.redis, &reach)?.accept_replica();
                 Ok(Opened::of(&flags.redis, redis_flags::connect(builder).await?))
             }
-            Place::Memory | Place::Embedded(_) => {
-                Err(Failure::usage("this is about Redis. Which? Say --redis-url, --redis-host or REDIS_URL"))
-            }
+            Place::Memory | Place::Embedded(_) => Err(Failure::usage(
+                "this verb works with Redis only: name one with --redis-url, with --redis-host or in REDIS_URL",
+            )),
         }
     }
 }
@@ -74,9 +74,9 @@ impl Opened {
     /// When there is none, or it is not available.
     pub(crate) async fn to_change(flags: &StoreFlags, durability: Option<Durability>) -> Result<Opened, Failure> {
         match flags.place()? {
-            Place::Embedded(_) if durability.is_some() => {
-                Err(Failure::usage("--wait-for-replicas is about Redis: a store in a directory has no replicas"))
-            }
+            Place::Embedded(_) if durability.is_some() => Err(Failure::usage(
+                "--wait-for-replicas works with Redis only, because a store in a directory has no replicas: leave it out",
+            )),
             Place::Embedded(path) => Ok(Opened::of(&flags.redis, Kept::to_change(&path).await?)),
             place => Opened::in_redis(&place, &flags.redis, durability).await,
         }
@@ -108,14 +108,18 @@ impl Opened {
     /// Where there are no users, or the store is not available.
     pub(crate) async fn sessions_of(&self, user: &UserId, page: Page) -> Result<Vec<SessionId>, Failure> {
         if self.plain_tokens {
-            return Err(Failure::usage("with --plain-tokens nobody is signed in: there are no users"));
+            return Err(Failure::usage(
+                "sessions with plain tokens have no users: leave out --plain-tokens, or leave out --user",
+            ));
         }
         Ok(self.store.sessions_of(user, page, &self.terms).await?)
     }
 }
 
 fn in_memory() -> Failure {
-    Failure::usage("nobody reaches sessions in the memory of another process: say another place")
+    Failure::usage(
+        "the sessions in the memory of another process cannot be reached: name a directory with --store, or a Redis",
+    )
 }
 
 /// A user who may only look, does; what is forbidden to this one is said where it is needed.
@@ -162,22 +166,24 @@ impl Opened {
         match SessionId::parse(text) {
             Ok(id) if self.is_ours(&id) => Ok(id),
             Ok(_) => Err(Failure::usage(
-                "a plain token on the command line is a secret that the list of processes shows: give --plain-tokens and \
-                 its first eight characters",
+                "this is a plain token, which is a secret, and every user of this machine can see the command line: give \
+                 --plain-tokens and only the first eight characters of the token",
             )),
             Err(_) if text.contains('.') => Err(Failure::usage(
-                "what stands before the point is the session id; a whole token is a secret, and is known to whoever can \
-                 see this command line: end that session",
+                "this is a whole token, which is a secret, and every user of this machine can see the command line: end that \
+                 session, and give only the session id, which is the part before the dot",
             )),
-            Err(_) => Err(Failure::usage("a session id has 22 characters of base64url")),
+            Err(_) => Err(Failure::usage(
+                "this is not a session id: an id has 22 characters, which are letters, digits, `-` and `_`",
+            )),
         }
     }
 
     async fn beginning_with(&self, start: &str, scan: &ScanFlags) -> Result<SessionId, Failure> {
         if !is_base64url(start) || !(SHOWN_OF_PLAIN..43).contains(&start.len()) {
             return Err(Failure::usage(
-                "with --plain-tokens a session is named by the first eight characters of its id, as the logs show them: \
-                 the whole is a secret, which the list of processes would show",
+                "with --plain-tokens, name a session by the first eight characters of its id, as the logs show them. The whole id \
+                 is a secret, and every user of this machine can see the command line",
             ));
         }
         let mut pace = Pace::new(scan);
@@ -197,9 +203,12 @@ impl Opened {
         }
         match found[..] {
             [id] => Ok(id),
-            [] => Err(Failure::not_found(format!("no session begins with {}", &start[..SHOWN_OF_PLAIN]))),
+            [] => Err(Failure::not_found(format!(
+                "there is no session whose id begins with {}",
+                &start[..SHOWN_OF_PLAIN]
+            ))),
             _ => Err(Failure::failed(format!(
-                "{} sessions begin with {}: give one character more",
+                "{} sessions have an id that begins with {}: give one more character",
                 found.len(),
                 &start[..SHOWN_OF_PLAIN]
             ))),

@@ -1,4 +1,4 @@
-//! How fast the sessions of a store are looked at: never faster than asked for, so that the applications notice nothing.
+//! How fast the sessions of a store are looked at: never faster than was asked for, so that the applications are not slowed down.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::failure::Failure;
 
-/// About how many keys a server looks at in one step. Other clients wait for so long.
+/// About how many keys a server looks at in one step. Its other clients wait during a step.
 pub(crate) const STEP: usize = 500;
 
 /// Shared by every verb that looks at many keys.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct ScanFlags {
-    /// How many keys to look at in a second, at most, so that the applications notice nothing
+    /// The most keys to look at in a second, so that the applications are not slowed down
     #[arg(long, value_name = "KEYS", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
     rate: u64,
 }
@@ -30,12 +30,12 @@ impl Pace {
         Pace { per_second: flags.rate, next: Instant::now() }
     }
 
-    /// How many keys to look at in one step: a slow pace goes in small ones.
+    /// Returns how many keys to look at in one step. A slow pace has small steps.
     pub(crate) fn step(&self) -> usize {
         STEP.min(usize::try_from(self.per_second / 10).unwrap_or(STEP)).max(1)
     }
 
-    /// Waits until so many keys more may be looked at.
+    /// Waits until this many more keys may be looked at.
     pub(crate) async fn wait(&mut self, keys: usize) {
         tokio::time::sleep_until(self.next).await;
         self.next = self.next.max(Instant::now()) + Duration::from_secs_f64(keys as f64 / self.per_second as f64);

@@ -1,4 +1,4 @@
-//! The flags that say how Redis is reached, and how sessions lie in it: the same for every verb, whichever flag names the
+//! The flags that say how to reach Redis, and how sessions are stored in it. Every verb has these, whichever flag names the
 //! server.
 
 use std::path::{Path, PathBuf};
@@ -12,59 +12,62 @@ use url::Url;
 use crate::failure::Failure;
 use crate::place::{Reach, has_password, is_tls, user};
 
-/// How Redis is reached, and how sessions lie in it. Not `Debug`: a URL may hold a password.
+/// How to reach Redis, and how sessions are stored in it. Not `Debug`, because a URL may contain a password.
 #[derive(Args)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct RedisFlags {
-    /// The ACL user, instead of the URL's
+    /// The name of the ACL user to log in as, instead of the one in the URL
     #[arg(long, value_name = "NAME")]
     redis_username: Option<String>,
 
-    /// A file that holds the password, read again at each connection [default: REDIS_PASSWORD, then that of REDIS_URL]. No
-    /// flag takes the password itself: the list of processes would show it
+    /// A file that contains the password; it is read again for each connection. There is no flag for the password itself, because
+    /// every user of this machine can see the flags of a process [default: the environment's REDIS_PASSWORD, else the password
+    /// in REDIS_URL]
     #[arg(long, value_name = "FILE")]
     redis_password_file: Option<PathBuf>,
 
-    /// How long to wait for a connection, and for each answer
+    /// How long to wait for a connection and for each answer
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     redis_timeout: u64,
 
-    /// Trust servers whose certificate this authority has signed (PEM) [default: those that the system trusts]
+    /// A file in PEM with the certificate of the authority that has signed the server's certificate [default: the authorities that
+    /// the system trusts]
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 
-    /// The certificate to show to the server (PEM)
+    /// A file in PEM with the certificate that this program shows to the server
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
-    /// ... and its key (PEM)
+    /// A file in PEM with the private key for --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// What the store's keys begin with
+    /// The text with which every key of the store begins
     #[arg(long, value_name = "PREFIX", default_value = "session:")]
     pub(crate) prefix: String,
 
-    /// Tokens without a secret half, to share sessions with applications that follow the Redis tutorials
+    /// Use tokens without a secret half, which are shared with applications that follow the Redis tutorials
     #[arg(long)]
     pub(crate) plain_tokens: bool,
 
-    /// Accept an unencrypted connection to a Redis that is not on this machine
+    /// Allow an unencrypted connection to a Redis on another machine
     #[arg(long)]
     accept_plain_text: bool,
 }
 
 impl RedisFlags {
-    /// How to reach these servers, which `flag` has named (`None`: the environment). There is at least one.
+    /// Returns how to reach these servers. `flag` is the flag that has named them, or `None` for the environment. There is at least
+    /// one.
     ///
     /// # Errors
-    /// When a flag's URL would show a password. Its text is not repeated.
+    /// Returns an error if a URL in a flag contains a password. The error does not repeat the URL.
     pub(crate) fn reach(&self, urls: Vec<Url>, flag: Option<&str>) -> Result<Reach, Failure> {
         if let Some(flag) = flag.filter(|_| urls.iter().any(has_password)) {
             return Err(Failure::usage(format!(
-                "{flag} holds a password, which the list of processes shows to everybody on this machine: \
-                 give it in REDIS_URL, REDIS_PASSWORD or --redis-password-file, and change it"
+                "{flag} contains a password, and every user of this machine can see the flags of a process: change the \
+                 password, and give the new one in REDIS_URL, in REDIS_PASSWORD or with --redis-password-file"
             )));
         }
         let first = &urls[0];
@@ -74,7 +77,7 @@ impl RedisFlags {
         Ok(Reach { user, has_password, certificates: self.certificates(), urls })
     }
 
-    /// What redis-cli has to be told of certificates.
+    /// Returns the flags that tell redis-cli the certificates.
     fn certificates(&self) -> Vec<String> {
         let files = [("--cacert", &self.tls_ca), ("--cert", &self.tls_cert), ("--key", &self.tls_key)];
         let given =
@@ -86,10 +89,10 @@ impl RedisFlags {
         self.tls_ca.is_some() || self.tls_cert.is_some()
     }
 
-    /// How to connect.
+    /// Returns a builder with everything that the flags say.
     ///
     /// # Errors
-    /// When what is given contradicts itself, or a file cannot be read.
+    /// Returns an error if the flags contradict each other, or a file cannot be read.
     pub(crate) fn builder(&self, reach: &Reach) -> Result<RedisBuilder, Failure> {
         let urls = &reach.urls;
         let mut builder = Redis::builder(urls[0].as_str()).prefix(&self.prefix).timeout(self.timeout());
@@ -104,7 +107,7 @@ impl RedisFlags {
             if !reach.has_password {
                 // the client logs in with a password only: without one it would be the default user
                 return Err(Failure::usage(
-                    "--redis-username needs a password: --redis-password-file or REDIS_PASSWORD",
+                    "--redis-username needs a password as well: give it with --redis-password-file or in REDIS_PASSWORD",
                 ));
             }
             builder = builder.username(name);
@@ -120,7 +123,9 @@ impl RedisFlags {
 
     fn with_certificates(&self, mut builder: RedisBuilder, urls: &[Url]) -> Result<RedisBuilder, Failure> {
         if self.wants_tls() && !urls.iter().all(is_tls) {
-            return Err(Failure::usage("--tls-ca and --tls-cert need rediss:// instead of redis://"));
+            return Err(Failure::usage(
+                "--tls-ca and --tls-cert are only for TLS: begin the URL with rediss:// instead of redis://",
+            ));
         }
         if let Some(file) = &self.tls_ca {
             builder = builder.tls_ca(contents("--tls-ca", file)?);
@@ -137,15 +142,17 @@ impl RedisFlags {
             return Ok(password_of_environment());
         };
         let refuse = |why| Failure::usage(format!("--redis-password-file {}: {why}", file.display()));
-        let text = String::from_utf8(contents("--redis-password-file", file)?).map_err(|_| refuse("is no text"))?;
+        let text = String::from_utf8(contents("--redis-password-file", file)?)
+            .map_err(|_| refuse("it is not a text in UTF-8"))?;
         let password = text.trim_end_matches(['\r', '\n']);
         match password.is_empty() || password.contains('\n') {
-            true => Err(refuse("must hold one line, the password")),
+            true => Err(refuse("it must contain exactly one line with the password")),
             false => Ok(Some(password.to_owned())),
         }
     }
 
-    /// For verbs that ask for much at once, and would have to begin again: no answer is given up before ten seconds.
+    /// Waits at least ten seconds for each answer. For verbs that ask for much in one step, and would have to start again after a
+    /// time-out.
     pub(crate) fn be_patient(&mut self) {
         self.redis_timeout = self.redis_timeout.max(10_000);
     }
@@ -159,10 +166,10 @@ impl RedisFlags {
     }
 }
 
-/// Connects; the answer is awaited within the time-out. What is refused is said in the words of the command line.
+/// Connects to Redis. Errors name the flags of the command line and not the methods of the library.
 ///
 /// # Errors
-/// When Redis does not answer, or when something that is given is refused.
+/// Returns an error if Redis does not answer within the time-out, or if a setting is refused.
 pub(crate) async fn connect(builder: RedisBuilder) -> Result<Redis, Failure> {
     let words = [
         ("accept_plain_text()", "--accept-plain-text"),
@@ -174,13 +181,15 @@ pub(crate) async fn connect(builder: RedisBuilder) -> Result<Redis, Failure> {
     })
 }
 
-/// Empty is none: so a service file can switch it off.
+/// An empty variable counts as not set, so that a service file can switch it off.
 fn password_of_environment() -> Option<String> {
     std::env::var("REDIS_PASSWORD").ok().filter(|password| !password.is_empty())
 }
 
+/// Reads a URL.
+///
 /// # Errors
-/// When it is none. Its text is not repeated: it may hold a password.
+/// Returns an error if the text is not a URL. The error does not repeat the text, which may contain a password.
 pub(crate) fn parsed(source: &str, url: &str) -> Result<Url, Failure> {
     Url::parse(url).map_err(|error| Failure::usage(format!("{source} is not a URL: {error}")))
 }

@@ -1,4 +1,4 @@
-//! `cloakroom repair`: what can be read of a damaged store, and what is lost.
+//! `cloakroom repair`: keeps what can be read of a damaged store, and says what is lost.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::terminal::{self, AnswerFlags, Many, line};
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// The directory in which the sessions are [default: that of the demo]
+    /// The directory that contains the sessions [default: the directory for the user's state, as the demo uses it]
     #[arg(long, value_name = "PATH")]
     store: Option<PathBuf>,
 
@@ -21,10 +21,10 @@ pub(crate) struct Flags {
     answer: AnswerFlags,
 }
 
-/// Repairs it, if it must be. No process may use it meanwhile.
+/// Repairs the store if it is damaged. No other process may use it meanwhile.
 ///
 /// # Errors
-/// Silently when something was lost, with exit code 1; with words when there is no store, or it is in use.
+/// Returns a silent error with exit code 1 if something was lost. Returns an error if there is no store, or it is in use.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let path = flags.store.clone().map_or_else(state_directory, Ok)?;
     let repaired = Embedded::builder(&path).existing_only().repair()?;
@@ -37,17 +37,20 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     } else {
         let sessions = Many(repaired.sessions as u64, "session");
         match &repaired.aside {
-            None => line(format_args!("nothing is damaged: {sessions}"))?,
+            None => line(format_args!("nothing is damaged; the store has {sessions}"))?,
             Some(aside) => {
                 repaired
                     .damage
                     .iter()
                     .try_for_each(|damage| line(format_args!("damaged: {}", printable(&damage.to_string()))))?;
                 line(format_args!(
-                    "kept {sessions}; the damaged files are in {}",
+                    "kept {sessions}; the damaged files were moved to {}",
                     printable(&aside.display().to_string())
                 ))?;
-                line("what is lost may have been the end of a session: to be sure, cloakroom revoke --all")?;
+                line(
+                    "what is lost may include the end of a session, so an ended session may be live again. To be safe, end all sessions: \
+                     cloakroom revoke --all",
+                )?;
             }
         }
     }

@@ -22,28 +22,28 @@ const FLIGHT: usize = 50;
 #[derive(Args)]
 #[command(group = ArgGroup::new("whose").required(true))]
 pub(crate) struct Flags {
-    /// The sessions' ids, as logs and lists show them
+    /// The ids of the sessions to end, as shown in logs and lists
     #[arg(group = "whose", value_name = "ID")]
     ids: Vec<String>,
 
-    /// All sessions of this user: a password has changed, an account is closed (--user=ID where the id begins with two
-    /// hyphens)
+    /// End all sessions of this user, for example because a password has changed or an account is closed. Write --user=ID if the id
+    /// begins with two hyphens
     #[arg(long, group = "whose", value_name = "USER")]
     user: Option<String>,
 
-    /// All sessions of the store: everybody has to sign in again
+    /// End all sessions of the store. Everybody has to sign in again
     #[arg(long, group = "whose")]
     all: bool,
 
-    /// Only count what would end
+    /// Only count the sessions that would end
     #[arg(long)]
     dry_run: bool,
 
-    /// Do not ask before --all
+    /// Do not ask for confirmation before --all
     #[arg(long)]
     yes: bool,
 
-    /// Each revoke waits until so many replicas have it, so that no failover undoes it
+    /// Wait until this many replicas know that a session has ended, so that no failover brings it back
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     wait_for_replicas: Option<u32>,
 
@@ -51,10 +51,10 @@ pub(crate) struct Flags {
     look: LookFlags,
 }
 
-/// Ends them, after a count.
+/// Counts the sessions and ends them.
 ///
 /// # Errors
-/// When one is not found, or the store is not available: what was done until then is said.
+/// Returns an error if a session is not found, or the store is not available. The error says how many sessions have ended before.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let user = flags.user.as_deref().map(user_of).transpose()?;
     let timeout = flags.look.store.redis.timeout().max(Duration::from_secs(5));
@@ -86,7 +86,7 @@ async fn named(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
     let mut ended = Vec::new();
     for id in ids.iter().filter(|_| !flags.dry_run) {
         match end(opened, id).await {
-            // it ended by itself meanwhile
+            // it has ended by itself since it was found
             Ok(0) => missing.push(id.to_string()),
             Ok(_) => ended.push(id.to_string()),
             Err(failure) => return Err(failure.after(Ended(ended.len() as u64))),
@@ -95,18 +95,18 @@ async fn named(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
     answer(flags, ids.len() as u64, ended.len() as u64)?;
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(Failure::not_found(format!("not found: {}", missing.join(", ")))),
+        false => Err(Failure::not_found(format!("there is no such session: {}", missing.join(", ")))),
     }
 }
 
 async fn of_user(flags: &Flags, opened: &Opened, user: &UserId) -> Result<(), Failure> {
     let found = ids_of(opened, user).await?.len() as u64;
     count(flags, found);
-    // also where there is none to count: one whose sign-in is on its way ends as well
+    // even if there is none to count, because a session whose sign-in has begun ends as well
     let ended = if flags.dry_run { 0 } else { opened.store.revoke(&Target::AllOf(user.clone())).await? };
     answer(flags, found, ended)?;
     match found.max(ended) {
-        0 => Err(Failure::not_found(format!("{user} has no session"))),
+        0 => Err(Failure::not_found(format!("user {user} has no session"))),
         _ => Ok(()),
     }
 }
@@ -122,7 +122,7 @@ async fn everyone(flags: &Flags, opened: &Opened) -> Result<(), Failure> {
     if flags.dry_run {
         return answer(flags, found, 0);
     }
-    terminal::confirm(flags.yes, &format!("ending all {} ({})", Many(found, "session"), opened.store.all()))?;
+    terminal::confirm(flags.yes, &format!("end all {} ({})", Many(found, "session"), opened.store.all()))?;
     let mut survey = Survey::with_bar(opened, &flags.look.scan).await;
     let mut pace = Pace::new(&flags.look.scan);
     let mut ended = 0;
@@ -148,7 +148,7 @@ async fn end(opened: &Opened, id: &SessionId) -> Result<u64, Failure> {
     opened.store.revoke(&Target::Session(*id)).await
 }
 
-/// The count before anything ends, beside the answer.
+/// Says on stderr how many sessions were found, before any of them ends.
 fn count(flags: &Flags, found: u64) {
     let would = if flags.dry_run { "would end" } else { "about to end" };
     if !flags.look.answer.json {
@@ -159,7 +159,7 @@ fn count(flags: &Flags, found: u64) {
 fn answer(flags: &Flags, found: u64, ended: u64) -> Result<(), Failure> {
     match (flags.look.answer.json, flags.dry_run) {
         (true, dry_run) => terminal::json(&json!({ "found": found, "ended": ended, "dry_run": dry_run })),
-        (false, true) => terminal::line(format_args!("nothing was ended: {} found", Many(found, "session"))),
+        (false, true) => terminal::line(format_args!("dry run: {} found, and none was ended", Many(found, "session"))),
         (false, false) => terminal::line(Ended(ended)),
     }
 }

@@ -15,22 +15,22 @@ use crate::times::{iso, to_the_second};
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// The session's id, as logs and lists show it
+    /// The session's id, as shown in logs and lists
     id: String,
 
     #[command(flatten)]
     look: LookFlags,
 }
 
-/// Shows it.
+/// Shows the session.
 ///
 /// # Errors
-/// When there is no such session, or the store is not available.
+/// Returns an error if there is no such session, or the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let opened = flags.look.open().await?;
     let id = opened.named(&flags.id, &flags.look.scan).await?;
     let Some(loaded) = opened.find(&id).await? else {
-        return Err(Failure::not_found(format!("there is no session {id}: it has ended, or never was")));
+        return Err(Failure::not_found(format!("there is no session {id}: it has ended, or never existed")));
     };
     if flags.look.answer.json {
         let mut session = summary(&id, &loaded);
@@ -48,7 +48,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     })
 }
 
-/// What a program wants to know of a session; its fields are not in it.
+/// Returns what a program wants to know about a session, without its fields.
 pub(crate) fn summary(id: &SessionId, Loaded { record, now }: &Loaded) -> Value {
     let remaining = record.ends_at().duration_since(*now).unwrap_or_default();
     json!({
@@ -81,7 +81,7 @@ fn reserved(id: &SessionId, Loaded { record, now }: &Loaded) -> Vec<(&'static st
     let mut lines = vec![("session", id.to_string()), ("signed in", user)];
     lines.push(("created", ago(record.created_at)));
     lines.extend(record.signed_in_at.map(|time| ("signed in at", ago(time))));
-    // an identity provider may have been told earlier who it is
+    // with an identity provider, the user may have authenticated there earlier
     let earlier = record.auth_time.filter(|_| record.auth_time != record.signed_in_at);
     lines.extend(earlier.map(|time| ("authenticated", ago(time))));
     lines.push(("last seen", ago(record.last_accessed_at)));

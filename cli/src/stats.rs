@@ -21,10 +21,10 @@ pub(crate) struct Flags {
     look: LookFlags,
 }
 
-/// Looks at every session, once.
+/// Looks at every session once, and prints the numbers.
 ///
 /// # Errors
-/// When the store is not available.
+/// Returns an error if the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let opened = flags.look.open().await?;
     let mut survey = Survey::with_bar(&opened, &flags.look.scan).await;
@@ -78,12 +78,12 @@ impl Stats {
             ("signed in", self.signed_in),
             ("anonymous", self.sessions - self.signed_in),
             ("users", self.users.len() as u64),
-            ("most of a user", self.most_of_a_user()),
+            ("most per user", self.most_of_a_user()),
         ];
         for (name, figure) in figures {
             line(format_args!("{}  {:>12}", painted(FAINT, format_args!("{name:<14}")), count(figure)))?;
         }
-        for (name, histogram) in [("age", &self.ages), ("left to live if nobody comes", &self.remaining)] {
+        for (name, histogram) in [("age", &self.ages), ("time left without another request", &self.remaining)] {
             line(painted(STRONG, format_args!("\n{name}")))?;
             histogram.print()?;
         }
@@ -124,7 +124,7 @@ impl Histogram {
     fn print(&self) -> Result<(), Failure> {
         let most = self.0.iter().copied().max().unwrap_or(0).max(1);
         ENDS.iter().zip(self.0).try_for_each(|((_, name), sessions)| {
-            // whoever is there gets a mark, however few they are
+            // every number above zero gets a mark, however small it is
             let bar = "█".repeat((sessions * BAR).div_ceil(most) as usize);
             line(format!("{name:>14}  {:>12}  {bar}", count(sessions)).trim_end())
         })

@@ -10,25 +10,25 @@ use crate::failure::Failure;
 use crate::place::{Place, REDIS_PORT};
 use crate::redis_flags::{RedisFlags, parsed};
 
-/// Which store, and how sessions lie in it. Not `Debug`: a URL may hold a password.
+/// Which store, and how sessions are stored in it. Not `Debug`, because a URL may contain a password.
 #[derive(Args)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreFlags {
-    /// The directory in which the sessions are, or the word memory [default: the Redis that is named below or by REDIS_URL,
-    /// otherwise a directory of the user's state: ~/.local/state/cloakroom/sessions on Linux]
+    /// The directory that contains the sessions, or the word "memory" [default: the Redis that is named by a flag below or in
+    /// REDIS_URL, else the directory for the user's state, which is ~/.local/state/cloakroom/sessions on Linux]
     #[arg(long, value_name = "PATH", conflicts_with_all = ["redis_url", "redis_host", "redis_port"])]
     store: Option<PathBuf>,
 
-    /// Redis or Valkey: redis://, rediss:// (TLS), unix:// or redis+sentinel://host:port/service. Again for each further
-    /// node of a cluster, or sentinel [default: REDIS_URL, which may hold several, separated by spaces]
+    /// The URL of Redis or Valkey: redis://, rediss:// (TLS), unix:// or redis+sentinel://host:port/service. Repeat the flag for
+    /// other nodes of a cluster, or other sentinels [default: the URLs in REDIS_URL, separated by spaces]
     #[arg(long, value_name = "URL", conflicts_with_all = ["redis_host", "redis_port"])]
     redis_url: Vec<String>,
 
-    /// Redis or Valkey by its host [default: 127.0.0.1, when a port is given]
+    /// The host of Redis or Valkey, instead of a URL [default: 127.0.0.1 if --redis-port is given]
     #[arg(long, value_name = "HOST")]
     redis_host: Option<String>,
 
-    /// ... and its port [default: 6379, when a host is given]
+    /// The port of Redis or Valkey, instead of a URL [default: 6379 if --redis-host is given]
     #[arg(long, value_name = "PORT")]
     redis_port: Option<u16>,
 
@@ -37,10 +37,11 @@ pub(crate) struct StoreFlags {
 }
 
 impl StoreFlags {
-    /// Where the sessions are. Flags go before the environment's `REDIS_URL`; in a directory where neither says.
+    /// Returns where the sessions are: where a flag says, else where `REDIS_URL` says, else in a directory of the user.
     ///
     /// # Errors
-    /// When what is given is not a URL, or would show a password. Its text is not repeated.
+    /// Returns an error if something that should be a URL is not one, or if a URL in a flag contains a password. The error does not
+    /// repeat the URL.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         match &self.store {
             Some(word) if word.as_os_str() == "memory" => return Ok(Place::Memory),
@@ -71,9 +72,11 @@ impl StoreFlags {
     }
 }
 
-/// Where this platform wants a program to keep what should survive a restart and is nobody's document.
+/// Returns the directory in which this platform wants a program to keep its state.
 pub(crate) fn state_directory() -> Result<PathBuf, Failure> {
     let strategy = etcetera::base_strategy::choose_native_strategy();
-    let strategy = strategy.map_err(|_| Failure::usage("which store? There is no home directory: say --store"))?;
+    let strategy = strategy.map_err(|_| {
+        Failure::usage("there is no home directory to keep the sessions in: name a directory with --store")
+    })?;
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("cloakroom").join("sessions"))
 }

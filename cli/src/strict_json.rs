@@ -1,5 +1,5 @@
-//! JSON in which each key of an object stands once. Of a key that stands there twice, most programs take one value in
-//! silence, and not all of them the same one.
+//! Reads JSON in which no object has a key twice. Most programs silently take one of the two values, and they do not all take the
+//! same one.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// Reads one value from one line.
 ///
 /// # Errors
-/// Where it is no JSON, or a key is there twice, which is named. No value is repeated.
+/// Returns an error if the text is not JSON, or if an object has a key twice. The error names the key and repeats no value.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let error = match serde_json::from_str(text) {
         Ok(Strict(value)) => return Ok(value),
@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let what = said.rsplit_once(" at line ").map_or(said.as_str(), |(what, _)| what);
     match error.is_data() {
         true => Err(format!("{what}, at column {}", error.column())),
-        false => Err(format!("it is no JSON ({what}, at column {})", error.column())),
+        false => Err(format!("the line is not JSON ({what}, at column {})", error.column())),
     }
 }
 
@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for Reader {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key `{}` is there twice", key.escape_debug())));
+                return Err(A::Error::custom(format_args!("the key `{}` is given twice", key.escape_debug())));
             }
             let Strict(value) = entries.next_value()?;
             map.insert(key, value);

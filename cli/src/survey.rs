@@ -1,4 +1,4 @@
-//! Looking at all sessions: in parts, never faster than asked for, with a bar for who waits.
+//! Looks at all sessions, in parts and never faster than was asked for, with a progress bar.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -16,29 +16,29 @@ use crate::pace::{Pace, ScanFlags};
 /// How many sessions are asked for at once.
 const FLIGHT: usize = 100;
 
-/// One look at all sessions that live from its begin to its end; each is met once.
+/// One look at all sessions. Each session that is live during the whole look is found once.
 pub(crate) struct Survey<'a> {
     opened: &'a Opened,
     pace: Pace,
     seen: HashSet<SessionId>,
-    /// Where the store goes on, as long as it has not named all.
+    /// Where the store continues. It has not named all sessions yet.
     cursor: Option<String>,
     is_named: bool,
-    /// Named, and not looked at yet.
+    /// Sessions that the store has named and that were not looked at yet.
     ahead: VecDeque<SessionId>,
-    /// Sessions of the other token format that were passed over.
+    /// How many sessions of the other token format were skipped.
     others: u64,
     bar: ProgressBar,
 }
 
-/// A session that lives.
+/// A live session.
 pub(crate) struct Found {
     pub(crate) id: SessionId,
     pub(crate) loaded: Loaded,
 }
 
 impl Found {
-    /// How long it lives on if nobody comes.
+    /// Returns how long the session lives without another request.
     pub(crate) fn remaining(&self) -> Duration {
         self.loaded.record.ends_at().duration_since(self.loaded.now).unwrap_or_default()
     }
@@ -49,11 +49,11 @@ impl Found {
 }
 
 impl<'a> Survey<'a> {
-    /// With a bar on stderr, if that is a terminal.
+    /// Begins a look with a progress bar on stderr, if that is a terminal.
     pub(crate) async fn with_bar(opened: &'a Opened, flags: &ScanFlags) -> Survey<'a> {
         let bar = match &opened.store {
             Kept::Redis(redis) => bar(redis).await,
-            // it names all sessions at once, and then they are counted
+            // these stores name all sessions in one step, so the bar counts sessions
             _ => styled(ProgressBar::new(0), "sessions"),
         };
         Survey { bar, ..Survey::quiet(opened, flags) }
@@ -72,14 +72,14 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// The ids of the next part, which may be none; `None` after the last.
+    /// Returns the ids of the next part, which may be empty, or `None` after the last part.
     pub(crate) async fn ids(&mut self) -> Result<Option<Vec<SessionId>>, Failure> {
         if self.ahead.is_empty() {
             if self.is_named {
                 self.finish();
                 return Ok(None);
             }
-            // which keeps to the rate by itself
+            // this keeps to the rate by itself
             self.look_ahead().await?;
         } else {
             self.pace.wait(self.ahead.len().min(self.pace.step())).await;
@@ -107,7 +107,7 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// The sessions of the next part, which may be none; `None` after the last.
+    /// Returns the sessions of the next part, which may be empty, or `None` after the last part.
     pub(crate) async fn part(&mut self) -> Result<Option<Vec<Found>>, Failure> {
         let Some(ids) = self.ids().await? else {
             return Ok(None);
@@ -121,24 +121,24 @@ impl<'a> Survey<'a> {
         Ok(Some(part))
     }
 
-    /// Takes the bar away: nothing more is looked at.
+    /// Removes the progress bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// What to say where nothing was found because the wrong format was looked for.
+    /// Says if sessions were skipped because they have the other token format.
     pub(crate) fn remark_on_others(&self) {
         if self.others > 0 {
             let with = if self.opened.plain_tokens { "without" } else { "with" };
-            let others = crate::terminal::Many(self.others, "key");
+            let others = crate::terminal::Many(self.others, "session");
             crate::terminal::remark(format_args!(
-                "{others} of the other token format left out: try {with} --plain-tokens"
+                "skipped {others} of the other token format: run this again {with} --plain-tokens to see them"
             ));
         }
     }
 }
 
-/// A bar over all keys of the database, ours and others; hidden where stderr is no terminal.
+/// Returns a progress bar over all keys of the database, including those of others. It is hidden if stderr is not a terminal.
 pub(crate) async fn bar(redis: &Redis) -> ProgressBar {
     let bar = ProgressBar::new(0);
     if bar.is_hidden() {
@@ -146,7 +146,7 @@ pub(crate) async fn bar(redis: &Redis) -> ProgressBar {
     }
     let mut total = 0;
     for server in redis.servers() {
-        // whoever may not ask sees a bar that does not know its end
+        // a user who may not run DBSIZE sees a bar without an end
         total += redis.command(&server, &["DBSIZE"]).await.ok().and_then(|size| size.as_u64()).unwrap_or(0);
     }
     bar.set_length(total);

@@ -1,5 +1,5 @@
-//! What verbs say: lines for people on stdout, JSON for programs, remarks on stderr. Colours only on a terminal, and not
-//! where `NO_COLOR` is set.
+//! How verbs print: lines for people and JSON for programs on stdout, remarks on stderr. There are colours only on a terminal, and
+//! only if `NO_COLOR` is not set.
 
 use std::fmt::{self, Display};
 use std::io::{IsTerminal as _, Write as _};
@@ -18,33 +18,33 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 pub(crate) const STRONG: Style = Style::new().bold();
 
-/// Shared by every verb that answers.
+/// The flag of every verb that prints an answer.
 #[derive(Args)]
 pub(crate) struct AnswerFlags {
-    /// Answer in JSON, for programs
+    /// Print the answer as JSON, for programs
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// One line on stdout, in which whatever others have written is [`printable`] already.
+/// Prints one line on stdout. The caller has made every text of others in it [`printable`].
 ///
 /// # Errors
-/// When nobody reads it any more.
+/// Returns an error if nobody reads stdout any more.
 pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
     Ok(writeln!(stdout, "{text}").and_then(|()| stdout.flush())?)
 }
 
-/// One value on one line. What would steer a terminal or cannot be seen is escaped.
+/// Prints one value as one line of JSON. Characters that control a terminal or cannot be seen are escaped.
 ///
 /// # Errors
-/// When nobody reads it any more.
+/// Returns an error if nobody reads stdout any more.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?;
     line(printable_json(&json))
 }
 
-/// A remark beside the answer. That nobody reads it is no reason to stop.
+/// Prints a remark on stderr. That nobody reads it is no reason to fail.
 pub(crate) fn remark(text: impl Display) {
     let _ = writeln!(anstream::stderr().lock(), "{}", printable(&text.to_string()));
 }
@@ -53,27 +53,29 @@ pub(crate) fn painted(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Asks before something that cannot be undone. Where nobody can be asked, `--yes` must have said it.
+/// Asks for confirmation before something that cannot be undone. `what` completes the sentence "This will ...".
 ///
 /// # Errors
-/// Where nobody can be asked, and where the answer is not yes.
+/// Returns an error if there is no terminal to ask at and `--yes` is not given, and if the answer is not yes.
 pub(crate) fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Failure::usage(format!("{what} needs --yes where nobody can be asked")));
+        return Err(Failure::usage(format!(
+            "this would {what}, and there is no terminal to ask for confirmation: give --yes to do it"
+        )));
     }
-    let _ = write!(anstream::stderr().lock(), "{}? [y/N] ", printable(what));
+    let _ = write!(anstream::stderr().lock(), "This will {}. Continue? [y/N] ", printable(what));
     let mut answer = String::new();
     let _ = std::io::stdin().read_line(&mut answer);
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Failure::failed("nothing was done")),
+        _ => Err(Failure::failed("nothing was changed, because the answer was not yes")),
     }
 }
 
-/// Rows under a heading, each column as wide as it must be.
+/// Prints rows under a heading. Each column is as wide as its longest cell.
 pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
@@ -88,7 +90,7 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<(), Failur
     rows.iter().try_for_each(|row| line(joined(row.iter().map(String::as_str).collect())))
 }
 
-/// How long, in the two largest units that say it.
+/// Writes a duration in its largest unit, or the two largest.
 pub(crate) fn lasting(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
@@ -100,7 +102,7 @@ pub(crate) fn lasting(duration: Duration) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// Writes a number with commas between the thousands.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -113,7 +115,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// `1 session`, `2 sessions`.
+/// Displays a number with its noun: `1 session`, `2 sessions`.
 pub(crate) struct Many(pub(crate) u64, pub(crate) &'static str);
 
 impl Display for Many {

@@ -1,7 +1,7 @@
 //! `cloakroom watch`: sessions as they come and go.
 //!
-//! Nothing tells when a session ends (keyspace notifications are off by default, and get lost): each line is the
-//! difference between two looks at all sessions.
+//! A store does not report when a session ends (in Redis, keyspace notifications are off by default, and can get lost). Each line
+//! is therefore the difference between two looks at all sessions.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -20,16 +20,16 @@ use crate::survey::Survey;
 use crate::terminal::{self, STRONG, count, line, painted};
 use crate::times::{iso, of_day};
 
-/// A session that ends so shortly before its time is not taken for one that was revoked.
+/// A session that ends less than this before its time counts as expired and not as revoked.
 const ROUNDING: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// How many seconds lie between two lines at least; at many sessions --rate makes it more
+    /// The least seconds between two lines. With many sessions it takes longer, because of --rate
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
 
-    /// Stop after so many lines [default: at ctrl-c]
+    /// Stop after this many lines [default: go on until ctrl-c]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
@@ -37,10 +37,10 @@ pub(crate) struct Flags {
     look: LookFlags,
 }
 
-/// Prints a line for each look, until it has printed enough, or ctrl-c.
+/// Looks at all sessions again and again, and prints a line each time, until there are enough lines or ctrl-c is pressed.
 ///
 /// # Errors
-/// When the store is not available.
+/// Returns an error if the store is not available.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     tokio::select! {
         done = watch(&flags) => done,
@@ -59,7 +59,7 @@ async fn watch(flags: &Flags) -> Result<(), Failure> {
     for _ in 0..flags.count.unwrap_or(u64::MAX) {
         if let Some(look) = &before {
             tokio::time::sleep_until(look.at + Duration::from_secs(flags.interval)).await;
-            // a process that uses the directory may have come, or gone
+            // since the last look, a process may have begun to use the directory, or ended
             if !matches!(opened.store, Kept::Redis(_)) {
                 opened = flags.look.open().await?;
             }
@@ -78,7 +78,7 @@ async fn watch(flags: &Flags) -> Result<(), Failure> {
 /// All sessions at one time.
 struct Look {
     at: Instant,
-    /// How long each would live if nobody came, and by when that was known.
+    /// How long each session lives without another request, and when that was read.
     sessions: HashMap<SessionId, (Duration, Instant)>,
     signed_in: u64,
 }
@@ -87,9 +87,9 @@ struct Look {
 #[derive(Default)]
 struct Difference {
     new: u64,
-    /// At the end of their time.
+    /// Ended because their time was over.
     expired: u64,
-    /// Before their time: signed out, revoked, or one too many for their user.
+    /// Ended before their time: signed out, revoked, or evicted.
     revoked: u64,
     over: Duration,
 }

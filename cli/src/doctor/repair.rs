@@ -28,7 +28,7 @@ pub(super) async fn confirmed(
     if ghosts == 0 {
         return Ok(Some(Finding::ok(CHECK, "no ghosts to remove")));
     }
-    confirm(yes, &format!("removing {} from users' indexes", Many(ghosts, "ghost")))?;
+    confirm(yes, &format!("remove {} from the users' indexes", Many(ghosts, "ghost")))?;
     let mut removed = 0;
     for (index, ids) in &sample.ghosts {
         let Some(user) = user_of(opened, index) else { continue };

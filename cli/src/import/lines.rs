@@ -21,15 +21,15 @@ pub(crate) struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Reads from here lines of at most `longest` bytes.
+    /// Reads lines of at most `longest` bytes.
     pub(crate) fn new(from: R, longest: u64) -> Lines<R> {
         Lines { from, longest, number: 0 }
     }
 
-    /// Returns the next line, or why it cannot be read as one; `None` at the end.
+    /// Returns the next line, or why it cannot be read as one, or `None` at the end.
     ///
     /// # Errors
-    /// When nothing can be read any more.
+    /// Returns an error if the input cannot be read.
     pub(crate) fn next(&mut self) -> io::Result<Option<Result<String, String>>> {
         loop {
             let mut line = Vec::new();
@@ -42,13 +42,13 @@ impl<R: BufRead> Lines<R> {
                 line.pop();
             } else if line.len() as u64 > self.longest {
                 self.from.skip_until(b'\n')?;
-                return Ok(Some(Err(format!("it is longer than {} bytes", self.longest))));
+                return Ok(Some(Err(format!("the line is longer than {} bytes", self.longest))));
             }
             if self.number == 1 && line.starts_with(BYTE_ORDER_MARK) {
                 line.drain(..BYTE_ORDER_MARK.len());
             }
             if !line.trim_ascii().is_empty() {
-                return Ok(Some(String::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())));
+                return Ok(Some(String::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())));
             }
         }
     }
@@ -62,20 +62,20 @@ impl<R: BufRead> Lines<R> {
 /// Returns the session in a line, for a store in which tokens are plain or are not.
 ///
 /// # Errors
-/// What is wrong with it. No value is repeated.
+/// Returns what is wrong with the line. No value is repeated.
 pub(crate) fn session_of(line: &str, terms: &Terms, plain_tokens: bool) -> Result<Saved, String> {
     let saved = Saved::from_json(&strict_json::parse(line)?, terms)?;
     check_not_ahead(&saved)?;
     match (saved.id.is_plain(), plain_tokens) {
-        (false, true) => Err("its id is no plain token: leave --plain-tokens out".to_owned()),
-        (true, false) => Err("its id is a plain token: say --plain-tokens".to_owned()),
+        (false, true) => Err("the session does not have a plain token: leave out --plain-tokens".to_owned()),
+        (true, false) => Err("the session has a plain token: add --plain-tokens".to_owned()),
         _ => Ok(saved),
     }
 }
 
-/// Refuses what has not happened yet. A sign-in of the future would be its user's latest for as long as it is ahead of the
-/// clock, and the limit on a user's sessions could not tell which of the others is the oldest. A proof of who they are would
-/// be recent for just as long. A session that was made or used in the future would live longer than it should.
+/// Refuses times in the future. A sign-in in the future would count as its user's latest until the clock reaches it, and the limit on
+/// a user's sessions could not tell which of the others is the oldest. An `auth_time` in the future would count as recent for just as
+/// long. A session that was created or used in the future would live longer than it should.
 fn check_not_ahead(saved: &Saved) -> Result<(), String> {
     let latest = SystemTime::now() + CLOCKS_APART;
     let Saved { record, signed_in_at, .. } = saved;
@@ -87,7 +87,7 @@ fn check_not_ahead(saved: &Saved) -> Result<(), String> {
         ("rotated_at", record.rotated_at),
     ];
     match times.iter().find(|(_, time)| time.is_some_and(|time| time > latest)) {
-        Some((name, _)) => Err(format!("`{name}` is in the future by this machine's clock")),
+        Some((name, _)) => Err(format!("`{name}` is in the future, compared with this machine's clock")),
         None => Ok(()),
     }
 }
