@@ -1,7 +1,7 @@
-//! `cloakroom doctor`: what an operator would get wrong, and what to do about it.
+//! `cloakroom doctor`: checks a Redis for what operators often get wrong, and says what to do about it.
 //!
-//! Run as the application's own user: what that user may not do is half of what is checked. Nothing is changed, except by
-//! `--repair`.
+//! It should run as the application's own user, because half of the checks are about what that user may do. It changes nothing,
+//! except with `--repair`.
 
 mod access;
 mod answers;
@@ -37,15 +37,15 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     sample: u32,
 
-    /// Look at all of them
+    /// Look at all sessions and indexes
     #[arg(long, conflicts_with = "sample")]
     full: bool,
 
-    /// Remove from the users' indexes what no session stands behind any more, and nothing else. Looks at all keys
+    /// Remove the entries of ended sessions from the users' indexes, and nothing else. This looks at all keys
     #[arg(long, conflicts_with = "sample")]
     repair: bool,
 
-    /// Do not ask before repairing
+    /// Do not ask for confirmation before --repair
     #[arg(long)]
     yes: bool,
 
@@ -53,10 +53,10 @@ pub(crate) struct Flags {
     look: LookFlags,
 }
 
-/// Checks, and says what it found.
+/// Makes all checks, and says what they found.
 ///
 /// # Errors
-/// Silently when something is bad; with words when the store is not available, or a repair is not confirmed.
+/// Returns a silent error if something is bad. Returns an error if the store is not available, or if a repair is not confirmed.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let opened = Opened::redis(&flags.look.store).await?;
     let mut report = Report { json: flags.look.answer.json, findings: Vec::new() };
@@ -74,7 +74,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     }
 }
 
-/// What each server says of itself.
+/// Checks what each server says about itself.
 async fn look_at_servers(flags: &Flags, opened: &Opened<Redis>, report: &mut Report) -> Result<Vec<Server>, Failure> {
     let mut servers = Vec::new();
     let Place::Redis(reach) = flags.look.store.place()? else { return Ok(servers) };
@@ -82,13 +82,14 @@ async fn look_at_servers(flags: &Flags, opened: &Opened<Redis>, report: &mut Rep
         match Server::ask(&opened.store, &name, reach.user.as_deref()).await {
             Ok(server) => servers.push(server),
             Err(error) => {
-                let silent = Finding::bad("server", format!("no answer ({error})")).advice("see why it is away");
+                let silent = Finding::bad("server", format!("the server does not answer: {error}"))
+                    .advice("find out why it is not available");
                 report.add(silent.on(&name))?;
             }
         }
     }
     report.across(&servers, server::version)?;
-    // a sentinel has none of what follows
+    // the other checks are not for sentinels
     servers.retain(|server| !server.is_sentinel());
     report.across(&servers, server::cluster)?;
     report.add(access::encryption(&reach, &opened.store.servers()))?;
@@ -103,7 +104,7 @@ async fn look_at_servers(flags: &Flags, opened: &Opened<Redis>, report: &mut Rep
     Ok(servers)
 }
 
-/// What the keys say. `None` where they may not be listed.
+/// Checks the keys. Returns `None` if this user may not list them.
 async fn look_at_keys(
     flags: &Flags,
     opened: &Opened<Redis>,
@@ -121,7 +122,7 @@ async fn look_at_keys(
             return Ok(None);
         }
         Err(failure) => {
-            report.add(Finding::bad("keys", format!("cannot look at them: {failure}")))?;
+            report.add(Finding::bad("keys", format!("the keys cannot be looked at: {failure}")))?;
             return Ok(None);
         }
     };
@@ -136,14 +137,14 @@ async fn look_at_keys(
     Ok(Some(sample))
 }
 
-/// Says what is found as soon as it is, or in JSON all of it at the end.
+/// Prints each finding as soon as it is there, or all of them as JSON at the end.
 struct Report {
     json: bool,
     findings: Vec<Finding>,
 }
 
 impl Report {
-    /// One check on every server. Servers of which the same is found share a line.
+    /// Makes one check on every server. Servers with equal findings share a line.
     fn across(&mut self, servers: &[Server], check: impl Fn(&Server) -> Finding) -> Result<(), Failure> {
         finding::merged(servers.iter().map(|server| (server.name.as_str(), check(server))))
             .into_iter()
@@ -178,6 +179,6 @@ impl Report {
             return terminal::json(&json!({ "findings": self.findings, "summary": summary }));
         }
         let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-        line(format_args!("\n{bad} bad, {warn} to be thought about, {ok} fine{skipped}"))
+        line(format_args!("\n{bad} bad, {warn} warnings, {ok} ok{skipped}"))
     }
 }

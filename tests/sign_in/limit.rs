@@ -195,7 +195,9 @@ async fn the_new_one_can_be_refused_and_shown_where_its_user_is_signed_in() {
         assert_eq!(refused.status, 409);
         let error = refused.error.unwrap();
         assert!(
-            error.is_limit() && !error.is_conflict() && error.to_string().contains("as many sessions as are allowed (2)"),
+            error.is_limit()
+                && !error.is_conflict()
+                && error.to_string().contains("as many sessions as are allowed (2)"),
             "{error}"
         );
 

@@ -1,4 +1,4 @@
-//! Who may read along, and what this user may do: too much, or too little.
+//! Checks who else can read the connection, and whether this user may do too much or too little.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::probe::{NEEDED, NEEDED_IN_A_CLUSTER, rule_of};
 use super::server::Server;
 use crate::place::{Reach, is_sentinel, is_tls};
 
-/// Whether anybody between can read along.
+/// Checks whether anybody on the network can read the connection.
 pub(super) fn encryption(reach: &Reach, servers: &[String]) -> Finding {
     const CHECK: &str = "encryption";
     // the nodes of a cluster may be elsewhere than the one that was named
@@ -17,15 +17,15 @@ pub(super) fn encryption(reach: &Reach, servers: &[String]) -> Finding {
         _ => true,
     };
     if reach.urls.iter().all(is_tls) {
-        Finding::ok(CHECK, "TLS")
+        Finding::ok(CHECK, "the connection is encrypted with TLS")
     } else if reach.urls.iter().any(is_sentinel) {
-        Finding::warn(CHECK, "plain text to wherever the sentinels say that the primary is")
-            .advice("rediss+sentinel://, or a tunnel")
+        Finding::warn(CHECK, "plain text to the primary, wherever the sentinels say that it is")
+            .advice("use rediss+sentinel:// or an encrypted tunnel")
     } else if reach.urls.iter().all(is_local_url) && servers.iter().all(is_local_node) {
         Finding::ok(CHECK, "plain text, but it does not leave this machine")
     } else {
-        Finding::warn(CHECK, "plain text to another machine: whoever is between reads every session")
-            .advice("rediss://, or a tunnel")
+        Finding::warn(CHECK, "plain text to another machine: anybody on the network between can read every session")
+            .advice("use rediss:// or an encrypted tunnel")
     }
 }
 
@@ -34,12 +34,12 @@ fn is_local(host: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || host == "::1" || host.ends_with(".localhost")
 }
 
-/// Whether this user may do more than sessions need.
+/// Checks whether this user may do more than sessions need.
 pub(super) fn acl(server: &Server, prefix: &str) -> Finding {
     const CHECK: &str = "acl";
     let name = &server.user;
     let Some(rules) = &server.rules else {
-        return Finding::ok(CHECK, "this user may not even read its own rules");
+        return Finding::ok(CHECK, "this user may not read its own rules, so it is limited");
     };
     let words = |name: &str| rules.get(name).map(words_of).unwrap_or_default();
     let (flags, commands, keys) = (words("flags"), words("commands"), words("keys"));
@@ -47,48 +47,48 @@ pub(super) fn acl(server: &Server, prefix: &str) -> Finding {
     let is_narrow = has(&commands, "-@all") || has(&commands, "-@admin") || has(&commands, "-@dangerous");
     let any_command = !is_narrow && (has(&flags, "allcommands") || has(&commands, "+@all"));
     let any_key = has(&flags, "allkeys") || has(&keys, "~*") || has(&keys, "*");
-    let advice =
-        format!("give the application a user of its own: ACL SETUSER cloakroom {}", wanted_rules(server, prefix));
+    let advice = format!("create a user for the application: ACL SETUSER cloakroom {}", wanted_rules(server, prefix));
     if has(&flags, "nopass") {
         let (level, who) = if is_only_local(server) {
-            (Level::Warn, "whoever is on this machine")
+            (Level::Warn, "anybody on this machine")
         } else if has_no_port(server, "port") && server.setting("tls-auth-clients") == Some("yes") {
-            (Level::Warn, "whoever has a certificate")
+            (Level::Warn, "anybody who has a certificate")
         } else {
-            (Level::Bad, "whoever reaches the port")
+            (Level::Bad, "anybody who can reach the port")
         };
         let text = format!("user {name} needs no password: {who} can read and end every session");
         return Finding::new(CHECK, level, text).advice(advice);
     }
     match (any_command, any_key) {
         (true, _) => {
-            Finding::warn(CHECK, format!("user {name} may run every command, FLUSHALL and CONFIG too")).advice(advice)
+            Finding::warn(CHECK, format!("user {name} may run every command, even FLUSHALL and CONFIG")).advice(advice)
         }
         (false, true) => Finding::warn(CHECK, format!("user {name} may reach every key, not only {prefix}*"))
-            .advice(format!("ACL SETUSER {name} resetkeys ~{prefix}*")),
+            .advice(format!("run ACL SETUSER {name} resetkeys ~{prefix}*")),
         (false, false) => Finding::ok(CHECK, format!("user {name} is limited to some commands and keys")),
     }
 }
 
-/// Whether this user may do all that sessions need: each command was tried.
+/// Checks whether this user may do everything that sessions need. Each command was tried.
 pub(super) fn commands(server: &Server, prefix: &str) -> Finding {
     const CHECK: &str = "commands";
     let name = &server.user;
     let allowed = &server.allowed;
     if !allowed.missing.is_empty() {
         let rules = allowed.missing.iter().map(|rule| format!("+{rule}")).collect::<Vec<_>>().join(" ");
-        let text = format!("user {name} may not run what sessions need: {}", allowed.missing.join(", "));
-        return Finding::bad(CHECK, text).advice(format!("ACL SETUSER {name} {rules}"));
+        let text =
+            format!("user {name} may not run these commands, which sessions need: {}", allowed.missing.join(", "));
+        return Finding::bad(CHECK, text).advice(format!("run ACL SETUSER {name} {rules}"));
     }
     if allowed.not_these_keys {
-        let text = format!("user {name} may not touch the keys {prefix}*");
-        return Finding::bad(CHECK, text).advice(format!("ACL SETUSER {name} ~{prefix}*"));
+        let text = format!("user {name} may not use the keys {prefix}*");
+        return Finding::bad(CHECK, text).advice(format!("run ACL SETUSER {name} ~{prefix}*"));
     }
-    let durable = if allowed.may_wait { "" } else { ", but not WAIT: durable revokes would fail" };
-    Finding::ok(CHECK, format!("user {name} may run all that sessions need{durable}"))
+    let durable = if allowed.may_wait { "" } else { " except WAIT, without which durable revokes fail" };
+    Finding::ok(CHECK, format!("user {name} may run every command that sessions need{durable}"))
 }
 
-/// The narrowest rules that work.
+/// Returns the narrowest rules that work.
 fn wanted_rules(server: &Server, prefix: &str) -> String {
     let in_a_cluster = NEEDED_IN_A_CLUSTER.iter().filter(|_| server.is_of_cluster());
     let commands = NEEDED.iter().chain(in_a_cluster).map(|command| format!("+{}", rule_of(command)));

@@ -8,7 +8,7 @@ pub(super) enum Level {
     Ok,
     Warn,
     Bad,
-    /// Nobody knows, because this user may not look.
+    /// It is not known, because this user may not look.
     Skip,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Finding {
     pub(super) level: Level,
     pub(super) text: String,
     pub(super) advice: Option<String>,
-    /// Of which servers, where not of all.
+    /// The servers that it is about, or empty if it is about all of them.
     pub(super) servers: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl Finding {
 
     /// A check that needs a command which this user may not run.
     pub(super) fn skipped(check: &'static str, command: &str) -> Finding {
-        Finding::new(check, Level::Skip, format!("cannot tell: this user may not run {command}"))
+        Finding::new(check, Level::Skip, format!("not checked, because this user may not run {command}"))
     }
 
     pub(super) fn advice(self, advice: impl Into<String>) -> Finding {
@@ -64,7 +64,7 @@ impl Finding {
     }
 }
 
-/// One finding for all servers of which the same is true; without their names where that is all of them.
+/// Merges equal findings of several servers into one. If all servers have the same finding, it names none of them.
 pub(super) fn merged<'a>(findings: impl Iterator<Item = (&'a str, Finding)>) -> Vec<Finding> {
     let mut merged: Vec<Finding> = Vec::new();
     for (server, finding) in findings {

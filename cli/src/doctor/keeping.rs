@@ -1,9 +1,9 @@
-//! What is left when a process or a machine dies.
+//! Checks what is left of the data when a process or a machine fails.
 
 use super::finding::Finding;
 use super::server::Server;
 
-/// Whether sessions, and that they were revoked, outlive a restart.
+/// Checks whether sessions, and the ends of sessions, outlive a restart.
 pub(super) fn persistence(server: &Server) -> Finding {
     const CHECK: &str = "persistence";
     if !server.may_info() {
@@ -12,42 +12,39 @@ pub(super) fn persistence(server: &Server) -> Finding {
     let failed = |name| server.info(name).is_some_and(|status| status != "ok");
     let is_appending = server.info("aof_enabled") == Some("1");
     if is_appending && failed("aof_last_write_status") || failed("rdb_last_bgsave_status") {
-        return Finding::bad(
-            CHECK,
-            "the last write to disk has failed: changes may be refused, and are lost at a restart",
-        )
-        .advice("look into its log: is the disk full?");
+        return Finding::bad(CHECK, "the last write to disk failed: changes may be refused, and a restart loses them")
+            .advice("look into the server's log: the disk may be full");
     }
-    let advice = "CONFIG SET appendonly yes, and CONFIG REWRITE";
+    let advice = "run CONFIG SET appendonly yes, then CONFIG REWRITE";
     if !is_appending {
         return match server.setting("save") {
-            Some("") => Finding::warn(CHECK, "none: a restart signs everybody out").advice(advice),
+            Some("") => Finding::warn(CHECK, "nothing is written to disk: a restart signs everybody out").advice(advice),
             Some(save) => Finding::warn(
                 CHECK,
-                format!("snapshots only ({save}): a crash brings sessions back that were revoked since"),
+                format!("only snapshots are written ({save}): after a crash, sessions that were ended since the last one are live again"),
             )
             .advice(advice),
             None => Finding::warn(
                 CHECK,
-                "no append-only file: a crash loses at least what was done since the last snapshot",
+                "there is no append-only file: a crash loses at least the changes since the last snapshot",
             )
             .advice(advice),
         };
     }
     match server.setting("appendfsync") {
         Some("no") => {
-            Finding::warn(CHECK, "append-only file, but appendfsync is no: a machine that dies loses half a minute")
-                .advice("CONFIG SET appendfsync everysec, and CONFIG REWRITE")
+            Finding::warn(CHECK, "there is an append-only file, but appendfsync is no: if the machine fails, about half a minute of changes is lost")
+                .advice("run CONFIG SET appendfsync everysec, then CONFIG REWRITE")
         }
-        Some("always") => Finding::ok(CHECK, "append-only file, appendfsync always: nothing acknowledged is lost"),
+        Some("always") => Finding::ok(CHECK, "append-only file with appendfsync always: no acknowledged change is lost"),
         Some(other) => {
-            Finding::ok(CHECK, format!("append-only file, appendfsync {other}: a machine that dies loses a second"))
+            Finding::ok(CHECK, format!("append-only file with appendfsync {other}: if the machine fails, about a second of changes is lost"))
         }
         None => Finding::ok(CHECK, "append-only file"),
     }
 }
 
-/// Whether somebody can take over, and whether a primary that is cut off stops.
+/// Checks whether a replica can take over, and whether a primary that is cut off from its replicas stops accepting changes.
 pub(super) fn replication(server: &Server) -> Finding {
     const CHECK: &str = "replicas";
     if !server.may_info() {
@@ -62,22 +59,22 @@ pub(super) fn replication(server: &Server) -> Finding {
     match (replicas, least) {
         (_, Some(least)) if good < least => {
             let text = format!(
-                "min-replicas-to-write is {least}, but {good} replicas are near enough: all changes are refused now, signing out too"
+                "min-replicas-to-write is {least}, but only {good} replicas are up to date: all changes are refused now, even signing out"
             );
-            Finding::bad(CHECK, text).advice("bring replicas back, or lower it until then")
+            Finding::bad(CHECK, text).advice("bring the replicas back, or lower min-replicas-to-write until then")
         }
-        (0, _) => Finding::warn(CHECK, "none: while this machine is away nobody is signed in")
-            .advice("add a replica, and Sentinel or a cluster"),
+        (0, _) => Finding::warn(CHECK, "there is no replica: while this machine is not available, nobody is signed in")
+            .advice("add a replica, and use Sentinel or a cluster"),
         (_, Some(0)) => {
             let text = format!(
-                "{online} online, but min-replicas-to-write is 0: a primary that is cut off goes on, and what it does is lost"
+                "{online} online, but min-replicas-to-write is 0: a primary that is cut off still accepts changes, and they are lost"
             );
-            Finding::warn(CHECK, text).advice("CONFIG SET min-replicas-to-write 1, and CONFIG REWRITE")
+            Finding::warn(CHECK, text).advice("run CONFIG SET min-replicas-to-write 1, then CONFIG REWRITE")
         }
-        (_, Some(least)) => Finding::ok(CHECK, format!("{online} online, min-replicas-to-write {least}")),
+        (_, Some(least)) => Finding::ok(CHECK, format!("{online} online, and min-replicas-to-write is {least}")),
         (_, None) => Finding::ok(
             CHECK,
-            format!("{online} online; min-replicas-to-write is not known: this user may not run CONFIG GET"),
+            format!("{online} online; min-replicas-to-write is not known, because this user may not run CONFIG GET"),
         ),
     }
 }

@@ -1,15 +1,15 @@
-//! Tries what a user may do on a server, without changing anything.
+//! Finds out what a user may do on a server, without changing anything.
 
 use cloakroom::store::Redis;
 use cloakroom::store::StoreError;
 
-/// A session id and a secret's place that nobody has: 128 bits of zeros.
+/// A session id that nobody has: 128 bits of zeros.
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
-/// Every command that the library sends, and what its scripts call, in a form that changes nothing: the key is not there,
-/// or an argument is one that the command refuses after the ACL has let it pass. `S` stands for a session's key, `U` for
-/// the key of a user's index.
+/// Every command that the library sends or that its scripts call, in a form that changes nothing: the key does not exist, or the
+/// command refuses an argument after the ACL has let the command pass. `S` stands for a session's key, `U` for the key of a user's
+/// index.
 pub(super) const NEEDED: [&[&str]; 20] = [
     &["PING"],
     &["TIME"],
@@ -33,7 +33,8 @@ pub(super) const NEEDED: [&[&str]; 20] = [
     &["SCRIPT", "LOAD", "return 1"],
 ];
 
-/// What a cluster needs besides: by INFO the library learns that it is one; EXEC stands for MULTI, too, which would begin something.
+/// The commands that a cluster needs as well. INFO tells the library that it is a cluster. EXEC stands for MULTI as well, because
+/// MULTI would begin a transaction.
 pub(super) const NEEDED_IN_A_CLUSTER: [&[&str]; 4] =
     [&["INFO", "cluster"], &["CLUSTER", "SLOTS"], &["ASKING"], &["EXEC"]];
 
@@ -43,22 +44,22 @@ const DURABLE: &[&str] = &["WAIT", "0", "1"];
 /// What this user may not do.
 #[derive(Debug, Default)]
 pub(super) struct Allowed {
-    /// As the rules of an ACL name them.
+    /// The commands, as the rules of an ACL name them.
     pub(super) missing: Vec<String>,
-    /// Of some command it was said that it may run, but not on our keys.
+    /// True if the user may run some command, but not on our keys.
     pub(super) not_these_keys: bool,
-    /// Only durable revokes need it.
+    /// True if the user may run WAIT, which only durable revokes need.
     pub(super) may_wait: bool,
 }
 
 /// Tries all commands that are needed, without changing anything.
 ///
 /// # Errors
-/// When the server does not answer.
+/// Returns an error if the server does not answer.
 pub(super) async fn try_all(redis: &Redis, server: &str, is_cluster: bool) -> Result<Allowed, StoreError> {
     let mut allowed = Allowed { may_wait: true, ..Allowed::default() };
     let session = format!("{}{NOBODY}", redis.prefix());
-    // ids hold 22 characters: that is no user whom an application has
+    // no application has a user whose id is this
     let index = format!("{}user:{NOBODY}", redis.prefix());
     let in_a_cluster = NEEDED_IN_A_CLUSTER.iter().filter(|_| is_cluster);
     for command in NEEDED.iter().chain(in_a_cluster).chain([&DURABLE]) {
@@ -72,7 +73,7 @@ pub(super) async fn try_all(redis: &Redis, server: &str, is_cluster: bool) -> Re
         let error = match redis.command(server, &words).await {
             Ok(_) => continue,
             Err(error) if error.code().is_none() => return Err(error),
-            // a value that is no number, a slot that is elsewhere: it was let pass
+            // the ACL let the command pass, and the server refused it for another reason, such as a value that is not a number
             Err(error) if !is_forbidden(&error) => continue,
             Err(error) => error.to_string(),
         };
@@ -87,7 +88,7 @@ pub(super) async fn try_all(redis: &Redis, server: &str, is_cluster: bool) -> Re
     Ok(allowed)
 }
 
-/// How the rules of an ACL name a command.
+/// Returns how the rules of an ACL name a command.
 pub(super) fn rule_of(command: &[&str]) -> String {
     match command {
         ["EXEC"] => "multi +exec".to_owned(),
@@ -97,11 +98,11 @@ pub(super) fn rule_of(command: &[&str]) -> String {
     }
 }
 
-/// The server did answer: never, to this user.
+/// Returns true if the server has refused a command because this user may not run it, or because nobody can.
 pub(super) fn is_forbidden(error: &StoreError) -> bool {
     match error.code() {
         Some("NOPERM") => true,
-        // it has no code of its own
+        // a renamed or unknown command has no error code of its own
         Some("ERR") => error.to_string().contains("unknown command"),
         _ => false,
     }

@@ -1,4 +1,4 @@
-//! What the keys that were looked at say of sessions.
+//! Checks the keys of sessions and indexes that were looked at.
 
 use super::finding::Finding;
 use super::sample::Sample;
@@ -12,13 +12,13 @@ const DEFAULT_LIMIT: u64 = 64;
 /// The longest value for which raising the limit is cheaper than shortening the value.
 const WORTH_RAISING: usize = 512;
 
-/// What the following is about.
+/// Says how many keys were looked at, and whether there are keys of another type.
 pub(super) fn looked_at(sample: &Sample) -> Finding {
     const CHECK: &str = "keys";
-    let whole = if sample.is_whole { "all keys" } else { "a part of all keys: --full looks at all" };
+    let whole = if sample.is_whole { "all keys" } else { "a part of all keys: use --full to look at all of them" };
     let others = match sample.others {
         0 => String::new(),
-        others => format!("; {} under the same prefix left alone", Many(others, "other key")),
+        others => format!("; {} with the same prefix skipped", Many(others, "other key")),
     };
     let text = format!(
         "looked at {} and {} of users ({whole}){others}",
@@ -31,29 +31,32 @@ pub(super) fn looked_at(sample: &Sample) -> Finding {
             CHECK,
             format!("{text}; {} of another type where a session or an index should be", Many(strangers, "key")),
         )
-        .advice("find who else writes under this prefix: such a key counts as no session"),
+        .advice("find out which program writes keys with this prefix; such a key does not count as a session"),
     }
 }
 
-/// Keys that never go away.
+/// Checks for keys that never expire.
 pub(super) fn expiry(sample: &Sample) -> Finding {
     const CHECK: &str = "expiry";
     if sample.refused.contains("PTTL") {
         return Finding::skipped(CHECK, "PTTL");
     }
     if sample.without_expiry == 0 {
-        return Finding::ok(CHECK, "every key has one");
+        return Finding::ok(CHECK, "every key has an expiry");
     }
     let named = sample.named_without_expiry.join(", ");
     let more = if sample.without_expiry > sample.named_without_expiry.len() as u64 { ", ..." } else { "" };
     Finding::bad(
         CHECK,
-        format!("{} without one, written by something else: {named}{more}", Many(sample.without_expiry, "key")),
+        format!(
+            "{} without an expiry, which another program has written: {named}{more}",
+            Many(sample.without_expiry, "key")
+        ),
     )
-    .advice("find who writes them, then EXPIRE or DEL them: they open no session, but stay for ever")
+    .advice("find out which program writes them, then EXPIRE or DEL them: they open no session, but stay forever")
 }
 
-/// Whether sessions are stored compactly.
+/// Checks whether sessions are stored compactly.
 pub(super) fn encoding(sample: &Sample, servers: &[Server]) -> Finding {
     const CHECK: &str = "encoding";
     if sample.refused.contains("OBJECT ENCODING") {
@@ -71,11 +74,13 @@ pub(super) fn encoding(sample: &Sample, servers: &[Server]) -> Finding {
     let shown = limit.map_or("not known".to_owned(), |limit| limit.to_string());
     let limits = format!("hash-max-listpack-value is {shown}");
     if sample.encoded == 0 {
-        return Finding::ok(CHECK, format!("no session to look at; {limits}"));
+        return Finding::ok(CHECK, format!("there is no session to look at; {limits}"));
     }
     let share = sample.hashtables as f64 / sample.encoded as f64;
-    let text =
-        format!("{:.0} % of the sessions are hashtables, which take 400 to 600 bytes more; {limits}", share * 100.0);
+    let text = format!(
+        "{:.0} % of the sessions are stored as a hashtable, which takes 400 to 600 bytes more; {limits}",
+        share * 100.0
+    );
     if share <= MANY {
         return Finding::ok(CHECK, text);
     }
@@ -83,18 +88,20 @@ pub(super) fn encoding(sample: &Sample, servers: &[Server]) -> Finding {
     let long: Vec<_> = sample.longest.iter().filter(|(_, longest)| **longest > limit).collect();
     let names = long.iter().map(|(name, longest)| format!("{name} ({longest} bytes)")).collect::<Vec<_>>().join(", ");
     match long.iter().map(|(_, longest)| **longest).max() {
-        None => {
-            Finding::warn(CHECK, format!("{text}; too many fields, or a limit that was raised since they were written"))
-                .advice("fewer fields, or a higher hash-max-listpack-entries")
-        }
-        Some(longest) if longest <= WORTH_RAISING => Finding::warn(CHECK, format!("{text}; long are {names}"))
-            .advice(format!("CONFIG SET hash-max-listpack-value {}, and CONFIG REWRITE", longest.next_power_of_two())),
+        None => Finding::warn(
+            CHECK,
+            format!("{text}; they have too many fields, or the limit was raised since they were written"),
+        )
+        .advice("use fewer fields, or raise hash-max-listpack-entries"),
+        Some(longest) if longest <= WORTH_RAISING => Finding::warn(CHECK, format!("{text}; long are {names}")).advice(
+            format!("run CONFIG SET hash-max-listpack-value {}, then CONFIG REWRITE", longest.next_power_of_two()),
+        ),
         Some(_) => Finding::warn(CHECK, format!("{text}; long are {names}"))
-            .advice("keep such values elsewhere, and their key in the session"),
+            .advice("store such values elsewhere, and only their key in the session"),
     }
 }
 
-/// What a session costs.
+/// Says how much memory a session takes.
 pub(super) fn memory(sample: &Sample) -> Finding {
     const CHECK: &str = "memory";
     const MIB: f64 = 1024.0 * 1024.0;
@@ -102,12 +109,16 @@ pub(super) fn memory(sample: &Sample) -> Finding {
         return Finding::skipped(CHECK, "MEMORY USAGE");
     }
     match sample.bytes.checked_div(sample.weighed) {
-        None => Finding::ok(CHECK, "no session to weigh"),
+        None => Finding::ok(CHECK, "there is no session to measure"),
         Some(bytes) => {
             let million = bytes as f64 * 1e6 / MIB;
             Finding::ok(
                 CHECK,
-                format!("{} bytes a session: about {} MiB for a million", count(bytes), count(million as u64)),
+                format!(
+                    "{} bytes for a session: about {} MiB for a million sessions",
+                    count(bytes),
+                    count(million as u64)
+                ),
             )
         }
     }

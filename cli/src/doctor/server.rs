@@ -1,4 +1,4 @@
-//! What one server says of itself: asked once, judged by the checks.
+//! What one server says about itself. It is asked once, and the checks judge the answers.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -129,7 +129,7 @@ pub(super) fn version(server: &Server) -> Finding {
     let flavour = if is_valkey { "Valkey" } else { "Redis" };
     let version = server.info("valkey_version").or(server.info("redis_version")).or(server.hello("version"));
     let Some(version) = version else {
-        return Finding::warn(CHECK, "it says of itself neither what it is nor which version");
+        return Finding::warn(CHECK, "the server does not say what it is, nor which version");
     };
     let mode = server.hello("mode").unwrap_or("standalone");
     let role = server.info("role").or(server.hello("role"));
@@ -141,12 +141,17 @@ fn judge_version(text: &str, version: &str, mode: &str, role: Option<&str>, is_l
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let since = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     match (mode, role) {
-        ("sentinel", _) => Finding::bad(CHECK, format!("{text}: it keeps no sessions"))
-            .advice("use redis+sentinel://host:26379/service"),
-        (_, Some("slave" | "replica")) => Finding::bad(CHECK, format!("{text}: a replica, which takes no writes"))
-            .advice("name the primary, or the sentinels"),
-        _ if is_loading => Finding::bad(CHECK, format!("{text}: still loading its data")),
-        _ if since < (6, 2) => Finding::bad(CHECK, format!("{text}: older than 6.2")).advice("update it"),
+        ("sentinel", _) => Finding::bad(CHECK, format!("{text}: a sentinel, which stores no sessions"))
+            .advice("name it with a URL such as redis+sentinel://host:26379/service"),
+        (_, Some("slave" | "replica")) => Finding::bad(CHECK, format!("{text}: a replica, which accepts no writes"))
+            .advice("name the primary or the sentinels instead"),
+        _ if is_loading => {
+            Finding::bad(CHECK, format!("{text}: it is still loading its data, and refuses everything until then"))
+        }
+        _ if since < (6, 2) => {
+            Finding::bad(CHECK, format!("{text}: older than version 6.2, which is the oldest that works"))
+                .advice("update the server")
+        }
         _ => Finding::ok(CHECK, text),
     }
 }
@@ -155,7 +160,7 @@ fn judge_version(text: &str, version: &str, mode: &str, role: Option<&str>, is_l
 pub(super) fn cluster(server: &Server) -> Finding {
     const CHECK: &str = "cluster";
     if !server.is_of_cluster() {
-        return Finding::ok(CHECK, "not a cluster: one server has all keys");
+        return Finding::ok(CHECK, "not a cluster: one server has all the keys");
     }
     let Some(cluster) = &server.cluster else {
         return Finding::skipped(CHECK, "CLUSTER INFO");
@@ -163,12 +168,15 @@ pub(super) fn cluster(server: &Server) -> Finding {
     let number = |name: &str| cluster.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     let (assigned, well) = (number("cluster_slots_assigned"), number("cluster_slots_ok"));
     let state = cluster.get("cluster_state").map_or("unknown", String::as_str);
-    let text = format!("{well} of {SLOTS} slots are served by {} primaries, state {state}", number("cluster_size"));
-    let advice = "redis-cli --cluster check HOST:PORT, then --cluster fix";
+    let text = format!(
+        "{well} of {SLOTS} slots are served by {} primaries, and the cluster's state is {state}",
+        number("cluster_size")
+    );
+    let advice = "run redis-cli --cluster check HOST:PORT, then redis-cli --cluster fix HOST:PORT";
     match (state, assigned.min(well)) {
         ("ok", SLOTS) => Finding::ok(CHECK, text),
-        ("ok", _) => Finding::bad(CHECK, format!("{text}: sessions of the others fail")).advice(advice),
-        _ => Finding::bad(CHECK, format!("{text}: all of it may refuse")).advice(advice),
+        ("ok", _) => Finding::bad(CHECK, format!("{text}: sessions in the other slots fail")).advice(advice),
+        _ => Finding::bad(CHECK, format!("{text}: the whole cluster may refuse commands")).advice(advice),
     }
 }
 

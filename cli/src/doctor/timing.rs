@@ -1,4 +1,4 @@
-//! How long things take, and what the clocks say.
+//! Checks how long the server takes to answer, and its clock.
 
 use std::time::Duration;
 
@@ -9,31 +9,32 @@ const SLOW: Duration = Duration::from_millis(10);
 /// Seconds of difference that nobody notices.
 const SAME_TIME: f64 = 2.0;
 
-/// How long a request waits for each round trip.
+/// Checks how long a request waits for each round trip.
 pub(super) fn latency(server: &Server, timeout: Duration) -> Finding {
     judge_latency(&server.pings, timeout)
 }
 
-/// Of round trips, the shortest first.
+/// Judges the times of round trips, which are sorted, the shortest first.
 fn judge_latency(pings: &[Duration], timeout: Duration) -> Finding {
     const CHECK: &str = "latency";
     let Some(last) = pings.len().checked_sub(1) else {
         return Finding::skipped(CHECK, "PING");
     };
     let (median, p99) = (pings[last / 2], pings[last * 99 / 100]);
-    let text = format!("median {}, 99 of 100 within {}", in_millis(median), in_millis(p99));
+    let text = format!("median {}, 99 of 100 answers within {}", in_millis(median), in_millis(p99));
     if p99 > timeout / 2 {
-        Finding::bad(CHECK, format!("{text}: near the time-out of {timeout:?}, requests will fail"))
-            .advice("SLOWLOG GET, LATENCY DOCTOR")
+        Finding::bad(CHECK, format!("{text}: this is near the time-out of {timeout:?}, so requests will fail"))
+            .advice("run SLOWLOG GET and LATENCY DOCTOR to see what is slow")
     } else if p99 > SLOW {
-        Finding::warn(CHECK, format!("{text}: each request waits for one or two of these"))
-            .advice("SLOWLOG GET, LATENCY DOCTOR")
+        Finding::warn(CHECK, format!("{text}: each request waits for one or two answers"))
+            .advice("run SLOWLOG GET and LATENCY DOCTOR to see what is slow")
     } else {
         Finding::ok(CHECK, text)
     }
 }
 
-/// Whether its clock is right. Sessions live by it alone, so a difference harms only whoever compares logs.
+/// Checks whether the server's clock is right. Sessions depend on this clock alone, so a difference only confuses people who compare
+/// logs.
 pub(super) fn clock(server: &Server) -> Finding {
     judge_clock(server.ahead)
 }
@@ -44,14 +45,17 @@ fn judge_clock(ahead: Option<f64>) -> Finding {
         return Finding::skipped(CHECK, "TIME");
     };
     let text = match ahead.abs() {
-        apart if apart < SAME_TIME => return Finding::ok(CHECK, "the same time as on this machine"),
-        apart => format!("{apart:.0} s {} this machine", if ahead > 0.0 { "ahead of" } else { "behind" }),
+        apart if apart < SAME_TIME => return Finding::ok(CHECK, "the server's clock agrees with this machine's"),
+        apart => format!(
+            "the server's clock is {apart:.0} s {} this machine's",
+            if ahead > 0.0 { "ahead of" } else { "behind" }
+        ),
     };
-    Finding::warn(CHECK, format!("{text}: sessions end by the server's clock, and its times are in lists and logs"))
-        .advice("let both machines ask a time server")
+    Finding::warn(CHECK, format!("{text}: sessions end by the server's clock, and lists and logs show its times"))
+        .advice("synchronise the clocks of both machines with a time server")
 }
 
-/// When connections are closed.
+/// Checks when connections are closed.
 pub(super) fn timeouts(server: &Server, timeout: Duration) -> Finding {
     const CHECK: &str = "time-outs";
     if !server.may_config() {
@@ -62,12 +66,19 @@ pub(super) fn timeouts(server: &Server, timeout: Duration) -> Finding {
     match (idle, keepalive) {
         (1.., _) => Finding::warn(
             CHECK,
-            format!("it closes connections that are idle for {idle} s: the first request after a pause may fail"),
+            format!(
+                "the server closes connections that are idle for {idle} s: the first request after a pause may fail"
+            ),
         )
-        .advice("CONFIG SET timeout 0, and CONFIG REWRITE"),
-        (0, 0) => Finding::warn(CHECK, "tcp-keepalive is 0: connections that a firewall has dropped are never noticed")
-            .advice("CONFIG SET tcp-keepalive 300, and CONFIG REWRITE"),
-        _ => Finding::ok(CHECK, format!("it keeps idle connections; a call waits {timeout:?} at most")),
+        .advice("run CONFIG SET timeout 0, then CONFIG REWRITE"),
+        (0, 0) => Finding::warn(
+            CHECK,
+            "tcp-keepalive is 0: the server never notices that a firewall has dropped a connection",
+        )
+        .advice("run CONFIG SET tcp-keepalive 300, then CONFIG REWRITE"),
+        _ => {
+            Finding::ok(CHECK, format!("the server keeps idle connections open, and a call waits at most {timeout:?}"))
+        }
     }
 }
 
