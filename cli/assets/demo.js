@@ -9,8 +9,8 @@ const LOOK_SOON = 1500; // while nothing answers
 const LOOK_AT_ONCE = 250; // while the time is up, and the server has not said so yet
 const LATE_SECONDS = 10;
 const PANELS = ["devices", "timeline", "store", "browser", "forged"];
-const STORE_IS_DOWN = "The session store does not answer. Nobody was logged out; this page keeps asking.";
-const DEMO_IS_DOWN = "The demo does not answer. This page keeps asking.";
+const STORE_IS_DOWN = "The session store does not answer. Nobody was logged out. This page tries again by itself.";
+const DEMO_IS_DOWN = "The demo does not answer. This page tries again by itself.";
 
 let deadline = null; // when the time will be up, on this page's clock; null without a session
 let configured = 0; // the session's time to live, in seconds
@@ -204,7 +204,7 @@ function enhance() {
   const found = document.cookie.split("; ").some((pair) => pair.startsWith("sid="));
   setText(
     byId("script-sees"),
-    found ? "A script could read it: it is not HttpOnly." : "A script on this page just looked for it and found nothing.",
+    found ? "A script can read it, because it is not HttpOnly." : "A script on this page looked for it and found nothing.",
   );
   for (const time of document.querySelectorAll("time[datetime]")) {
     setText(time, new Date(time.dateTime).toLocaleTimeString());

@@ -1,4 +1,4 @@
-//! `cloakroom demo`: a page, and the same as JSON, on which sessions can be watched living and ending.
+//! `cloakroom demo`: a page, and its answers in JSON, that show how sessions begin, live and end.
 
 mod absence;
 mod answer;
@@ -36,7 +36,7 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::redis_flags;
 
-/// How long requests under way may take once the program was asked to stop.
+/// How long requests that have begun may still take after the program was told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 /// What the handlers know about the demo they are in.
@@ -56,10 +56,10 @@ impl Demo {
     }
 }
 
-/// Serves until it is told to stop.
+/// Serves until the program is told to stop.
 ///
 /// # Errors
-/// When the store is not available, the configuration is refused, or the address cannot be listened on.
+/// Returns an error if the store is not available, a setting is refused, or the program cannot listen on the address.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let (limits, config) = flags.limits()?;
     let timeline = Arc::new(Timeline::default());
@@ -80,20 +80,24 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
 }
 
 async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
-    let cannot = |error| Failure::failed(format!("cannot listen on {host}, port {port}: {error}"));
+    let cannot = |error| {
+        Failure::failed(format!(
+            "the demo cannot listen on {host}, port {port}: {error}. Choose another one with --port or --host"
+        ))
+    };
     let listener = TcpListener::bind((host, port)).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     Ok((listener, address))
 }
 
-/// The one line on stdout. That nobody reads it is no reason to stop.
+/// Prints the only line on stdout. That nobody reads it is no reason to stop.
 fn announce(demo: &Demo) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "Cloakroom demo: {}  (store: {})", demo.url("/"), demo.place);
     let _ = stdout.flush();
 }
 
-/// Serves until it is told to stop, then ends the requests under way, but does not wait for them for ever.
+/// Serves until the program is told to stop, and then lets the requests that have begun end, but waits for a limited time only.
 async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
     let stop = Arc::new(tokio::sync::Notify::new());
     let stopping = Arc::clone(&stop);

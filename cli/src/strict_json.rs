@@ -95,7 +95,9 @@ mod tests {
         for text in [r#"{"a":[1,-2,0.5,null,true,"é\n"],"b":{"a":{}}}"#, "[]", "null", "18446744073709551615"] {
             assert_eq!(parse(text), Ok(serde_json::from_str(text).expect("JSON")), "{text}");
         }
-        assert!(parse("{\"a\": ").is_err_and(|why| why == "it is no JSON (EOF while parsing a value, at column 6)"));
+        assert!(
+            parse("{\"a\": ").is_err_and(|why| why == "the line is not JSON (EOF while parsing a value, at column 6)")
+        );
     }
 
     #[test]
@@ -107,7 +109,7 @@ mod tests {
             r#"[[{"key":{},"key":{}}]]"#,
         ] {
             let why = parse(text).expect_err(text);
-            assert!(why.starts_with("the key `key` is there twice, at column ") && !why.contains("hunter"), "{why}");
+            assert!(why.starts_with("the key `key` is given twice, at column ") && !why.contains("hunter"), "{why}");
         }
     }
 }

@@ -155,7 +155,7 @@ fn browser_keeps_the_ticket_where_no_script_can_read_it() {
     let attributes = ["httpOnly", "sameSite", "path", "secure", "expiry"].map(|name| cookie[name].clone());
     assert_eq!(attributes, [json!(true), json!("Lax"), json!("/"), json!(false), Value::Null]);
     assert_eq!(browser.run("return document.cookie"), "");
-    browser.wait_for_text("#script-sees", "A script on this page just looked for it and found nothing.");
+    browser.wait_for_text("#script-sees", "A script on this page looked for it and found nothing.");
 
     let secret = cookie["value"].as_str().and_then(|token| token.split_once('.')).expect("a token").1;
     let page = browser.run("return document.documentElement.outerHTML");
@@ -247,7 +247,7 @@ fn browser_page_stays_open_while_the_store_is_stopped_and_goes_on_when_it_is_bac
     let cookie = browser.cookie("sid");
 
     redis.shutdown();
-    let is_down = "The session store does not answer. Nobody was logged out; this page keeps asking.";
+    let is_down = "The session store does not answer. Nobody was logged out. This page tries again by itself.";
     browser.wait_for_text("#notice", is_down);
     browser.click("#increment");
     eventually("the click is answered", || browser.attribute("[aria-busy]", "aria-busy").is_none().then_some(()));

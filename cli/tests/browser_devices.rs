@@ -11,7 +11,8 @@ use crate::support::eventually;
 use crate::support::redis_server::RedisServer;
 use crate::support::visitor::Visitor;
 
-const EVICTED: &str = "You signed in elsewhere, in more than 3 places: this session, the oldest, was ended.";
+const EVICTED: &str =
+    "You signed in elsewhere, and you may be signed in in 3 places only: this session, the oldest, was ended.";
 
 fn sign_in(browser: &Browser, demo: &Demo, username: &str) {
     browser.go(&demo.url("/"));
@@ -64,7 +65,7 @@ fn browser_of_the_first_of_four_sign_ins_says_why_its_session_ended() {
         sign_in(browser, &demo, "andrew");
     }
     browsers[2].wait_for_text("#places-taken", "3");
-    assert_eq!(browsers[2].text("[data-current] .here").as_deref(), Some("this one"));
+    assert_eq!(browsers[2].text("[data-current] .here").as_deref(), Some("this device"));
 
     let fourth = Browser::open();
     sign_in(&fourth, &demo, "andrew");
@@ -74,7 +75,7 @@ fn browser_of_the_first_of_four_sign_ins_says_why_its_session_ended() {
     browsers[0].reload();
     browsers[0].wait_for_text("#notice", EVICTED);
     look(&browsers[1]);
-    browsers[1].wait_for("#timeline", |text| text.contains("The oldest, Nº") && text.contains("more than 3 places."));
+    browsers[1].wait_for("#timeline", |text| text.contains("The oldest session, Nº") && text.contains("in 3 places."));
     wait_for_state(&browsers[1], "live");
 
     fourth.run("window.isTheSamePage = true");
@@ -119,8 +120,8 @@ fn browser_has_a_new_secret_and_the_same_ticket_after_a_rotation() {
     sign_in(&browser, &demo, "andrew");
     let (id, before) = (browser.text("#session-id"), token(&browser));
     browser.click("#rotate");
-    browser.wait_for_text("#notice", "The ticket has a new secret. Its number is the same.");
-    browser.wait_for("#timeline", |text| text.contains("This ticket got a new secret."));
+    browser.wait_for_text("#notice", "The session has a new secret. Its id is unchanged.");
+    browser.wait_for("#timeline", |text| text.contains("This session got a new secret."));
     assert_ne!(token(&browser), before);
     assert_eq!(browser.text("#session-id"), id);
     // the forms that were there before carry the token of the new secret

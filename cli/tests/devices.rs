@@ -105,7 +105,8 @@ fn a_fourth_sign_in_ends_the_oldest_which_can_learn_why(demo: &Demo) {
     let reason = json!({ "authenticated": false, "session": null, "reason": "signed in elsewhere" });
     assert_eq!(first.peek(), reason);
     assert_eq!(first.peek(), reason, "and again");
-    let why = "You signed in elsewhere, in more than 3 places: this session, the oldest, was ended.";
+    let why =
+        "You signed in elsewhere, and you may be signed in in 3 places only: this session, the oldest, was ended.";
     assert!(first.get("/").body.contains(why));
     assert!(first.post("/increment", &[]).error(401).starts_with("signed in elsewhere"));
     for visitor in [&mut second, &mut third, &mut fourth] {
@@ -123,7 +124,7 @@ fn one_device_is_signed_out_by_its_id(demo: &Demo) {
     let answer = delete(&mut here, &there_id);
     assert_eq!(answer.ok(), json!({ "revoked": 1 }));
     assert!(answer.sets_no_cookie() && !lives(&mut there));
-    assert_eq!(there.peek()["reason"], "session expired or ended", "that was no eviction");
+    assert_eq!(there.peek()["reason"], "the session expired or was ended", "that was no eviction");
     delete(&mut here, &there_id).error(404);
     assert_eq!(delete(&mut here, &here_id).ok(), json!({ "revoked": 1 }));
     assert!(!here.has_cookie(), "one's own is a sign-out like any other");
@@ -231,9 +232,9 @@ fn the_page_lists_devices_and_what_happened(demo: &Demo) {
     delete(&mut here, &id(&mut there)).ok();
     let told = [
         "You ended Nº",
-        "This ticket got a new secret.",
+        "This session got a new secret.",
         "You signed in as Nº",
-        "You signed in here, with a new secret.",
+        "You signed in here, and the session got a new secret.",
         "This session began.",
     ];
     // the hook runs on a thread of its own
@@ -275,7 +276,7 @@ fn the_limits_are_flags() {
     let [mut first, mut second] = signed_in_by_default(&demo);
     assert_eq!(second.peek()["configured_ttl"], 40);
     assert_eq!(first.peek()["reason"], "signed in elsewhere");
-    assert!(first.get("/").body.contains("in more than 1 place:"));
+    assert!(first.get("/").body.contains("in 1 place only:"));
     second.post("/ttl", &[("ttl", "51")]).error(400);
     assert_eq!(second.post("/ttl", &[("ttl", "50")]).ok()["configured_ttl"], 50);
     assert!(second.get("/").body.contains(r#"max="50""#));

@@ -45,7 +45,9 @@ fn a_form_without_the_sessions_token_is_refused_on_every_route(demo: &Demo) {
             let answer = visitor.submit_bare(path, form);
             assert_eq!(answer.status, 403, "{path} {form:?}");
             assert!(answer.header("content-type").starts_with("text/html") && answer.sets_no_cookie());
-            assert!(answer.body.contains("403 Forbidden") && answer.body.contains("the form&#39;s token is missing"));
+            assert!(
+                answer.body.contains("403 Forbidden") && answer.body.contains("the form&#39;s CSRF token is missing")
+            );
         }
     }
     let after = visitor.peek();

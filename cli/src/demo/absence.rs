@@ -30,7 +30,7 @@ impl Absence {
     pub(crate) fn reason(self) -> Option<&'static str> {
         match self {
             Absence::NeverCame => None,
-            Absence::Ended => Some("session expired or ended"),
+            Absence::Ended => Some("the session expired or was ended"),
             Absence::SignedInElsewhere => Some("signed in elsewhere"),
         }
     }

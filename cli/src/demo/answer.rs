@@ -1,4 +1,4 @@
-//! What the demo answers: JSON to programs, a redirect to the page to a browser's form.
+//! What the demo answers: JSON to programs, and a redirect to the page to a form of a browser.
 
 use std::convert::Infallible;
 
@@ -229,7 +229,7 @@ impl Problem {
     /// Something that needs a session.
     pub(crate) fn without(absence: Absence) -> Problem {
         let code = if absence == Absence::NeverCame { Code::NoSession } else { Code::Ended };
-        let why = format!("{}: POST /login starts one", absence.reason().unwrap_or("no session"));
+        let why = format!("{}: send POST /login to start one", absence.reason().unwrap_or("there is no session"));
         Problem { status: StatusCode::UNAUTHORIZED, code, why }
     }
 
@@ -257,10 +257,9 @@ impl From<Error> for Problem {
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let (code, why) = match error.is_store() {
-            true if error.is_unknown() => (
-                Code::Store,
-                "the session store gave no answer: a change that was asked for was made once or not at all".to_owned(),
-            ),
+            true if error.is_unknown() => {
+                (Code::Store, "the session store did not answer: the change was made once or not at all".to_owned())
+            }
             true => (Code::Store, "the session store does not answer: try again in a moment".to_owned()),
             false if error.is_cross_site() => (Code::Refused, error.to_string()),
             false if error.is_conflict() => (Code::Conflict, error.to_string()),

@@ -30,7 +30,8 @@ pub(crate) fn router(plain_tokens: bool) -> Router<Arc<Demo>> {
         return routes;
     }
     let none = async || {
-        let why = "plain tokens know no sign-in, no devices and no rotation: start the demo without --plain-tokens";
+        let why =
+            "with plain tokens there is no sign-in, no devices and no rotation: start the demo without --plain-tokens";
         Problem::no_such_route(StatusCode::NOT_FOUND, why)
     };
     ["/devices", "/devices/{*rest}", "/rotate"]
@@ -130,6 +131,6 @@ async fn rotate(posted: Posted) -> Response {
 }
 
 fn no_device() -> Problem {
-    let why = "no such device: it was signed out before, or is not yours".to_owned();
+    let why = "there is no such device: it was signed out before, or it is not yours".to_owned();
     Problem { status: StatusCode::NOT_FOUND, code: Code::NoDevice, why }
 }

@@ -1,4 +1,4 @@
-//! The flags of the demo, and what contradicts what.
+//! The flags of the demo, and which of them contradict each other.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const MOST_SECONDS: u64 = 999_999_999;
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// The address to listen on: plain http, so keep it on this machine
+    /// The address to listen on. The demo speaks plain http, so use an address of this machine only
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub(crate) host: String,
 
@@ -25,24 +25,24 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
 
-    /// A name of this machine to which the demo answers as well; again for each further one [default: localhost, its
-    /// addresses, and what --host says]
+    /// Another name of this machine to which the demo answers. Repeat the flag for more names [default: localhost, the machine's
+    /// addresses, and the name in --host]
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     pub(crate) allowed_host: Vec<String>,
 
-    /// How long a session lives without a request, where its form does not say [default: 60, or the absolute lifetime]
+    /// How long a session lives without a request, if the form does not say [default: 60, or the absolute lifetime if that is shorter]
     #[arg(long, visible_alias = "ttl", value_name = "SECONDS", value_parser = seconds())]
     idle_timeout: Option<u64>,
 
-    /// How long a session lives at all
+    /// How long a session lives, regardless of activity
     #[arg(long, value_name = "SECONDS", default_value_t = 12 * 60 * 60, value_parser = seconds())]
     absolute_lifetime: u64,
 
-    /// Give a session a new secret after so long in use [default: only at sign-in]
+    /// Give a session a new secret when the current one has been in use for this long [default: only at a sign-in]
     #[arg(long, value_name = "SECONDS", value_parser = seconds(), conflicts_with = "plain_tokens")]
     rotate_every: Option<u64>,
 
-    /// In how many places a user may be signed in; one more ends the oldest
+    /// The most sessions of one user. The next sign-in ends the oldest session
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "plain_tokens")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     max_sessions_per_user: u64,

@@ -86,7 +86,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             kind.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())
         });
         if !body.is_empty() && !is_form {
-            let why = format!("the fields must be sent as {FORM}");
+            let why = format!("the form must be sent as {FORM}");
             return Err(Problem::form(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
         Ok(Fields::parse(&body))

@@ -1,5 +1,6 @@
-//! The names to which the demo answers. A page of another site can have its own name lead to this machine (DNS rebinding):
-//! its requests are then of its own site to the browser, and would be answered. They still carry that name.
+//! The names to which the demo answers. Another site can make its own name lead to this machine (DNS rebinding). To the browser, a
+//! request to that name belongs to the other site, which could then read the answer. Such a request still carries the other name, so
+//! it is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl Names {
 pub(crate) fn host_name(text: &str) -> Result<String, String> {
     match text.parse::<Authority>() {
         Ok(authority) if authority.host() == text => Ok(text.to_owned()),
-        _ => Err("it must be the name of a host, without a scheme or a port".to_owned()),
+        _ => Err("it must be the name of a host, such as shop.example, without a scheme or a port".to_owned()),
     }
 }
 
@@ -70,7 +71,7 @@ pub(crate) async fn only_own(State(names): State<Arc<Names>>, request: Request, 
     if names.are_asked_for(request.uri(), request.headers()) {
         return next.run(request).await;
     }
-    let why = "this demo has another name: if it is to answer to this one, start it with --allowed-host";
+    let why = "the demo does not answer to this name: to allow it, start the demo with --allowed-host NAME";
     Problem::no_such_route(StatusCode::MISDIRECTED_REQUEST, why).into_response()
 }
 

@@ -291,7 +291,9 @@ struct Notice {
 /// Why the session of this visitor ended.
 fn evicted(demo: &Demo) -> Notice {
     let most = places(demo.limits.most_places);
-    let text = format!("You signed in elsewhere, in more than {most}: this session, the oldest, was ended.");
+    let text = format!(
+        "You signed in elsewhere, and you may be signed in in {most} only: this session, the oldest, was ended."
+    );
     Notice { tone: "bad", text }
 }
 
@@ -302,16 +304,16 @@ fn notice(code: Code, ticket: &Ticket, longest_ttl: u64) -> Option<Notice> {
         Code::Ended | Code::Expired | Code::NoSession if lives => return None,
         Code::Expired => ("plain", "The session expired.".to_owned()),
         Code::Ended => ("plain", "Your session expired, or was ended elsewhere.".to_owned()),
-        Code::NoSession => ("plain", "There is no session: start one first.".to_owned()),
+        Code::NoSession => ("plain", "There is no session. Start one first.".to_owned()),
         Code::Ttl => ("bad", format!("The time to live must be a whole number of seconds from 1 to {longest_ttl}.")),
         Code::Username => {
             ("bad", format!("The user name must have at most {LONGEST_USERNAME} characters and no control characters."))
         }
         Code::Form => ("bad", "The form could not be read.".to_owned()),
-        Code::NoDevice => ("plain", "That device was signed out already.".to_owned()),
-        Code::Conflict => ("bad", "Another request was faster. Try again.".to_owned()),
+        Code::NoDevice => ("plain", "That device was already signed out.".to_owned()),
+        Code::Conflict => ("bad", "Another request changed the session first. Try again.".to_owned()),
         Code::Refused => ("bad", "A form was refused.".to_owned()),
-        Code::Store => ("bad", "The session store did not answer just now. It does again.".to_owned()),
+        Code::Store => ("bad", "The session store did not answer a moment ago. Now it answers again.".to_owned()),
         Code::Failed => ("bad", "That did not work. The log of the demo says why.".to_owned()),
     };
     Some(Notice { tone, text })

@@ -43,9 +43,9 @@ pub(crate) fn router(demo: Demo, names: Names, sessions: &Sessions) -> Router {
         .layer(map_response(never_stored))
         .route("/forged", get(stranger::show))
         .merge(assets::router())
-        .fallback(async || Problem::no_such_route(StatusCode::NOT_FOUND, "nothing is here"))
+        .fallback(async || Problem::no_such_route(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
-            Problem::no_such_route(StatusCode::METHOD_NOT_ALLOWED, "this route has another method")
+            Problem::no_such_route(StatusCode::METHOD_NOT_ALLOWED, "this path does not have this method")
         })
         .layer(from_fn_with_state(Arc::new(names), names::only_own))
         .layer(map_response(guarded))

@@ -19,7 +19,7 @@ struct Stranger {
 /// demo under the name that was left.
 pub(crate) async fn show(headers: HeaderMap) -> Response {
     let Some((here, demo)) = names(&headers) else {
-        let why = "open this page as 127.0.0.1 or as localhost: it sends its form to the other of the two";
+        let why = "open this page at 127.0.0.1 or at localhost: it sends its form to the other one of the two";
         return Problem::no_such_route(StatusCode::NOT_FOUND, why).into_response();
     };
     let policy = format!(

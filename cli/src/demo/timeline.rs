@@ -88,25 +88,25 @@ impl Reader {
         match event {
             Event::Created { session } if *session == self.session => good("This session began.".to_owned()),
             Event::SignedIn { session, user } if *user == self.user => match *session == self.session {
-                true => good("You signed in here, with a new secret.".to_owned()),
+                true => good("You signed in here, and the session got a new secret.".to_owned()),
                 false => good(format!("You signed in as {} elsewhere.", self.name(session))),
             },
             Event::Rotated { session } if theirs.contains(session) => match *session == self.session {
-                true => good("This ticket got a new secret.".to_owned()),
+                true => good("This session got a new secret.".to_owned()),
                 false => good(format!("{} got a new secret.", self.name(session))),
             },
             Event::Revoked { target, ended: 1.., by, .. } => self.ending(target, *by, theirs, event),
             Event::Evicted { session, user, by } if *user == self.user => bad(format!(
-                "The oldest, {}, was ended by {}: more than {}.",
+                "The oldest session, {}, was ended by the sign-in of {}, because a user may be signed in in {}.",
                 self.name(session),
                 self.name(by),
                 places(self.most_places)
             )),
             Event::Replayed { session, .. } if theirs.contains(session) => {
-                bad(format!("An old secret of {} was shown again: somebody kept a copy.", self.name(session)))
+                bad(format!("An old secret of {} was used again: somebody has kept a copy.", self.name(session)))
             }
             Event::SignInRefused { user } if *user == self.user => {
-                bad("A sign-in was refused: one too many.".to_owned())
+                bad("A sign-in was refused, because there are too many sessions.".to_owned())
             }
             Event::CrossSiteRefused { session: Some(session), reason } if *session == self.session => {
                 bad(format!("A form was refused: {reason}."))
@@ -135,7 +135,7 @@ impl Reader {
             Target::Session(session) if theirs.contains(session) => format!("{} signed out.", self.name(session)),
             Target::SessionOf(user, session) if *user == self.user => format!("{who} ended {}.", self.name(session)),
             Target::OthersOf(user, _) if *user == self.user => {
-                format!("{who} signed out the others: {}.", sessions(*ended))
+                format!("{who} signed out the other sessions: {}.", sessions(*ended))
             }
             Target::AllOf(user) if *user == self.user => format!("{who} signed out everywhere: {}.", sessions(*ended)),
             _ => return None,
@@ -201,9 +201,9 @@ mod tests {
         assert_eq!(
             read(&timeline),
             [
-                "The oldest, Nº\u{a0}BBBBBBBB…, was ended by this session: more than 3 places.",
+                "The oldest session, Nº\u{a0}BBBBBBBB…, was ended by the sign-in of this session, because a user may be signed in in 3 places.",
                 "Nº\u{a0}BBBBBBBB… got a new secret.",
-                "You signed in here, with a new secret.",
+                "You signed in here, and the session got a new secret.",
                 "This session began.",
                 "You signed in as Nº\u{a0}BBBBBBBB… elsewhere.",
             ]
@@ -218,6 +218,6 @@ mod tests {
             timeline.record(&Event::Rotated { session: id(HERE) });
         }
         assert_eq!(timeline.entries().len(), KEPT);
-        assert_eq!(read(&timeline), ["This ticket got a new secret."; SHOWN]);
+        assert_eq!(read(&timeline), ["This session got a new secret."; SHOWN]);
     }
 }

@@ -235,9 +235,9 @@ mod tests {
             assert_eq!(level(judged(version, "standalone", "master", false)), Level::Ok, "{version}");
         }
         let bad = [
-            (judged("6.0.16", "standalone", "master", false), "older than 6.2"),
-            (judged("none", "standalone", "master", false), "older than 6.2"),
-            (judged("7.0.15", "sentinel", "sentinel", false), "keeps no sessions"),
+            (judged("6.0.16", "standalone", "master", false), "older than version 6.2"),
+            (judged("none", "standalone", "master", false), "older than version 6.2"),
+            (judged("7.0.15", "sentinel", "sentinel", false), "stores no sessions"),
             (judged("7.0.15", "cluster", "replica", false), "a replica"),
             (judged("7.0.15", "standalone", "slave", false), "a replica"),
             (judged("7.0.15", "standalone", "master", true), "still loading"),

@@ -108,6 +108,6 @@ mod tests {
             [Some(1.0), Some(-120.0), None].map(|ahead| judge_clock(ahead).level),
             [Level::Ok, Level::Warn, Level::Skip]
         );
-        assert!(judge_clock(Some(-120.0)).text.starts_with("120 s behind"));
+        assert!(judge_clock(Some(-120.0)).text.contains("120 s behind"));
     }
 }

@@ -39,9 +39,9 @@ fn expected(input: &[u8]) -> Vec<(u64, Result<String, String>)> {
     });
     let there = lines.filter(|(_, line)| line.len() > LONGEST || !line.trim_ascii().is_empty());
     let read = there.map(|(number, line)| match std::str::from_utf8(line) {
-        _ if line.len() > LONGEST => (number, Err(format!("it is longer than {LONGEST} bytes"))),
+        _ if line.len() > LONGEST => (number, Err(format!("the line is longer than {LONGEST} bytes"))),
         Ok(line) => (number, Ok(line.to_owned())),
-        Err(_) => (number, Err("it is not UTF-8".to_owned())),
+        Err(_) => (number, Err("the line is not UTF-8".to_owned())),
     });
     read.collect()
 }

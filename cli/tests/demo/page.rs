@@ -72,8 +72,8 @@ fn a_form_that_was_refused_leads_to_a_page_that_says_why(demo: &Demo) {
     let cases: [(&str, Form, &str, &str); 4] = [
         ("/login", &[("ttl", "0")], "/?error=ttl", "The time to live must be a whole number of seconds"),
         ("/login", &[("username", &name)], "/?error=username", "The user name must have at most 40 characters"),
-        ("/increment", &[], "/?error=no-session", "There is no session: start one first."),
-        ("/ttl", &[("ttl", "60")], "/?error=no-session", "There is no session: start one first."),
+        ("/increment", &[], "/?error=no-session", "There is no session. Start one first."),
+        ("/ttl", &[("ttl", "60")], "/?error=no-session", "There is no session. Start one first."),
     ];
     for (path, form, location, notice) in cases {
         let mut visitor = Visitor::of(demo);
@@ -103,13 +103,13 @@ fn who_had_a_session_is_told_that_it_is_over_and_who_had_none_is_not(demo: &Demo
         assert_eq!((answer.status, answer.header("location").as_str()), (303, "/?error=ended"), "{path}");
         assert!(old.get("/?error=ended").body.contains(over), "{path}");
     }
-    assert_eq!(old.get("/session").ok()["reason"], "session expired or ended");
-    assert!(old.post("/increment", &[]).error(401).starts_with("session expired or ended"));
+    assert_eq!(old.get("/session").ok()["reason"], "the session expired or was ended");
+    assert!(old.post("/increment", &[]).error(401).starts_with("the session expired or was ended"));
     for visitor in [&mut visitor, &mut Visitor::of(demo)] {
         let page = visitor.get("/").body;
         assert!(!page.contains(over) && page.contains(">No session<"), "nobody's cookie opens nothing");
         assert_eq!(visitor.get("/session").ok().get("reason"), None);
-        assert!(visitor.post("/increment", &[]).error(401).starts_with("no session"));
+        assert!(visitor.post("/increment", &[]).error(401).starts_with("there is no session"));
     }
 }
 

@@ -43,7 +43,7 @@ fn nobody_is_told_so_and_gets_no_cookie(demo: &Demo) {
 }
 
 fn over() -> Value {
-    json!({ "authenticated": false, "session": null, "reason": "session expired or ended" })
+    json!({ "authenticated": false, "session": null, "reason": "the session expired or was ended" })
 }
 
 fn a_login_starts_a_session_and_shows_it(demo: &Demo) {

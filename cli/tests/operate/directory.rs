@@ -101,7 +101,7 @@ fn a_damaged_store_is_named_and_repaired_by_its_own_verb_alone() {
     }
     assert_eq!(demo.stop().code(), Some(0));
     let said = verb(dir.path(), &["repair"]);
-    assert!(said.code == 0 && said.stdout == "nothing is damaged: 5 sessions\n", "{said:?}");
+    assert!(said.code == 0 && said.stdout == "nothing is damaged; the store has 5 sessions\n", "{said:?}");
 
     let journal = dir.path().join("journal-0000000001");
     let mut bytes = fs::read(&journal).expect("the journal");

@@ -130,11 +130,11 @@ fn bad_lines_are_named_and_the_others_are_imported() {
     let said = import(&all, &["--store", path]);
     assert_eq!((said.code, &said.json()["made"], &said.json()["bad_lines"]), (1, &3.into(), &5.into()), "{said:?}");
     for named in [
-        "line 2: it is no JSON",
+        "line 2: the line is not JSON",
         "line 4: the field `session_ttl`",
-        "line 5: it is not UTF-8",
+        "line 5: the line is not UTF-8",
         "line 6:",
-        "line 7: it is longer",
+        "line 7: the line is longer",
     ] {
         assert!(said.stderr.contains(named), "{named}: {said:?}");
     }
@@ -189,7 +189,7 @@ fn a_byte_order_mark_costs_no_session() {
     assert_eq!((said.code, &said.json()["already_there"]), (0, &2.into()), "{said:?}");
     // anywhere else it is no mark
     let said = import(&[&lines[..], b"\xef\xbb\xbf", &lines].concat(), &["--store", path]);
-    assert!(said.code == 1 && said.stderr.contains("line 3: it is no JSON"), "{said:?}");
+    assert!(said.code == 1 && said.stderr.contains("line 3: the line is not JSON"), "{said:?}");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_key_that_is_there_twice_is_refused_by_its_name() {
     ] {
         assert!(line.contains(first), "{line}");
         let said = import(line.replace(first, twice).as_bytes(), &["--store", path]);
-        let why = format!("line 1: the key `{name}` is there twice");
+        let why = format!("line 1: the key `{name}` is given twice");
         assert!(said.code == 1 && said.stderr.contains(&why), "{why}: {said:?}");
         assert!(said.json()["made"] == 0 && !said.all().contains("hunter2"), "{said:?}");
     }

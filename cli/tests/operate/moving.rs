@@ -275,7 +275,7 @@ fn places_that_cannot_be_are_refused_before_anything_is_done() {
         (&["--from", path, "--to", path][..], 2, "the same place"),
         (&["--from", url, "--to", url], 2, "the same place"),
         (&["--from", path, "--to", "redis://:hunter2@127.0.0.1"], 2, "REDIS_PASSWORD"),
-        (&["--from", path, "--from", url, "--to", url], 2, "--from is one directory, or URLs"),
+        (&["--from", path, "--from", url, "--to", url], 2, "--from must be one directory, or one or more URLs"),
         (&["--from", path], 2, "--to"),
         (&["--from", url, "--to", path, "--merge", "--mirror"], 2, "cannot be used with"),
         (&["--from", path, "--to", url], 4, "there is no session store"),

@@ -74,7 +74,9 @@ fn the_verbs_reach_every_node_of_a_cluster_from_any() {
     // a slot that nobody has: all of the cluster refuses, or where it may go on that slot alone
     let owner = &cluster.nodes[cluster.primary_of_slot(0, 0)];
     owner.ask::<()>(&["CLUSTER", "DELSLOTS", "0"]);
-    for (full_coverage, words) in [("yes", "state fail: all of it may refuse"), ("no", "sessions of the others fail")] {
+    for (full_coverage, words) in
+        [("yes", "state is fail: the whole cluster may refuse commands"), ("no", "sessions in the other slots fail")]
+    {
         owner.ask::<()>(&["CONFIG", "SET", "cluster-require-full-coverage", full_coverage]);
         let said = eventually("the node has found out", || {
             let said = doctor(&["--redis-url", &owner.url()], &[]);
@@ -119,7 +121,7 @@ fn the_verbs_ask_sentinels_for_the_primary() {
     assert!(level == "warn" && text.contains("sentinels"), "{text}");
     let itself = urls[0].replace("redis+sentinel", "redis").replace("/cloakroom", "");
     let (level, text) = doctor(&["--redis-url", &itself], &[]).finding("server");
-    assert!(level == "bad" && text.contains("keeps no sessions"), "{text}");
+    assert!(level == "bad" && text.contains("stores no sessions"), "{text}");
     let elsewhere = urls[1].replace("/cloakroom", "/wardrobe");
     let said = run(&["stats", "--redis-url", &elsewhere], &[]);
     assert!(said.code == 4 && said.stderr.contains("wardrobe"), "{said:?}");

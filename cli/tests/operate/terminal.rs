@@ -52,7 +52,7 @@ fn who_can_be_asked_is_asked_and_only_yes_is_yes() {
         terminal.wait_for("ending all 1 session (prefix session:)? [y/N] ");
         terminal.type_line(answer);
         let said = terminal.end();
-        assert!(said.code == 1 && said.stderr.contains("nothing was done"), "{said:?}");
+        assert!(said.code == 1 && said.stderr.contains("nothing was changed"), "{said:?}");
         assert!(house.exists(&id));
     }
     let mut terminal = at(&house, &["revoke", "--all"], &[], false);
