@@ -1,6 +1,6 @@
-//! The kit that every store must pass: one test for each thing that a [`Store`] promises.
+//! The conformance kit: a set of tests that every [`Store`] must pass, one for each thing that a store promises.
 //!
-//! Write a [`Fixture`] that makes an empty store, and mount the kit in a test file of your own:
+//! If you write a store, write a [`Fixture`] that makes an empty store, and mount the kit in a test file:
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -30,13 +30,15 @@
 //! # fn main() {}
 //! ```
 //!
-//! Each scenario becomes a test with a sentence for a name, such as
-//! `in_memory::a_slow_save_never_brings_a_revoked_session_back`. It runs on a tokio runtime of its own with two
-//! threads, and with a fixture of its own. [`run_all`] runs all of them in one test, where they share a server. Their sources, a topic each, are in `src/conformance/`; [`mint`] and
-//! its sisters are what they are made with, for the tests that only your store needs.
+//! Each scenario becomes a test whose name is a sentence, such as `in_memory::a_slow_save_never_brings_a_revoked_session_back`. It has
+//! its own fixture, and runs on its own tokio runtime with two threads. If all tests have to share one server, call [`run_all`] in a
+//! single test instead.
 //!
-//! What the kit cannot ask for, because one process cannot show it: that a crash loses nothing that was
-//! acknowledged, and that a server's failure is an error and not an anonymous visitor.
+//! The sources of the scenarios are in `src/conformance/`, one file for each topic. You can use [`mint`], [`new_session`] and the other
+//! functions here for further tests of your own store.
+//!
+//! The kit runs in one process, so it cannot test two things: that a crash loses nothing that was acknowledged, and that a failure of
+//! the server is an error and not an anonymous visitor.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,23 +68,23 @@ pub mod rotate;
 pub mod sign_in;
 pub mod text;
 
-/// How the kit gets at a store, and moves its time. One is made for each scenario.
+/// Makes the stores that the kit tests, and moves their time. The kit makes one fixture for each scenario.
 pub trait Fixture {
-    /// The store to be tested.
+    /// The type of the store that is tested.
     type Store: Store;
 
-    /// A store in which no session is yet. When asked twice, the two share no sessions.
+    /// Returns a store without sessions. Two stores of one fixture share no sessions.
     fn fresh(&self) -> impl Future<Output = Self::Store>;
 
-    /// Lets at least this much time pass for the stores of this fixture, and not much more: a store with a clock of
-    /// its own has it moved, another waits. The kit asks for a few seconds at most.
+    /// Lets at least this much time pass for the stores of this fixture, but not much more. If your store has a clock that you can move,
+    /// move it, otherwise wait. The kit asks for a few seconds at most.
     fn advance(&self, by: Duration) -> impl Future<Output = ()>;
 }
 
-/// Makes a `#[test]` of every scenario. Takes an expression that makes a [`Fixture`](crate::conformance::Fixture);
-/// it is evaluated for each, inside the runtime. Two mounts in one file stand in a `mod` each.
+/// Makes a `#[test]` of every scenario of the kit. Takes an expression that makes a [`Fixture`](crate::conformance::Fixture), and
+/// evaluates it for each test, inside the test's tokio runtime. To mount the kit twice in one file, put each mount into its own `mod`.
 #[macro_export]
-// a macro stands at the root of the crate, where its module's feature is not seen
+// a macro is at the root of the crate, where rustdoc does not see the feature of its module
 #[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
 macro_rules! conformance {
     ($fixture:expr) => {
@@ -266,23 +268,23 @@ macro_rules! conformance {
     };
 }
 
-/// One thing that every store promises.
+/// One test of the kit, for one thing that every store promises.
 pub struct Scenario<F> {
-    /// The topic and a sentence.
+    /// The topic, and what the store promises as a sentence.
     pub name: &'static str,
     check: for<'a> fn(&'a F) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
 
-/// All scenarios, in the order in which [`conformance!`](crate::conformance!) mounts them.
+/// Returns all scenarios, in the order in which [`conformance!`](crate::conformance!) mounts them.
 pub fn scenarios<F: Fixture>() -> Vec<Scenario<F>> {
     crate::conformance! { @list table F }
 }
 
-/// Runs every scenario inside one test, a few at a time and each with a fixture of its own: for servers that are shared,
-/// because starting one for each scenario would take too long (a cluster, say).
+/// Runs all scenarios inside one test, a few at a time, each with its own fixture. Use it if the scenarios have to share a server,
+/// because it would take too long to start one for each, such as a cluster.
 ///
 /// # Panics
-/// When a scenario has: after all have run, with the names of those that failed.
+/// Panics after all scenarios have run if one of them has panicked. The message names those that failed.
 pub fn run_all<F: Fixture>(fixture: impl Fn() -> F + Sync) {
     const AT_ONCE: usize = 4;
     let scenarios = scenarios::<F>();
@@ -301,40 +303,52 @@ pub fn run_all<F: Fixture>(fixture: impl Fn() -> F + Sync) {
     assert!(failed.is_empty(), "{} of {} scenarios failed: {failed:#?}", failed.len(), scenarios.len());
 }
 
-/// Runs a scenario on a runtime of its own: what [`conformance!`](crate::conformance!) makes tests with.
+/// Runs a scenario on its own tokio runtime. The tests that [`conformance!`](crate::conformance!) makes call it.
 ///
 /// # Panics
-/// When the scenario does, or no runtime can be made.
+/// Panics if the scenario panics, or if no runtime can be made.
 pub fn run(scenario: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a tokio runtime").block_on(scenario());
 }
 
-/// What a browser with a new token presents.
+/// Returns new credentials, as a browser with a new token presents them.
 ///
 /// # Panics
-/// When the operating system's random generator fails.
+/// Panics if the operating system's random generator fails.
 pub fn mint() -> Credentials {
     Token::mint(TokenFormat::Secret).expect("randomness").presented()
 }
 
-/// What a browser with a new [plain token](TokenFormat::Plain) presents.
+/// Returns new credentials with a [plain token](TokenFormat::Plain).
 ///
 /// # Panics
-/// When the operating system's random generator fails.
+/// Panics if the operating system's random generator fails.
 pub fn mint_plain() -> Credentials {
     Token::mint(TokenFormat::Plain).expect("randomness").presented()
 }
 
-/// The same session id with another secret: what a rotation hands out, and what a thief guesses.
+/// Returns credentials for the same session with another secret, as a rotation gives them to the browser.
 ///
 /// # Panics
-/// When the operating system's random generator fails.
+/// Panics if the operating system's random generator fails.
 pub fn with_new_secret(presented: &Credentials) -> Credentials {
     Token::with_new_secret(&presented.id).expect("randomness").presented()
 }
 
-/// A session to create, with the configured idle timeout.
+/// Returns a session to create, with the configured idle timeout.
+///
+/// ```
+/// use cloakroom::conformance::{mint, new_session};
+/// use cloakroom::store::{Fields, Memory, Outcome, Store as _, StoreError, Terms};
+///
+/// # async fn test() -> Result<(), StoreError> {
+/// let new = new_session(mint(), Fields::from([("cart", "3")]));
+/// let outcome = Memory::new().create(&new, &Terms::default()).await?;
+/// assert!(matches!(outcome, Outcome::Done { .. }));
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test()).unwrap();
+/// ```
 pub fn new_session(presented: Credentials, fields: Fields) -> NewSession {
     NewSession { presented, fields, idle_timeout: None }
 }

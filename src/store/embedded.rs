@@ -1,4 +1,4 @@
-//! One machine, no server: sessions in memory, and a journal of them in one directory.
+//! The store for one machine without a server: sessions in memory, and a journal of them in one directory.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -46,25 +46,38 @@ pub use self::attached::Attached;
 pub use self::open::{EmbeddedBuilder, Repaired};
 pub use self::snapshot::Snapshot;
 
-/// Keeps sessions in memory, and every change in a journal on disk: for one machine and one process, without a server.
+/// Keeps sessions in memory, and writes every change to a journal on disk. It is for one machine and one process, and needs no
+/// server.
 ///
-/// A change that was answered is there after the process was killed. What a power cut may take is the last second, or
+/// A change that was answered is still there after the process was killed. A power cut may lose the last second of changes, or
 /// nothing with [`wait_for_disk`](EmbeddedBuilder::wait_for_disk). Reading never waits for anything. The guide page
 /// [One machine, no server](crate::guide::embedded) says what is promised.
 ///
-/// Cheap to clone; clones share the sessions. When the last one is dropped, the journal is synced and closed.
+/// ```
+/// use cloakroom::{Config, Sessions, store::Embedded};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("sessions");
+/// // for example: let path = "/var/lib/shop/sessions";
+/// let store = Embedded::open(&path)?;
+/// let sessions = Sessions::new(store, Config::default());
+/// # Ok(()) }
+/// ```
+///
+/// A store is cheap to clone, and clones share the sessions. When the last one is dropped, the journal is synced and closed.
 #[derive(Clone)]
 pub struct Embedded {
-    // dropped in this order: who still listens, who still writes, then the lock
+    // the order in which they are dropped: what still listens, what still writes, then the lock
     #[cfg(unix)]
     _control: Option<Arc<control::Control>>,
     keeper: Arc<Keeper>,
     shared: Arc<Shared>,
 }
 
-/// What the verbs and the keeper share.
+/// What the verbs and the keeper thread share.
 struct Shared {
-    /// Locked for as long as this is open.
+    /// Locked as long as the store is open.
     dir: Arc<Directory>,
     clock: Clock,
     wait_for_disk: bool,
@@ -74,37 +87,48 @@ struct Shared {
     synced: watch::Sender<Synced>,
 }
 
-/// How far the disk is.
+/// Up to which change the disk has everything.
 #[derive(Debug, Clone, Copy, Default)]
 struct Synced {
-    /// The last change that it has.
+    /// The last change that is on the disk.
     commit: u64,
-    /// The last change of which it was asked in vain.
+    /// The last change that the disk was asked for and did not take.
     failed: u64,
 }
 
 impl Embedded {
-    /// Opens the store in this directory, or makes it. Reads everything into memory: some two seconds for a million
-    /// sessions, in which the calling thread is busy.
+    /// Opens the store in this directory. If the directory does not exist, or is empty, a new store is made there.
+    ///
+    /// This reads everything into memory. It takes some two seconds for a million sessions, in which the calling thread is busy.
     ///
     /// # Errors
-    /// When another process uses the directory, when it holds something else or is of an unknown version, when it is
-    /// damaged (the message says what is missing), or cannot be read or written.
+    /// Returns an error if another process uses the directory, if it contains something else or a store of an unknown version, if the
+    /// store is damaged (the message says what is missing), or if it cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Embedded, StoreError> {
         Embedded::builder(path).open()
     }
 
-    /// Opens a store with options.
+    /// Returns a builder with which to open a store with options.
+    ///
+    /// ```
+    /// use cloakroom::store::Embedded;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("sessions");
+    /// let store = Embedded::builder(&path).wait_for_disk().open()?;
+    /// # Ok(()) }
+    /// ```
     pub fn builder(path: impl AsRef<Path>) -> EmbeddedBuilder {
         EmbeddedBuilder::new(path.as_ref())
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn path(&self) -> &Path {
         self.shared.dir.path()
     }
 
-    /// Returns when the disk has a change, where that was asked for.
+    /// Waits until the disk has a change, if the store was opened with `wait_for_disk`.
     async fn settle(&self, commit: u64) -> Result<(), StoreError> {
         if !self.shared.wait_for_disk || commit == NOTHING {
             return Ok(());
@@ -114,13 +138,15 @@ impl Embedded {
         let synced = synced.wait_for(|synced| synced.commit.max(synced.failed) >= commit).await;
         match synced {
             Ok(synced) if synced.commit >= commit => Ok(()),
-            _ => Err(self.shared.not_durable("the disk did not take it: if the machine fails now it may be undone")),
+            _ => Err(self.shared.not_durable(
+                "the change was made, but the disk did not take it: if the machine fails now, the change may be undone",
+            )),
         }
     }
 }
 
 impl Embedded {
-    /// What was applied, once the disk has it; or that it has not.
+    /// Waits for the disk, and returns the outcome, which says if the change is not durable.
     async fn settled(&self, mut applied: Outcome, commit: u64) -> Outcome {
         let settled = self.settle(commit).await;
         if let Outcome::Done { not_durable, .. } = &mut applied {
@@ -144,7 +170,7 @@ impl Store for Embedded {
 
     fn load_at_hand(&self, presented: &Credentials, _terms: &Terms) -> Option<Lookup> {
         let (lookup, passed) = self.shared.look_up(presented);
-        // otherwise the journal is told first
+        // otherwise `load` has to write to the journal first
         self.shared.knows(passed).then_some(lookup)
     }
 
@@ -192,13 +218,13 @@ impl Inspect for Embedded {
     }
 }
 
-/// An answer, and the change that must be on the disk for it.
+/// An answer, and the number of the change that must be on the disk before it is given.
 type Answered<T> = Result<(T, u64), StoreError>;
-/// Nothing was changed: there is nothing to wait for.
+/// The number for an answer that changed nothing, and so does not have to wait for the disk.
 const NOTHING: u64 = 0;
 
 impl Shared {
-    /// Looks a session up; where it does not open, also the time that has passed for that.
+    /// Looks a session up. If the credentials do not open it because a time has passed, returns this time as well.
     fn look_up(&self, presented: &Credentials) -> (Lookup, Option<SystemTime>) {
         let now = self.clock.now();
         let sessions = self.sessions.pin();
@@ -212,22 +238,22 @@ impl Shared {
         (lookup, passed)
     }
 
-    /// Whether the journal knows that this time has passed.
+    /// Returns true if the journal knows that this time has passed.
     fn knows(&self, passed: Option<SystemTime>) -> bool {
         passed.is_none_or(|time| to_millis(time) <= self.told.load(Ordering::SeqCst))
     }
 
-    /// Has the journal know, before that is answered, that this time has passed: so that what has ended by then has ended
-    /// for the next process, too, whatever the system's clock is set to.
+    /// Writes to the journal that this time has passed, before that is answered. What has ended by then has then ended for the next
+    /// process as well, even if the system's clock is set back.
     fn tell(&self, passed: Option<SystemTime>) {
         if !self.knows(passed) {
-            // a full disk is no reason not to answer: the keeper tries it again, and says so
+            // a full disk is no reason not to answer: the keeper tries again, and logs it
             let _ = self.writer().journal.tell(self.clock.now());
         }
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        // no verb panics half-way, so what a poisoned lock guards is whole
+        // no verb panics half-way, so the data behind a poisoned lock is complete
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -237,11 +263,11 @@ impl Shared {
         let id = new.presented.id;
         let held = self.sessions.pin().get(&id).map(|entry| entry.live(now).map(|(record, _)| record.clone()));
         match held {
-            // the answer to the first time may have been lost before the disk had it
+            // the first answer may have been lost before the disk had the change
             Some(Some(record)) if record.secret_hash == new.presented.secret_hash => {
                 return Ok((done(record, now, Vec::new()), writer.journal.commit));
             }
-            // it was made once, and is not made again
+            // it was created once, and is never created again
             Some(_) => return Ok((Outcome::Refused(Refusal::Conflict), NOTHING)),
             None => {}
         }
@@ -294,7 +320,7 @@ impl Shared {
         changes.push((id, Some(state.clone())));
         match writer.make(&self.sessions, changes, now) {
             Ok(commit) => Ok((done(record, now, evicted), if is_touch(change) { NOTHING } else { commit })),
-            // a reader is not sent away because the disk is full: after a restart the session ends the earlier
+            // a read does not fail because the disk is full. After a restart the session only ends earlier
             Err(_) if is_touch(change) => {
                 writer.index.hold_only(&self.sessions, id, state);
                 Ok((done(record, now, evicted), NOTHING))
@@ -341,7 +367,7 @@ impl Shared {
         Ok((ids.len() as u64, self.end(&mut writer, &ids, passed, now)?))
     }
 
-    /// Ends these sessions, and says which change must be on the disk for it; has the journal know what time has passed.
+    /// Ends these sessions, and writes to the journal which time has passed. Returns the change that must be on the disk for it.
     fn end(
         &self,
         writer: &mut Writer,
@@ -352,19 +378,23 @@ impl Shared {
         if !self.knows(passed) {
             let _ = writer.journal.tell(now);
         }
-        // what ended before, and the journal does not know it yet, is asked for again
+        // a session that ended before may not be in the journal yet, so this asks again
         let told = match ids.is_empty() {
             true => writer.pay(&self.sessions, now).map(|()| writer.journal.commit),
             false => writer.end(&self.sessions, ids, now),
         };
         told.map_err(|error| {
-            let why = format!("ended, but the journal could not be told ({error}): a restart now brings it back");
+            let why = format!("the session has ended, but this could not be written to the journal ({error}): if the process is restarted now, the \
+                 session is live again");
             self.not_durable(why).after_ending(ids.len() as u64)
         })
     }
 
     fn not_done(&self, error: &std::io::Error) -> StoreError {
-        StoreError::new(format!("the journal in {} could not be written: {error}", self.dir.path().display()))
+        StoreError::new(format!(
+            "the journal in {} could not be written, and nothing was changed: {error}",
+            self.dir.path().display()
+        ))
     }
 
     fn not_durable(&self, what: impl std::fmt::Display) -> StoreError {
@@ -385,7 +415,7 @@ fn done(record: Arc<Record>, now: SystemTime, evicted: Vec<SessionId>) -> Outcom
     Outcome::done(Loaded { record, now }, evicted)
 }
 
-/// Whether it extends the session and does nothing else. That may be lost: the session ends the earlier.
+/// Returns true if a change does nothing but extend the session. Such a change may be lost, and the session then ends earlier.
 fn is_touch(change: &Change) -> bool {
     matches!(change, Change::Save(save) if save.fields.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The reference model: sessions in a map. What it does is what every store must do.
+//! The reference store: sessions in a map. Every store must behave as this one does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,39 +12,55 @@ use crate::record::{
     Change, Credentials, Device, EVICTION_NOTICE, Page, Record, Refusal, SecretHash, SessionId, SignIn, Terms, UserId,
 };
 
-/// Keeps sessions in memory: for tests, for development, and for applications whose sessions may end with the
-/// process. Cheap to clone; clones share the sessions.
+/// Keeps sessions in memory. It is for tests, for development, and for applications whose sessions may end with the process.
+///
+/// ```
+/// use cloakroom::{Config, Sessions, store::Memory};
+///
+/// let sessions = Sessions::new(Memory::new(), Config::default());
+/// ```
+///
+/// A store is cheap to clone, and clones share the sessions.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     clock: Clock,
-    // one lock for everything: each verb is a few map operations, and atomic without another thought
+    // one lock for everything: each verb is only a few operations on maps, and the lock makes it atomic
     held: Arc<Mutex<Held>>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
     records: HashMap<SessionId, Arc<Record>>,
-    /// Each user's sessions in the order of sign-in. May name sessions that have ended, never miss one that lives.
+    /// The sessions of each user in the order of sign-in. It may contain sessions that have ended, but never misses a live one.
     index: HashMap<UserId, Vec<SessionId>>,
-    /// Why a session is not there any more, until when that is told.
+    /// The sessions that were evicted: the secret hash to which this is told, and until when.
     evicted: HashMap<SessionId, (Option<SecretHash>, SystemTime)>,
-    /// Once this many are held the expired ones are dropped, which costs each create a constant share.
+    /// When there are this many entries, the expired ones are removed. On average this costs each create a constant time.
     sweep_at: usize,
 }
 
 impl Memory {
-    /// An empty store on the system's clock.
+    /// Returns an empty store that uses the system's clock.
     pub fn new() -> Memory {
         Memory::default()
     }
 
-    /// An empty store that asks this clock.
+    /// Returns an empty store that uses this clock. A test can move a [manual clock](Clock::manual):
+    ///
+    /// ```
+    /// use cloakroom::{Clock, store::Memory};
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let clock = Clock::manual(SystemTime::now());
+    /// let store = Memory::with_clock(clock.clone());
+    /// clock.advance(Duration::from_secs(60 * 60)); // for the store, an hour has passed
+    /// ```
     pub fn with_clock(clock: Clock) -> Memory {
         Memory { clock, ..Memory::default() }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // no verb panics half-way, so what a poisoned lock guards is whole
+        // no verb panics half-way, so the data behind a poisoned lock is complete
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,7 +78,7 @@ impl Store for Memory {
             });
         }
         if held.evicted.contains_key(&new.presented.id) {
-            return Ok(Outcome::Refused(Refusal::Conflict)); // it was made once, and is not made again
+            return Ok(Outcome::Refused(Refusal::Conflict)); // it was created once, and is never created again
         }
         Ok(match Record::new(new, terms, now) {
             Ok(record) => {
@@ -174,7 +190,7 @@ impl Held {
         Ok((record, evicted))
     }
 
-    /// Puts a session into its user's index as the latest, and ends those that are too many.
+    /// Puts a session into its user's index as the latest, and ends the oldest ones beyond the limit.
     fn make_room(&mut self, id: SessionId, new: &SignIn, now: SystemTime) -> Result<Vec<SessionId>, Refusal> {
         let mut ids: Vec<_> = self.sessions_of(&new.user, now).collect();
         let (evicted, is_latest) = new.make_room(id, &ids)?;
@@ -190,13 +206,13 @@ impl Held {
         Ok(evicted)
     }
 
-    /// A user's sessions that live, in the order of sign-in.
+    /// Returns the live sessions of a user in the order of sign-in.
     fn sessions_of(&self, user: &UserId, now: SystemTime) -> impl Iterator<Item = SessionId> {
         let lives = move |id: &SessionId| self.records.get(id).is_some_and(|record| now < record.ends_at());
         self.index.get(user).into_iter().flatten().copied().filter(lives)
     }
 
-    /// Ends a session; what it was, if it lived.
+    /// Ends a session, and returns its record if it was live.
     fn end(&mut self, id: &SessionId, now: SystemTime) -> Option<Arc<Record>> {
         self.records.remove(id).filter(|record| now < record.ends_at())
     }

@@ -116,7 +116,7 @@ async fn rubbish_gets_an_error_and_disturbs_nobody() {
         let _ = stream.write_all(format!("{rubbish}\n").as_bytes());
         let mut answer = String::new();
         let read = BufReader::new(stream).read_line(&mut answer);
-        assert!(read.is_err() || answer.contains("not understood"), "{answer}");
+        assert!(read.is_err() || answer.contains("its answer cannot be read"), "{answer}");
     }
     assert_eq!(attached.scan(None, 10).await.unwrap().ids, [id]);
 }
@@ -221,7 +221,7 @@ async fn a_process_that_does_not_answer_is_not_waited_for_for_ever() {
     let _stopped = std::os::unix::net::UnixListener::bind(dir.path().join("control")).unwrap();
     let attached = Attached::to(dir.path()).await.unwrap().expect("somebody listens");
     let error = attached.scan(None, 10).await.unwrap_err().to_string();
-    assert!(error.contains("it has said nothing for 30 seconds. It may have been stopped"), "{error}");
+    assert!(error.contains("it has not answered for 30 seconds, perhaps because it was stopped"), "{error}");
     // so many wait that the next one cannot even be connected
     let path = dir.path().join("control");
     let mut waiting = Vec::new();
@@ -233,5 +233,5 @@ async fn a_process_that_does_not_answer_is_not_waited_for_for_ever() {
         }
     }
     let error = Attached::to(dir.path()).await.unwrap_err().to_string();
-    assert!(error.contains("cannot be reached: it has said nothing for 30 seconds"), "{error}");
+    assert!(error.contains("cannot be reached: it has not answered for 30 seconds"), "{error}");
 }

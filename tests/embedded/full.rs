@@ -42,7 +42,7 @@ fn a_process_whose_disk_is_full() {
             told = store.revoke(&Target::Session(presented(0, left, 0).id)).await;
         }
         let error = format!("{:?}", told.unwrap_err());
-        assert!(error.contains("a restart now brings it back"), "{error}");
+        assert!(error.contains("the session is live again"), "{error}");
         for session in left..made {
             assert_eq!(store.load(&presented(0, session, 0), &terms).await.unwrap(), Lookup::Gone, "{session}");
         }

@@ -82,7 +82,7 @@ async fn one_that_is_locked_keeps_the_application_from_starting_and_is_named_to_
     let before = state(dir.path());
     let snapshot = Snapshot::locked(dir.path()).unwrap();
     let error = Embedded::open(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("is just being moved by another process"), "{error}");
+    assert!(error.contains("is being moved by another process"), "{error}");
     assert_eq!(Snapshot::locked(dir.path()).unwrap().scan(None, 0).await.unwrap().ids.len(), 1);
     assert_eq!(state(dir.path()), before);
     drop(snapshot);

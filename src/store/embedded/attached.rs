@@ -1,4 +1,4 @@
-//! The other end of the control socket: an operator who looks into the store of a running process.
+//! The operator's end of the control socket, which reaches the store of a running process.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,24 +19,24 @@ use crate::store::inspect::{Inspect, Scanned};
 use crate::store::saved::{Save, Saved};
 use crate::store::{Loaded, Target};
 
-/// How many ids one question holds: far less than the longest that is listened to.
+/// How many ids one question contains. Such a question is far shorter than the longest that the process reads.
 const MOST_IDS: usize = 256;
-/// How long a running process may take to be reached, and for one answer.
+/// How long to wait for a connection to the running process, and for each answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The process gives a connection up that was idle for longer, if others need the place: so the next question goes through a
-/// new one.
+/// The longest time that a connection may be idle and still be used for the next question. The process closes connections that were
+/// idle for longer if others need the place.
 const FRESH: Duration = UNDISTURBED.checked_div(2).unwrap();
-/// How long to wait before the next attempt where too many others want to be connected.
+/// How long to wait before the next attempt if too many others are connecting.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
-/// An [`Embedded`](super::Embedded) store that another process of the same user has open, as its operators reach it: through
-/// a socket in its directory. That process does what is asked, so that everything it promises holds.
+/// An [`Embedded`](super::Embedded) store that another process of the same user has open, reached through a socket in its directory.
+/// For operators' tools. The other process does what is asked, so that everything the store promises holds.
 ///
-/// Questions go one after the other. It makes and changes no session; it finds, lists and ends them.
+/// It finds, lists and ends sessions, but does not create or change them. Questions are asked one after the other.
 #[derive(Debug)]
 pub struct Attached {
     path: PathBuf,
-    /// None while a question is out, and when one was given up half-way: its answer may still come.
+    /// `None` while a question waits for its answer, and after one was abandoned, because its answer may still come.
     line: Mutex<Option<Line>>,
 }
 
@@ -53,33 +53,34 @@ impl Line {
 }
 
 impl Attached {
-    /// Reaches the process that has this directory open; `None` where there is none. Must be called inside a tokio runtime.
+    /// Connects to the process that has this directory open. Returns `None` if there is none. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When this user may not, or the socket cannot be reached for another reason.
+    /// Returns an error if this user may not connect, or if the process cannot be reached for another reason.
     pub async fn to(path: impl AsRef<Path>) -> Result<Option<Attached>, StoreError> {
         let path = path.as_ref().to_owned();
         let stream = connect(&path).await?;
         Ok(stream.map(|stream| Attached { path, line: Mutex::new(Some(Line::new(stream))) }))
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The ids of a user's sessions, the latest sign-in first.
+    /// Returns the ids of a user's sessions, the latest sign-in first.
     ///
     /// # Errors
-    /// When the process does not answer.
+    /// Returns an error if the process does not answer.
     pub async fn sessions_of(&self, user: &UserId, page: Page) -> Result<Vec<SessionId>, StoreError> {
         self.ids(Question::List(user.clone(), page)).await
     }
 
-    /// Ends sessions now, and says how many lived.
+    /// Ends sessions immediately, and returns how many of them were live.
     ///
     /// # Errors
-    /// When the process does not answer: then it is unknown whether they ended. And what the store itself says.
+    /// Returns an error if the store has failed, or if the process does not answer. In the second case it is unknown whether the
+    /// sessions have ended.
     pub async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
         let answer = self.ask(Question::Revoke(target.clone())).await?;
         answer["ended"].as_u64().ok_or_else(|| self.not_understood())
@@ -125,20 +126,23 @@ impl Attached {
     }
 
     fn gone(&self) -> StoreError {
-        StoreError::new(format!("the process that used the session store in {} has ended", self.path.display()))
+        StoreError::new(format!(
+            "the process that used the session store in {} has ended: run this again",
+            self.path.display()
+        ))
     }
 
     fn silent(&self, why: &str) -> StoreError {
         let path = self.path.display();
-        StoreError::unknown(format!("the process that uses the session store in {path} gave no answer: {why}"))
+        StoreError::unknown(format!("the process that uses the session store in {path} did not answer: {why}"))
     }
 
     fn not_understood(&self) -> StoreError {
-        self.silent("what it said is not understood")
+        self.silent("its answer cannot be read, perhaps because it is of another version")
     }
 }
 
-/// A connection to the process that has this directory open; `None` where there is none.
+/// Connects to the process that has this directory open. Returns `None` if there is none.
 async fn connect(dir: &Path) -> Result<Option<UnixStream>, StoreError> {
     let cannot = |why: &dyn std::fmt::Display| {
         StoreError::new(format!(
@@ -159,9 +163,9 @@ async fn connect(dir: &Path) -> Result<Option<UnixStream>, StoreError> {
     match connected {
         Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
-            // a socket without a listener is left from a process that was killed
+            // a process that was killed leaves a socket without a listener
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => Ok(None),
-            // where no socket can be, no process listens at one
+            // no process can listen where no socket can be
             ErrorKind::NotADirectory | ErrorKind::InvalidInput => Ok(None),
             ErrorKind::PermissionDenied => Err(cannot(&format!("{error}. {}", missing_rights(dir)))),
             _ => Err(cannot(&error)),
@@ -170,10 +174,7 @@ async fn connect(dir: &Path) -> Result<Option<UnixStream>, StoreError> {
 }
 
 fn too_long() -> String {
-    format!(
-        "it has said nothing for {} seconds. It may have been stopped, or its disk may be stuck",
-        PATIENCE.as_secs()
-    )
+    format!("it has not answered for {} seconds, perhaps because it was stopped or its disk hangs", PATIENCE.as_secs())
 }
 
 impl Inspect for Attached {

@@ -1,4 +1,4 @@
-//! The operators who are connected to a control socket: only so many at a time, and none keeps the others out by being silent.
+//! The operators that are connected to a control socket. Their number is limited, and one that is silent cannot keep the others out.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// How many operators are listened to at a time; others wait for a place.
+/// How many operators may be connected at a time. Others wait for a place.
 const MOST: usize = 16;
-/// Whoever has been waited for longer than this has to go when somebody else needs the place.
+/// How long a client may keep the server waiting. After that it has to go if another client needs the place.
 pub(super) const UNDISTURBED: Duration = Duration::from_secs(1);
-/// How often is looked whether a place has become free.
+/// How often to check whether a place has become free.
 const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
@@ -19,12 +19,12 @@ pub(super) struct Clients(Vec<(Arc<Place>, AbortHandle)>);
 
 /// One client's place.
 pub(super) struct Place {
-    /// Since when it is waited for: to ask, or to read its answer. None while its question is being answered.
+    /// Since when the server waits for the client to ask or to read. `None` while a question is being answered.
     waited_for: Mutex<Option<Instant>>,
 }
 
 impl Clients {
-    /// Waits until there is a place, and has `serve` begin with it.
+    /// Waits until there is a place, and calls `serve` with it.
     pub(super) async fn seat(&mut self, serve: impl FnOnce(Arc<Place>) -> AbortHandle) {
         while !self.has_room() {
             tokio::time::sleep(LOOK).await;
@@ -33,7 +33,7 @@ impl Clients {
         self.0.push((place.clone(), serve(place)));
     }
 
-    /// Whether there is a place, if need be that of the one who has been waited for longest.
+    /// Returns a place if there is one. If necessary, it is the place of the client that has kept the server waiting longest.
     fn has_room(&mut self) -> bool {
         self.0.retain(|(_, task)| !task.is_finished());
         if self.0.len() < MOST {
@@ -59,7 +59,7 @@ impl Place {
         *self.waited_for.lock().unwrap_or_else(PoisonError::into_inner) = waited_for;
     }
 
-    /// Waits for the client, and not longer than this.
+    /// Waits for the client, but not longer than this.
     pub(super) async fn waiting<T>(
         &self,
         patience: Duration,

@@ -1,5 +1,5 @@
-//! A socket in the store's directory, by which operators reach the sessions of a running process. One line of JSON asks, one
-//! answers. The verbs are those of the store, so all that it promises holds.
+//! A socket in the store's directory through which operators reach the sessions of a running process. A question is one line of JSON,
+//! and so is its answer. The verbs are those of the store, so everything that the store promises holds.
 
 use std::fs::{self, File};
 use std::io;
@@ -27,9 +27,9 @@ use crate::store::{Store as _, Target};
 
 /// The longest question, in bytes.
 const LONGEST_LINE: u64 = 16 * 1024;
-/// Who says nothing for so long is not listened to any more.
+/// How long a client may send nothing before its connection is closed.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Who has not read an answer by then gets no more of it.
+/// How long a client may take to read an answer before its connection is closed.
 const PATIENCE_WITH_READERS: Duration = Duration::from_secs(30);
 
 /// The socket's name in the store's directory.
@@ -40,13 +40,13 @@ const LONGEST_PATH: usize = 100;
 /// The socket in a store's directory, as the operating system takes it.
 pub(super) struct Address {
     pub(super) path: PathBuf,
-    /// By which the directory is named where its path is too long.
+    /// The handle through which the directory is named if its path is too long.
     _dir: Option<File>,
 }
 
 impl Address {
     /// # Errors
-    /// When there is no directory, or its path is too long and nothing shorter names it.
+    /// Returns an error if there is no directory, or if its path is too long and there is no shorter name for it.
     pub(super) fn in_directory(dir: &Path) -> io::Result<Address> {
         let path = dir.join(NAME);
         if path.as_os_str().len() <= LONGEST_PATH {
@@ -64,7 +64,7 @@ impl Address {
     }
 }
 
-/// The listening thread, from outside. Dropping it ends it.
+/// The handle of the listening thread. Dropping it ends the thread.
 pub(super) struct Control {
     path: PathBuf,
     identity: Identity,
@@ -73,10 +73,10 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Listens for whoever runs as the user of this process, or as root.
+    /// Listens for processes of the same user, and of root.
     pub(super) fn start(store: Embedded) -> io::Result<Control> {
         let path = store.path().join(NAME);
-        // whoever has locked the directory owns this name: what stands there is left from a process that was killed
+        // this process has locked the directory, so a socket of this name is left from a process that was killed
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -106,7 +106,7 @@ impl Drop for Control {
         if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
-        // another process may have put its own there, when somebody has moved the directory
+        // if somebody has moved the directory, another process may have made its own socket there
         if check_in_place(&self.path, self.identity).is_ok() {
             let _ = fs::remove_file(&self.path);
         }
@@ -118,7 +118,7 @@ async fn listen(listener: std::os::unix::net::UnixListener, store: Embedded, use
     let mut clients = Clients::default();
     loop {
         let Ok((client, _)) = listener.accept().await else {
-            // no more files: those that are open will be closed
+            // there are too many open files: wait until some are closed
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -134,7 +134,7 @@ async fn listen(listener: std::os::unix::net::UnixListener, store: Embedded, use
     }
 }
 
-/// Answers until the operator leaves, or says what is no question.
+/// Answers questions until the operator leaves, or sends something that is not a question.
 async fn serve(client: UnixStream, store: &Embedded, place: &Place) -> io::Result<()> {
     let (reading, mut writing) = client.into_split();
     let mut reading = BufReader::new(reading);
@@ -168,7 +168,7 @@ fn in_words(error: &StoreError) -> Value {
     })
 }
 
-/// What operators ask.
+/// The questions of operators.
 pub(super) enum Question {
     Find(SessionId),
     Save(Vec<SessionId>),
@@ -178,7 +178,7 @@ pub(super) enum Question {
 }
 
 impl Question {
-    /// As it is sent.
+    /// Returns the question as it is sent.
     pub(super) fn as_json(&self) -> Value {
         match self {
             Question::Find(id) => json!({ "find": id.expose() }),
@@ -217,7 +217,7 @@ impl Question {
     }
 
     async fn answered_by(&self, store: &Embedded) -> Result<Value, StoreError> {
-        // nothing that an embedded store answers here depends on what the application has configured
+        // none of these answers depends on the application's configuration
         let terms = Terms::default();
         Ok(match self {
             Question::Find(id) => match store.find(id, &terms).await? {

@@ -9,24 +9,24 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::error::StoreError;
 
-/// Says which process has the store open, for people. It is locked itself only where a directory cannot be.
+/// The file that tells people which process has the store open. It is locked itself only if a directory cannot be locked.
 pub(super) const LOCK: &str = "lock";
 
-/// A directory that nobody but this process writes to, until this is dropped.
+/// A directory to which only this process writes, until this value is dropped.
 pub(super) struct Directory {
     path: PathBuf,
     identity: Identity,
-    /// The user and the group to whom everything in it is given, where they are not those of this process.
+    /// The user and the group that everything in it is given to, if they are not those of this process.
     #[cfg(unix)]
     owner: Option<(u32, u32)>,
-    /// By which its files are named: when it has been moved, nothing is written into what has come in its place.
+    /// The handle through which its files are opened. If the directory is moved, nothing is written into another one in its place.
     #[cfg(unix)]
     handle: File,
     /// The directory itself, or the file `lock` in it.
     _locked: File,
 }
 
-/// Which file something is, whatever its name is. Only on Unix can two of one name be told apart.
+/// Identifies a file independently of its name. This is possible on Unix only.
 #[cfg(unix)]
 pub(super) type Identity = (u64, u64);
 #[cfg(not(unix))]
@@ -39,14 +39,14 @@ pub(super) fn identity(metadata: &Metadata) -> Identity {
     let _ = metadata;
 }
 
-/// Checks that this name still stands for this file: that it was neither removed, nor moved, nor replaced.
+/// Checks that a name still belongs to this file, and that the file was not removed, moved or replaced.
 ///
 /// # Errors
-/// What has happened, and what to do.
+/// Returns an error that says what has happened, and what to do.
 pub(super) fn check_in_place(path: &Path, identity: Identity) -> io::Result<()> {
     let gone = || {
         io::Error::other(format!(
-            "{} was removed, moved or replaced while the store was open. Put it back, or restart the application",
+            "{} was removed, moved or replaced while the store was open: put it back, or restart the application",
             path.display()
         ))
     };
@@ -61,10 +61,10 @@ pub(super) fn check_in_place(path: &Path, identity: Identity) -> io::Result<()> 
 }
 
 impl Directory {
-    /// Locks the directory; makes it where there is none.
+    /// Locks the directory, and makes it if it does not exist.
     ///
     /// # Errors
-    /// When another process uses it, or it cannot be made or locked.
+    /// Returns an error if another process uses it, or if it cannot be made or locked.
     pub(super) fn take(path: &Path) -> Result<Directory, StoreError> {
         let made = make_dir(path).and_then(|()| path.canonicalize());
         let path = made.map_err(|error| failed(path, "the directory cannot be made", &error))?;
@@ -92,13 +92,13 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Writes into the lock which process has the store open.
+    /// Writes into the file `lock` which process has the store open.
     fn sign(&self) -> io::Result<()> {
         let mut lock = match self.create(LOCK) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.open(LOCK)?,
             lock => lock?,
         };
-        // for people: that it cannot be written is no reason not to open the store
+        // it is only for people, so a failure is no reason not to open the store
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", this_process()));
         Ok(())
     }
@@ -111,12 +111,12 @@ impl Directory {
         self.path.join(name)
     }
 
-    /// Opens a file of the store to write to it.
+    /// Opens an existing file of the store for writing.
     pub(super) fn open(&self, name: &str) -> io::Result<File> {
         self.private(name, self.open_with(name, false))
     }
 
-    /// Makes a file of the store, which must not be there.
+    /// Makes a file of the store, which must not exist.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         self.private(name, self.open_with(name, true))
     }
@@ -128,7 +128,7 @@ impl Directory {
         Ok(file)
     }
 
-    /// Never through a link.
+    /// Opens a file, but never through a link.
     #[cfg(unix)]
     fn open_with(&self, name: &str, is_new: bool) -> io::Result<File> {
         let new = if is_new { OFlags::CREATE | OFlags::EXCL } else { OFlags::empty() };
@@ -141,7 +141,7 @@ impl Directory {
         OpenOptions::new().read(true).write(true).create_new(is_new).open(self.join(name))
     }
 
-    /// Removes a file of the store, if it is there.
+    /// Removes a file of the store, if it exists.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         #[cfg(unix)]
         let removed = rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()).map_err(io::Error::from);
@@ -153,7 +153,7 @@ impl Directory {
         }
     }
 
-    /// Puts a file of the store in the place of another one, which goes.
+    /// Replaces a file of the store by another one.
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         #[cfg(unix)]
         return Ok(rustix::fs::renameat(&self.handle, from, &self.handle, to)?);
@@ -161,12 +161,12 @@ impl Directory {
         fs::rename(self.join(from), self.join(to))
     }
 
-    /// Gives a file to whom the directory belongs, and to nobody else. Not every file system can do that.
+    /// Gives a file to the owner of the directory, and closes it to all others. Not every file system can do that.
     #[cfg(unix)]
     fn keep_private(&self, name: &str, file: &File) -> io::Result<()> {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
         let metadata = file.metadata()?;
-        // one that stands elsewhere, too, is not ours to change: least of all when this is root
+        // a file that has another name elsewhere must not be changed, least of all by root
         if !metadata.is_file() || metadata.nlink() > 1 {
             return Err(planted(name));
         }
@@ -177,25 +177,25 @@ impl Directory {
                 "a file cannot be given to the owner of its directory, user {user}");
         }
         if metadata.mode() & 0o077 != 0 {
-            // where this does nothing, the mode of the directory is all that keeps others out
+            // if the file system cannot do this, only the mode of the directory keeps others out
             let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
         }
         Ok(())
     }
 
-    /// Makes a directory in it.
+    /// Makes a directory inside this one.
     pub(super) fn make(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.join(name);
         make_dir(&path)?;
         #[cfg(unix)]
         if let Some((user, group)) = self.owner {
-            // where it cannot be done, that is said of each file in it
+            // if this is not possible, the log says so for each file in it
             let _ = std::os::unix::fs::lchown(&path, Some(user), Some(group));
         }
         Ok(path)
     }
 
-    /// Copies a file of the store, if it is there, to a new one in a directory that was [made](Directory::make) in it.
+    /// Copies a file of the store, if it exists, into a directory that was [made](Directory::make) in the store's.
     pub(super) fn copy(&self, name: &str, into: &str) -> io::Result<()> {
         match File::open(self.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -203,19 +203,19 @@ impl Directory {
         }
     }
 
-    /// Checks that the directory is where it was when it was opened.
+    /// Checks that the directory is still where it was when it was opened.
     pub(super) fn check_in_place(&self) -> io::Result<()> {
         check_in_place(&self.path, self.identity)
     }
 
-    /// Makes the disk have the names in it. By its own name: where that is gone, nobody will find them.
+    /// Syncs the names in the directory to the disk. It is opened by its own name, because without that name nobody finds the files.
     pub(super) fn sync(&self) -> io::Result<()> {
-        // elsewhere a directory cannot be opened as a file, and needs no syncing
+        // on other systems a directory cannot be opened as a file, and does not have to be synced
         if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
     }
 }
 
-/// Whether a file was not opened because its name stands for a link.
+/// Returns true if a file was not opened because its name is a link.
 fn is_link(error: &io::Error) -> bool {
     cfg!(unix) && error.raw_os_error() == Some(LINK)
 }
@@ -227,8 +227,8 @@ const LINK: i32 = 0;
 
 fn planted(name: &str) -> io::Error {
     io::Error::other(format!(
-        "{name} is not a file of the store but a link or something else, which somebody has put there: nothing was \
-         written to it. Remove it, and see to it that nobody else may write to the directory"
+        "{name} is not a file of the store, but a link or something else that somebody has put there. Nothing was written \
+         to it. Remove it, and make sure that nobody else may write to the directory"
     ))
 }
 
@@ -240,15 +240,15 @@ fn make_dir(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Locks the directory for this process alone; `None` where another process has it.
+/// Locks the directory for this process. Returns `None` if another process has locked it.
 ///
-/// The directory itself: a file in it can be removed, and then two processes would have a lock each.
+/// The directory itself is locked, because a file in it can be removed, and then two processes would each have a lock.
 fn lock(path: &Path, directory: Option<&File>) -> io::Result<Option<File>> {
     if let Some(directory) = directory {
         match directory.try_lock() {
             Ok(()) => return directory.try_clone().map(Some),
             Err(TryLockError::WouldBlock) => return Ok(None),
-            // some file systems lock files only
+            // some file systems can only lock files
             Err(TryLockError::Error(_)) => {}
         }
     }
@@ -267,10 +267,10 @@ fn lock(path: &Path, directory: Option<&File>) -> io::Result<Option<File>> {
     }
 }
 
-/// Locks the directory against who would write to it, and writes nothing into it itself. Until this is dropped.
+/// Keeps every process from writing to the directory until the returned file is dropped. Writes nothing into it.
 ///
 /// # Errors
-/// When a process uses it, or it cannot be locked.
+/// Returns an error if a process uses the directory, or if it cannot be locked.
 pub(super) fn lock_against_writers(path: &Path) -> Result<File, StoreError> {
     let file = File::open(if cfg!(unix) { path.to_owned() } else { path.join(LOCK) });
     let file = file.map_err(|error| failed(path, "its lock cannot be taken", &error))?;
@@ -284,30 +284,32 @@ pub(super) fn lock_against_writers(path: &Path) -> Result<File, StoreError> {
 fn in_use(path: &Path) -> StoreError {
     let store = format!("the session store in {}", path.display());
     if cfg!(unix) && File::open(path).is_ok_and(|directory| directory.try_lock_shared().is_ok()) {
-        return StoreError::new(format!("{store} is just being moved by another process: wait until it has ended"));
+        return StoreError::new(format!(
+            "{store} is being moved by another process: wait until that process has ended"
+        ));
     }
     let owner = fs::read_to_string(path.join(LOCK)).unwrap_or_default();
     let by = if owner.is_empty() { String::new() } else { format!(", {}", owner.trim_end()) };
     StoreError::new(format!(
-        "{store} is in use by another process{by}. Only one at a time may have it open: stop that one first, or use \
+        "{store} is in use by another process{by}. Only one process at a time can use it: stop the other process first, or use \
          another directory"
     ))
 }
 
-/// What another process is told of this one. In a container a process has a number that nobody outside knows it by, but the
-/// name of the host is the container's.
+/// Returns what other processes are told about this one. In a container the number of a process is not the number that is seen from
+/// outside, but the name of the host is the container's.
 fn this_process() -> String {
     let number = std::process::id();
     #[cfg(unix)]
     return format!(
-        "process {number} on host {} (if that is a container, the number counts in there)",
+        "process {number} on host {} (if that is a container, it is the number inside the container)",
         rustix::system::uname().nodename().to_string_lossy()
     );
     #[cfg(not(unix))]
     format!("process {number}")
 }
 
-/// To whom root gives what it writes: to the user who has to read it afterwards.
+/// Returns the user and the group to whom root gives the files that it writes, because they have to read them afterwards.
 #[cfg(unix)]
 fn other_owner(metadata: &Metadata) -> Option<(u32, u32)> {
     use std::os::unix::fs::MetadataExt as _;
@@ -331,7 +333,7 @@ fn warn_of_others(path: &Path, metadata: &Metadata) {
     }
 }
 
-/// An error of a directory: what could not be done, why, and where rights are missing whose they are.
+/// Makes the error of a directory: what could not be done, why, and whose rights are missing if that is the reason.
 pub(super) fn failed(dir: &Path, what: &str, error: &io::Error) -> StoreError {
     let rights = match error.kind() {
         #[cfg(unix)]
@@ -341,13 +343,13 @@ pub(super) fn failed(dir: &Path, what: &str, error: &io::Error) -> StoreError {
     StoreError::new(format!("the session store in {}: {what}: {error}{rights}", dir.display()))
 }
 
-/// Says which user would be allowed to use this directory.
+/// Returns which user may use this directory.
 #[cfg(unix)]
 pub(super) fn missing_rights(dir: &Path) -> String {
     use std::os::unix::fs::MetadataExt as _;
     let user = rustix::process::geteuid().as_raw();
     let Ok(owner) = fs::metadata(dir).map(|metadata| metadata.uid()) else {
-        return format!("This process runs as user {user}, who may not look there");
+        return format!("This process runs as user {user}, who may not read that directory");
     };
     if owner != user {
         return format!(

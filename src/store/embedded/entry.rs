@@ -1,4 +1,4 @@
-//! What is held in memory for each session.
+//! What the store keeps in memory for each session.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,10 +8,11 @@ use crate::record::{Record, SessionId, UserId};
 use crate::store::Loaded;
 use crate::store::inspect::Scanned;
 
-/// What is held for a session id: read without a lock, written by whoever holds the [`Writer`](super::writer::Writer).
+/// What the store keeps for a session id. It is read without a lock, and written by whoever has locked the
+/// [`Writer`](super::writer::Writer).
 pub(super) struct Entry {
     pub(super) state: State,
-    /// Where the journal has it, and how many bytes that takes.
+    /// Where it is in the journal, and how many bytes it has there.
     pub(super) part: u64,
     pub(super) size: u64,
 }
@@ -26,8 +27,8 @@ impl Entry {
         }
     }
 
-    /// The latest time of this session that has passed, and with which something of it has ended: the session, or the grace
-    /// of its previous secret.
+    /// Returns the latest time that has passed and has ended something of this session: the session itself, or the grace period of its
+    /// previous secret.
     pub(super) fn passed(&self, now: SystemTime) -> Option<SystemTime> {
         let (record, _) = self.record()?;
         let grace = record.previous.and_then(|held| held.until);
@@ -41,7 +42,7 @@ impl Entry {
         }
     }
 
-    /// The session, if it lives, and when its user signed in.
+    /// Returns the session if it is live, and when its user signed in.
     pub(super) fn live(&self, now: SystemTime) -> Option<(&Arc<Record>, u64)> {
         self.record().filter(|(record, _)| now < record.ends_at())
     }
@@ -51,14 +52,14 @@ impl Entry {
     }
 }
 
-/// A session that lives.
+/// Returns a live session.
 pub(super) fn find(sessions: &Sessions, id: &SessionId, now: SystemTime) -> Option<Loaded> {
     let sessions = sessions.pin();
     let (record, _) = sessions.get(id)?.live(now)?;
     Some(Loaded { record: record.clone(), now })
 }
 
-/// All sessions that live, in one part.
+/// Returns all live sessions in one part.
 pub(super) fn scan(sessions: &Sessions, now: SystemTime) -> Scanned {
     let sessions = sessions.pin();
     let live = sessions.iter().filter(|(_, entry)| entry.live(now).is_some());

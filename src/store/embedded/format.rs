@@ -1,4 +1,4 @@
-//! How a session lies on disk: bytes that say their own length, and are read with care.
+//! How a session is written on the disk: as bytes that begin with their length, and are checked when they are read.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,21 +6,20 @@ use std::time::{Duration, SystemTime};
 use crate::clock::{from_millis, to_millis};
 use crate::record::{Fields, Previous, Record, SecretHash, SessionId, UserId};
 
-/// What is known of a session id.
+/// What the store knows about a session id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// A session, and when its user signed in, in microseconds since 1970; 0 where nobody did. No two of a user's are the
-    /// same, so this says who came before whom.
+    /// A session, and when its user signed in, in microseconds since 1970, or 0 if nobody has signed in. No two sessions of a user have
+    /// the same time, so it gives their order.
     Live(Arc<Record>, u64),
-    /// A session that was evicted, told to whoever shows this secret until then.
+    /// A session that was evicted. Whoever presents this secret before this time is told so.
     Evicted(Option<SecretHash>, SystemTime),
 }
 
 const LIVE: u8 = 1;
 const EVICTED: u8 = 2;
 
-/// Appends one session and what has become of it: `None` where it is gone. The length of that stands before it, so that who
-/// reads can pass over it.
+/// Appends a session and its state, or `None` if it is gone. The length comes first, so that a reader can skip the state.
 pub(super) fn write(out: &mut Vec<u8>, id: &SessionId, state: Option<&State>) {
     put_text(out, id.expose());
     let begin = out.len() + size_of::<u32>();
@@ -89,18 +88,18 @@ fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>,
     }
 }
 
-/// Bytes that are read from the front. `None` is: they are not what was written.
+/// Reads bytes from the front. `None` means that they are not what was written.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// The next session, and what has become of it as it is written, for [`state`](Reader::state): nothing where it is gone.
+    /// Returns the next session, and its state as it is written, for [`state`](Reader::state). The state is empty if the session is gone.
     pub(super) fn change(&mut self) -> Option<(SessionId, &'a [u8])> {
         let id = SessionId::parse(self.text()?).ok()?;
         let len = u32::from_le_bytes(self.array()?);
         Some((id, self.take(len as usize)?))
     }
 
-    /// What has become of a session, to the last byte.
+    /// Reads the state of a session. It must use every byte.
     pub(super) fn state(mut self) -> Option<State> {
         let state = match self.byte()? {
             LIVE => {
@@ -113,7 +112,7 @@ impl<'a> Reader<'a> {
         self.0.is_empty().then_some(state)
     }
 
-    // the parts are read in the order in which they stand here, which is the order in which they were written
+    // Rust evaluates these in the order in which they are listed, which is the order in which they were written
     fn record(&mut self) -> Option<Record> {
         Some(Record {
             created_at: self.time()?,

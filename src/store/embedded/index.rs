@@ -1,4 +1,4 @@
-//! Which sessions each user has, in the order of sign-in, and how much of the journal the sessions need.
+//! Knows which sessions each user has, in the order of sign-in, and how much of the journal the sessions need.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use super::format::State;
 use crate::clock::to_millis;
 use crate::record::{Page, Record, Refusal, SessionId, SignIn, UserId};
 
-/// Each user's sessions. It is not stored: it is built from the sessions when the store is opened.
+/// The sessions of each user. It is not stored, but built from the sessions when the store is opened.
 #[derive(Default)]
 pub(super) struct Index {
-    /// Each user's sessions in the order of sign-in. May name sessions that have ended, never miss one that lives.
+    /// The sessions of each user in the order of sign-in. It may contain sessions that have ended, but never misses a live one.
     users: HashMap<UserId, Vec<SessionId>>,
     /// How many bytes of the journal are needed.
     pub(super) needed: u64,
 }
 
 impl Index {
-    /// Holds something else in memory than the journal has: a touch that could not be written.
+    /// Changes a session in memory only, for a touch that could not be written to the journal.
     pub(super) fn hold_only(&mut self, sessions: &Sessions, id: SessionId, state: State) {
         let at = sessions.pin().get(&id).map(|entry| (entry.part, entry.size));
         let (part, size) = at.unwrap_or_default();
         self.hold(sessions, id, Some(state), part, size);
     }
 
-    /// Holds what the journal has.
+    /// Changes a session in memory to what the journal contains.
     pub(super) fn hold(&mut self, sessions: &Sessions, id: SessionId, state: Option<State>, part: u64, size: u64) {
         let sessions = sessions.pin();
         let entry = state.map(|state| Entry { state, part, size });
@@ -57,7 +57,7 @@ impl Index {
         }
     }
 
-    /// After the journal has been read: what has ended goes, and the index is put into the order of sign-in.
+    /// Completes the index after the journal has been read: removes what has ended, and sorts by sign-in.
     pub(super) fn settle(&mut self, sessions: &Sessions, now: SystemTime) {
         let pinned = sessions.pin();
         for (id, _) in pinned.iter().filter(|(_, entry)| entry.has_ended(now)) {
@@ -68,40 +68,40 @@ impl Index {
         }
     }
 
-    /// Puts a user's sessions into the order of sign-in, where one has come that is not the latest.
+    /// Sorts the sessions of a user by sign-in, after one was added that is not the latest.
     pub(super) fn put_in_order(&mut self, sessions: &Sessions, user: &UserId) {
         if let Some(ids) = self.users.get_mut(user) {
             sort(ids, sessions);
         }
     }
 
-    /// The time of a sign-in that is made now, in microseconds: after all others of this user, whatever the clock does.
+    /// Returns the time of a sign-in that is made now, in microseconds. It is after all others of this user, whatever the clock shows.
     pub(super) fn time_of_sign_in(&self, sessions: &Sessions, user: &UserId, now: SystemTime) -> u64 {
         let sessions = sessions.pin();
         let latest = self.users.get(user).and_then(|ids| sessions.get(ids.last()?)?.user());
         (1000 * to_millis(now)).max(latest.map_or(0, |(_, order)| order + 1))
     }
 
-    /// A user's sessions, of which some may have ended, in the order of sign-in.
+    /// Returns the sessions of a user in the order of sign-in. Some of them may have ended.
     pub(super) fn ids_of(&self, user: &UserId) -> Vec<SessionId> {
         self.users.get(user).cloned().unwrap_or_default()
     }
 
-    /// When the latest of a user's sessions ended that are not in lists for that reason.
+    /// Returns when the last of a user's ended sessions has ended.
     pub(super) fn latest_end(&self, sessions: &Sessions, user: &UserId, now: SystemTime) -> Option<SystemTime> {
         let sessions = sessions.pin();
         let ids = self.users.get(user)?;
         ids.iter().filter_map(|id| sessions.get(id).filter(|entry| entry.has_ended(now))?.passed(now)).max()
     }
 
-    /// A user's sessions that live, in the order of sign-in.
+    /// Returns the live sessions of a user in the order of sign-in.
     fn sessions_of(&self, sessions: &Sessions, user: &UserId, now: SystemTime) -> Vec<SessionId> {
         let sessions = sessions.pin();
         let lives = |id: &&SessionId| sessions.get(*id).is_some_and(|entry| entry.live(now).is_some());
         self.users.get(user).into_iter().flatten().filter(lives).copied().collect()
     }
 
-    /// A page of them, the latest first, with their records.
+    /// Returns a page of the live sessions of a user with their records, the latest first.
     pub(super) fn page_of(
         &self,
         sessions: &Sessions,
@@ -115,7 +115,7 @@ impl Index {
         latest_first.filter_map(live).skip(page.offset).take(page.limit).collect()
     }
 
-    /// Which sessions of a user must end for one that signs in now, and whether that one becomes the latest.
+    /// Returns which sessions of a user must end for one that signs in now, and whether that one becomes the latest.
     pub(super) fn make_room(
         &self,
         sessions: &Sessions,

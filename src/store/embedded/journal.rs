@@ -6,8 +6,8 @@
 //!   payload                number of the change · time · sessions, each with what has become of it
 //! ```
 //!
-//! A change is one frame, so it is there entirely or not at all. Changes are numbered without gaps, over all parts: what
-//! is missing is noticed and can be named.
+//! A change is one frame, so it is there completely or not at all. Changes are numbered without gaps over all parts, so a missing one
+//! is noticed and can be named.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,16 +22,16 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::directory::{Directory, Identity, check_in_place, identity};
 use crate::clock::to_millis;
 
-/// How a part begins. Its number follows, and the format's version is in it.
+/// The text with which a part begins. It contains the version of the format, and the number of the part follows it.
 pub(super) const TITLE: &str = "cloakroom journal 1, part ";
 pub(super) const NUMBER_LEN: usize = 10;
 /// The title, the number and the end of the line.
 pub(super) const TITLE_LEN: usize = TITLE.len() + NUMBER_LEN + 1;
-/// How a frame begins: by it the next one is found after one that is damaged.
+/// The bytes with which a frame begins. After a damaged frame they show where the next one is.
 pub(super) const MARKER: [u8; 4] = *b"\xC1oak";
 /// Marker, length, checksum.
 pub(super) const HEAD_LEN: usize = 4 + 4 + 8;
-/// A part that has grown so large is followed by the next.
+/// When a part has this size, the next one begins.
 pub(super) const PART_BYTES: u64 = 32 << 20;
 
 pub(super) fn part_path(dir: &Path, part: u64) -> PathBuf {
@@ -46,12 +46,12 @@ pub(super) fn title(part: u64) -> String {
     format!("{TITLE}{part:0width$}\n", width = NUMBER_LEN)
 }
 
-/// Over the payload, different in each part: a frame that was copied elsewhere is none.
+/// The checksum of the payload. It is different in each part, so a frame that was copied from another part is not valid.
 pub(super) fn checksum(part: u64, payload: &[u8]) -> u64 {
     xxh3_64_with_seed(payload, part ^ (payload.len() as u64) << 40)
 }
 
-/// The latest time that the journal knows, in milliseconds: what a process that reads it takes for past.
+/// The latest time in the journal, in milliseconds. A process that reads the journal knows that this time has passed.
 pub(super) type Told = Arc<AtomicU64>;
 
 /// The end of the journal, where changes are appended.
@@ -59,18 +59,18 @@ pub(super) struct Journal {
     dir: Arc<Directory>,
     current: Part,
     part: u64,
-    /// The length of the current part up to which it is whole.
+    /// The length up to which the current part is complete.
     len: u64,
-    /// Behind that stands what a failed write has left.
+    /// True if there is more after that length, left by a failed write.
     torn: bool,
-    /// The last change.
+    /// The number of the last change.
     pub(super) commit: u64,
     told: Told,
     /// The parts before the current one, and their lengths.
     closed: VecDeque<(u64, u64)>,
-    /// Parts with changes that the disk may not have.
+    /// The parts with changes that may not be on the disk.
     unsynced: Vec<Part>,
-    /// Names that the disk may not have.
+    /// True if names of files may not be on the disk.
     new_names: bool,
     part_bytes: u64,
     frame: Vec<u8>,
@@ -90,14 +90,14 @@ impl Part {
         Ok(Part { file: Arc::new(file), path: part_path(dir.path(), part), identity })
     }
 
-    /// What is written to a file that nobody will find again is lost, although the operating system takes it.
+    /// Checks that the file still has its name. The operating system accepts writes to a file without a name, but they are lost.
     fn check_in_place(&self) -> io::Result<()> {
         check_in_place(&self.path, self.identity)
     }
 }
 
 impl Journal {
-    /// Goes on behind the last change, in the last of these parts (there is always one), or in a new one.
+    /// Continues after the last change, in the last of these parts (there is always one) or in a new one.
     pub(super) fn after(
         dir: &Arc<Directory>,
         commit: u64,
@@ -131,7 +131,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Appends a change: what `write` puts into its payload. When this returns, the operating system has it.
+    /// Appends a change, whose payload `write` writes. When this returns, the operating system has the change.
     pub(super) fn append(&mut self, now: SystemTime, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<u64> {
         self.mend()?;
         if self.len >= self.part_bytes {
@@ -149,7 +149,7 @@ impl Journal {
         let (len, check) = (payload.len() as u32, checksum(self.part, payload));
         frame[4..8].copy_from_slice(&len.to_le_bytes());
         frame[8..HEAD_LEN].copy_from_slice(&check.to_le_bytes());
-        // after it was written: whoever removes the file later than this removes a change that was made
+        // checked after it was written: if the file is removed later than this, the change was made before
         let written = (&*self.current.file).write_all(frame).and_then(|()| self.current.check_in_place());
         if let Err(error) = written {
             self.torn = true;
@@ -162,7 +162,7 @@ impl Journal {
         Ok(commit)
     }
 
-    /// Has the journal know what time it is, if it does not: by a change of nothing.
+    /// Writes the time to the journal if it does not contain it yet, as a change without sessions.
     pub(super) fn tell(&mut self, now: SystemTime) -> io::Result<()> {
         match self.told.load(Ordering::SeqCst) >= to_millis(now) {
             true => Ok(()),
@@ -170,7 +170,7 @@ impl Journal {
         }
     }
 
-    /// Cuts off what a failed write has left.
+    /// Removes what a failed write has left at the end.
     fn mend(&mut self) -> io::Result<()> {
         if self.torn {
             self.current.file.set_len(self.len)?;
@@ -191,22 +191,22 @@ impl Journal {
         Ok(())
     }
 
-    /// The number of the part that is written to.
+    /// Returns the number of the part that is being written.
     pub(super) fn part(&self) -> u64 {
         self.part
     }
 
-    /// The number of the oldest part.
+    /// Returns the number of the oldest part.
     pub(super) fn first_part(&self) -> u64 {
         self.closed.front().map_or(self.part, |(part, _)| *part)
     }
 
-    /// Whether it is much longer than what is needed of it.
+    /// Returns true if the journal is much longer than what is needed of it.
     pub(super) fn is_long(&self, needed: u64) -> bool {
         self.len + self.closed.iter().map(|(_, len)| len).sum::<u64>() > 2 * needed + 2 * self.part_bytes
     }
 
-    /// Checks that the parts before the current one are there.
+    /// Checks that the parts before the current one exist.
     pub(super) fn check_closed(&self) -> io::Result<()> {
         self.closed
             .iter()
@@ -214,20 +214,20 @@ impl Journal {
             .map_err(|error| io::Error::new(error.kind(), format!("a part of the journal was removed: {error}")))
     }
 
-    /// What must be synced for the disk to have everything up to the last change.
+    /// Returns what must be synced so that the disk has everything up to the last change.
     pub(super) fn take_unsynced(&mut self) -> Unsynced {
         let parts = std::mem::replace(&mut self.unsynced, vec![self.current.clone()]);
         let dir = std::mem::take(&mut self.new_names).then(|| self.dir.clone());
         Unsynced { parts, dir, commit: self.commit }
     }
 
-    /// Forgets the oldest part, and says which file may go now. There is always one behind it.
+    /// Forgets the oldest part, and returns the file that may be removed now. There is always a part after it.
     pub(super) fn forget_first(&mut self) -> Option<String> {
         self.closed.pop_front().map(|(part, _)| part_name(part))
     }
 }
 
-/// A part without changes.
+/// Makes a part without changes.
 pub(super) fn create(dir: &Directory, part: u64) -> io::Result<File> {
     let mut file = dir.create(&part_name(part))?;
     if let Err(error) = file.write_all(title(part).as_bytes()) {
@@ -237,16 +237,16 @@ pub(super) fn create(dir: &Directory, part: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// What the disk may not have.
+/// The files that may not be on the disk yet.
 pub(super) struct Unsynced {
     parts: Vec<Part>,
     dir: Option<Arc<Directory>>,
-    /// The last change that they hold.
+    /// The number of the last change in them.
     pub(super) commit: u64,
 }
 
 impl Unsynced {
-    /// Waits for the disk.
+    /// Syncs the files, and waits for the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.parts.iter().try_for_each(|part| part.file.sync_data())?;
         self.dir.as_ref().map_or(Ok(()), |dir| dir.sync())?;

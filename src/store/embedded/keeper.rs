@@ -1,5 +1,5 @@
-//! The thread behind a store: it brings the journal to the disk, lets expired sessions go, and keeps the journal short.
-//! It holds the lock for a slice at a time, so that nobody waits for it.
+//! The background thread of a store: it syncs the journal to the disk, removes expired sessions, and keeps the journal short. It holds
+//! the lock for a short slice at a time, so that no request waits for it.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,16 +13,16 @@ use super::format::State;
 use super::seal::{self, Seal};
 use crate::record::SessionId;
 
-/// How often the journal is brought to the disk where nobody waits for it.
+/// How often the journal is synced to the disk if nobody waits for it.
 const TICK: Duration = Duration::from_secs(1);
 /// How many sessions one slice handles.
 const SLICE: usize = 64;
-/// Looking for expired sessions takes at most one part in so many of the time.
+/// Looking for expired sessions takes at most this fraction of the time: one part in this many.
 const SWEEP_SHARE: u32 = 100;
-/// How often the seal is written although nothing has changed: it tells the time.
+/// How often the seal is written although nothing has changed, because it contains the time.
 const SEAL_EVERY: Duration = Duration::from_secs(60);
 
-/// The thread, from outside. Dropping it brings everything to the disk.
+/// The handle of the thread. Dropping it syncs everything to the disk.
 pub(super) struct Keeper {
     wishes: Arc<Wishes>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -43,7 +43,7 @@ impl Keeper {
         Ok(Keeper { wishes, thread: Mutex::new(Some(thread)) })
     }
 
-    /// As soon as possible, for somebody who waits. Those who ask meanwhile share the next time.
+    /// Asks for a sync as soon as possible, because a request waits for it. Requests that ask meanwhile share the next sync.
     pub(super) fn ask_to_sync(&self) {
         self.wishes.sync.store(true, Ordering::SeqCst);
         self.wake();
@@ -69,11 +69,11 @@ impl Drop for Keeper {
 struct Keeping {
     shared: Arc<Shared>,
     wishes: Arc<Wishes>,
-    /// When the journal was last brought to the disk.
+    /// When the journal was last synced.
     synced_at: Instant,
     /// What the last seal says, and when it was written.
     sealed: Option<(Seal, Instant)>,
-    /// What is not to be trusted could not be written again the last time.
+    /// True if the last attempt to write the untrusted parts again has failed.
     is_stuck: bool,
 }
 
@@ -101,7 +101,7 @@ impl Keeping {
     fn tick(&mut self) {
         self.pay();
         if let Err(error) = self.shared.dir.check_in_place() {
-            // nothing that is there now is this store's
+            // the files that are there now are not this store's
             tracing::error!(target: "cloakroom", %error, "sessions cannot be changed");
             return self.sync();
         }
@@ -115,7 +115,7 @@ impl Keeping {
         self.seal();
     }
 
-    /// Where somebody has removed a part of the journal, everything is written again.
+    /// If somebody has removed a part of the journal, everything is written again.
     fn check_parts(&self) {
         let mut writer = self.shared.writer();
         if writer.distrusted.is_none()
@@ -135,14 +135,14 @@ impl Keeping {
         }
     }
 
-    /// Also in the middle of long work: a power cut takes no more then.
+    /// Syncs in the middle of long work as well, so that a power cut does not lose more.
     fn sync_if_due(&mut self) {
         if self.wishes.sync.swap(false, Ordering::SeqCst) || self.synced_at.elapsed() >= TICK {
             self.sync();
         }
     }
 
-    /// Brings every change so far to the disk.
+    /// Syncs every change so far to the disk.
     fn sync(&mut self) {
         self.synced_at = Instant::now();
         let shared = &self.shared;
@@ -158,14 +158,14 @@ impl Keeping {
         }
         shared.synced.send_modify(|synced| match is_trusted {
             true => synced.commit = synced.commit.max(unsynced.commit),
-            // behind what the disk may not have nothing is durable: whoever waits is told so at once
+            // nothing after a part that the disk may not have is durable, so those who wait are told now
             false if self.is_stuck => synced.failed = synced.failed.max(unsynced.commit),
-            // or waits until all is written again, which the next tick does
+            // the others wait until everything is written again, which the next tick does
             false => {}
         });
     }
 
-    /// After a sync that failed nobody knows what the disk has, and asking it again proves nothing. So all is written again.
+    /// After a failed sync it is unknown what the disk has, and another sync would prove nothing. So everything is written again.
     fn distrust(&self, commit: u64, error: &io::Error) {
         let shared = &self.shared;
         tracing::error!(target: "cloakroom", %error, path = %shared.dir.path().display(),
@@ -198,12 +198,12 @@ impl Keeping {
         Ok(())
     }
 
-    /// Lets expired sessions go.
+    /// Removes expired sessions.
     fn sweep(&mut self) {
         let shared = self.shared.clone();
         let now = shared.clock.now();
         let ended = self.ids_of(|entry| entry.has_ended(now));
-        // the journal knows when they end, and must know that this time has come
+        // the journal contains when they end, and must contain that this time has come
         if !ended.is_empty()
             && let Err(error) = shared.writer().journal.tell(now)
         {
@@ -217,7 +217,7 @@ impl Keeping {
             }
             let mut writer = shared.writer();
             let sessions = shared.sessions.pin();
-            // one that was touched meanwhile has not ended
+            // a session that was touched meanwhile has not ended
             for id in slice.iter().filter(|id| sessions.get(*id).is_some_and(|entry| entry.has_ended(now))) {
                 writer.index.hold(&shared.sessions, *id, None, 0, 0);
             }
@@ -226,8 +226,8 @@ impl Keeping {
         }
     }
 
-    /// First their ids, then the work: while the map is pinned, nothing that is taken out of it is freed. Who waits for the
-    /// disk does not wait for the end of this.
+    /// Collects the ids first and then does the work, because nothing that is removed from the map is freed while it is pinned. Requests
+    /// that wait for the disk do not wait for the end of this.
     fn ids_of(&mut self, is_wanted: impl Fn(&Entry) -> bool) -> Vec<SessionId> {
         let shared = self.shared.clone();
         let sessions = shared.sessions.pin();
@@ -243,9 +243,9 @@ impl Keeping {
         ids
     }
 
-    /// While the journal is too long: writes what is needed of its oldest part again, and removes that part.
+    /// As long as the journal is too long, writes again what is needed of its oldest part, and removes that part.
     ///
-    /// The oldest first: a part that says that a session is gone is removed only after all parts that say that it is there.
+    /// The oldest part goes first. A part that says that a session is gone may only be removed after all parts that say that it exists.
     fn shorten(&mut self) -> io::Result<()> {
         let shared = self.shared.clone();
         loop {
@@ -259,7 +259,7 @@ impl Keeping {
                 if writer.distrusted.is_none() && (!is_long || self.wishes.stop.load(Ordering::SeqCst)) {
                     return Ok(());
                 }
-                // nothing is written again to a part that is not to be trusted itself
+                // nothing is written again into a part that cannot be trusted
                 if oldest == writer.journal.part() || writer.distrusted == Some(writer.journal.part()) {
                     writer.journal.turn_over()?;
                 }

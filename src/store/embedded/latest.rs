@@ -1,5 +1,5 @@
-//! What the journal says last of each session. Most of what it says has been overtaken, so it is taken apart only at the end,
-//! on all cores.
+//! Collects the last state of each session in the journal. Most of what the journal contains is outdated, so the states are read only
+//! at the end, on all cores.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -14,7 +14,7 @@ use crate::record::SessionId;
 #[derive(Default)]
 pub(super) struct Latest(HashMap<SessionId, Written>);
 
-/// As it stands in the journal.
+/// The state as it is written in the journal.
 struct Written {
     state: Box<[u8]>,
     part: u64,
@@ -23,7 +23,7 @@ struct Written {
 }
 
 impl Latest {
-    /// To be called in the order in which it was written.
+    /// Notes a state. Must be called in the order in which the states were written.
     pub(super) fn note(&mut self, change: &Change<'_>) {
         let Change { id, state, part, size, commit } = *change;
         if state.is_empty() {
@@ -33,7 +33,7 @@ impl Latest {
         }
     }
 
-    /// The sessions, and what could not be read, a sentence each.
+    /// Returns the sessions, and what could not be read, one sentence each.
     pub(super) fn read(self) -> (Sessions, Index, Vec<String>) {
         let all: Vec<_> = self.0.into_iter().collect();
         let (sessions, mut index, mut damage) = (Sessions::with_capacity(all.len()), Index::default(), Vec::new());

@@ -1,4 +1,4 @@
-//! Opening the directory of a store: whose it is, of which version, and whether everything is there.
+//! Opens the directory of a store: checks who uses it, which version it has, and whether everything is there.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -22,7 +22,21 @@ use super::{Embedded, Shared, Synced};
 use crate::clock::{Clock, to_millis};
 use crate::error::StoreError;
 
-/// How an [`Embedded`] store is opened. From [`Embedded::builder`].
+/// Opens an [`Embedded`] store with options. [`Embedded::builder`] makes one.
+///
+/// ```
+/// use cloakroom::store::Embedded;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("sessions");
+/// // a store from which a power cut takes nothing that was answered
+/// let store = Embedded::builder(&path).wait_for_disk().open()?;
+/// # drop(store);
+/// // a program that must not make a store where there is none
+/// assert!(Embedded::builder(dir.path().join("other")).existing_only().open().is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct EmbeddedBuilder {
     path: PathBuf,
@@ -37,11 +51,11 @@ pub struct EmbeddedBuilder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repaired {
-    /// How many sessions are there.
+    /// How many sessions the store has now.
     pub sessions: usize,
-    /// What is lost, a sentence each. Empty: nothing was damaged, and nothing was done.
+    /// What is lost, one sentence each. If it is empty, nothing was damaged, and nothing was changed.
     pub damage: Vec<String>,
-    /// Where the damaged files are now.
+    /// The directory in which the damaged files are now, or `None` if nothing was damaged.
     pub aside: Option<PathBuf>,
 }
 
@@ -57,34 +71,34 @@ impl EmbeddedBuilder {
         }
     }
 
-    /// Answers a change only when the disk has it, so that a power cut takes nothing that was answered. Changes that wait
-    /// at the same time share one sync. A touch does not wait.
+    /// Answers a change only when it is on the disk, so that a power cut loses nothing that was answered. Changes that wait at the same
+    /// time share one sync. A touch does not wait. By default the disk is about one second behind.
     pub fn wait_for_disk(mut self) -> Self {
         self.wait_for_disk = true;
         self
     }
 
-    /// Opens what is there, and makes no store where there is none.
+    /// Opens a store only if there is one. By default a new store is made if the directory does not exist, or is empty.
     pub fn existing_only(mut self) -> Self {
         self.is_new_allowed = false;
         self
     }
 
-    /// Does not listen for operators: without the socket in the directory, `cloakroom list` and `show` see what its files
-    /// say, and `revoke` ends sessions only while no process has it open.
+    /// Does not make the socket in the directory with which operators reach the running process. Without it, `cloakroom list` and
+    /// `cloakroom show` read the files, and `cloakroom revoke` works only while no process has the store open.
     pub fn without_control_socket(mut self) -> Self {
         self.is_listening = false;
         self
     }
 
-    /// The size of the journal's parts, for tests that want many of them.
+    /// Sets the size of the journal's parts, for tests that need many of them.
     #[doc(hidden)]
     pub fn part_bytes(mut self, bytes: u64) -> Self {
         self.part_bytes = bytes;
         self
     }
 
-    /// Asks this clock, for tests.
+    /// Uses this clock instead of the system's, for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -93,7 +107,8 @@ impl EmbeddedBuilder {
     /// Opens the store.
     ///
     /// # Errors
-    /// As [`Embedded::open`].
+    /// Returns an error in the same cases as [`Embedded::open`], and with [`existing_only`](EmbeddedBuilder::existing_only) if there is no
+    /// store.
     pub fn open(self) -> Result<Embedded, StoreError> {
         let dir = self.take_directory()?;
         let seal = match read_seal(dir.path())? {
@@ -104,15 +119,15 @@ impl EmbeddedBuilder {
         Opening { dir, options: self, seal, contents }.start(false)
     }
 
-    /// Repairs a damaged store, which must not be in use: keeps every session that can be read, and says what is lost.
-    /// The damaged files are kept in a directory beside the others.
+    /// Repairs a damaged store: keeps every session that can be read, and says what is lost. The damaged files are copied to a directory
+    /// inside the store's directory. The store must not be in use.
     ///
-    /// What is lost may have been the end of a session that is now there again. Whoever cannot bear that revokes all.
+    /// What is lost may be the end of a session, which is then live again. If you cannot accept that, revoke all sessions afterwards.
     ///
     /// # Errors
-    /// As [`Embedded::open`], but not for damage.
+    /// Returns an error in the same cases as [`Embedded::open`], except for damage.
     pub fn repair(mut self) -> Result<Repaired, StoreError> {
-        // it is open for a moment only: there is nothing to ask
+        // the store is open for a moment only, so operators do not need to reach it
         self.is_listening = false;
         let dir = self.take_directory()?;
         let mut damage = Vec::new();
@@ -151,7 +166,7 @@ impl EmbeddedBuilder {
     }
 }
 
-/// What the files in a directory say. Reading it changes none of them.
+/// What the files in a directory contain. Reading them changes nothing.
 pub(super) struct Contents {
     pub(super) sessions: Sessions,
     pub(super) index: Index,
@@ -159,7 +174,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads them. The clock learns what time it has been.
+    /// Reads the files. The clock shows at least their latest time from then on.
     pub(super) fn read(dir: &Path, seal: &Seal, clock: &Clock) -> Result<Contents, StoreError> {
         let mut latest = Latest::default();
         let recovered = recovery::read(dir, seal, |change| latest.note(change));
@@ -171,7 +186,10 @@ impl Contents {
         Ok(Contents { sessions, index, recovered })
     }
 
-    /// Returns them where nothing is missing.
+    /// Returns the contents if nothing is missing.
+    ///
+    /// # Errors
+    /// Returns an error that says what is missing.
     pub(super) fn checked(self, dir: &Path) -> Result<Contents, StoreError> {
         let damage = &self.recovered.damage;
         if damage.is_empty() { Ok(self) } else { Err(damaged(dir, damage)) }
@@ -180,12 +198,12 @@ impl Contents {
 
 #[cfg(unix)]
 impl Embedded {
-    /// With the socket for operators. Sessions do not depend on it: without it, it is only said.
+    /// Opens the socket for operators. Sessions do not depend on it, so a failure is only logged.
     fn listening(self) -> Embedded {
         let control = super::control::Control::start(self.clone()).inspect_err(|error| {
             tracing::warn!(target: "cloakroom", %error, path = %self.path().display(),
-                "there is no control socket: operators see what the files say, and end sessions only while no process has \
-                 the store open");
+                "the control socket could not be made: operators can only read the files, and end sessions only while no process \
+                 has the store open");
         });
         Embedded { _control: control.ok().map(Arc::new), ..self }
     }
@@ -200,12 +218,12 @@ struct Opening {
 }
 
 impl Opening {
-    /// Goes on where the journal ends; behind everything that cannot be trusted.
+    /// Continues where the journal ends. If something in it cannot be trusted, continues in a new part.
     fn start(self, distrusts: bool) -> Result<Embedded, StoreError> {
         let Opening { dir, options, seal, contents: Contents { sessions, index, mut recovered } } = self;
         let path = dir.path().display().to_string();
         for lost in &recovered.unsealed {
-            tracing::warn!(target: "cloakroom", path, "lost with the last second before a failure: {lost}");
+            tracing::warn!(target: "cloakroom", path, "this was lost with the last second before a failure: {lost}");
         }
         if let Some(torn) = recovered.torn_in_words() {
             tracing::warn!(target: "cloakroom", path, "{torn}");
@@ -225,7 +243,7 @@ impl Opening {
             synced: watch::Sender::new(Synced { commit: seal.synced, failed: 0 }),
         });
         let keeper = Keeper::start(shared.clone())
-            .map_err(|error| failed(shared.dir.path(), "no thread can be begun", &error))?;
+            .map_err(|error| failed(shared.dir.path(), "no thread can be started", &error))?;
         let store = Embedded {
             #[cfg(unix)]
             _control: None,
@@ -239,7 +257,7 @@ impl Opening {
         Ok(store)
     }
 
-    /// Copies the journal and its seal as they are.
+    /// Copies the journal and its seal to a directory, unchanged.
     fn put_aside(&self) -> io::Result<PathBuf> {
         let name = format!("damaged-{}", to_millis(self.options.clock.now()));
         let aside = self.dir.make(&name)?;
@@ -267,17 +285,17 @@ fn journal(
     Journal::after(dir, recovered.commit, told, parts, part_bytes, anew)
 }
 
-/// What there is of a seal.
+/// Whether there is a seal.
 pub(super) enum Sealed {
     With(Seal),
-    /// Nothing is there: the directory is for a new store.
+    /// There is no store, so the directory is for a new one.
     New,
-    /// It should be there, and is not: why.
+    /// There should be a seal, but there is none: the reason.
     Not(String),
 }
 
 impl Sealed {
-    /// The seal of a store that must be there.
+    /// Returns the seal of a store that must exist.
     pub(super) fn existing(self, dir: &Path) -> Result<Seal, StoreError> {
         match self {
             Sealed::With(seal) => Ok(seal),
@@ -290,15 +308,15 @@ impl Sealed {
 /// Reads the seal.
 ///
 /// # Errors
-/// When the directory holds something else, or a store of another version, or cannot be read.
+/// Returns an error if the directory contains something else, or a store of another version, or cannot be read.
 pub(super) fn read_seal(dir: &Path) -> Result<Sealed, StoreError> {
     let cannot = |error: &io::Error| failed(dir, "its seal cannot be read", error);
     match Seal::read(dir) {
         Ok(seal) => Ok(Sealed::With(seal)),
         Err(Unsealed::Unreadable) => Ok(Sealed::Not("the seal is damaged".to_owned())),
         Err(Unsealed::Unknown(title)) => Err(StoreError::new(format!(
-            "the session store in {} is of another version, `{title}`: move its sessions with the program that wrote it \
-             (cloakroom export), or use that version",
+            "the session store in {} was written by another version, `{title}`: use that version, or move the sessions with \
+             that version's `cloakroom export`",
             dir.display()
         ))),
         Err(Unsealed::Io(error)) => Err(cannot(&error)),
@@ -309,17 +327,19 @@ pub(super) fn read_seal(dir: &Path) -> Result<Sealed, StoreError> {
             }
             if let Some(other) = names.iter().find(|name| ![LOCK, seal::NEW, "control"].contains(&name.as_str())) {
                 let dir = dir.display();
-                return Err(StoreError::new(format!("{dir} holds something else than a session store: {other}")));
+                return Err(StoreError::new(format!(
+                    "{dir} is not a session store, because it contains {other}: name an empty directory, or one that does not exist"
+                )));
             }
             Ok(Sealed::New)
         }
     }
 }
 
-/// Checks that there is a store, whole or damaged.
+/// Checks that there is a store, which may be damaged.
 ///
 /// # Errors
-/// When there is none, or this user may not look.
+/// Returns an error if there is none, or this user may not read the directory.
 pub(super) fn check_is_store(path: &Path) -> Result<(), StoreError> {
     match names_in(path) {
         Ok(names) if names.iter().any(|name| name == seal::NAME || is_of_journal(name)) => Ok(()),
@@ -344,7 +364,7 @@ fn is_of_journal(name: &str) -> bool {
 
 fn damaged(dir: &Path, damage: &[String]) -> StoreError {
     StoreError::new(format!(
-        "the session store in {} is damaged: {}. Nothing was changed. `cloakroom repair` keeps what can be read",
+        "the session store in {} is damaged: {}. Nothing was changed. Run `cloakroom repair` to keep what can be read",
         dir.display(),
         damage.join("; ")
     ))

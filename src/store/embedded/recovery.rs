@@ -18,27 +18,27 @@ pub(super) const ANY_PART: u64 = 0;
 
 /// What has been read.
 pub(super) struct Recovered {
-    /// The last change.
+    /// The number of the last change.
     pub(super) commit: u64,
     /// The latest time that the store has seen.
     pub(super) time: SystemTime,
     /// The parts of the journal, and how long they are.
     pub(super) parts: VecDeque<(u64, u64)>,
-    /// What should be there and is not, a sentence each.
+    /// What is missing and was on the disk, one sentence each.
     pub(super) damage: Vec<String>,
-    /// What is missing of the time after the seal, in which a power cut takes what it likes, a sentence each.
+    /// What is missing from the time after the seal, which a power cut may lose, one sentence each.
     pub(super) unsealed: Vec<String>,
-    /// The last part, and what stands at its end and is not a whole change.
+    /// The last part, and the incomplete change at its end.
     torn: Option<(u64, Torn)>,
-    /// The part whose first line was not even finished.
+    /// A part whose first line is incomplete.
     unfinished: Option<u64>,
-    /// Older parts, whose removal did not reach the disk.
+    /// Older parts that were removed, but whose removal did not reach the disk.
     outdated: Vec<u64>,
-    /// When the last whole change was made.
+    /// When the last complete change was made.
     last_change: Option<SystemTime>,
 }
 
-/// What stands at the end of a part and is not a whole change.
+/// The bytes at the end of a part that are not a complete change.
 struct Torn {
     at: u64,
     bytes: usize,
@@ -46,13 +46,13 @@ struct Torn {
     begun: usize,
 }
 
-/// One session, what has become of it as it is written, and where that stands.
+/// A session, its state as it is written, and where that is in the journal.
 pub(super) struct Change<'a> {
     pub(super) id: SessionId,
-    /// Nothing: it is gone.
+    /// `None` if the session is gone.
     pub(super) state: &'a [u8],
     pub(super) part: u64,
-    /// How many bytes it takes there.
+    /// How many bytes it has in the journal.
     pub(super) size: u64,
     /// The number of the change.
     pub(super) commit: u64,
@@ -65,7 +65,7 @@ struct Frame<'a> {
     end: usize,
 }
 
-/// Reads everything that can be read, in the order in which it was written. Leaves what it reads as it is.
+/// Reads everything that can be read, in the order in which it was written. Changes nothing.
 pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(&Change<'_>)) -> io::Result<Recovered> {
     let mut read = Recovered {
         commit: 0,
@@ -146,7 +146,7 @@ impl Recovered {
 
     fn frame(&mut self, frame: &Frame<'_>, part: u64, seal: &Seal, each: &mut impl FnMut(&Change<'_>)) {
         let (first, before) = (self.commit + 1, frame.commit.saturating_sub(1));
-        // the oldest part begins with any number: what stood before it is not needed any more
+        // the oldest part may begin with any number, because what was before it is not needed any more
         if self.commit != 0 && first <= before {
             self.note(first, seal, format!("{} {} missing", changes(first, before), are(first, before)));
         }
@@ -165,13 +165,13 @@ impl Recovered {
         }
     }
 
-    /// What is missing is damage, if the disk had it; otherwise it is what a power cut takes.
+    /// Notes something that is missing: as damage if the disk had it, otherwise as a loss that a power cut may cause.
     fn note(&mut self, first_missing: u64, seal: &Seal, what: String) {
         let notes = if first_missing <= seal.synced { &mut self.damage } else { &mut self.unsealed };
         notes.push(what);
     }
 
-    /// What stands at the end and is not a whole change, in words.
+    /// Describes the incomplete change at the end.
     pub(super) fn torn_in_words(&self) -> Option<String> {
         let (part, Torn { bytes, begun, .. }) = self.torn.as_ref()?;
         let last = match self.last_change {
@@ -186,7 +186,7 @@ impl Recovered {
         ))
     }
 
-    /// Removes what the journal does not need any more, and an unfinished change at its end.
+    /// Removes what the journal does not need any more, and the incomplete change at its end.
     pub(super) fn cut(&mut self, dir: &Directory) -> io::Result<()> {
         self.outdated.drain(..).try_for_each(|part| dir.remove(&part_name(part)))?;
         if let Some(part) = self.unfinished.take() {
@@ -205,7 +205,7 @@ impl Recovered {
     }
 }
 
-/// The frame that stands there, if it is whole.
+/// Returns the frame at this place, if it is complete.
 fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame<'_>> {
     let rest = bytes.get(at..)?.strip_prefix(&MARKER)?;
     let mut head = Reader(rest);
@@ -219,7 +219,7 @@ fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame<'_>> {
     Some(Frame { commit, time, changes: from.0, end: at + HEAD_LEN + len })
 }
 
-/// The numbers of the parts that are there, the oldest first.
+/// Returns the numbers of the parts, the oldest first.
 fn parts_of(dir: &Path) -> io::Result<Vec<u64>> {
     let mut parts = Vec::new();
     for entry in fs::read_dir(dir)? {

@@ -1,4 +1,4 @@
-//! What the disk is known to have: it shows when a part of the journal is missing, even the end, even all of it.
+//! The seal says what is certainly on the disk. It shows when a part of the journal is missing, even its end or all of it.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,19 +10,19 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::directory::Directory;
 use crate::clock::{from_millis, to_millis};
 
-/// The file in the store's directory.
+/// The name of the file in the store's directory.
 pub(super) const NAME: &str = "seal";
-/// The next one, until it is whole.
+/// The name of the next seal until it is complete.
 pub(super) const NEW: &str = "seal.new";
-/// Its number rises with every change of the format, here or in the journal.
+/// Contains the version of the format, which rises with every change of the seal or the journal.
 const TITLE: &str = "cloakroom sessions 2";
 
-/// Written after each sync.
+/// What the seal says. It is written after each sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seal {
     /// The oldest part of the journal.
     pub(super) first_part: u64,
-    /// The last change that is on the disk for certain.
+    /// The last change that is certainly on the disk.
     pub(super) synced: u64,
     /// The store's time then.
     pub(super) time: SystemTime,
@@ -33,7 +33,7 @@ pub(super) struct Seal {
 pub(super) enum Unsealed {
     Missing,
     Unreadable,
-    /// Of a version that this one does not know.
+    /// It is of a version that this one does not know.
     Unknown(String),
     Io(io::Error),
 }
@@ -63,7 +63,7 @@ impl Seal {
         // a time beyond this cannot have been written, and adding to it must not overflow
         let time = Some(millis).filter(|millis| *millis < 1 << 53).map(from_millis)?;
         let seal = Seal { first_part, synced, time };
-        // exactly as it is written: numbers can be read in more than one way
+        // accepted only exactly as it is written, because a number can be written in more than one way
         (seal.text() == text).then_some(seal)
     }
 
@@ -73,7 +73,7 @@ impl Seal {
         format!("{body}checksum {:016x}\n", xxh3_64(body.as_bytes()))
     }
 
-    /// Takes the place of the one before, entirely or not at all.
+    /// Replaces the seal before, completely or not at all.
     pub(super) fn write(&self, dir: &Directory) -> io::Result<()> {
         // it was left by a process that was killed, or put there by somebody else
         dir.remove(NEW)?;
@@ -85,7 +85,7 @@ impl Seal {
     }
 }
 
-/// Whether a seal of any version begins so.
+/// Returns true if a seal of any version begins with this text.
 fn is_title(line: &str) -> bool {
     let version = line.strip_prefix("cloakroom sessions ");
     version.is_some_and(|version| !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()))
@@ -109,7 +109,7 @@ mod tests {
         }
         fs::write(&place, format!("{later}\nmore\n")).unwrap();
         assert!(matches!(Seal::read(dir.path()), Err(Unsealed::Unknown(title)) if title == later));
-        // the disk, or who may read it, is at fault: nobody may take that for damage
+        // the disk or missing rights are the reason, which must not count as damage
         fs::remove_file(&place).unwrap();
         fs::create_dir(&place).unwrap();
         assert!(matches!(Seal::read(dir.path()), Err(Unsealed::Io(_))));

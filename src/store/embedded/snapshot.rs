@@ -1,4 +1,4 @@
-//! What a directory holds, read without touching it.
+//! The contents of a store's directory, read without changing it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,35 +16,35 @@ use crate::store::Loaded;
 use crate::store::inspect::{Inspect, Scanned};
 use crate::store::saved::{Save, Saved};
 
-/// How often the directory is read again because a process has changed it meanwhile.
+/// How often the directory is read again because another process has changed it meanwhile.
 const MOST_TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
-/// The sessions of an [`Embedded`](super::Embedded) store as they were when its directory was read. For operators.
+/// The sessions of an [`Embedded`](super::Embedded) store at the time when its directory was read. For operators' tools.
 ///
-/// Nothing is written into the directory and nobody is kept from opening the store, so it may be taken by any user who may
-/// read the files, root included. What a process changes in the store later is not seen.
+/// A snapshot writes nothing into the directory, and does not keep others from opening the store. Any user who may read the files can
+/// take one. It does not see what a process changes in the store later.
 pub struct Snapshot {
     path: PathBuf,
     clock: Clock,
     contents: Contents,
-    /// Where nobody may open the store meanwhile.
+    /// Keeps others from opening the store.
     _locked: Option<File>,
 }
 
 impl Snapshot {
-    /// Reads the store in this directory: some two seconds for a million sessions, in which the calling thread is busy.
+    /// Reads the store in this directory. It takes some two seconds for a million sessions, in which the calling thread is busy.
     ///
     /// # Errors
-    /// When there is no store, it is damaged or of an unknown version, or this user may not read it.
+    /// Returns an error if there is no store, if it is damaged or of an unknown version, or if this user may not read it.
     pub fn of(path: impl AsRef<Path>) -> Result<Snapshot, StoreError> {
         Snapshot::read(path.as_ref(), None)
     }
 
-    /// Reads it, and keeps every process from opening the store as long as the snapshot lives: then nothing can change.
+    /// Reads the store, and keeps every process from opening it as long as the snapshot exists, so that nothing can change.
     ///
     /// # Errors
-    /// As [`of`](Snapshot::of), and when a process has it open.
+    /// Returns an error in the same cases as [`of`](Snapshot::of), and if a process has the store open.
     pub fn locked(path: impl AsRef<Path>) -> Result<Snapshot, StoreError> {
         let path = path.as_ref();
         check_is_store(path)?;
@@ -66,11 +66,11 @@ impl Snapshot {
                 Ok(contents) if is_current => {
                     return Ok(Snapshot { path: path.to_owned(), clock, contents, _locked: locked });
                 }
-                // what is being written while it is read may look like damage once
+                // a change that is being written while it is read may look like damage the first time
                 Err(error) if is_current && tries > 1 || tries == MOST_TRIES => return Err(error),
                 Ok(_) if tries == MOST_TRIES => {
                     return Err(StoreError::new(format!(
-                        "the session store in {} was changed each time while it was read: try again later",
+                        "the session store in {} was changed every time while it was read: try again later",
                         path.display()
                     )));
                 }
@@ -79,12 +79,12 @@ impl Snapshot {
         }
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The ids of a user's sessions, the latest sign-in first.
+    /// Returns the ids of a user's sessions, the latest sign-in first.
     pub fn sessions_of(&self, user: &UserId, page: Page) -> Vec<SessionId> {
         let Contents { sessions, index, .. } = &self.contents;
         index.page_of(sessions, user, page, self.clock.now()).into_iter().map(|(id, _)| id).collect()

@@ -1,4 +1,4 @@
-//! Whole sessions, out of this store and into it.
+//! Moves whole sessions out of this store and into it.
 
 use std::collections::HashSet;
 use std::time::SystemTime;
@@ -23,7 +23,7 @@ impl Save for Embedded {
     }
 }
 
-/// Those that live.
+/// Returns the live ones of these sessions.
 pub(super) fn save(sessions: &Sessions, ids: &[SessionId], now: SystemTime) -> Vec<Option<Saved>> {
     let sessions = sessions.pin();
     let saved = |id: &SessionId| {
@@ -43,7 +43,7 @@ impl Restore for Embedded {
 }
 
 impl Shared {
-    /// All that can be made are made in one change.
+    /// Makes all sessions that can be made in one change.
     fn restore(&self, sessions: &[Saved]) -> Answered<Vec<Restored>> {
         let mut writer = self.writer();
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! The one place where sessions change: first in the journal, then in memory.
+//! The only place where sessions change: first in the journal, then in memory.
 
 use std::collections::HashSet;
 use std::io;
@@ -10,17 +10,17 @@ use super::index::Index;
 use super::journal::Journal;
 use crate::record::SessionId;
 
-/// What is locked for a change: only one task writes at a time.
+/// What a change locks, so that only one task writes at a time.
 pub(super) struct Writer {
     pub(super) journal: Journal,
     pub(super) index: Index,
-    /// What ended in memory, and the journal could not be told yet.
+    /// The sessions that have ended in memory, but not yet in the journal, because it could not be written.
     pub(super) owed: HashSet<SessionId>,
-    /// Up to this part the journal is not to be trusted: everything in it is written again.
+    /// The journal cannot be trusted up to this part, so everything in it is written again.
     pub(super) distrusted: Option<u64>,
 }
 
-/// A session id, and what becomes of it.
+/// A session id and its new state, or `None` if it ends.
 pub(super) type Change = (SessionId, Option<State>);
 
 impl Writer {
@@ -28,7 +28,7 @@ impl Writer {
         Writer { journal, index, owed: HashSet::new(), distrusted }
     }
 
-    /// Makes changes, all of them or, where the journal cannot be written, none. The number of the change.
+    /// Makes these changes, or none of them if the journal cannot be written. Returns the number of the change.
     pub(super) fn make(&mut self, sessions: &Sessions, changes: Vec<Change>, now: SystemTime) -> io::Result<u64> {
         let mut sizes = Vec::with_capacity(changes.len());
         let commit = self.journal.append(now, |out| {
@@ -45,7 +45,7 @@ impl Writer {
         Ok(commit)
     }
 
-    /// Ends sessions, whatever happens. Where the journal cannot be written it is told later.
+    /// Ends sessions in any case. If the journal cannot be written now, it is written later.
     pub(super) fn end(&mut self, sessions: &Sessions, ids: &[SessionId], now: SystemTime) -> io::Result<u64> {
         let changes = ids.iter().map(|id| (*id, None)).collect();
         self.make(sessions, changes, now).inspect_err(|_| {
@@ -56,7 +56,7 @@ impl Writer {
         })
     }
 
-    /// Tells the journal what it could not be told before.
+    /// Writes to the journal what could not be written before.
     pub(super) fn pay(&mut self, sessions: &Sessions, now: SystemTime) -> io::Result<()> {
         if !self.owed.is_empty() {
             let changes = self.owed.iter().map(|id| (*id, None)).collect();
