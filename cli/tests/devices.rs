@@ -17,9 +17,9 @@ on_each_store! {
     a_login_on_a_session_takes_no_second_place,
     a_fourth_sign_in_ends_the_oldest_which_can_learn_why,
     one_device_is_signed_out_by_its_id,
-    an_id_that_is_not_mine_is_no_device,
-    the_others_are_signed_out_and_counted,
-    everything_is_signed_out_and_counted,
+    an_id_of_another_user_is_no_device,
+    signing_out_the_others_ends_and_counts_them,
+    signing_out_everywhere_ends_and_counts_every_session,
     a_rotation_changes_the_secret_and_nothing_else,
     without_a_session_there_are_no_devices,
     a_list_extends_nothing,
@@ -130,7 +130,7 @@ fn one_device_is_signed_out_by_its_id(demo: &Demo) {
     assert!(!here.has_cookie(), "one's own is a sign-out like any other");
 }
 
-fn an_id_that_is_not_mine_is_no_device(demo: &Demo) {
+fn an_id_of_another_user_is_no_device(demo: &Demo) {
     let [mut visitor] = signed_in(demo, "andrew");
     let [mut stranger] = signed_in(demo, "ben");
     let theirs = id(&mut stranger);
@@ -144,7 +144,7 @@ fn an_id_that_is_not_mine_is_no_device(demo: &Demo) {
     assert!(lives(&mut visitor) && lives(&mut stranger));
 }
 
-fn the_others_are_signed_out_and_counted(demo: &Demo) {
+fn signing_out_the_others_ends_and_counts_them(demo: &Demo) {
     let [mut here, mut one, mut two] = signed_in(demo, "andrew");
     let [mut stranger] = signed_in(demo, "ben");
     let answer = here.post("/devices/sign-out-others", &[]);
@@ -155,7 +155,7 @@ fn the_others_are_signed_out_and_counted(demo: &Demo) {
     assert_eq!(devices(&mut here).len(), 1);
 }
 
-fn everything_is_signed_out_and_counted(demo: &Demo) {
+fn signing_out_everywhere_ends_and_counts_every_session(demo: &Demo) {
     let [mut here, mut one, mut two] = signed_in(demo, "andrew");
     assert_eq!(here.post("/devices/sign-out-everywhere", &[]).ok(), json!({ "revoked": 3 }));
     assert!(!here.has_cookie() && !lives(&mut here) && !lives(&mut one) && !lives(&mut two));

@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_what_a_map_of_strings_is(steps in prop::collection::vec(step(), 0..40)) {
+        fn fields_behave_like_a_map_of_strings(steps in prop::collection::vec(step(), 0..40)) {
             let (mut fields, mut map) = (Fields::new(), BTreeMap::new());
             for step in steps {
                 match step {

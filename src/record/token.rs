@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_exact_canonical_form_parses() {
+    fn a_token_parses_only_in_its_canonical_form() {
         let good = Token::mint(TokenFormat::Secret).unwrap().expose().to_owned();
         let (id, secret) = good.split_once('.').unwrap();
         let last = |text: &str, c: char| format!("{}{c}", &text[..text.len() - 1]);

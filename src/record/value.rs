@@ -267,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_comes_back_equal(all in all()) {
+        fn every_accepted_value_comes_back_equal(all in all()) {
             let All { double, single, wide, text, letter, bytes, option, of_texts, shape, by_number, by_letter, .. } = &all;
             prop_assert_eq!(comes_back_or_is_refused(double), double.is_finite());
             prop_assert_eq!(comes_back_or_is_refused(single), single.is_finite());

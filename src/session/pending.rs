@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_appended_to_whatever_list_is_there() {
+    fn items_are_appended_to_a_list_that_is_already_stored() {
         assert_eq!(appends(None, &["1", "2"]), "[1,2]");
         assert_eq!(appends(Some("[]"), &["1"]), "[1]");
         assert_eq!(appends(Some(" [ 1, 2 ]\n"), &["3"]), "[1, 2,3]");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_not_asked_again_unless_it_is_taken_back() {
+    fn a_server_is_asked_for_tracking_once_unless_the_answer_is_withdrawn() {
         let mut pending = Pending::default();
         let stored = Fields::from([("list", "[1]")]);
         for item in ["2", "3"] {

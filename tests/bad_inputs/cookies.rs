@@ -167,7 +167,7 @@ async fn the_right_id_with_a_wrong_secret_opens_nothing_and_does_not_touch_the_s
 }
 
 #[tokio::test]
-async fn what_a_stolen_dump_holds_opens_no_session() {
+async fn nothing_in_a_stolen_dump_opens_a_session() {
     let scene = Scene::new(Config::builder()).await;
     for (key, fields) in scene.stored() {
         let id = key.trim_start_matches("session:");

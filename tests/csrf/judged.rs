@@ -158,7 +158,7 @@ async fn a_request_that_changes_something_is_judged_by_fetch_metadata_then_by_th
 }
 
 #[tokio::test]
-async fn what_only_reads_is_never_refused() {
+async fn a_request_that_only_reads_is_never_refused() {
     let all: Vec<_> = [FETCH_METADATA, ORIGIN_ONLY, NEITHER].concat();
     let pass: Vec<Row> = all.into_iter().map(|(headers, _)| (headers, true)).collect();
     for method in ["GET", "HEAD", "OPTIONS"] {
@@ -219,7 +219,7 @@ async fn strict_mode_refuses_what_says_nothing_and_decides_the_rest_alike() {
 }
 
 #[tokio::test]
-async fn switched_off_it_refuses_nothing() {
+async fn a_check_that_is_switched_off_refuses_nothing() {
     let all: Vec<_> = [FETCH_METADATA, ORIGIN_ONLY, NEITHER].concat();
     let pass: Vec<Row> = all.into_iter().map(|(headers, _)| (headers, true)).collect();
     decide(Config::builder().csrf(Csrf::Off), "POST", &pass).await;
@@ -251,7 +251,7 @@ async fn a_trusted_origin_passes_and_what_resembles_it_does_not() {
 }
 
 #[tokio::test]
-async fn over_plain_http_the_origin_is_a_plain_one() {
+async fn over_plain_http_the_origin_begins_with_http() {
     let table: &[Row] = &[
         (&[(HOST, "localhost:3000"), (ORIGIN, "http://localhost:3000")], true),
         (&[(HOST, "localhost:3000"), (ORIGIN, "https://localhost:3000")], false),
@@ -267,7 +267,7 @@ async fn over_plain_http_the_origin_is_a_plain_one() {
 }
 
 #[tokio::test]
-async fn where_the_request_names_the_host_itself_that_one_counts() {
+async fn a_host_in_the_request_line_counts_before_the_host_header() {
     // HTTP/2's :authority, and the absolute form of a proxy (RFC 9112, section 3.2.2)
     let scene = Scene::new(Config::builder()).await;
     for (uri, host, origin, expected) in [

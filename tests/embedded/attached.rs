@@ -31,7 +31,7 @@ async fn session(store: &Embedded, user: Option<&str>) -> Credentials {
 }
 
 #[tokio::test]
-async fn they_find_list_and_end_what_the_process_has() {
+async fn operators_find_list_and_end_the_sessions_of_a_running_process() {
     let dir = tempfile::tempdir().unwrap();
     let (store, terms) = (Embedded::open(dir.path()).unwrap(), Terms::default());
     let (andrew, beth) = (UserId::try_from("andrew").unwrap(), UserId::try_from("beth").unwrap());
@@ -202,7 +202,7 @@ async fn a_process_in_a_directory_with_a_long_path_is_reached() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_directory_there_is_no_process() {
+async fn no_process_is_found_where_there_is_no_directory() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();

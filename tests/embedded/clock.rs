@@ -148,7 +148,7 @@ async fn a_previous_secret_whose_grace_was_over_opens_nothing_again() {
 }
 
 #[tokio::test]
-async fn asking_for_what_has_ended_writes_once() {
+async fn reading_an_ended_session_writes_to_the_journal_once() {
     let scene = Scene::new().await;
     let terms = Terms::default();
     let other = mint();

@@ -248,7 +248,7 @@ fn kill_again_and_again(kills: u64) {
 }
 
 #[test]
-fn what_was_acknowledged_is_there_after_each_of_many_kills() {
+fn an_acknowledged_change_is_there_after_each_of_many_kills() {
     let kills = std::env::var("CLOAKROOM_KILLS").map_or(20, |kills| kills.parse().expect("a number of kills"));
     kill_again_and_again(kills);
 }

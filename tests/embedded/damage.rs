@@ -314,7 +314,7 @@ fn a_part_whose_first_line_a_kill_has_cut_is_no_damage() {
 }
 
 #[test]
-fn what_a_kill_has_cut_of_a_change_is_gone_for_good() {
+fn a_change_that_a_kill_has_cut_off_is_gone_for_good() {
     let terms = Terms::default();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");

@@ -37,7 +37,7 @@ fn state(dir: &Path) -> Vec<(String, Vec<u8>, String)> {
 }
 
 #[tokio::test]
-async fn it_shows_what_the_store_had_and_leaves_the_directory_as_it_is() {
+async fn a_snapshot_shows_what_the_store_had_and_leaves_the_directory_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let (path, terms) = (dir.path().join("store"), Terms::default());
     let andrew = UserId::try_from("andrew").unwrap();
@@ -72,7 +72,7 @@ async fn it_shows_what_the_store_had_and_leaves_the_directory_as_it_is() {
 }
 
 #[tokio::test]
-async fn one_that_is_locked_keeps_the_application_from_starting_and_is_named_to_it() {
+async fn a_locked_snapshot_keeps_the_application_from_starting_and_is_named_in_its_error() {
     let dir = tempfile::tempdir().unwrap();
     let store = Embedded::open(dir.path()).unwrap();
     made(&store).await;

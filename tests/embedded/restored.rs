@@ -32,7 +32,7 @@ async fn latest_first(store: &Embedded) -> Vec<SessionId> {
 }
 
 #[tokio::test]
-async fn they_keep_their_places_whatever_order_they_come_in_and_who_signs_in_then_is_the_latest() {
+async fn restored_sessions_keep_their_order_of_sign_in_and_a_new_sign_in_is_the_latest() {
     let dir = tempfile::tempdir().unwrap();
     let there = Embedded::open(dir.path().join("there")).unwrap();
     let mut ids = Vec::new();
@@ -55,7 +55,7 @@ async fn they_keep_their_places_whatever_order_they_come_in_and_who_signs_in_the
 }
 
 #[tokio::test]
-async fn what_is_there_stays_and_what_has_ended_is_not_made() {
+async fn restoring_keeps_what_is_there_and_does_not_create_what_has_ended() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::manual(SystemTime::now());
     let open = |name: &str| Embedded::builder(dir.path().join(name)).clock(clock.clone()).open().unwrap();

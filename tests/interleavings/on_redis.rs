@@ -51,7 +51,7 @@ async fn a_sample_of_programs_and_orders_breaks_no_invariant() {
 }
 
 #[tokio::test]
-async fn nor_does_it_where_each_client_keeps_sessions_near() {
+async fn the_order_of_two_requests_makes_no_difference_with_a_near_cache_either() {
     run_samples(connect_near).await;
 }
 

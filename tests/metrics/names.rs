@@ -23,7 +23,7 @@ fn the_guide_names_every_metric_once_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_told_has_a_name_from_the_table_a_unit_and_a_description() {
+async fn every_recorded_metric_has_a_name_from_the_table_a_unit_and_a_description() {
     let heard = Heard::new();
     let browser = Browser::new(app(&Place::memory().sessions_with(Config::builder())));
     for path in ["/write", "/read", "/count", "/misread", "/forged", "/sign_in/anna", "/rotate", "/sign_out"] {

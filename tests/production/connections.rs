@@ -157,7 +157,7 @@ fn the_guide_names_what_a_user_must_be_allowed() {
 }
 
 #[tokio::test]
-async fn who_may_not_wait_is_told_that_a_revoke_is_not_durable() {
+async fn a_user_who_may_not_run_wait_is_told_that_a_revoke_is_not_durable() {
     let server = RedisServer::start();
     permit(&server, &[NEEDED]);
     let durability = Durability { replicas: 0, on_disk: false, timeout: SHORT };
@@ -243,7 +243,7 @@ async fn tls_lets_in_who_shows_a_certificate_to_a_server_that_shows_one() {
 }
 
 #[tokio::test]
-async fn who_mixes_up_tls_and_plain_text_is_told_so_and_does_not_wait_for_it() {
+async fn tls_to_a_plain_text_port_is_reported_immediately_and_the_other_way_round() {
     let certificates = Certificates::new();
     let (_server, port) = certificates.server();
     let plain = RedisServer::start();

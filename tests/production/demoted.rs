@@ -79,7 +79,7 @@ async fn the_change_that_meets_a_former_primary_is_made_on_the_new_one() {
 }
 
 #[tokio::test]
-async fn who_only_reads_is_led_to_the_new_primary_as_well() {
+async fn a_request_that_only_reads_is_led_to_the_new_primary_as_well() {
     let pair = Pair::start().await;
     let kept = Kept::on(pair.builder()).await;
     let presented = kept.session().await;

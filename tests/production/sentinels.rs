@@ -124,7 +124,7 @@ async fn create_when_it_answers(kept: Kept) -> Credentials {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_durably_revoked_never_comes_back_after_a_failover() {
+async fn a_durably_revoked_session_never_comes_back_after_a_failover() {
     let mut sentinels = Sentinels::start();
     let durability = Durability { replicas: 2, on_disk: false, timeout: PATIENT };
     let kept = Kept::on(builder(&sentinels).timeout(SHORT).durable_revokes(durability)).await;

@@ -17,7 +17,7 @@ async fn refused(url: &str) -> Error {
 }
 
 #[tokio::test]
-async fn what_can_never_work_is_a_configuration_error_that_names_it() {
+async fn settings_that_can_never_work_are_a_configuration_error_that_names_them() {
     let server = RedisServer::start();
     let local = server.url();
     let cases = [

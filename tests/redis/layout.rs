@@ -204,7 +204,7 @@ async fn applications_with_prefixes_of_their_own_share_a_server() {
 }
 
 #[tokio::test]
-async fn what_a_read_takes_for_now_is_the_servers_time() {
+async fn a_read_takes_the_servers_time_for_now() {
     // a PTTL is rounded to milliseconds
     const ROUNDING: u64 = 2;
     let mut stand = Stand::new().await;

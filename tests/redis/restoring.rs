@@ -162,7 +162,7 @@ async fn a_restore_writes_its_session_again_to_an_index_from_which_an_older_prog
 }
 
 #[tokio::test]
-async fn a_list_that_saw_a_session_missing_while_it_was_replaced_does_not_take_it_out_of_the_index() {
+async fn a_list_that_misses_a_session_while_it_is_replaced_keeps_it_in_the_index() {
     let stand = Stand::taught().await;
     let (presented, saved) = stand.saved_elsewhere(1).await;
     // twice: replaced once, its entry has the other of two scores

@@ -41,7 +41,7 @@ async fn a_token_planted_before_the_sign_in_opens_nothing_after_it() {
 }
 
 #[tokio::test]
-async fn whoever_signs_in_with_the_token_from_before_gets_a_session_of_their_own() {
+async fn a_sign_in_with_the_token_from_before_gets_a_session_of_its_own() {
     on_each_store(async |place| {
         let attacker = Browser::new(app(&place.sessions()));
         attacker.visit("/write/cart/full").await;
@@ -221,7 +221,7 @@ async fn a_session_that_was_ended_while_it_was_signed_in_stays_ended() {
 }
 
 #[tokio::test]
-async fn what_the_visitor_had_before_stays_unless_it_is_to_be_discarded() {
+async fn a_sign_in_keeps_the_visitors_fields_unless_it_discards_them() {
     on_each_store(async |place| {
         let sessions = place.sessions();
         let afresh = async |session: Session| {
@@ -243,7 +243,7 @@ async fn what_the_visitor_had_before_stays_unless_it_is_to_be_discarded() {
 }
 
 #[tokio::test]
-async fn what_the_same_request_sets_belongs_to_the_user_and_stays_with_a_failed_response_out() {
+async fn values_that_the_request_of_a_sign_in_sets_belong_to_the_user_unless_the_response_fails() {
     on_each_store(async |place| {
         let sessions = place.sessions();
         let both = async |session: Session| {

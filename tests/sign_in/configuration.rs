@@ -112,7 +112,7 @@ fn a_contradiction_is_found_when_the_settings_are_built_and_names_setting_and_li
 }
 
 #[test]
-fn what_is_within_the_limits_is_accepted() {
+fn settings_within_the_limits_are_accepted() {
     let b = Config::builder;
     for builder in [
         b().max_sessions_per_user(1),

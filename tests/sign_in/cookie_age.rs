@@ -29,7 +29,7 @@ fn age(answer: &Answer) -> Option<Duration> {
 }
 
 #[tokio::test]
-async fn somebody_who_comes_now_and_then_keeps_the_cookie_for_as_long_as_the_session_lives() {
+async fn a_visitor_who_comes_now_and_then_keeps_the_cookie_as_long_as_the_session_lives() {
     let place = Place::memory();
     let browser = Browser::new(app(&place.sessions_with(long_lived().cookie_max_age(14 * DAY))));
     assert_eq!(age(&browser.get("/sign_in/anna").await), Some(14 * DAY));

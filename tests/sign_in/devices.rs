@@ -165,7 +165,7 @@ async fn the_others_are_signed_out_and_counted_and_this_one_stays() {
 }
 
 #[tokio::test]
-async fn everywhere_is_here_too_and_takes_the_cookie_away() {
+async fn signing_out_everywhere_ends_this_session_too_and_removes_the_cookie() {
     on_each_store(async |place| {
         let browsers = browsers(app(&place.sessions()), 3).await;
         let bert = signed_in(browsers[0].stranger(), "bert").await;
@@ -183,7 +183,7 @@ async fn everywhere_is_here_too_and_takes_the_cookie_away() {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_signs_nobody_out() {
+async fn a_visitor_who_is_not_signed_in_signs_nobody_out() {
     on_each_store(async |place| {
         let browser = Browser::new(app(&place.sessions()));
         let id = id_of(&signed_in(browser.stranger(), "anna").await);

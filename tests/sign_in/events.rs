@@ -23,7 +23,7 @@ fn session(browser: &Browser) -> SessionId {
 }
 
 #[tokio::test]
-async fn a_life_is_told_in_its_order_with_who_and_which() {
+async fn the_events_of_a_session_come_in_order_with_user_and_session() {
     on_each_store(async |place| {
         let told = Told::default();
         let browser = Browser::new(app(&place.sessions_with(told.listen(Config::builder()))));
@@ -136,7 +136,7 @@ async fn a_request_from_another_site_is_told_and_one_that_passes_is_not() {
 }
 
 #[tokio::test]
-async fn what_did_not_happen_is_not_told() {
+async fn an_event_is_only_sent_for_what_has_happened() {
     on_each_store(async |place| {
         let told = Told::default();
         let browser = Browser::new(app(&place.sessions_with(told.listen(Config::builder()))));
@@ -161,7 +161,7 @@ async fn what_did_not_happen_is_not_told() {
 
 /// A rotation whose answer was lost is asked again by the commit: it happened once and is told once.
 #[tokio::test]
-async fn what_is_asked_again_is_told_once() {
+async fn a_question_that_is_asked_again_sends_one_event() {
     on_each_store(async |place| {
         let told = Told::default();
         let sessions = place.sessions_with(told.listen(Config::builder()));
@@ -181,7 +181,7 @@ async fn what_is_asked_again_is_told_once() {
 }
 
 #[tokio::test]
-async fn when_a_revocation_is_told_it_has_happened() {
+async fn an_event_about_a_revocation_is_sent_after_it_has_happened() {
     on_each_store(async |place| {
         let handle = tokio::runtime::Handle::current();
         let (manager, seen) = (Arc::new(std::sync::OnceLock::<Sessions>::new()), Arc::new(AtomicUsize::new(0)));

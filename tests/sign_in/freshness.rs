@@ -66,7 +66,7 @@ async fn who_is_not_signed_in_gets_a_401_that_no_cache_shows_to_others() {
 }
 
 #[tokio::test]
-async fn a_page_for_everybody_may_ask_who_it_is_if_anybody() {
+async fn a_page_for_everybody_may_ask_whether_a_user_is_signed_in() {
     let place = Place::memory();
     let sessions = place.sessions_with(with_page());
     let hello = async |who: Option<SignedIn>| who.map_or("stranger".to_owned(), |who| who.user.as_str().to_owned());
@@ -171,7 +171,7 @@ async fn a_handler_that_takes_the_rejection_tells_a_stale_sign_in_and_none_and_a
 }
 
 #[tokio::test]
-async fn on_redis_its_own_clock_judges_it() {
+async fn redis_judges_the_end_of_a_session_by_its_own_clock() {
     let place = Place::redis().await;
     let sessions = place.sessions();
     let at_once = async |recent: RecentSignIn<1>| recent.user.as_str().to_owned();

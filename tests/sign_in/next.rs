@@ -64,7 +64,7 @@ async fn the_sign_in_page_is_told_path_and_query() {
 }
 
 #[tokio::test]
-async fn what_would_not_pass_on_the_way_back_is_not_told() {
+async fn the_sign_in_page_is_not_told_a_path_that_would_be_refused_on_the_way_back() {
     let app = app(with_next());
     let long = format!("/{}", "a".repeat(2048));
     for asked in ["//evil.example/", "//evil.example/shop/orders", "/shop//orders", &long] {
@@ -73,7 +73,7 @@ async fn what_would_not_pass_on_the_way_back_is_not_told() {
 }
 
 #[tokio::test]
-async fn the_parameter_joins_what_the_page_has_already() {
+async fn the_parameter_is_added_to_the_query_of_the_sign_in_page() {
     for (page, expected) in [
         ("/sign-in", "/sign-in?to=/a%3Fb"),
         ("/sign-in?lang=de", "/sign-in?lang=de&to=/a%3Fb"),
@@ -91,7 +91,7 @@ async fn the_parameter_joins_what_the_page_has_already() {
 }
 
 #[tokio::test]
-async fn whoever_has_signed_in_gets_the_page_that_was_asked_for() {
+async fn after_the_sign_in_the_visitor_gets_the_page_that_they_asked_for() {
     for asked in ["/", "/shop/orders?page=2&q=a+b%26c", "/a%20b%2F%C3%A4?%26=%3D#", "/x?next=//evil.example"] {
         let browser = Browser::new(app(with_next())).saying(ACCEPT, HTML);
         let sign_in = browser.get(asked).await.all(LOCATION).remove(0);

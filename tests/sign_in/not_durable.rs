@@ -79,7 +79,7 @@ async fn a_switch_of_users_whose_end_is_not_durable_is_a_switch() {
 }
 
 #[tokio::test]
-async fn what_is_not_durable_is_told_because_it_has_happened() {
+async fn what_has_happened_but_is_not_durable_sends_an_event_as_well() {
     on_each_store(async |place| {
         let told = Told::default();
         let sessions = place.sessions_with(told.listen(Config::builder().max_sessions_per_user(1)));

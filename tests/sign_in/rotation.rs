@@ -94,7 +94,7 @@ async fn the_grace_begins_when_the_new_secret_is_first_presented() {
 }
 
 #[tokio::test]
-async fn on_redis_the_grace_ends_as_well() {
+async fn the_grace_ends_in_redis_as_well() {
     let place = Place::redis().await;
     let config = Config::builder().rotation_grace(Duration::from_secs(1));
     let browser = signed_in(Browser::new(app(&place.sessions_with(config))), "anna").await;
@@ -126,7 +126,7 @@ async fn a_session_in_use_gets_a_new_secret_by_itself_as_often_as_configured() {
 }
 
 #[tokio::test]
-async fn on_redis_too_with_what_the_request_changes_in_the_same_step() {
+async fn a_sign_in_and_the_changes_of_its_request_are_one_step_in_redis_as_well() {
     let place = Place::redis().await;
     let browser = Browser::new(app(&place.sessions_with(Config::builder().rotate_every(Duration::from_secs(1)))));
     signed_in(browser.clone(), "anna").await;
@@ -177,7 +177,7 @@ async fn of_two_requests_that_both_find_it_due_one_rotates_and_both_changes_are_
 }
 
 #[tokio::test]
-async fn a_response_that_never_arrived_does_not_lose_the_session_and_rotates_no_further() {
+async fn a_lost_response_does_not_lose_the_session_and_causes_no_second_rotation() {
     let (place, browser) = when_due(every_minute()).await;
     let old = browser.token().unwrap();
     assert!(ask_with(&browser, &old, "/whoami").await.set_cookie().is_some(), "lost on the way");

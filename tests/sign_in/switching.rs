@@ -29,7 +29,7 @@ async fn another_user_gets_a_new_session_with_nothing_of_the_formers_in_it() {
 }
 
 #[tokio::test]
-async fn what_was_set_before_the_switch_is_the_formers_and_what_is_set_after_it_the_new_ones() {
+async fn values_set_before_a_switch_of_users_are_the_former_users_and_later_ones_the_new_users() {
     on_each_store(async |place| {
         let sessions = place.sessions();
         let switch = async |session: Session| {

@@ -19,7 +19,7 @@ fn begin(sessions: &Sessions) -> OngoingVisit {
 }
 
 #[tokio::test]
-async fn a_visit_that_is_forgotten_is_abandoned() {
+async fn a_visit_that_is_dropped_is_abandoned() {
     let place = Place::memory();
     let sessions = place.sessions();
     let ongoing = begin(&sessions);

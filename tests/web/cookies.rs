@@ -131,7 +131,7 @@ fn reader(sessions: &Sessions) -> Router {
 }
 
 #[tokio::test]
-async fn what_is_set_after_sign_out_belongs_to_a_fresh_session_with_one_set_cookie() {
+async fn a_value_that_is_set_after_a_sign_out_belongs_to_a_new_session_with_one_cookie() {
     on_each_store(async |place| {
         let browser = Browser::new(app(&place.sessions()));
         browser.visit("/write").await;

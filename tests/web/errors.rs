@@ -71,7 +71,7 @@ fn content_type(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn a_person_reads_what_happened_and_a_program_finds_a_word_for_it() {
+async fn an_error_has_a_text_for_people_and_a_code_for_programs() {
     let place = Place::memory();
     let config = Config::builder().max_sessions_per_user(1).on_limit(OnLimit::RefuseNew);
     let app = app(&place.sessions_with(config));
@@ -283,7 +283,7 @@ async fn services_of_other_bodies_are_served_too() {
 }
 
 #[tokio::test]
-async fn with_two_managers_an_error_is_answered_once_by_the_layer_next_to_it() {
+async fn with_two_managers_an_error_is_answered_once_by_the_nearest_layer() {
     let (inner, outer) = (Place::memory().sessions(), Place::memory());
     let outer = outer.sessions_with(Config::builder().cookie_name("__Host-outer"));
     let other = |_: &Error, _: &RequestHead| "by the outer one".into_response();

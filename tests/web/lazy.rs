@@ -101,7 +101,7 @@ async fn a_route_that_does_not_use_the_session_works_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn what_redis_holds_reads_as_in_the_tutorials() {
+async fn a_session_in_redis_is_read_as_in_the_tutorials() {
     let place = crate::support::Place::redis().await;
     let browser = Browser::new(app(&place.sessions()));
     browser.visit("/write").await;

@@ -91,7 +91,7 @@ async fn a_second_sign_out_in_the_same_request_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_set_before_the_sign_out_is_dropped_with_the_session() {
+async fn a_value_that_is_set_before_a_sign_out_is_dropped_with_the_session() {
     on_each_store(async |place| {
         let browser = Browser::new(app(&place.sessions()));
         assert_eq!(browser.visit("/write_then_sign_out").await.set_cookie(), None);

@@ -71,7 +71,7 @@ async fn deferred_changes_are_stored_unless_the_response_is_a_server_error_or_a_
 }
 
 #[tokio::test]
-async fn what_is_done_at_once_stands_whatever_the_status_and_its_token_reaches_the_browser() {
+async fn an_immediate_change_stands_whatever_the_status_is_and_its_token_reaches_the_browser() {
     on_each_store(async |place| {
         let browser = Browser::new(app(&place.sessions()));
         for (count, code) in [200, 302, 404, 408, 500, 503].into_iter().enumerate() {

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn it_answers_to_its_own_names_on_any_port_and_to_no_other() {
+    fn the_demo_answers_to_its_own_names_on_any_port_and_to_no_other() {
         for host in
             ["localhost", "LOCALHOST.:80", "127.0.0.1:1", "[::1]:8080", "192.0.2.7", "shop.example", "demo.internal"]
         {

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_well_only_where_it_stays_on_this_machine() {
+    fn plain_text_is_ok_only_if_it_stays_on_this_machine() {
         let judged = |url: &str, servers: &[&str]| {
             let urls = vec![url::Url::parse(url).expect("a URL")];
             let reach = Reach { urls, user: None, has_password: false, certificates: Vec::new() };

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_of_which_the_same_is_true_share_a_line() {
+    fn servers_with_the_same_finding_share_a_line() {
         let all_well = ["a", "b"].map(|name| (name, Finding::ok("x", "well")));
         assert_eq!(merged(all_well.into_iter()), [Finding::ok("x", "well")]);
         let one_ill =

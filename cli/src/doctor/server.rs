@@ -226,7 +226,7 @@ mod tests {
     use crate::doctor::finding::Level;
 
     #[test]
-    fn a_server_that_cannot_keep_sessions_is_said_to_be_none() {
+    fn a_server_that_cannot_store_sessions_is_reported() {
         let judged = |version: &str, mode: &str, role: &str, is_loading| {
             judge_version(&format!("Redis {version}"), version, mode, Some(role), is_loading)
         };

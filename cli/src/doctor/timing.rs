@@ -92,7 +92,7 @@ mod tests {
     use crate::doctor::finding::Level;
 
     #[test]
-    fn a_server_that_answers_slowly_now_and_then_is_not_well() {
+    fn a_server_that_answers_slowly_now_and_then_is_reported() {
         let pings = |slow: u64| {
             let millis = [[1; 98].as_slice(), &[slow; 2]].concat();
             millis.into_iter().map(Duration::from_millis).collect::<Vec<_>>()
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_minutes_off_is_said_to_be() {
+    fn a_clock_that_is_minutes_off_is_reported() {
         assert_eq!(
             [Some(1.0), Some(-120.0), None].map(|ahead| judge_clock(ahead).level),
             [Level::Ok, Level::Warn, Level::Skip]

@@ -59,7 +59,7 @@ fn the_store_is_chosen_by_flags_before_the_environment() {
 }
 
 #[test]
-fn what_cannot_work_is_exit_code_2_and_says_why() {
+fn flags_that_cannot_work_are_exit_code_2_and_the_error_says_why() {
     let redis = ["demo", "--port", "0", "--redis-url"];
     let cases: [(&[&str], &str); 24] = [
         (&[], "Usage"),

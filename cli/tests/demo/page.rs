@@ -10,9 +10,9 @@ crate::on_each_store! {
     the_page_of_a_session_shows_what_is_stored,
     a_form_is_answered_by_the_page,
     a_form_that_was_refused_leads_to_a_page_that_says_why,
-    who_had_a_session_is_told_that_it_is_over_and_who_had_none_is_not,
+    only_a_visitor_who_had_a_session_is_told_that_it_is_over,
     the_page_is_index_html_too,
-    only_who_asks_for_a_page_alone_is_sent_to_it,
+    only_a_request_for_a_page_is_redirected_to_it,
     what_a_visitor_typed_is_text_on_the_page,
     a_page_says_nothing_that_a_link_made_up,
     the_page_loads_nothing_from_elsewhere,
@@ -84,7 +84,7 @@ fn a_form_that_was_refused_leads_to_a_page_that_says_why(demo: &Demo) {
     }
 }
 
-fn who_had_a_session_is_told_that_it_is_over_and_who_had_none_is_not(demo: &Demo) {
+fn only_a_visitor_who_had_a_session_is_told_that_it_is_over(demo: &Demo) {
     let over = "Your session expired, or was ended elsewhere.";
     let mut visitor = Visitor::of(demo);
     visitor.login("andrew", 60);
@@ -120,7 +120,7 @@ fn the_page_is_index_html_too(demo: &Demo) {
     assert!(visitor.get("/index.html").body.contains(r#"data-state="live""#));
 }
 
-fn only_who_asks_for_a_page_alone_is_sent_to_it(demo: &Demo) {
+fn only_a_request_for_a_page_is_redirected_to_it(demo: &Demo) {
     for (accept, status) in [
         ("text/html", 303),
         ("text/html,application/xhtml+xml,*/*;q=0.8", 303),

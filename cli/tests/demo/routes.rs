@@ -8,7 +8,7 @@ use crate::support::redis_server::RedisServer;
 use crate::support::visitor::{Answer, Visitor};
 
 crate::on_each_store! {
-    nobody_is_told_so_and_gets_no_cookie,
+    a_visitor_without_a_session_is_told_so_and_gets_no_cookie,
     a_login_starts_a_session_and_shows_it,
     a_login_without_fields_is_a_guest_for_a_minute,
     the_cookie_is_one_opaque_token_out_of_reach_of_scripts,
@@ -17,7 +17,7 @@ crate::on_each_store! {
     another_ttl_counts_from_now,
     a_logout_ends_the_session_and_removes_the_cookie,
     a_login_on_a_session_starts_a_fresh_one_and_the_old_one_is_gone,
-    who_is_logged_out_already_is_told_so,
+    a_visitor_who_is_already_logged_out_is_told_so,
     a_logout_after_one_elsewhere_with_the_same_cookie_is_a_success_too,
     logins_at_the_same_time_are_all_answered,
     without_a_session_changes_are_refused_with_401,
@@ -28,7 +28,7 @@ crate::on_each_store! {
     a_session_expires_by_itself_however_often_it_is_peeked_at,
     a_look_extends_the_session_and_a_peek_does_not,
     forms_that_cannot_be_read_are_refused,
-    what_is_no_route_says_so_in_json,
+    an_unknown_path_is_answered_in_json,
     no_answer_about_a_session_is_kept_by_a_cache,
 }
 
@@ -36,7 +36,7 @@ fn nobody() -> Value {
     json!({ "authenticated": false, "session": null })
 }
 
-fn nobody_is_told_so_and_gets_no_cookie(demo: &Demo) {
+fn a_visitor_without_a_session_is_told_so_and_gets_no_cookie(demo: &Demo) {
     let answer = Visitor::of(demo).get("/session");
     assert_eq!(answer.ok(), nobody());
     assert!(answer.sets_no_cookie());
@@ -173,7 +173,7 @@ fn a_login_on_a_session_starts_a_fresh_one_and_the_old_one_is_gone(demo: &Demo) 
     assert_eq!(old.peek(), over());
 }
 
-fn who_is_logged_out_already_is_told_so(demo: &Demo) {
+fn a_visitor_who_is_already_logged_out_is_told_so(demo: &Demo) {
     let mut visitor = Visitor::of(demo);
     visitor.login("andrew", 60);
     for _ in 0..3 {
@@ -387,7 +387,7 @@ fn forms_that_cannot_be_read_are_refused(demo: &Demo) {
     assert_eq!(visitor.peek()["session"]["page_views"], "1");
 }
 
-fn what_is_no_route_says_so_in_json(demo: &Demo) {
+fn an_unknown_path_is_answered_in_json(demo: &Demo) {
     let mut visitor = Visitor::of(demo);
     for path in ["/nothing", "/session/", "/assets/", "/assets/../demo.css", "/login/x"] {
         visitor.get(path).error(404);

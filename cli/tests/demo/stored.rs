@@ -60,7 +60,7 @@ fn redis_holds_what_the_json_says() {
 }
 
 #[test]
-fn nothing_is_stored_for_nobody_and_nothing_is_left_of_a_session_that_ended() {
+fn nothing_is_stored_for_a_visitor_without_a_session_or_after_a_session_has_ended() {
     let redis = RedisServer::start();
     let demo = Demo::on(&redis);
     let mut visitor = Visitor::of(&demo);

@@ -110,7 +110,7 @@ fn the_program_and_each_verb_have_a_page_of_the_manual() {
 }
 
 #[test]
-fn who_reads_no_further_is_no_failure() {
+fn a_reader_who_stops_reading_is_no_failure() {
     let house = House::open();
     for _ in 0..2000 {
         house.visitor();

@@ -212,7 +212,7 @@ fn a_session_that_is_there_twice_is_one_and_two_states_of_it_are_a_conflict() {
 }
 
 #[test]
-fn what_has_not_happened_yet_is_refused_by_its_line() {
+fn times_in_the_future_are_refused_with_the_number_of_their_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().to_str().expect("UTF-8");
     let line = made(2);

@@ -52,7 +52,7 @@ fn a_users_sessions_are_listed_the_latest_first() {
 }
 
 #[test]
-fn no_session_at_all_is_no_failure() {
+fn an_empty_store_is_no_failure() {
     let said = House::open().run(&["list"]);
     assert!(said.code == 0 && said.stdout.is_empty() && said.stderr.contains("no session"), "{said:?}");
 }
@@ -68,7 +68,7 @@ fn sessions_of_the_other_token_format_are_left_out_and_hinted_at() {
 }
 
 #[test]
-fn what_lies_beside_sessions_is_none() {
+fn keys_beside_sessions_are_not_sessions() {
     let house = House::open();
     let id = house.visitor();
     house.cli::<()>("HSET session:app-a:AAAAAAAAAAAAAAAAAAAAAA created_at 2026-01-01T00:00:00+00:00");

@@ -111,7 +111,7 @@ fn bytes_in(dir: &Path) -> u64 {
 }
 
 #[test]
-fn killed_twice_on_each_way_it_ends_with_every_record_the_same() {
+fn a_move_that_is_killed_twice_each_way_ends_with_equal_records() {
     there_and_back_killed_twice(4000, 3000);
 }
 
@@ -208,7 +208,7 @@ fn after_the_move_everybody_is_signed_in_and_the_oldest_place_is_the_first_to_en
 }
 
 #[test]
-fn what_is_only_at_the_target_needs_a_word_and_nothing_is_overwritten_without_one() {
+fn sessions_only_at_the_target_need_a_flag_and_nothing_is_overwritten_without_one() {
     let (here, there) = (House::open(), House::open());
     let (ended, changed) = (here.signed_in("andrew"), here.signed_in("andrew"));
     let (from, to) = (here.redis.url(), there.redis.url());

@@ -67,7 +67,7 @@ fn assert_all_belong_to_the_application(path: &Path, after: &str) {
 }
 
 #[test]
-fn what_root_looks_at_stays_as_it_is_and_the_application_starts() {
+fn root_may_look_at_a_store_without_changing_it_or_keeping_the_application_from_starting() {
     let accounts = Accounts::new();
     let (path, visitor) = stopped(&accounts);
     let before = state(&path);

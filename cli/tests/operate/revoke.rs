@@ -60,7 +60,7 @@ fn all_sessions_end_only_when_that_was_said_twice_and_nobody_elses() {
 }
 
 #[test]
-fn whose_sessions_must_be_said_exactly_once() {
+fn revoke_needs_exactly_one_of_ids_user_and_all() {
     let house = House::open();
     for arguments in
         [&["revoke"][..], &["revoke", "--all", "--user", "andrew"], &["revoke", "--all", "AAAAAAAAAAAAAAAAAAAAAA"]]

@@ -32,7 +32,7 @@ fn an_id_that_begins_with_a_hyphen_is_no_flag() {
 }
 
 #[test]
-fn what_is_not_there_is_exit_code_3() {
+fn a_missing_session_is_exit_code_3() {
     let house = House::open();
     let said = house.run(&["show", "AAAAAAAAAAAAAAAAAAAAAA"]);
     assert_eq!(said.code, 3, "{said:?}");

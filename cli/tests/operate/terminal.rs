@@ -44,7 +44,7 @@ fn a_long_look_has_a_bar_beside_its_answer_where_somebody_waits() {
 }
 
 #[test]
-fn who_can_be_asked_is_asked_and_only_yes_is_yes() {
+fn a_person_at_a_terminal_is_asked_and_only_yes_counts_as_yes() {
     let house = House::open();
     let id = house.visitor();
     for answer in ["", "n", "yess"] {

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_anywhere_is_not_read() {
+    fn a_session_that_is_cut_off_anywhere_is_not_read_from_disk() {
         let id = Token::mint(TokenFormat::Secret).unwrap().presented().id;
         for state in states() {
             let mut bytes = Vec::new();

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_something_else_is_nothing() {
+    fn a_seal_that_is_cut_off_or_something_else_is_no_seal() {
         let packed = pack(&[b"a", b"1", b"b", &[b'x'; 300]]);
         for len in 0..packed.len() {
             assert_eq!(unpack(&packed[..len]), None, "{len}");

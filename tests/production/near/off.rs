@@ -9,7 +9,7 @@ use crate::support::{Capture, RedisServer};
 use crate::{Kept, PATIENT};
 
 #[tokio::test]
-async fn it_turns_itself_off_where_tracking_is_not_allowed_or_not_known() {
+async fn the_near_cache_turns_itself_off_where_tracking_is_not_allowed_or_not_known() {
     let denied = RedisServer::start();
     denied.ask::<()>(&["ACL", "SETUSER", "app", "on", ">s", "~*", "+@all", "-client"]);
     let unknown = RedisServer::start_with(&["--rename-command", "CLIENT", ""]);
@@ -35,7 +35,7 @@ async fn it_turns_itself_off_where_tracking_is_not_allowed_or_not_known() {
 }
 
 #[tokio::test]
-async fn settings_that_make_no_sense_are_refused() {
+async fn settings_outside_their_limits_are_refused() {
     let sense = NearCache::default();
     for (near_cache, named) in [
         (sense.max_sessions(0), "max_sessions"),

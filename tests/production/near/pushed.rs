@@ -7,7 +7,7 @@ use super::{Pair, commands, until};
 use crate::{Kept, PATIENT, key_of, sign_in_of, user_of};
 
 #[tokio::test]
-async fn what_another_server_does_is_seen() {
+async fn a_change_by_another_server_is_seen() {
     let pair = Pair::start().await;
     let presented = pair.warm().await;
     pair.other.count(&presented).await.unwrap();
@@ -18,7 +18,7 @@ async fn what_another_server_does_is_seen() {
 }
 
 #[tokio::test]
-async fn what_is_done_by_redis_cli_is_seen_and_also_after_a_change_of_ones_own() {
+async fn a_change_by_redis_cli_is_seen_even_after_a_change_of_our_own() {
     let pair = Pair::start().await;
     let presented = pair.warm().await;
     let key = key_of(&presented);
@@ -51,7 +51,7 @@ async fn a_sign_in_elsewhere_leaves_the_former_secret_nothing_to_read() {
 }
 
 #[tokio::test]
-async fn who_is_evicted_by_a_sign_in_elsewhere_is_out_here_too() {
+async fn an_eviction_by_a_sign_in_elsewhere_signs_this_browser_out() {
     let pair = Pair::start().await;
     let first = pair.other.sign_in("anna", 1).await.unwrap();
     assert!(pair.near.lives(&first).await);

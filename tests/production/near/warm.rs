@@ -44,7 +44,7 @@ async fn warm_up(near: &Kept, presented: &Credentials, monitor: &mut Monitor) {
 }
 
 #[tokio::test]
-async fn what_a_server_changes_itself_is_right_there_at_once() {
+async fn a_server_sees_its_own_changes_immediately() {
     let pair = Pair::start().await;
     let presented = pair.warm().await;
     pair.near.count(&presented).await.unwrap();
@@ -128,7 +128,7 @@ async fn a_session_is_not_kept_beyond_its_end_whatever_is_pushed() {
 }
 
 #[tokio::test]
-async fn what_opens_nothing_is_asked_of_the_server_each_time() {
+async fn a_token_that_opens_nothing_is_asked_of_the_server_each_time() {
     let pair = Pair::start().await;
     let presented = pair.warm().await;
     let mut monitor = pair.server.monitor();

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_holds_until_the_limit_after_the_last_proof_of_life() {
+    fn a_cached_session_is_served_until_the_limit_after_the_last_sign_of_life() {
         let tracking = Arc::new(Tracking::default());
         let seen = tracking.seen();
         assert!(!seen.still_holds(at(0), LIMIT), "without a proof");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_stays_forgotten_and_what_is_read_afterwards_holds() {
+    fn a_forgotten_session_is_read_again_and_then_served_from_the_cache() {
         let tracking = Arc::new(Tracking::default());
         tracking.prove(at(0));
         let before = tracking.seen();
