@@ -265,7 +265,7 @@ fn plain_tokens_know_no_devices_and_say_so() {
         assert!(error.contains("--plain-tokens"), "{path}: {error}");
     }
     let page = visitor.get("/").body;
-    assert!(page.contains("Here, nobody signs in: with <code>--plain-tokens</code>"));
+    assert!(page.contains("With <code>--plain-tokens</code> nobody signs in"));
     assert!(!page.contains(r#"action="/rotate""#) && !page.contains(r#"name="csrf""#));
     assert_eq!(visitor.submit("/increment", &[]).status, 303, "there is no token to ask for");
 }
