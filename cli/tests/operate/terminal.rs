@@ -49,7 +49,7 @@ fn a_person_at_a_terminal_is_asked_and_only_yes_counts_as_yes() {
     let id = house.visitor();
     for answer in ["", "n", "yess"] {
         let mut terminal = at(&house, &["revoke", "--all"], &[], false);
-        terminal.wait_for("ending all 1 session (prefix session:)? [y/N] ");
+        terminal.wait_for("This will end all 1 session (prefix session:). Continue? [y/N] ");
         terminal.type_line(answer);
         let said = terminal.end();
         assert!(said.code == 1 && said.stderr.contains("nothing was changed"), "{said:?}");
