@@ -1,4 +1,4 @@
-//! What a store holds for one session.
+//! The record of a session: what a store keeps for it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,58 +33,60 @@ pub use user::*;
 /// How long a store remembers that a session was evicted, so that its next request can learn why it ended: five minutes.
 pub const EVICTION_NOTICE: Duration = Duration::from_secs(5 * 60);
 
-/// One session, as a store holds it.
+/// A session, as a store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The application's fields.
     pub fields: Fields,
-    /// When it was made.
+    /// When the session was created.
     pub created_at: SystemTime,
-    /// When it was last extended: the idle timeout runs from here.
+    /// When the session was last extended. The idle timeout counts from here.
     pub last_accessed_at: SystemTime,
-    /// How long without a request: the field `session_ttl`, whole seconds.
+    /// The idle timeout, in whole seconds: the field `session_ttl`.
     pub idle_timeout: Duration,
-    /// The absolute deadline, to the second.
+    /// The absolute deadline, in whole seconds.
     pub expires_at: SystemTime,
-    /// The hash of the secret that opens it; `None` with plain tokens.
+    /// The hash of the secret that opens the session, or `None` with plain tokens.
     pub secret_hash: Option<SecretHash>,
-    /// The secret before the last rotation, while it is held.
+    /// The secret before the last rotation, as long as it is held.
     pub previous: Option<Previous>,
     /// When the secret was last rotated.
     pub rotated_at: Option<SystemTime>,
-    /// Who is signed in. Once set it never changes.
+    /// The user who is signed in. Once it is set it never changes.
     pub user_id: Option<UserId>,
-    /// When that user proved who they are: at the sign-in, or earlier, where an identity provider said so.
+    /// When the user proved who they are: at the sign-in, or earlier if an identity provider said so.
     pub auth_time: Option<SystemTime>,
-    /// When the user last signed in here, to the second. The absolute lifetime runs from then.
+    /// When the user last signed in with this session, in whole seconds. The absolute lifetime counts from here.
     pub signed_in_at: Option<SystemTime>,
-    /// The absolute lifetime that a sign-in granted this session, where it is not the configured one.
+    /// The absolute lifetime that a sign-in chose for this session, or `None` for the configured one.
     pub absolute_lifetime: Option<Duration>,
-    /// How long the browser keeps the cookie, where a sign-in chose that; zero stands for until it is closed.
+    /// How long the browser keeps the cookie, if a sign-in chose that. Zero means until the browser is closed.
     pub cookie_max_age: Option<Duration>,
-    /// The secret that the last sign-in replaced. It opens nothing. A second click that still brings it is the same
-    /// sign-in, for as long as [`rotation_grace`](Terms::rotation_grace).
+    /// The hash of the secret that the last sign-in replaced. It opens nothing. For the time of
+    /// [`rotation_grace`](Terms::rotation_grace), a second click that still presents it counts as the same sign-in.
     pub sign_in_secret_hash: Option<SecretHash>,
-    /// A label for the list of devices.
+    /// The label of the device, for the list of devices.
     pub device: Option<String>,
-    /// The address, for the list of devices.
+    /// The address of the device, for the list of devices.
     pub ip: Option<String>,
 }
 
-/// The secret before the last rotation: for requests that were on their way, or whose answer got lost.
+/// The secret before the last rotation. It is held for requests that were on their way at the rotation, and for a browser that did not
+/// receive the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Previous {
-    /// Its hash.
+    /// The hash of the secret.
     pub secret_hash: SecretHash,
-    /// Until when it reads; `None` until the new secret is first presented, for so long the browser may not have it.
+    /// When the secret expires. `None` until the new secret was presented for the first time, because until then the browser may not have
+    /// it.
     pub until: Option<SystemTime>,
 }
 
 impl Record {
-    /// The record of a new session, or why its fields do not fit.
+    /// Returns the record of a new session.
     ///
     /// # Errors
-    /// The [`Refusal::Invalid`] that says which limit is exceeded.
+    /// Returns a [`Refusal::Invalid`] that says which limit the fields exceed.
     pub fn new(new: &NewSession, terms: &Terms, now: SystemTime) -> Result<Record, Refusal> {
         check_size(&new.fields, terms)?;
         Ok(Record {
@@ -107,25 +109,24 @@ impl Record {
         })
     }
 
-    /// When it ends if nobody comes: at its idle timeout or its absolute deadline, whichever is first.
+    /// Returns when the session ends if there is no further request: at its idle timeout or its absolute deadline, whichever is first.
     pub fn ends_at(&self) -> SystemTime {
         (self.last_accessed_at + self.idle_timeout).min(self.expires_at)
     }
 
-    /// The longest idle timeout that this session may have: the configured absolute lifetime, or its own where that is
-    /// longer.
+    /// Returns the longest idle timeout that this session may have: the configured absolute lifetime, or its own if that is longer.
     pub(crate) fn longest_idle(&self, terms: &Terms) -> Duration {
         let own = self.expires_at.duration_since(self.signed_in_at.unwrap_or(self.created_at));
         own.unwrap_or_default().max(terms.absolute_lifetime)
     }
 
-    /// Whether what is presented is the current secret or the held previous one, whatever its grace.
+    /// Returns true if the credentials contain the current secret or the held previous one, even after its grace period.
     pub fn is_opened_by(&self, presented: &Credentials) -> bool {
         presented.secret_hash == self.secret_hash
             || self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash))
     }
 
-    /// What is presented opens at this time. Compares in constant time.
+    /// Returns what the credentials open at this time. Compares in constant time.
     pub fn look_up(self: Arc<Record>, presented: &Credentials, now: SystemTime) -> Lookup {
         if now >= self.ends_at() {
             return Lookup::Gone;
@@ -143,7 +144,7 @@ impl Record {
     }
 }
 
-/// Deadlines are kept in whole seconds, rounded down: nothing lives longer than it should.
+/// Rounds a deadline down to whole seconds, so that nothing lives longer than it should.
 fn whole_second(time: SystemTime) -> SystemTime {
     from_millis(to_millis(time) / 1000 * 1000)
 }

@@ -139,7 +139,9 @@ fn browser_shows_in_words_that_a_forged_form_was_refused() {
     let browser = Browser::open();
     sign_in(&browser, &demo, "andrew");
     browser.click("#send-forged");
-    browser.wait_for("#verdict", |text| text.starts_with("403: the request was refused") && text.ends_with("Nothing was counted."));
+    browser.wait_for("#verdict", |text| {
+        text.starts_with("403: the request was refused") && text.ends_with("Nothing was counted.")
+    });
     browser.wait_for("#timeline", |text| text.contains("A form was refused: the form's CSRF token is missing"));
     assert_eq!(browser.text("#page-views").as_deref(), Some("1"));
     browser.click("#increment");

@@ -1,38 +1,40 @@
-//! Where a user is signed in.
+//! The devices on which a user is signed in.
 
 use std::time::SystemTime;
 
 use super::token::SessionId;
 use crate::record::Record;
 
-/// The longest device label and the longest address, in bytes: one longer value in a session costs Redis some 400 bytes
+/// The longest device label and the longest address, in bytes. In Redis, a longer value would make its session take some 400 bytes
 /// more.
 pub const MAX_LABEL_BYTES: usize = 64;
 
-/// One of a user's sessions, as a person wants to see it in a list.
+/// One of a user's sessions, for a list that the user sees.
+///
+/// [`Session::devices`](crate::Session::devices) and [`Sessions::devices`](crate::Sessions::devices) return these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Device {
-    /// The session's id: what to sign out.
+    /// The id of the session. Pass it to [`Session::sign_out_device`](crate::Session::sign_out_device) to end the session.
     pub id: SessionId,
-    /// When the session was made.
+    /// When the session was created.
     pub created_at: SystemTime,
-    /// When the user signed in with it.
+    /// When the user signed in with this session.
     pub signed_in_at: SystemTime,
-    /// When it was last extended: within the touch interval of the last request.
+    /// When the session was last extended. This is at most one touch interval before the last request.
     pub last_seen_at: SystemTime,
-    /// When it ends if nobody comes.
+    /// When the session ends if there is no further request.
     pub ends_at: SystemTime,
-    /// What kind of device, as given at sign-in or made from the `User-Agent`.
+    /// What kind of device it is, such as `Firefox on Windows 10`: as the application gave it at the sign-in, or made from the `User-Agent`.
     pub label: Option<String>,
-    /// Its address, where the application gave one.
+    /// The address of the device, if the application gave one at the sign-in.
     pub ip: Option<String>,
-    /// Whether it is the one that asks.
+    /// True if this is the session of the request that asks.
     pub current: bool,
 }
 
 impl Device {
-    /// The device of a record.
+    /// Returns the device of a record.
     pub fn of(id: SessionId, record: &Record) -> Device {
         Device {
             id,
@@ -47,12 +49,19 @@ impl Device {
     }
 }
 
-/// A part of a list: so many, after skipping so many.
+/// Which part of a list to return.
+///
+/// ```
+/// use cloakroom::Page;
+///
+/// // the third page of a list with twenty entries on each page
+/// let page = Page { offset: 40, limit: 20 };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// How many to skip.
+    /// How many entries to skip.
     pub offset: usize,
-    /// How many to return, at most.
+    /// The most entries to return.
     pub limit: usize,
 }
 
@@ -62,7 +71,7 @@ impl Default for Page {
     }
 }
 
-/// At most `MAX_LABEL_BYTES` of a text without control characters, cut at a character.
+/// Returns a text without its control characters, cut at the end of a character to at most `MAX_LABEL_BYTES`.
 pub(crate) fn label(text: &str) -> String {
     let clean: String = text.chars().filter(|c| !c.is_control()).collect();
     let mut end = clean.len().min(MAX_LABEL_BYTES);
@@ -72,9 +81,9 @@ pub(crate) fn label(text: &str) -> String {
     clean[..end].to_owned()
 }
 
-/// What a person calls the thing that sends this `User-Agent`: `Firefox on Windows 10`.
+/// Returns what a person calls the device that sends this `User-Agent`, such as `Firefox on Windows 10`.
 pub(crate) fn label_of_user_agent(user_agent: &str) -> Option<String> {
-    // no browser needs more, and the parser should not be fed novels
+    // no browser sends more, and parsing a very long text would take time
     let parsed = woothee::parser::Parser::new().parse(user_agent.get(..512).unwrap_or(user_agent))?;
     let known = |text: &str| (!text.is_empty() && text != "UNKNOWN").then(|| text.to_owned());
     match (known(parsed.name), known(parsed.os)) {

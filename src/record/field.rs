@@ -1,4 +1,4 @@
-//! Typed fields: the name of a value and its type in one constant.
+//! Typed fields: the name and the type of a value in one constant.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,6 +13,8 @@ pub const MAX_NAME_BYTES: usize = 64;
 
 /// The name of a field and the type of its value.
 ///
+/// Define each field of your sessions once, as a constant:
+///
 /// ```
 /// use cloakroom::Field;
 ///
@@ -20,7 +22,7 @@ pub const MAX_NAME_BYTES: usize = 64;
 /// const CART: Field<Vec<String>> = Field::new("cart");
 /// ```
 ///
-/// A reserved or empty name, or one above [`MAX_NAME_BYTES`], does not compile:
+/// A name that is empty, reserved or longer than [`MAX_NAME_BYTES`] does not compile:
 ///
 /// ```compile_fail
 /// # use cloakroom::Field;
@@ -32,7 +34,7 @@ pub struct Field<T: ?Sized> {
 }
 
 impl<T: ?Sized> Field<T> {
-    /// A field of this name, checked when it is compiled.
+    /// Makes a field with this name. In a constant, the name is checked by the compiler.
     pub const fn new(name: &'static str) -> Field<T> {
         assert!(!name.is_empty(), "a field needs a name");
         assert!(name.len() <= MAX_NAME_BYTES, "a field's name has at most 64 bytes");
@@ -40,14 +42,14 @@ impl<T: ?Sized> Field<T> {
         Field { name: Cow::Borrowed(name), value: PhantomData }
     }
 
-    /// A field whose name is known only when the program runs. Its name is checked when it is used: a name that
-    /// is empty, above [`MAX_NAME_BYTES`] or reserved is an error there. With plain tokens only `created_at`,
-    /// `last_accessed_at` and `session_ttl` are reserved.
+    /// Makes a field whose name is known only when the program runs. The name is checked when the field is used: a name that is empty,
+    /// reserved or longer than [`MAX_NAME_BYTES`] is an error there. With plain tokens only `created_at`, `last_accessed_at` and
+    /// `session_ttl` are reserved.
     pub fn named(name: impl Into<Cow<'static, str>>) -> Field<T> {
         Field { name: name.into(), value: PhantomData }
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -65,7 +67,7 @@ impl<T: ?Sized> fmt::Debug for Field<T> {
     }
 }
 
-/// Refuses a name that no application's field may have.
+/// Checks that an application's field may have this name.
 pub(crate) fn check_name(name: &str, format: TokenFormat) -> Result<()> {
     let reserved = match format {
         TokenFormat::Secret => record::is_reserved(name),
@@ -74,10 +76,13 @@ pub(crate) fn check_name(name: &str, format: TokenFormat) -> Result<()> {
     if name.is_empty() {
         Err(Error::malformed("a field's name", "must not be empty"))
     } else if name.len() > MAX_NAME_BYTES {
-        let reason = format!("must have at most {MAX_NAME_BYTES} bytes, this one has {}", name.len());
+        let reason = format!("must have at most {MAX_NAME_BYTES} bytes, but this one has {}", name.len());
         Err(Error::malformed("a field's name", reason))
     } else if reserved {
-        Err(Error::malformed(format!("field `{name}`"), "is reserved for the session itself"))
+        Err(Error::malformed(
+            format!("field `{name}`"),
+            "cannot be used, because this name is reserved for the session itself: choose another name",
+        ))
     } else {
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! The fields of a session: few, small, read far more often than changed, and kept by the million.
+//! The fields of a session. They are few and small, they are read far more often than changed, and a store may keep them for millions
+//! of sessions.
 //!
-//! So all names and texts stand one after the other in one string, and beside it where each begins and ends. A map of
-//! strings would be some twenty allocations for every session that is read, and as many places in memory to look at.
+//! So all names and texts are in one string, one after the other, and a list says where each begins and ends. A map of strings would
+//! need some twenty allocations for every session that is read, and as many accesses to memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +10,7 @@ use std::ops::{Index, Range};
 
 use smallvec::SmallVec;
 
-/// Fields by name, each value as text. In the order of their names.
+/// The fields of a session: names and their values as text, in the order of the names.
 ///
 /// ```
 /// use cloakroom::store::Fields;
@@ -21,18 +22,18 @@ use smallvec::SmallVec;
 /// ```
 ///
 /// # Panics
-/// Where names and texts together would be 4 GiB or more.
+/// Panics if names and texts together would have 4 GiB or more.
 #[derive(Clone, Default)]
 pub struct Fields {
     all: String,
-    /// Sorted by name, whatever the order in `all`. Nothing in `all` is outside of them.
+    /// Sorted by name, whatever the order in `all` is. They cover everything in `all`.
     spans: SmallVec<[Span; FEW]>,
 }
 
-/// So many fields need no memory of their own to say where they stand.
+/// How many fields can be listed without an allocation.
 const FEW: usize = 8;
 
-/// Where a field stands: its name, and right after that its text.
+/// Where a field is: its name, and directly after it its text.
 #[derive(Clone, Copy)]
 struct Span {
     start: u32,
@@ -55,47 +56,47 @@ impl Span {
 }
 
 impl Fields {
-    /// No fields.
+    /// Returns an empty set of fields.
     pub fn new() -> Fields {
         Fields::default()
     }
 
-    /// How many there are.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no fields.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The bytes of all names and texts.
+    /// Returns how many bytes the names and texts have together.
     pub fn bytes(&self) -> usize {
         self.all.len()
     }
 
-    /// The text of a field.
+    /// Returns the text of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.find(name).ok().map(|place| self.spans[place].text(&self.all))
     }
 
-    /// Whether there is a field of this name.
+    /// Returns true if there is a field with this name.
     pub fn contains_key(&self, name: &str) -> bool {
         self.find(name).is_ok()
     }
 
-    /// Every name with its text.
+    /// Iterates over the names and their texts.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> + ExactSizeIterator {
         self.spans.iter().map(|span| (span.name(&self.all), span.text(&self.all)))
     }
 
-    /// Every name.
+    /// Iterates over the names.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
         self.iter().map(|(name, _)| name)
     }
 
-    /// Sets a field; whether it is new.
+    /// Sets a field. Returns true if it is new.
     pub fn insert(&mut self, name: impl AsRef<str>, text: impl AsRef<str>) -> bool {
         let (name, text) = (name.as_ref(), text.as_ref());
         let was_there = self.remove(name);
@@ -105,7 +106,7 @@ impl Fields {
         !was_there
     }
 
-    /// Removes a field; whether it was there.
+    /// Removes a field. Returns true if it existed.
     pub fn remove(&mut self, name: &str) -> bool {
         let Ok(place) = self.find(name) else { return false };
         let gone = self.spans.remove(place);
@@ -117,12 +118,12 @@ impl Fields {
         true
     }
 
-    /// Keeps the fields for which this holds.
+    /// Keeps only the fields for which the function returns true.
     pub fn retain(&mut self, mut keeps: impl FnMut(&str, &str) -> bool) {
         *self = self.iter().filter(|(name, text)| keeps(name, text)).collect();
     }
 
-    /// Where it is, or where it would have to be inserted.
+    /// Returns where a field is, or where it would have to be inserted.
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.spans.binary_search_by(|span| span.name(&self.all).cmp(name))
     }
@@ -138,7 +139,7 @@ impl Fields {
 
     fn sort(&mut self) {
         let Fields { all, spans } = self;
-        // stable: the last of several stays the last
+        // a stable sort, so that the last of several fields with one name stays the last
         spans.sort_by(|a, b| a.name(all).cmp(b.name(all)));
         if spans.windows(2).any(|pair| pair[0].name(all) == pair[1].name(all)) {
             let last_of_each: BTreeMap<_, _> = self.iter().collect();
@@ -147,11 +148,11 @@ impl Fields {
     }
 }
 
-/// Of several with the same name the last counts.
+/// If several fields have the same name, the last one counts.
 impl<N: AsRef<str>, T: AsRef<str>> FromIterator<(N, T)> for Fields {
     fn from_iter<I: IntoIterator<Item = (N, T)>>(all: I) -> Fields {
         let all = all.into_iter();
-        // for most sessions this is enough; growing step by step would copy what is there each time
+        // this is enough for most sessions, while growing step by step would copy everything each time
         let mut fields = Fields { all: String::with_capacity(512), spans: SmallVec::with_capacity(all.size_hint().0) };
         let mut is_sorted = true;
         for (name, text) in all {
@@ -163,7 +164,7 @@ impl<N: AsRef<str>, T: AsRef<str>> FromIterator<(N, T)> for Fields {
         if !is_sorted {
             fields.sort();
         }
-        // they are kept longer than it takes to make them
+        // the fields may be kept for a long time, so unused memory is given back
         fields.all.shrink_to_fit();
         fields.spans.shrink_to_fit();
         fields
@@ -188,13 +189,13 @@ impl Index<&str> for Fields {
     type Output = str;
 
     /// # Panics
-    /// Where there is no field of this name.
+    /// Panics if there is no field with this name.
     fn index(&self, name: &str) -> &str {
         self.get(name).expect("there is a field of this name")
     }
 }
 
-/// The same names with the same texts, however they came about.
+/// Two sets of fields are equal if they have the same names with the same texts.
 impl PartialEq for Fields {
     fn eq(&self, other: &Fields) -> bool {
         self.iter().eq(other.iter())

@@ -1,4 +1,4 @@
-//! What a store answers.
+//! The answers of a store.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,30 +7,31 @@ use super::Record;
 use super::token::SessionId;
 use crate::error::StoreError;
 
-/// A session as the store holds it, and the store's time.
+/// A session, as it is in the store, and the store's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// What is stored. Shared, so that a store that holds it in memory hands it out without copying it.
+    /// The record. It is shared, so that a store in memory does not have to copy it.
     pub record: Arc<Record>,
-    /// When it was read, by the store's clock.
+    /// When the record was read, by the store's clock.
     pub now: SystemTime,
 }
 
-/// What a presented token opens.
+/// What credentials open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
-    /// A session that lives.
+    /// A live session.
     Live(Loaded),
-    /// Nothing.
+    /// Nothing: there is no such session, it has ended, or the secret is not one of its secrets.
     Gone,
-    /// Nothing any more: its user signed in elsewhere, once too often. Known for a short while.
+    /// Nothing any more: the session was ended because its user signed in elsewhere and had too many sessions. A store knows this for
+    /// [`EVICTION_NOTICE`](crate::store::EVICTION_NOTICE).
     Evicted,
-    /// Nothing: a previous secret after its grace, which somebody must have kept. The session lives, for its owner.
+    /// Nothing: the secret is the previous one and its grace period is over, so somebody must have kept it. The session itself is live.
     Replayed(Loaded),
 }
 
 impl Lookup {
-    /// The session, if it lives.
+    /// Returns the session if it is live.
     pub fn live(self) -> Option<Loaded> {
         match self {
             Lookup::Live(loaded) => Some(loaded),
@@ -40,55 +41,55 @@ impl Lookup {
 }
 
 /// What became of a change.
-// nearly every answer is the large one: a box would only cost
+// nearly every answer is the large variant, so a box would only cost time
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Made (now, or already when asked before).
+    /// The change was made, now or when it was asked for before.
     Done {
-        /// The session now.
+        /// The session after the change.
         loaded: Loaded,
         /// The sessions of the same user that a sign-in has ended.
         evicted: Vec<SessionId>,
-        /// Why the change may be undone if the store's machine fails now: the disk or the replicas have not taken it, although
-        /// that was asked for. `None` where they have, or where nobody asked for it.
+        /// Why the change may be undone if the store's machine fails now: it was asked to be on disks or replicas, and they do not have
+        /// it. `None` if they have it, or if this was not asked for.
         ///
-        /// The request then answers with this error, but what was made counts as made: its token reaches the browser, and
-        /// events tell of it.
+        /// The request then fails with this error. The change still counts as made: its token reaches the browser, and its event is
+        /// sent.
         not_durable: Option<StoreError>,
     },
-    /// Not made, and why.
+    /// The change was not made, for this reason.
     Refused(Refusal),
 }
 
 impl Outcome {
-    /// Returns the answer to a change that was made, and that is as durable as was asked for.
+    /// Returns the answer to a change that was made and is as durable as was asked for.
     pub fn done(loaded: Loaded, evicted: Vec<SessionId>) -> Outcome {
         Outcome::Done { loaded, evicted, not_durable: None }
     }
 }
 
-/// Why a change was not made. Nothing of it was. Exhaustive on purpose: every caller must have an answer to each.
+/// Why a change was not made. No part of it was made. The enum is exhaustive on purpose, because every caller has to handle each case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// The session does not exist, has ended, or what was presented is stale.
+    /// The session does not exist, has ended, or the credentials are stale.
     Gone,
-    /// An expectation does not hold (any more), or a held previous secret asked to rotate. A sign-in is answered so where
-    /// the session lives with another secret or belongs to another user.
+    /// An expectation of the change does not hold, or the change is a rotation and the credentials contain the held previous secret. For
+    /// a sign-in: the session is live with another secret, or belongs to another user.
     Conflict,
-    /// The user has as many sessions as allowed, and the policy refuses another.
+    /// The user has as many sessions as are allowed, and the policy refuses another.
     LimitReached,
-    /// The change would break a limit, or does not fit what is there.
+    /// The change would exceed a limit, or does not fit the stored value.
     Invalid {
-        /// The field, or `session` for the whole.
+        /// The name of the field, or `session` for the session as a whole.
         field: String,
-        /// Why, with the limit.
+        /// The reason, which names the limit.
         reason: &'static str,
     },
 }
 
 impl Refusal {
-    /// It in a word.
+    /// Returns the word for the metrics' label `reason`.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Refusal::Gone => "gone",
@@ -101,17 +102,18 @@ impl Refusal {
 }
 
 pub(crate) const NOT_A_COUNTER: &str = "does not hold a whole number";
-pub(crate) const COUNTER_OVERFLOW: &str = "would go beyond a 64-bit number";
+pub(crate) const COUNTER_OVERFLOW: &str = "would become larger or smaller than a 64-bit number can be";
 pub(crate) const TOO_MANY_FIELDS: &str = "would have more fields than `max_fields` allows";
 pub(crate) const TOO_MANY_BYTES: &str = "would be larger than `max_bytes` allows";
 
-/// What became of a session whose browser signs out.
+/// What a sign-out did to the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignedOut {
-    /// It has ended now.
+    /// The session has ended now.
     Ended,
-    /// It had ended before, or never was.
+    /// The session had ended before, or never existed.
     Gone,
-    /// It lives on: what was presented is an old secret, or never was one of its secrets. The visitor gets an error.
+    /// The session is still live, because the credentials contain an old secret or one that never was the session's. The visitor gets an
+    /// error.
     Stale,
 }

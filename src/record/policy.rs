@@ -1,25 +1,25 @@
-//! What to do when a rule is met: the choices of the configuration that are more than a number.
+//! The policies of the configuration: what happens at a limit, and when an old token is used.
 
-/// What happens to a sign-in that would be one session too many for its user. (ASVS 7.1.2)
+/// What happens when a user signs in who already has the most sessions that are allowed. (ASVS 7.1.2)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnLimit {
-    /// The session that signed in longest ago ends; its next request can learn why. The default.
+    /// The user's session that signed in longest ago ends. Its next request can [find out why](crate::Session::ended). The default.
     #[default]
     EvictOldest,
-    /// The new one is refused: [`is_limit`](crate::Error::is_limit).
+    /// The sign-in is refused with an error for which [`is_limit`](crate::Error::is_limit) is true.
     RefuseNew,
 }
 
-/// What happens when a previous secret shows up after its grace: somebody kept a copy of an old token.
+/// What happens when an old token is used after its grace period. Somebody has kept a copy of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnReplay {
-    /// It is reported as an [event](crate::Event::Replayed), and opens nothing. The default.
+    /// The token opens nothing, and an [event](crate::Event::Replayed) reports it. The default.
     #[default]
     Report,
-    /// The session is revoked as well: its owner has to sign in again, and so has the thief.
+    /// As [`Report`](OnReplay::Report), and the session is revoked, so that its owner and a possible thief have to sign in again.
     Revoke,
 }
 
-/// The most that `max_sessions_per_user` may be: a sign-in beyond the limit looks at all of them.
+/// The maximum of `max_sessions_per_user`. A sign-in beyond the limit looks at all sessions of the user.
 pub(crate) const MAX_SESSIONS_PER_USER: usize = 1000;

@@ -1,4 +1,4 @@
-//! A record as the fields and texts that a store keeps, and back.
+//! Writes a record as the fields and texts that a store keeps, and reads it back.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ pub(crate) const SIGNED_IN_AT: &str = "signed_in_at";
 pub(crate) const ABSOLUTE_LIFETIME: &str = "absolute_lifetime";
 pub(crate) const COOKIE_MAX_AGE: &str = "cookie_max_age";
 pub(crate) const SIGN_IN_SECRET_HASH: &str = "sign_in_secret_hash";
-/// Stands alone beside a secret hash: the marker of a session that was evicted.
+/// Only this and a secret hash are in the marker of a session that was evicted.
 pub(crate) const ENDED: &str = "ended";
 
 /// The names that no application's field may have.
@@ -49,8 +49,8 @@ pub(crate) const RESERVED: [&str; 17] = [
     ENDED,
 ];
 
-/// The names that no application's field may have, where tokens have this format: the three of the Redis tutorials come
-/// first, and are the only ones with plain tokens.
+/// Returns the names that no application's field may have with this token format. The three names of the Redis tutorials come first.
+/// With plain tokens they are the only ones.
 pub fn reserved_fields(format: TokenFormat) -> &'static [&'static str] {
     match format {
         TokenFormat::Secret => &RESERVED,
@@ -58,7 +58,7 @@ pub fn reserved_fields(format: TokenFormat) -> &'static [&'static str] {
     }
 }
 
-/// How many of [`RESERVED`] are reserved with plain tokens: the three of the tutorials, which come first.
+/// How many of [`RESERVED`] are reserved with plain tokens: the three names of the tutorials, which come first.
 const RESERVED_WITH_PLAIN_TOKENS: usize = 3;
 
 pub(crate) const fn is_reserved(name: &str) -> bool {
@@ -80,7 +80,7 @@ const fn is_among_first(count: usize, name: &str) -> bool {
     false
 }
 
-/// `==` for a `const fn`.
+/// Compares two texts in a `const fn`, where `==` is not possible.
 const fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
@@ -93,7 +93,7 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 impl Record {
-    /// Every field under its name in the store, as text: the reserved ones first, then the application's.
+    /// Returns every field with its name in the store and its text: the reserved ones first, then the application's.
     pub fn to_stored(&self) -> Vec<(String, String)> {
         let mut stored = vec![
             (CREATED_AT, to_iso(self.created_at)),
@@ -101,7 +101,7 @@ impl Record {
             (SESSION_TTL, self.idle_timeout.as_secs().to_string()),
         ];
         if let Some(hash) = self.secret_hash {
-            // with plain tokens the deadline follows from created_at: the other program's layout has no field for it
+            // with plain tokens the deadline follows from created_at, because the layout of the other program has no field for it
             stored.push((EXPIRES_AT, seconds(self.expires_at)));
             stored.push((SECRET_HASH, hash.as_str().to_owned()));
         }
@@ -123,11 +123,13 @@ impl Record {
         reserved.chain(own).collect()
     }
 
-    /// Reads a record from the fields of a store. It may have been written by something else, so nothing in it is
-    /// trusted: a `session_ttl` that is no number of at most nine digits counts as the configured one, and no
-    /// lifetime exceeds the configured absolute one.
+    /// Reads a record from the fields of a store.
     ///
-    /// `None` where it is no session of ours: no readable `created_at`, or (unless `plain`) no secret hash.
+    /// Another program may have written the fields, so nothing in them is trusted. If `session_ttl` is not a number of at most nine
+    /// digits, the configured idle timeout counts. No lifetime exceeds the configured absolute one.
+    ///
+    /// Returns `None` if the fields are not a session: if `created_at` cannot be read, or if there is no secret hash and the tokens are
+    /// not plain.
     pub fn from_stored<N, T>(stored: impl IntoIterator<Item = (N, T)>, plain: bool, terms: &Terms) -> Option<Record>
     where
         N: AsRef<str>,
@@ -160,14 +162,14 @@ impl Record {
             ip: found.ip,
         };
         if !plain {
-            // a plain token's record is another program's, too: what that wrote is not made smaller
+            // a record of a plain token may be another program's, so what that program wrote is not made smaller
             record.idle_timeout = record.idle_timeout.min(record.longest_idle(terms));
         }
         Some(record)
     }
 }
 
-/// The reserved fields of a stored record, as far as they can be read.
+/// The reserved fields of a stored record that could be read.
 #[derive(Default)]
 struct Found {
     created_at: Option<SystemTime>,
@@ -189,7 +191,7 @@ struct Found {
 }
 
 impl Found {
-    /// Reads a field, if it is one of ours. Whether it is.
+    /// Reads a field if it is a reserved one. Returns true if it is.
     fn take(&mut self, name: &str, text: &str, plain: bool) -> bool {
         let second = || second(text);
         let lifetime = || whole_number(text, 9).map(Duration::from_secs);
@@ -197,7 +199,7 @@ impl Found {
             CREATED_AT => self.created_at = from_iso(text),
             LAST_ACCESSED_AT => self.last_accessed_at = from_iso(text),
             SESSION_TTL => self.idle = whole_number(text, 9).filter(|seconds| *seconds > 0),
-            // with plain tokens the others are an application's
+            // with plain tokens the other names belong to the application
             _ if plain => return false,
             EXPIRES_AT => self.expires_at = second(),
             SECRET_HASH => self.secret_hash = SecretHash::parse(text),

@@ -1,8 +1,8 @@
-//! The numbers of the configuration that a store needs.
+//! The settings of the configuration that a store needs.
 
 use std::time::{Duration, SystemTime};
 
-/// The longest duration of a lifetime: nine digits of seconds, about 31 years.
+/// The longest lifetime, in seconds: nine digits, about 31 years.
 pub(crate) const MAX_SECONDS: u64 = 999_999_999;
 
 /// The settings that a store needs: what the configuration grants to every session.
@@ -33,8 +33,8 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// Whether the secret that a sign-in replaced may still ask for that sign-in: for the grace, and one second more, because
-    /// the time of the sign-in was rounded down.
+    /// Returns true if the secret that a sign-in replaced may still ask for that sign-in. It may do so during the grace period, and for one
+    /// second more because the time of the sign-in was rounded down.
     pub(crate) fn holds_sign_in(&self, signed_in_at: SystemTime, now: SystemTime) -> bool {
         !self.rotation_grace.is_zero() && now < signed_in_at + self.rotation_grace + Duration::from_secs(1)
     }

@@ -1,4 +1,4 @@
-//! The token that the browser carries, and the two halves of it that the server knows.
+//! The token that the browser carries, and the parts of it that the server knows.
 //!
 //! Besides `cookie.rs` this is the only file that touches a raw token.
 
@@ -13,33 +13,32 @@ use crate::error::{Error, Result};
 
 const ID_BYTES: usize = 16;
 const SECRET_BYTES: usize = 32;
-/// Characters of an id beside a secret: 16 bytes in base64url.
+/// How many characters the id of a token with a secret has: 16 bytes in base64url.
 const ID_LEN: usize = 22;
-/// Characters of 32 bytes in base64url: a secret, a secret hash, a plain token.
+/// How many characters a secret, a secret hash and a plain token have: 32 bytes in base64url.
 const LONG_LEN: usize = 43;
-/// What is shown of an id that is itself the secret.
+/// How many characters are shown of an id that is itself the secret.
 const SHOWN_OF_PLAIN: usize = 8;
 
-/// What the browser carries.
+/// The format of the token in the browser's cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TokenFormat {
-    /// `<id>.<secret>`: the store knows the id and the SHA-256 of the secret, so that neither a stolen
-    /// dump of the store nor a log opens a session. The default.
+    /// `<id>.<secret>`. The store knows only the id and the SHA-256 hash of the secret, so that neither a stolen copy of the store nor a
+    /// log opens a session. The default.
     #[default]
     Secret,
-    /// The session id alone (32 random bytes, 43 characters), as the Redis tutorials store it, for sharing
-    /// sessions with applications that follow them.
+    /// Only the session id (32 random bytes, 43 characters), for sharing sessions with applications that follow the Redis tutorials.
     ///
-    /// It gives up: secrets hashed at rest (whoever reads the store can take over every session),
-    /// rotation, sign-in with its index of a user's sessions, and CSRF tokens.
+    /// With this format the store contains the tokens themselves, so anybody who can read the store can take over every session. There
+    /// is no rotation, no sign-in, no list of a user's sessions, and no CSRF token.
     Plain,
 }
 
-/// The public half of a token: it names the session in the store, in logs, in device lists.
+/// The id of a session, which names it in the store, in logs and in lists of devices. It is the public half of the token.
 ///
-/// Knowing it grants nothing, unless it is a [plain token](TokenFormat::Plain): then it *is* the secret, and
-/// `Display` and `Debug` show its first eight characters only.
+/// Knowing it grants nothing, except with [plain tokens](TokenFormat::Plain), where the id *is* the secret. `Display` and `Debug` then
+/// show only its first eight characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId {
     text: [u8; LONG_LEN],
@@ -56,7 +55,7 @@ impl SessionId {
     /// Parses an id of either format, strictly.
     ///
     /// # Errors
-    /// An error that names the two shapes when the text is neither.
+    /// Returns an error if the text has neither format.
     pub fn parse(text: &str) -> Result<SessionId> {
         let shaped = match text.len() {
             ID_LEN => is_canonical::<ID_BYTES>(text),
@@ -66,16 +65,19 @@ impl SessionId {
         if shaped {
             Ok(SessionId::from_text(text))
         } else {
-            Err(Error::malformed("session id", "must be 22 (or, with plain tokens, 43) characters of base64url"))
+            Err(Error::malformed(
+                "session id",
+                "must have 22 characters, or 43 with plain tokens, which are letters, digits, `-` and `_`",
+            ))
         }
     }
 
-    /// The whole id, for a store to make its key from. With plain tokens this is the secret: never log it.
+    /// Returns the whole id, from which a store makes its key. With plain tokens this is the secret, so never log it.
     pub fn expose(&self) -> &str {
         std::str::from_utf8(&self.text[..self.len as usize]).expect("ids are ASCII")
     }
 
-    /// Whether this id is itself the secret ([`TokenFormat::Plain`]).
+    /// Returns true if this id is itself the secret ([`TokenFormat::Plain`]).
     pub fn is_plain(&self) -> bool {
         self.len as usize == LONG_LEN
     }
@@ -96,9 +98,9 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// SHA-256 of a secret, base64url, 43 characters: the only form of it that a store ever sees.
+/// The SHA-256 hash of a secret, as 43 characters of base64url. It is the only form of the secret that a store ever sees.
 ///
-/// Compared in constant time, so that a store's answer tells nothing about how much of it was right.
+/// Hashes are compared in constant time, so that the time of an answer does not show how much of a guess was right.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; LONG_LEN]);
 
@@ -110,7 +112,7 @@ impl SecretHash {
         SecretHash(text)
     }
 
-    /// Eight bytes at a time: compared in constant time one by one they would be a good part of what a read costs.
+    /// Compares eight bytes at a time. Compared one by one in constant time, they would be a large part of the cost of a read.
     fn words(&self) -> [u64; LONG_LEN.div_ceil(8)] {
         let mut words = [0; LONG_LEN.div_ceil(8)];
         for (word, bytes) in words.iter_mut().zip(self.0.chunks(8)) {
@@ -121,12 +123,12 @@ impl SecretHash {
         words
     }
 
-    /// Reads a hash back from a store. `None` when it is not 43 characters of canonical base64url.
+    /// Reads a hash back from a store. Returns `None` if it is not 43 characters of canonical base64url.
     pub fn parse(text: &str) -> Option<SecretHash> {
         is_canonical::<SECRET_BYTES>(text).then(|| SecretHash(text.as_bytes().try_into().expect("43 characters")))
     }
 
-    /// The hash as text, for a store to keep.
+    /// Returns the hash as text, which a store keeps.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("hashes are ASCII")
     }
@@ -146,20 +148,19 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// What a request presents to a store: the session id and the hash of the secret.
-///
-/// Without a secret hash it is a [plain token](TokenFormat::Plain).
+/// What a request presents to a store: the session id and the hash of the secret, or only the id with
+/// [plain tokens](TokenFormat::Plain).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
-    /// Which session.
+    /// The id of the session.
     pub id: SessionId,
-    /// The proof; `None` with plain tokens, where the id is the secret.
+    /// The hash of the secret, or `None` with plain tokens, where the id is the secret.
     pub secret_hash: Option<SecretHash>,
 }
 
 impl Credentials {
-    /// Parses what a cookie holds. Anything but the exact canonical form is `None`: no I/O follows. The secret is hashed
-    /// here, and forgotten.
+    /// Parses the value of a cookie. Returns `None` for everything that is not in the exact canonical form, and then the store is not asked.
+    /// The secret is hashed here and not kept.
     pub(crate) fn parse(format: TokenFormat, cookie: &[u8]) -> Option<Credentials> {
         let text = std::str::from_utf8(cookie).ok()?;
         match format {
@@ -198,7 +199,7 @@ impl Token {
         Token::with_new_secret(&SessionId::from_text(&id))
     }
 
-    /// The same session id with a new secret: what rotation hands out.
+    /// Makes a token for the same session with a new secret, as a rotation needs it.
     pub(crate) fn with_new_secret(id: &SessionId) -> Result<Token> {
         Ok(Token::keyed(id.expose(), &random_text::<SECRET_BYTES>()?))
     }
@@ -215,7 +216,7 @@ impl Token {
         self.presented
     }
 
-    /// The raw token, for `cookie.rs` to put into `Set-Cookie`.
+    /// Returns the raw token, which `cookie.rs` puts into `Set-Cookie`.
     pub(crate) fn expose(&self) -> &str {
         &self.text
     }
@@ -233,7 +234,7 @@ fn random_text<const N: usize>() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Whether `text` is exactly `N` bytes in base64url without padding; the engine refuses non-canonical tails.
+/// Returns true if `text` is exactly `N` bytes in base64url without padding. The engine refuses endings that are not canonical.
 fn is_canonical<const N: usize>(text: &str) -> bool {
     let mut bytes = [0; N];
     text.len() == (N * 4).div_ceil(3) && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).is_ok_and(|n| n == N)

@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! The user who is signed in.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 /// The longest user id, in bytes.
 pub const MAX_USER_ID_BYTES: usize = 255;
 
-/// A user, as the application names it: 1 to 255 bytes of text. Cheap to clone.
+/// The id of a user, as your application names the user: 1 to 255 bytes of text. It is cheap to clone.
 ///
-/// There is one type, and it is text: the number `1` and the string `"1"` are the same user.
+/// A number becomes its text, so the number `1` and the string `"1"` are the same user.
 ///
 /// ```
 /// use cloakroom::UserId;
@@ -24,12 +24,12 @@ pub const MAX_USER_ID_BYTES: usize = 255;
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Reads the text as the application's own kind of id, as [`str::parse`] does.
+    /// Reads the text as your application's own type of id, as [`str::parse`] does.
     ///
     /// ```
     /// # use cloakroom::UserId;
@@ -38,7 +38,7 @@ impl UserId {
     /// ```
     ///
     /// # Errors
-    /// What `N` says of a text that it cannot read.
+    /// Returns the error of `N` if it cannot read the text.
     pub fn parse<N: FromStr>(&self) -> Result<N, N::Err> {
         self.0.parse()
     }
@@ -61,7 +61,7 @@ impl TryFrom<&str> for UserId {
             0 => Err(Error::malformed("a user id", "must not be empty")),
             len => Err(Error::malformed(
                 "a user id",
-                format!("must have at most {MAX_USER_ID_BYTES} bytes, this one has {len}"),
+                format!("must have at most {MAX_USER_ID_BYTES} bytes, but this one has {len}"),
             )),
         }
     }
@@ -109,7 +109,7 @@ impl From<Infallible> for Error {
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // a newline in a name must not forge a line of a log
+        // a line break in a name must not look like a new line of the log
         write!(f, "{}", self.0.escape_debug())
     }
 }
@@ -123,7 +123,7 @@ mod tests {
         assert!(UserId::try_from("").is_err());
         assert!(UserId::try_from("a".repeat(255)).is_ok());
         let error = UserId::try_from("a".repeat(10 * 1024)).unwrap_err();
-        assert_eq!(error.to_string(), "a user id must have at most 255 bytes, this one has 10240");
+        assert_eq!(error.to_string(), "a user id must have at most 255 bytes, but this one has 10240");
     }
 
     #[test]

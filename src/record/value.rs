@@ -1,20 +1,20 @@
-//! Values as text that a person can read, and that comes back exactly as it went in.
+//! Writes values as text that a person can read, and reads them back exactly.
 //!
 //! A string is stored raw (`andrew`), everything else as JSON (`3`, `true`, `{"id":1}`). A string that would
 //! itself parse as JSON (`3`, `"x"`) is stored JSON-quoted, so that `"3"` the string and `3` the number stay
 //! different.
 //!
-//! What JSON would change without a word, or what it could not read back, is refused when it is written.
+//! A value that JSON would silently change, or could not read back, is refused when it is written.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod lost;
 
-/// Why a value could not be written or read, in a few words and without the value.
+/// Why a value could not be written or read, without the value itself.
 pub(crate) type Problem = &'static str;
 
-/// The text under which a value is stored.
+/// Returns the text as which a value is stored.
 pub(crate) fn to_text<V: Serialize + ?Sized>(value: &V) -> Result<String, Problem> {
     let json = to_json(value, DEEPEST)?;
     match raw_string(&json) {
@@ -23,21 +23,21 @@ pub(crate) fn to_text<V: Serialize + ?Sized>(value: &V) -> Result<String, Proble
     }
 }
 
-/// A value as it stands in a list.
+/// Returns a value as it is written inside a list.
 pub(crate) fn to_item<V: Serialize + ?Sized>(value: &V) -> Result<String, Problem> {
     to_json(value, DEEPEST - 1)
 }
 
-/// How many lists, maps and structs `serde_json` reads one in another.
+/// How many levels of lists, maps and structs `serde_json` can read.
 const DEEPEST: usize = 127;
 
-const TOO_DEEP: Problem = "is nested deeper than 127 levels, and could not be read back";
-/// The only problem that is the type's, whatever the value.
+const TOO_DEEP: Problem = "is nested deeper than 127 levels, so it could not be read back";
+/// The only problem that is due to the type and not to the value.
 pub(crate) const NO_JSON: Problem = "cannot be written as JSON";
 
 fn to_json<V: Serialize + ?Sized>(value: &V, deepest: usize) -> Result<String, Problem> {
     let json = serde_json::to_string(value).map_err(|_| NO_JSON)?;
-    // whatever is lost is written as null
+    // everything that would be lost is written as null
     if json.contains("null")
         && let Some(why) = lost::what(value)
     {
@@ -49,7 +49,7 @@ fn to_json<V: Serialize + ?Sized>(value: &V, deepest: usize) -> Result<String, P
     }
 }
 
-/// How many lists and objects stand one in another.
+/// Returns how many levels of lists and objects there are.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_string) = (0_usize, 0, false);
     let mut bytes = json.bytes();
@@ -68,14 +68,14 @@ fn depth(json: &str) -> usize {
     deepest
 }
 
-/// The string that a JSON string stands for.
+/// Returns the string that a JSON string contains.
 fn raw_string(json: &str) -> Option<String> {
     json.starts_with('"').then(|| serde_json::from_str(json).ok()).flatten()
 }
 
-/// The value that a stored text stands for.
+/// Reads a value from its stored text.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
-    const MISFIT: Problem = "does not hold a value of the type that was asked for";
+    const MISFIT: Problem = "does not contain a value of the type that was asked for";
     if may_be_json(text) {
         match serde_json::from_str(text) {
             Ok(value) => return Ok(value),
@@ -83,11 +83,12 @@ pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
             Err(_) => {}
         }
     }
-    // raw text is what a JSON string of it would be, for any type that reads from a string
+    // raw text counts as a JSON string, for any type that can be read from a string
     T::deserialize(serde_json::Value::String(text.to_owned())).map_err(|_| MISFIT)
 }
 
-/// With plain tokens strings are written raw, whatever they look like: the other program reads what was meant.
+/// Returns the text as which a value is stored with plain tokens. Strings are written raw, whatever they look like, so that the other
+/// program reads what was meant.
 pub(crate) fn to_raw_text<V: Serialize + ?Sized>(value: &V) -> Result<String, Problem> {
     let json = to_json(value, DEEPEST)?;
     match raw_string(&json) {
@@ -97,7 +98,7 @@ pub(crate) fn to_raw_text<V: Serialize + ?Sized>(value: &V) -> Result<String, Pr
     }
 }
 
-/// Reads text that may have been written raw: what asks for a string gets it even where it looks like a number.
+/// Reads text that may have been written raw. A string is read as it is, even if it looks like a number.
 pub(crate) fn from_raw_text<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     match serde_json::from_str::<T>(text) {
         Ok(value) if !text.trim_ascii_start().starts_with('"') => Ok(value),
@@ -113,7 +114,7 @@ fn is_null(text: &str) -> bool {
     serde_json::from_str::<()>(text).is_ok()
 }
 
-/// By its beginning: to have a parser refuse what a person wrote costs more than to read it.
+/// Decides by the beginning of the text, because letting a parser refuse ordinary text costs more than reading it.
 fn may_be_json(text: &str) -> bool {
     matches!(text.trim_ascii_start().bytes().next(), Some(b'"' | b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }

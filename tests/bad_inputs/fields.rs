@@ -69,7 +69,7 @@ async fn names_are_refused(config: ConfigBuilder, names: Vec<String>) {
                 assert!(error.is_invalid() && error.status() == 400, "{name}: {error}");
                 assert!(error.to_string().contains(match name.len() {
                     0 => "must not be empty",
-                    65.. => "at most 64 bytes, this one has",
+                    65.. => "at most 64 bytes, but this one has",
                     _ => "reserved",
                 }));
             }
@@ -262,7 +262,7 @@ async fn an_increment_that_makes_no_sense_is_an_error_and_the_field_stays() {
         assert!(error.is_invalid() && error.status() == 500, "what is stored there is no visitor's doing");
         assert!(error.to_string().contains("`name` does not hold a whole number"), "{error}");
         let error = session.increment(COUNT, i64::MAX).await.unwrap_err();
-        assert!(error.is_invalid() && error.to_string().contains("`count` would go beyond"), "{error}");
+        assert!(error.is_invalid() && error.to_string().contains("`count` would become larger or smaller"), "{error}");
         assert_eq!(error.status(), 400, "a visitor may have given the number");
         session.set(COUNT, &3)?;
         assert_eq!(session.increment(COUNT, i64::MAX).await.unwrap_err().status(), 400, "pending as well");

@@ -76,7 +76,10 @@ fn flags_that_cannot_work_are_exit_code_2_and_the_error_says_why() {
         (&[&redis[..], &[""]].concat(), "URL"),
         (&[&redis[..], &["http://127.0.0.1"]].concat(), "redis://"),
         (&[&redis[..], &["redis://:correct-horse-battery@127.0.0.1"]].concat(), "REDIS_PASSWORD"),
-        (&[&redis[..], &["unix:///run/redis.sock?pass=correct-horse-battery"]].concat(), "can see the flags of a process"),
+        (
+            &[&redis[..], &["unix:///run/redis.sock?pass=correct-horse-battery"]].concat(),
+            "can see the flags of a process",
+        ),
         (&[&redis[..], &["redis://127.0.0.1", "--redis-username", "ann"]].concat(), "--redis-password-file"),
         (&[&redis[..], &["redis://127.0.0.1", "--redis-password-file", "/nowhere/it/is"]].concat(), "/nowhere/it/is"),
         (&[&redis[..], &["redis://127.0.0.1", "--tls-ca", "/etc/hostname"]].concat(), "rediss://"),
