@@ -80,7 +80,7 @@ async fn nothing_is_written_through_a_link_that_was_put_in_the_place_of_a_file()
     fs::create_dir(dir.path().join("store")).unwrap();
     symlink(&victim, dir.path().join("store/lock")).unwrap();
     let error = Embedded::open(dir.path().join("store")).unwrap_err().to_string();
-    assert!(error.contains("lock is not a file of the store but a link"), "{error}");
+    assert!(error.contains("lock is not a file of the store, but a link"), "{error}");
 }
 
 #[tokio::test]
