@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query};
-use axum::http::{HeaderMap, HeaderName, Request, header};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use axum::routing::{get, post as posted};
 use cloakroom::{CSRF_HEADER, Config, Csrf, Error, Field, Session, Sessions, TokenFormat};
 
@@ -164,6 +164,23 @@ async fn a_page_that_is_made_while_a_new_secret_is_on_its_way_has_the_token_of_t
         assert!(accepts(&browser, &token).await);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_handle_that_is_kept_after_a_failed_response_has_the_token_of_the_secret_that_the_browser_has() {
+    let place = Place::memory();
+    let sessions = place.sessions_with(Config::builder().rotate_every(Duration::from_secs(60)));
+    let (keep, mut kept) = tokio::sync::mpsc::unbounded_channel();
+    let fails = async move |session: Session| {
+        keep.send(session).unwrap();
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    let browser = Browser::new(app(&sessions).route("/fails", get(fails)).layer(sessions.layer()));
+    browser.visit("/write").await;
+    place.clock.advance(Duration::from_secs(61));
+    assert_eq!(browser.get("/fails").await.status, 500);
+    let token = kept.recv().await.unwrap().csrf_token();
+    assert!(accepts(&browser, &token).await);
 }
 
 #[tokio::test]
