@@ -31,7 +31,7 @@ impl Lives {
                     wrong.push(format!("{id} had gone, and is there again"));
                 }
                 // what comes back is as it was when it was copied, perhaps before its user signed in
-                if !before.is_gone && !before.user.is_empty() && before.user != user {
+                if !may_return && !before.user.is_empty() && before.user != user {
                     wrong.push(format!("{id} was a session of {}, and is now of {user:?}", before.user));
                 }
             }
