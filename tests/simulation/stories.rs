@@ -121,3 +121,12 @@ fn simulation_story_a_sign_in_that_died_more_than_an_hour_ago_counts_as_no_sessi
     let moments = (1..8).flat_map(|after| [(after, APP), (after, DESK)]);
     happen(&moments.map(program).collect::<Vec<_>>());
 }
+
+#[test]
+fn simulation_story_what_comes_back_from_a_copy_while_its_user_signs_out_has_no_user_where_the_copy_had_none() {
+    let program = |pace| {
+        let import = Step::Import(asked(PHONE, DESK, SignOut), Order { pace, swapped: false });
+        vec![asks(PHONE, Form), Step::Export, asks(PHONE, SignIn(ADA, Usual)), import]
+    };
+    happen(&[106_328_102, 106_328_103, 8, 12, 15].map(program));
+}

@@ -108,9 +108,12 @@ impl<P: Place> Running<P> {
 
 impl Onlooker {
     fn over(store: &(impl Store + Clone)) -> Onlooker {
-        let plain = Config::builder().token_format(TokenFormat::Plain).build();
-        let plain = plain.expect("nothing contradicts plain tokens");
-        Onlooker { secret: Sessions::new(store.clone(), Config::default()), plain: Sessions::new(store.clone(), plain) }
+        let by_tokens = |format: TokenFormat| {
+            // a server that others keep busy answers late
+            let config = Config::builder().token_format(format).store_timeout(Duration::from_secs(20)).build();
+            Sessions::new(store.clone(), config.expect("nothing contradicts that"))
+        };
+        Onlooker { secret: by_tokens(TokenFormat::Secret), plain: by_tokens(TokenFormat::Plain) }
     }
 }
 
