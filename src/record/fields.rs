@@ -266,6 +266,7 @@ mod tests {
                 }
                 prop_assert_eq!(fields.get("never there"), None);
                 prop_assert_eq!(&fields, &map.iter().collect::<Fields>());
+                prop_assert_eq!(format!("{fields:?}"), format!("{map:?}"));
             }
         }
     }

@@ -295,13 +295,16 @@ mod tests {
     }
 
     #[test]
-    fn debug_and_display_show_no_secret() {
+    fn debug_and_display_show_the_id_and_no_secret() {
         let keyed = Token::mint(TokenFormat::Secret).unwrap();
         let plain = Token::mint(TokenFormat::Plain).unwrap();
         let secret = keyed.expose().split_once('.').unwrap().1.to_owned();
         let shown =
             format!("{keyed:?} {plain:?} {:?} {:?} {}", keyed.presented(), plain.presented(), plain.presented().id);
-        assert!(shown.contains(keyed.presented().id.expose()));
+        let id = keyed.presented().id;
+        assert_eq!(format!("{keyed:?}"), format!("Token({id}, …)"));
+        let presented = format!("Credentials {{ id: SessionId({id}), secret_hash: Some(SecretHash(…)) }}");
+        assert_eq!(format!("{:?}", keyed.presented()), presented);
         assert!(!shown.contains(&secret));
         assert!(!shown.contains(&plain.expose()[..9]));
         assert!(!shown.contains(keyed.presented().secret_hash.unwrap().as_str()));

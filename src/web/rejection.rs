@@ -121,11 +121,7 @@ impl std::fmt::Display for SignInRejection {
     }
 }
 
-impl std::error::Error for SignInRejection {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(self.error())
-    }
-}
+impl std::error::Error for SignInRejection {}
 
 /// Returns the sign-in page, if one is configured, for a person who asked for a page.
 fn redirect(parts: &Parts) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Each call into the store is a span that names the session and never a secret.
 
-use cloakroom::{Config, TokenFormat};
+use cloakroom::{Config, SessionId, TokenFormat};
 use tracing::Level;
 use tracing::subscriber::set_default;
 
@@ -12,19 +12,21 @@ async fn a_span_says_which_verb_which_session_and_what_came_of_it() {
     on_each_store(async |place| {
         let capture = Capture::default();
         let _listening = set_default(capture.subscriber());
-        let browser = Browser::new(app(&place.sessions()));
+        let sessions = place.sessions();
+        let browser = Browser::new(app(&sessions));
         browser.visit("/write").await;
         let token = browser.token().unwrap();
         let (id, secret) = token.split_once('.').unwrap();
         browser.visit("/read").await;
         browser.visit("/sign_out").await;
+        assert!(!sessions.revoke(&SessionId::parse(id).unwrap()).await.unwrap());
         browser.send("/read", Some(&format!("__Host-sid={token}"))).await;
         place.store.fault("load", Fault::Away);
         browser.send("/read", Some(&format!("__Host-sid={token}"))).await;
         for (verb, outcome, times) in [
             ("create", "done", 1),
             ("load", "live", 2),
-            ("revoke", "done", 1),
+            ("revoke", "done", 2),
             ("load", "gone", 1),
             ("load", "not_done", 1),
         ] {
@@ -33,6 +35,21 @@ async fn a_span_says_which_verb_which_session_and_what_came_of_it() {
             assert_eq!(capture.count(&span), times, "{span} in\n{}", capture.text());
         }
         assert!(!capture.text().contains(secret));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_span_says_why_the_store_refused_a_change() {
+    on_each_store(async |place| {
+        let capture = Capture::default();
+        let _listening = set_default(capture.subscriber());
+        let browser = Browser::new(app(&place.sessions_with(Config::builder().max_fields(1))));
+        browser.visit("/write").await;
+        for (path, status, outcome) in [("/count", 413, "too_large"), ("/miscount", 500, "invalid")] {
+            assert_eq!(browser.get(path).await.status, status, "{path}");
+            assert_eq!(capture.count(&format!("outcome=\"{outcome}\"")), 1, "{path}: {}", capture.text());
+        }
     })
     .await;
 }

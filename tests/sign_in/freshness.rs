@@ -1,5 +1,6 @@
 //! Routes for people who are signed in, or have just proved who they are.
 
+use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -155,7 +156,14 @@ async fn a_handler_that_takes_the_rejection_tells_a_stale_sign_in_and_none_and_a
         Err(SignInRejection::SignedOut { error, redirect }) => format!("{error}; {redirect:?}"),
         Err(SignInRejection::NotRecent { error, redirect }) => format!("{error}; {redirect:?}"),
     };
-    let browser = Browser::new(app(&sessions).route("/why", get(why)).layer(sessions.layer()));
+    let read = async |who: Result<RecentSignIn<600>, SignInRejection>| {
+        let rejection = who.expect_err("nobody has signed in");
+        assert_eq!(rejection.to_string(), rejection.error().to_string());
+        assert!(rejection.source().is_none(), "a report of an error and its sources says it once");
+    };
+    let app = app(&sessions).route("/why", get(why)).route("/read", get(read));
+    let browser = Browser::new(app.layer(sessions.layer()));
+    browser.visit("/read").await;
     assert!(browser.visit("/why").await.body.starts_with("nobody is signed in"));
     signed_in(browser.clone(), "anna").await;
     assert_eq!(browser.visit("/why").await.body, "anna");

@@ -3,19 +3,38 @@
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
+use axum::Router;
 use axum::http::{HeaderMap, Method, Uri, header};
+use axum::routing::get;
 use cloakroom::{
-    Field, Sessions,
+    Field, Session, Sessions,
     web::{OngoingVisit, Visit},
 };
 
-use crate::support::{Fault, Place};
+use crate::support::{Browser, Fault, Place};
 
 const NAME: Field<String> = Field::new("name");
 const COUNT: Field<i64> = Field::new("count");
 
 fn begin(sessions: &Sessions) -> OngoingVisit {
     Visit::begin(sessions, &Method::GET, &Uri::from_static("/"), &HeaderMap::new()).unwrap()
+}
+
+#[tokio::test]
+async fn a_visit_and_its_session_show_the_id_and_no_secret() {
+    let place = Place::memory();
+    let sessions = place.sessions();
+    let write = async |session: Session| session.set(NAME, "andrew");
+    let browser = Browser::new(Router::new().route("/", get(write)).layer(sessions.layer()));
+    browser.visit("/").await;
+    let token = browser.token().unwrap();
+    let (id, secret) = token.split_once('.').unwrap();
+    let headers = HeaderMap::from_iter([(header::COOKIE, format!("__Host-sid={token}").parse().unwrap())]);
+    let ongoing = Visit::begin(&sessions, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
+    let visit = ongoing.visit().clone();
+    let shown = format!("{visit:?} {:?}", visit.session().await.unwrap());
+    assert_eq!(shown.matches(&format!("SessionId({id})")).count(), 2, "{shown}");
+    assert!(shown.contains("Visit") && shown.contains("Session {") && !shown.contains(secret), "{shown}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use cloakroom::{Config, ConfigBuilder, Field, SameSite, Session, Sessions, TokenFormat};
 
-use crate::support::{Browser, Place, on_each_store};
+use crate::support::{Browser, Capture, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
 const CACHED: ([(HeaderName, &str); 1], &str) = ([(CACHE_CONTROL, "public, max-age=60")], "");
@@ -60,7 +60,12 @@ async fn the_default_cookie_is_locked_to_this_host_and_hidden_from_scripts() {
 
 #[tokio::test]
 async fn the_development_switch_gives_sid_without_secure() {
+    let capture = Capture::default();
+    let _capturing = tracing::subscriber::set_default(capture.subscriber());
+    first_cookie(Config::builder()).await;
+    assert_eq!(capture.count("is not Secure"), 0);
     let cookie = first_cookie(Config::builder().plain_http_for_development()).await;
+    assert!(capture.count("the session cookie is not Secure: for development over plain http only") > 0);
     assert_eq!(cookie, "sid=TOKEN; HttpOnly; SameSite=Lax; Path=/");
 }
 
