@@ -1,0 +1,134 @@
+//! Tries mutants without a build for each: all of them are written into the sources at once, and an environment variable says
+//! which is active. A first run of the tests tells which mutants each of them comes to, so that a mutant is tried with these only,
+//! the quick ones first, until one fails.
+//!
+//!     cloakroom-mutants TREE SECONDS "BINARY..." LIST.json...
+//!
+//! `TREE` is a copy of the repository, which is written over. A mutant is tried with tests that take `SECONDS` seconds in all, and
+//! that are in these test binaries, or in the library. A list is what `cargo mutants --list --json` has printed; beside it a report
+//! `LIST.tsv` is written: in each line an outcome, a mutant, and which test noticed it.
+//!
+//! With `MUTANTS_AGAIN` only those are tried that survived a run before, with what that run has built.
+
+mod build;
+mod list;
+mod syntax;
+mod tests;
+mod weave;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use build::{Built, Tree};
+use list::Mutant;
+use tests::{Test, Verdict};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [root, seconds, binaries, lists @ ..] = arguments.as_slice() else {
+        eprintln!("usage: cloakroom-mutants TREE SECONDS 'BINARY...' LIST.json...");
+        std::process::exit(2);
+    };
+    let mut mutants = Vec::new();
+    let mut areas = Vec::new();
+    for list in lists {
+        let first = mutants.len();
+        mutants.extend(list::read(&std::fs::read_to_string(list).expect("a list can be read"), first + 1));
+        areas.push((Path::new(list), first..mutants.len()));
+    }
+    let root = PathBuf::from(root);
+    let binaries: Vec<String> = binaries.split_whitespace().map(str::to_owned).collect();
+    let is_again = std::env::var_os("MUTANTS_AGAIN").is_some();
+    let before = is_again.then(|| Some((Tree::built_before(&root)?, tests::kept(&root)?))).flatten();
+    let (built, tests) = before.unwrap_or_else(|| {
+        let built = Tree::at(&root, &mutants).build(&mutants, &binaries);
+        let tests = tests::all(&root, &built.binaries);
+        tests::keep(&root, &tests);
+        (built, tests)
+    });
+    let all: Duration = tests.iter().map(|test| test.takes).sum();
+    eprintln!("mutants: {} tests, which take {} s in all", tests.len(), all.as_secs());
+    let budget = Duration::from_secs(seconds.parse().expect("a number of seconds"));
+    let mut trial = Trial { root, built, tests, budget, killers: HashMap::new() };
+    for (list, area) in areas {
+        trial.report(&mutants[area], &list.with_extension("tsv"), is_again);
+    }
+}
+
+/// The name of a mutant that has not survived, and its line in the report.
+fn dead_before(line: &str) -> Option<(&str, &str)> {
+    let mut columns = line.split('\t');
+    let (outcome, name) = (columns.next()?, columns.next()?);
+    (!["SURVIVED", "UNREACHED"].contains(&outcome)).then_some((name, line))
+}
+
+struct Trial {
+    root: PathBuf,
+    built: Built,
+    /// The quickest first.
+    tests: Vec<Test>,
+    /// How long a mutant is tried.
+    budget: Duration,
+    /// Tests that have killed mutants of a function, the last one at the end: they are likely to kill the next one as well.
+    killers: HashMap<(String, String), Vec<usize>>,
+}
+
+impl Trial {
+    /// Tries the mutants of an area; or, if that was done before, only those that survived.
+    fn report(&mut self, mutants: &[Mutant], path: &Path, is_again: bool) {
+        let before = if is_again { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+        let before: HashMap<&str, &str> = before.lines().filter_map(dead_before).collect();
+        let mut report = File::create(path).expect("the report can be written");
+        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+        for mutant in mutants {
+            if let Some(line) = before.get(mutant.name.as_str()) {
+                writeln!(report, "{line}").expect("the report can be written");
+                continue;
+            }
+            let (outcome, note) = self.judge(mutant);
+            *counted.entry(outcome).or_default() += 1;
+            writeln!(report, "{outcome}\t{}\t{note}", mutant.name).expect("the report can be written");
+        }
+        eprintln!("mutants: {}: {} in all: {counted:?}", path.display(), mutants.len());
+    }
+
+    /// What becomes of a mutant, and which test says so.
+    fn judge(&mut self, mutant: &Mutant) -> (&'static str, String) {
+        if self.built.unbuilt.contains(&mutant.number) {
+            return ("unbuilt", String::new());
+        }
+        if self.built.left_out.contains(&mutant.number) {
+            return ("left out", String::new());
+        }
+        let function = (mutant.file.clone(), mutant.function.clone());
+        let reaching: Vec<usize> = self.tests_that_reach(mutant.number, &function);
+        let (mut spent, mut tried) = (Duration::ZERO, 0);
+        for at in &reaching {
+            let test = &self.tests[*at];
+            if spent + test.takes > self.budget && tried > 0 {
+                continue;
+            }
+            (spent, tried) = (spent + test.takes, tried + 1);
+            let verdict = test.judge(&self.root, mutant.number);
+            if verdict != Verdict::Passes {
+                let killers = self.killers.entry(function).or_default();
+                killers.retain(|killer| killer != at);
+                killers.push(*at);
+                let outcome = if verdict == Verdict::Hangs { "hangs" } else { "killed" };
+                return (outcome, format!("{} {}", test.binary, test.name));
+            }
+        }
+        let outcome = if reaching.is_empty() { "UNREACHED" } else { "SURVIVED" };
+        (outcome, format!("{tried} of {} tests", reaching.len()))
+    }
+
+    fn tests_that_reach(&self, mutant: u32, function: &(String, String)) -> Vec<usize> {
+        let killers: Vec<usize> = self.killers.get(function).into_iter().flatten().rev().copied().collect();
+        let others = (0..self.tests.len()).filter(|at| !killers.contains(at));
+        let all = killers.iter().copied().chain(others);
+        all.filter(|at| self.tests[*at].reaches.contains(&mutant)).collect()
+    }
+}
