@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cloakroom::{Config, Error, Session, Sessions, TokenFormat};
+use cloakroom::{Config, Error, Session, SessionId, Sessions, TokenFormat};
 use tokio::sync::Barrier;
 
 use super::app::{app, ask_with, field, id_of, pass, signed_in, whoami};
@@ -293,8 +293,8 @@ async fn a_sign_in_starts_a_new_absolute_lifetime() {
 #[tokio::test]
 async fn with_plain_tokens_whatever_needs_a_secret_is_a_configuration_error() {
     on_each_store(async |place| {
-        let config = Config::builder().token_format(TokenFormat::Plain);
-        let browser = Browser::new(app(&place.sessions_with(config)));
+        let sessions = place.sessions_with(Config::builder().token_format(TokenFormat::Plain));
+        let browser = Browser::new(app(&sessions));
         browser.visit("/write/cart/full").await;
         let before = browser.token();
         for path in ["/sign_in/anna", "/rotate", "/elevate", "/devices_of/anna"] {
@@ -310,6 +310,9 @@ async fn with_plain_tokens_whatever_needs_a_secret_is_a_configuration_error() {
         assert_eq!(browser.get("/account").await.status, 401);
         assert_eq!(browser.visit("/csrf_token").await.body, "");
         assert_eq!(browser.token(), before);
+        assert!(sessions.revoke_user("anna").await.unwrap_err().is_config());
+        let id = SessionId::parse(&before.unwrap()).unwrap();
+        assert!(sessions.revoke(&id).await.unwrap(), "whoever knows it may end it");
     })
     .await;
 }

@@ -207,6 +207,27 @@ async fn an_event_about_a_revocation_is_sent_after_it_has_happened() {
 }
 
 #[tokio::test]
+async fn a_revocation_that_fails_is_told_if_a_session_has_ended_or_may_end_once_more() {
+    on_each_store(async |place| {
+        let told = Told::default();
+        let sessions = place.sessions_with(told.listen(Config::builder()));
+        let browser = signed_in(Browser::new(app(&sessions)), "anna").await;
+        let id = session(&browser);
+        told.forget(2);
+        place.store.fault("revoke", Fault::Away);
+        assert!(sessions.revoke(&id).await.unwrap_err().is_store());
+        place.store.fault("revoke", Fault::HalfWay);
+        assert!(sessions.revoke_user("anna").await.unwrap_err().is_store());
+        place.store.fault("revoke", Fault::NotDurable);
+        assert!(sessions.revoke(&id).await.unwrap_err().is_not_durable());
+        let revoked = |target, ended| Event::Revoked { target, ended, reason: RevokeReason::Application, by: None };
+        let expected = [revoked(Target::AllOf(user("anna")), 1), revoked(Target::Session(id), 0)];
+        assert_eq!(told.after(2), expected);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_hook_that_never_returns_holds_up_nobody() {
     let place = Place::memory();
     let (release, hold) = mpsc::channel::<()>();

@@ -43,6 +43,18 @@ async fn an_elevation_ends_the_old_secret_at_once_and_a_rotation_holds_it() {
 }
 
 #[tokio::test]
+async fn a_rotation_and_an_elevation_count_as_activity() {
+    for verb in ["/rotate", "/elevate", "/sign_in/anna"] {
+        let place = Place::memory();
+        let browser = signed_in(Browser::new(app(&place.sessions())), "anna").await;
+        place.clock.advance(2 * MINUTE); // before a touch is due
+        browser.visit(verb).await;
+        place.clock.advance(29 * MINUTE);
+        assert_eq!(browser.visit("/whoami").await.body, "anna", "{verb}");
+    }
+}
+
+#[tokio::test]
 async fn a_held_secret_reads_changes_signs_in_and_revokes_but_does_not_rotate_or_elevate() {
     on_each_store(async |place| {
         let browser = signed_in(Browser::new(app(&place.sessions())), "anna").await;

@@ -24,9 +24,11 @@ pub enum Fault {
     DoneButHangs,
     /// It is done, and the disk or the replicas do not have it.
     NotDurable,
+    /// An error that says how many sessions had ended before.
+    HalfWay,
 }
 
-/// An answer, and how it says that what was done is not durable.
+/// An answer, and how it says what was done although there is an error: that it is not durable, or how many have ended.
 trait Answered: Debug + Sized {
     fn not_durable(self, _error: StoreError) -> Result<Self, StoreError> {
         Ok(self)
@@ -161,6 +163,7 @@ impl Watched {
             None => answer.await,
             Some(Fault::Away) => Err(StoreError::new("the test's store is away")),
             Some(Fault::Hangs) => pending().await,
+            Some(Fault::HalfWay) => answer.await?.not_durable(StoreError::new("the test's store went away half-way")),
             Some(Fault::NotDurable) => answer.await?.not_durable(StoreError::not_durable("the test's disk is full")),
             Some(Fault::AnswerLost) => {
                 answer.await?;

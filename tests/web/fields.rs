@@ -190,6 +190,30 @@ async fn a_session_ends_after_its_idle_timeout_and_looking_does_not_extend_it() 
 }
 
 #[tokio::test]
+async fn a_session_says_how_much_time_it_has_left() {
+    let place = Place::memory();
+    let sessions = place.sessions();
+    let left = async |session: Session| {
+        session.peek();
+        format!("{:?}", session.remaining())
+    };
+    let app = timed(&sessions).route("/left", get(left)).layer(sessions.layer());
+    let browser = Browser::new(app);
+    assert_eq!(browser.visit("/left").await.body, "None", "there is no session");
+    browser.visit("/write").await;
+    assert_eq!(browser.visit("/left").await.body, "Some(1800s)");
+    place.clock.advance(29 * MINUTE);
+    assert_eq!(browser.visit("/left").await.body, "Some(60s)");
+    for _ in 0..24 {
+        browser.visit("/read").await;
+        place.clock.advance(28 * MINUTE);
+    }
+    assert_eq!(browser.visit("/left").await.body, "Some(120s)");
+    browser.visit("/read").await;
+    assert_eq!(browser.visit("/left").await.body, "Some(1140s)", "twelve hours are over sooner than half an hour");
+}
+
+#[tokio::test]
 async fn a_session_ends_at_its_absolute_deadline_however_busy_it_is() {
     let place = Place::memory();
     let browser = Browser::new(timed(&place.sessions()));

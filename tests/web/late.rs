@@ -194,6 +194,27 @@ async fn a_creation_that_was_dropped_half_way_makes_one_session_and_counts_once(
 }
 
 #[tokio::test]
+async fn clear_also_removes_what_was_on_its_way_when_it_was_dropped() {
+    on_each_store(async |place| {
+        let store = place.store.clone();
+        let half = async move |session: Session| {
+            session.set(NAME, "andrew")?;
+            store.fault("create", Fault::Hangs);
+            tokio::select! {
+                biased;
+                result = session.commit() => panic!("{result:?}"),
+                () = store.until_asked("create") => store.heal(),
+            }
+            session.clear()
+        };
+        let browser = Browser::new(app(&place.sessions(), Router::new().route("/half", get(half))));
+        browser.visit("/half").await;
+        assert_eq!(browser.visit("/show").await.body, "\"\" 0");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_next_verb_of_the_same_request_settles_what_was_dropped() {
     on_each_store(async |place| {
         let store = place.store.clone();

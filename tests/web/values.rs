@@ -1,5 +1,8 @@
 //! Values that many requests want at once: read once and gone, or changed without losing anybody's change.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
@@ -225,8 +228,8 @@ async fn an_update_stands_whatever_the_response() {
     .await;
 }
 
-/// Where somebody else always comes first.
-struct AlwaysLate(Memory);
+/// Where somebody else always comes first. Counts how often.
+struct AlwaysLate(Memory, Arc<AtomicUsize>);
 
 impl Store for AlwaysLate {
     async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
@@ -240,7 +243,10 @@ impl Store for AlwaysLate {
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         match change.fields().is_none_or(|fields| fields.expect.is_empty()) {
             true => self.0.apply(presented, change, terms).await,
-            false => Ok(Outcome::Refused(Refusal::Conflict)),
+            false => {
+                self.1.fetch_add(1, Ordering::SeqCst);
+                Ok(Outcome::Refused(Refusal::Conflict))
+            }
         }
     }
 
@@ -259,13 +265,15 @@ impl Store for AlwaysLate {
 
 #[tokio::test]
 async fn an_update_that_always_comes_second_gives_up_and_says_so() {
-    let browser = Browser::new(app(&Sessions::new(AlwaysLate(Memory::new()), Config::default())));
+    let late = Arc::new(AtomicUsize::new(0));
+    let browser = Browser::new(app(&Sessions::new(AlwaysLate(Memory::new(), late.clone()), Config::default())));
     browser.visit("/say/hello").await;
     for (path, name) in [("/add/1", "`cart`"), ("/take", "`flash`")] {
         let answer = browser.get(path).await;
         assert_eq!(answer.status, 409);
         let error = answer.error.unwrap();
         assert!(error.is_conflict() && error.to_string().contains(name), "{error}");
+        assert!(error.to_string().contains("8 times in a row") && late.swap(0, Ordering::SeqCst) == 8, "{error}");
     }
     assert_eq!(browser.visit("/cart").await.body, "[]");
     assert_eq!(browser.visit("/flash").await.body, "hello");
