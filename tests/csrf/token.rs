@@ -12,6 +12,7 @@ use cloakroom::{CSRF_HEADER, Config, Csrf, Error, Field, Session, Sessions, Toke
 use crate::support::{Answer, Browser, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// `/form` is a page with a form; `/post?token=` is where it goes, as far as these tests care.
 fn app(sessions: &Sessions) -> Router {
@@ -202,6 +203,36 @@ async fn after_a_rotation_the_token_of_the_held_secret_is_good_within_the_grace(
     assert!(accepts(&browser, &before).await);
     place.clock.advance(Duration::from_secs(2));
     assert!(!accepts(&browser, &before).await && accepts(&browser, &after).await);
+}
+
+#[tokio::test]
+async fn a_page_that_is_made_while_a_rotation_is_due_has_the_token_of_the_new_secret() {
+    let place = Place::memory();
+    let browser = Browser::new(app(&place.sessions_with(Config::builder().rotate_every(HOUR).idle_timeout(2 * HOUR))));
+    browser.visit("/write").await;
+    place.clock.advance(HOUR);
+    let form = browser.visit("/form").await;
+    assert!(form.set_cookie().is_some(), "it was rotated");
+    browser.visit("/write").await; // the browser has the new secret: the grace of the old one runs
+    place.clock.advance(Duration::from_secs(601));
+    assert!(accepts(&browser, &form.body).await, "it outlives the grace of the old secret");
+}
+
+#[tokio::test]
+async fn two_forms_on_the_page_that_begins_a_session_have_one_token() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let page = async |session: Session| {
+            session.begin()?;
+            Ok::<_, Error>(format!("{} {}", session.csrf_token(), session.csrf_token()))
+        };
+        let browser = Browser::new(app(&sessions).route("/page", get(page)).layer(sessions.layer()));
+        let body = browser.visit("/page").await.body;
+        let (one, other) = body.split_once(' ').unwrap();
+        assert!(!one.is_empty() && one == other, "{body}");
+        assert!(accepts(&browser, one).await);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -44,9 +44,14 @@ async fn an_elevation_ends_the_old_secret_at_once_and_a_rotation_holds_it() {
 
 #[tokio::test]
 async fn a_rotation_and_an_elevation_count_as_activity() {
-    for verb in ["/rotate", "/elevate", "/sign_in/anna"] {
+    for (verb, config) in [
+        ("/rotate", Config::builder()),
+        ("/elevate", Config::builder()),
+        ("/sign_in/anna", Config::builder()),
+        ("/whoami", every_minute()),
+    ] {
         let place = Place::memory();
-        let browser = signed_in(Browser::new(app(&place.sessions())), "anna").await;
+        let browser = signed_in(Browser::new(app(&place.sessions_with(config))), "anna").await;
         place.clock.advance(2 * MINUTE); // before a touch is due
         browser.visit(verb).await;
         place.clock.advance(29 * MINUTE);

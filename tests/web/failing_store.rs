@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use cloakroom::{Config, Error, Field, Session, Sessions};
 
-use crate::support::{Answer, Browser, Fault, Place, on_each_store};
+use crate::support::{Answer, Browser, Capture, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
 const COUNT: Field<i64> = Field::new("count");
@@ -107,11 +107,14 @@ async fn a_token_minted_at_once_reaches_the_browser_also_on_the_503_of_a_failed_
 #[tokio::test]
 async fn a_touch_that_fails_costs_the_visitor_nothing() {
     on_each_store(async |place| {
+        let capture = Capture::default();
+        let _capturing = tracing::subscriber::set_default(capture.subscriber());
         let eager = Config::builder().touch_interval(std::time::Duration::ZERO);
         let browser = Browser::new(app(&place.sessions_with(eager)));
         browser.visit("/write").await;
         place.store.fault("apply", Fault::Away);
         assert_eq!(browser.visit("/read").await.body, "andrew");
+        assert_eq!(capture.count("the session was not extended"), 1, "{}", capture.text());
         place.store.fault("apply", Fault::AnswerLost);
         assert_eq!(browser.visit("/read").await.body, "andrew");
     })

@@ -92,6 +92,12 @@ async fn a_commit_stores_now_and_the_handler_may_go_on() {
             assert!(session.exists());
             session.commit().await?;
             assert!(store.asked().is_empty(), "nothing is left to store");
+            session.set_idle_timeout(Duration::from_secs(60))?;
+            session.remove(NAME)?;
+            session.commit().await?;
+            assert_eq!(store.asked(), ["apply"]);
+            session.commit().await?;
+            assert!(store.asked().is_empty(), "nor of what was removed");
             session.set(NAME, "second")?;
             session.set(COUNT, &7)
         };
@@ -231,6 +237,41 @@ async fn the_next_verb_of_the_same_request_settles_what_was_dropped() {
         let browser = Browser::new(app(&place.sessions(), Router::new().route("/half", get(half))));
         browser.visit("/write").await;
         assert!(browser.visit("/half").await.set_cookie().is_some());
+        assert_eq!(browser.visit("/show").await.body, "\"andrew\" 1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_what_was_dropped_is_refused_the_next_verb_goes_on_and_where_the_store_is_away_it_fails() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let inside: Arc<Mutex<Option<Browser>>> = Arc::default();
+        let (store, other) = (place.store.clone(), inside.clone());
+        let half = async move |session: Session| {
+            store.fault("apply", Fault::Hangs);
+            tokio::select! {
+                biased;
+                result = session.rotate() => panic!("{result:?}"),
+                () = store.until_asked("apply") => store.heal(),
+            }
+            store.fault("apply", Fault::Away);
+            store.asked();
+            assert!(session.increment(COUNT, 1).await.unwrap_err().is_store());
+            assert_eq!(store.asked(), ["apply"], "the rotation, and nothing after it");
+            store.heal();
+            // with the secret that this request has shown
+            let other = other.lock().unwrap().clone().unwrap();
+            assert!(other.visit("/rotate").await.set_cookie().is_some());
+            session.increment(COUNT, 1).await.map(drop)
+        };
+        let routes = Router::new()
+            .route("/half", get(half))
+            .route("/rotate", get(async |session: Session| session.rotate().await));
+        let browser = Browser::new(app(&sessions, routes));
+        browser.visit("/write").await;
+        *inside.lock().unwrap() = Some(browser.clone());
+        assert_eq!(browser.visit("/half").await.set_cookie(), None);
         assert_eq!(browser.visit("/show").await.body, "\"andrew\" 1");
     })
     .await;

@@ -162,6 +162,32 @@ async fn a_list_grows_up_to_the_limit_of_the_session_and_not_beyond() {
 }
 
 #[tokio::test]
+async fn what_a_request_has_pushed_counts_for_the_limits_of_what_it_sets_next() {
+    // `messages` and what is pushed are 21 bytes, `name` and `andrew` 10
+    for (stored, max_fields, max_bytes, fits) in [
+        (false, 1, 100, false),
+        (false, 2, 100, true),
+        (true, 2, 100, true),
+        (false, 2, 30, false),
+        (false, 2, 40, true),
+    ] {
+        let place = Place::memory();
+        let sessions = place.sessions_with(Config::builder().max_fields(max_fields).max_bytes(max_bytes));
+        let both = async |session: Session| {
+            session.push(MESSAGES, "0123456789")?;
+            Ok::<_, Error>(session.set(NAME, "andrew").is_ok().to_string())
+        };
+        let browser = Browser::new(app(&sessions).route("/both", get(both)).layer(sessions.layer()));
+        if stored {
+            browser.visit("/push/x").await;
+        }
+        let case = format!("{stored} {max_fields} {max_bytes}");
+        assert_eq!(browser.visit("/both").await.body, fits.to_string(), "{case}");
+        assert_eq!(browser.visit("/name").await.body, if fits { "andrew" } else { "" }, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn a_push_is_stored_in_the_same_step_as_a_rotation_that_is_due() {
     let place = Place::memory();
     let sessions = place.sessions_with(Config::builder().rotate_every(Duration::from_secs(60)));
