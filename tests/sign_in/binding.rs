@@ -291,6 +291,33 @@ async fn a_sign_in_starts_a_new_absolute_lifetime() {
 }
 
 #[tokio::test]
+async fn a_sign_in_whose_secret_was_replaced_on_its_way_begins_a_new_session() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let barrier = Arc::new(Barrier::new(2));
+        let meet = barrier.clone();
+        let slow = async move |session: Session| {
+            meet.wait().await;
+            meet.wait().await;
+            session.sign_in("anna").await
+        };
+        let browser = Browser::new(app(&sessions).route("/slow", get(slow)).layer(sessions.layer()));
+        browser.visit("/write/cart/full").await;
+        let before = id_of(&browser);
+        let (answer, ()) = tokio::join!(browser.get("/slow"), async {
+            barrier.wait().await;
+            browser.visit("/elevate").await;
+            barrier.wait().await;
+        });
+        assert_eq!(answer.status, 200);
+        assert_ne!(id_of(&browser), before, "whoever had the old secret gets nothing of the session");
+        assert_eq!(browser.visit("/whoami").await.body, "anna");
+        assert_eq!(browser.visit("/read/cart").await.body, "");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn with_plain_tokens_whatever_needs_a_secret_is_a_configuration_error() {
     on_each_store(async |place| {
         let sessions = place.sessions_with(Config::builder().token_format(TokenFormat::Plain));

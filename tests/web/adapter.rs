@@ -30,6 +30,7 @@ async fn a_visit_and_its_session_show_the_id_and_no_secret() {
     let token = browser.token().unwrap();
     let (id, secret) = token.split_once('.').unwrap();
     let headers = HeaderMap::from_iter([(header::COOKIE, format!("__Host-sid={token}").parse().unwrap())]);
+    assert!(format!("{sessions:?}").starts_with("Sessions { config: Config"));
     let ongoing = Visit::begin(&sessions, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
     let visit = ongoing.visit().clone();
     let shown = format!("{visit:?} {:?}", visit.session().await.unwrap());

@@ -190,6 +190,25 @@ async fn a_session_ends_after_its_idle_timeout_and_looking_does_not_extend_it() 
 }
 
 #[tokio::test]
+async fn a_response_that_fails_extends_the_session_as_well_where_that_is_due() {
+    let place = Place::memory();
+    let sessions = place.sessions();
+    let fails = async |session: Session| {
+        session.set(NAME, "lost")?;
+        Ok::<_, Error>(axum::http::StatusCode::INTERNAL_SERVER_ERROR)
+    };
+    let browser = Browser::new(timed(&sessions).route("/fails", get(fails)).layer(sessions.layer()));
+    browser.visit("/write").await;
+    place.store.asked();
+    browser.get("/fails").await;
+    assert_eq!(place.store.asked(), ["load"], "it is not due");
+    place.clock.advance(5 * MINUTE);
+    browser.get("/fails").await;
+    place.clock.advance(29 * MINUTE);
+    assert_eq!(browser.visit("/peek").await.body, "true");
+}
+
+#[tokio::test]
 async fn a_session_says_how_much_time_it_has_left() {
     let place = Place::memory();
     let sessions = place.sessions();

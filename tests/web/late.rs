@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::extract::Request;
 use axum::http::{Extensions, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -245,33 +246,39 @@ async fn the_next_verb_of_the_same_request_settles_what_was_dropped() {
 #[tokio::test]
 async fn where_what_was_dropped_is_refused_the_next_verb_goes_on_and_where_the_store_is_away_it_fails() {
     on_each_store(async |place| {
-        let sessions = place.sessions();
         let inside: Arc<Mutex<Option<Browser>>> = Arc::default();
         let (store, other) = (place.store.clone(), inside.clone());
-        let half = async move |session: Session| {
+        let half = async move |session: Session, Path(how): Path<String>| {
             store.fault("apply", Fault::Hangs);
             tokio::select! {
                 biased;
                 result = session.rotate() => panic!("{result:?}"),
                 () = store.until_asked("apply") => store.heal(),
             }
-            store.fault("apply", Fault::Away);
-            store.asked();
-            assert!(session.increment(COUNT, 1).await.unwrap_err().is_store());
-            assert_eq!(store.asked(), ["apply"], "the rotation, and nothing after it");
-            store.heal();
-            // with the secret that this request has shown
+            if how == "away" {
+                store.fault("apply", Fault::Away);
+                store.asked();
+                assert!(session.increment(COUNT, 1).await.unwrap_err().is_store());
+                assert_eq!(store.asked(), ["apply"], "the rotation, and nothing after it");
+                store.heal();
+                return Ok(());
+            }
+            // with the secret that this request has shown, so that its own rotation comes too late
             let other = other.lock().unwrap().clone().unwrap();
             assert!(other.visit("/rotate").await.set_cookie().is_some());
             session.increment(COUNT, 1).await.map(drop)
         };
         let routes = Router::new()
-            .route("/half", get(half))
+            .route("/half/{how}", get(half))
             .route("/rotate", get(async |session: Session| session.rotate().await));
-        let browser = Browser::new(app(&sessions, routes));
+        let browser = Browser::new(app(&place.sessions(), routes));
         browser.visit("/write").await;
         *inside.lock().unwrap() = Some(browser.clone());
-        assert_eq!(browser.visit("/half").await.set_cookie(), None);
+        place.store.asked();
+        browser.visit("/half/away").await;
+        assert_eq!(browser.visit("/show").await.body, "\"andrew\" 0");
+        place.store.asked();
+        assert_eq!(browser.visit("/half/refused").await.set_cookie(), None);
         assert_eq!(browser.visit("/show").await.body, "\"andrew\" 1");
     })
     .await;
