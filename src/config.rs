@@ -349,7 +349,8 @@ impl ConfigBuilder {
     }
 
     /// Sets the page to which [`SignedIn`](crate::SignedIn) redirects a person who is not signed in and asked for a page. Default:
-    /// no page; the answer is 401. Requests that did not ask for a page always get 401.
+    /// no page; the answer is 401. Requests that did not ask for a page always get 401. Only the extractors of axum use this
+    /// setting.
     pub fn sign_in_page(mut self, path: impl Into<String>) -> Self {
         self.config.sign_in_page = Some(path.into());
         self

@@ -117,8 +117,11 @@ impl Error {
     /// | 403 | a request from another site |
     /// | 409 | a conflict with another request, or a sign-in by a user who has the most sessions allowed |
     /// | 413 | a value or a field that does not fit into the session |
-    /// | 500 | a mistake in the application: its configuration, a type that cannot be written as JSON, a stored value of another type than was asked for, a missing layer, a change after the response head was sent |
+    /// | 500 | a mistake in the application: its configuration, a type that cannot be written as JSON, a stored value of another type than was asked for, a missing layer, a change after the response head was sent or the request was given up |
     /// | 503 | a failure of the store or of the operating system's random generator |
+    ///
+    /// [Sessions and fields](crate::guide::sessions#where-a-401-comes-from) lists the causes of a 401, and says how to see in the
+    /// log which one it is.
     pub fn status(&self) -> u16 {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => 503,

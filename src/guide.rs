@@ -3,7 +3,7 @@
 //! These are the chapters in the order in which most readers need them. Each ends with a link to the next.
 //!
 //! 1. [Getting started](mod@getting_started): an application with sessions in five minutes, over plain http
-//! 2. [Sessions and fields](mod@sessions): what a session holds, when it is stored, and how long it lives
+//! 2. [Sessions and fields](mod@sessions): what a session holds, how long it lives, and where a 401 comes from
 //! 3. [Signing in](mod@sign_in): connect a session to a user, and protect routes
 //! 4. [Devices and signing out](mod@devices): show users where they are signed in, and end sessions
 //! 5. [CSRF](mod@csrf): refuse requests that other sites forge
