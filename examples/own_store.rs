@@ -33,7 +33,7 @@ impl TreeStore {
         TreeStore { clock, tree: Mutex::default() }
     }
 
-    /// The tree and the time. Whatever a verb does, it does with this lock in hand, so that each verb is one step.
+    /// The tree and the time. Whatever a method does, it does with this lock in hand, so that each method is one step.
     fn lock(&self) -> (MutexGuard<'_, Tree>, SystemTime) {
         let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
         (tree, self.clock.now())

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time to the stores [`Memory`](crate::store::Memory) and `Embedded`. The Redis store uses the time of the Redis server.
+/// Tells the time to the stores [`Memory`](crate::store::Memory) and `Embedded`, and to a store of your own if it keeps its sessions in
+/// this process. The Redis store uses the time of the Redis server.
 ///
 /// An application needs no clock, because these stores use [`Clock::system`] by default. In tests, a manual clock lets sessions expire
 /// without waiting:

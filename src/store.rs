@@ -44,21 +44,22 @@ pub mod operate {
 
 /// A place that keeps sessions.
 ///
-/// What must hold (the conformance kit checks all of it):
+/// What must hold (the conformance kit checks all of it that one process can show):
 ///
-/// - Only [`create`](Store::create) makes a record. Every other verb on a session that is gone changes nothing.
-/// - Every verb is atomic: it happens entirely or not at all, and two at once happen one after the other. Only what touches
+/// - Only [`create`](Store::create) makes a record. Every other method on a session that is gone changes nothing.
+/// - Every method is atomic: it happens entirely or not at all, and two at once happen one after the other. Only what touches
 ///   several sessions (the limit at a sign-in, a user's revocations, a list) may be several steps; between them there may
 ///   be too few sessions of a user, never too many, and never one that the user's list misses.
 /// - A record goes away by itself when it expires: at its idle timeout or its absolute deadline.
-/// - Time is the store's own, never that of the application server.
+/// - Time is the store's own, in whole milliseconds. If several servers share the store, it is never that of one of them.
 /// - `Err` means that the store failed. That a session is gone, or a change is refused, is an answer.
-/// - A future that is dropped at any point leaves the verb done or not done, nothing between.
+/// - A future that is dropped at any point leaves the method done or not done, nothing between.
 ///
 /// Implementors write plain `async fn`.
 pub trait Store: Send + Sync + 'static {
     /// Creates a session. If the same session is created again with the same secret hash, because the first answer was lost, the
-    /// answer is the same as the first time.
+    /// answer is the same as the first time. If the session is there with another secret hash, or was evicted and is still remembered,
+    /// the answer is [`Refusal::Conflict`].
     fn create(&self, new: &NewSession, terms: &Terms) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
     /// Reads a session if the credentials open it.
@@ -106,8 +107,8 @@ pub trait Store: Send + Sync + 'static {
     fn sign_out(&self, presented: &Credentials) -> impl Future<Output = Result<SignedOut, StoreError>> + Send;
 
     /// Ends sessions immediately and returns how many of them were live. Of a user's sessions, those that are bound to the user
-    /// count. A session whose sign-in has begun and is not finished ends as well. An `Err` says with [`StoreError::after_ending`] how
-    /// many sessions have ended all the same.
+    /// count. When all of a user's sessions end, or all but one, a session whose sign-in has begun and is not finished ends as well,
+    /// and does not count. An `Err` says with [`StoreError::after_ending`] how many sessions have ended all the same.
     fn revoke(&self, target: &Target) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Returns the sessions of a user, the latest sign-in first. A page may be shorter than was asked for if sessions have ended.

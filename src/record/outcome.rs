@@ -12,7 +12,7 @@ use crate::error::StoreError;
 pub struct Loaded {
     /// The record. It is shared, so that a store in memory does not have to copy it.
     pub record: Arc<Record>,
-    /// When the record was read, by the store's clock.
+    /// When the record was read, by the store's clock, in whole milliseconds.
     pub now: SystemTime,
 }
 

@@ -94,6 +94,9 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 
 impl Record {
     /// Returns every field with its name in the store and its text: the reserved ones first, then the application's.
+    ///
+    /// Times have at most milliseconds in the text, so a record comes back as it was only if the store's times are whole milliseconds.
+    /// With plain tokens the absolute deadline is not in the text.
     pub fn to_stored(&self) -> Vec<(String, String)> {
         let mut stored = vec![
             (CREATED_AT, to_iso(self.created_at)),
@@ -123,7 +126,7 @@ impl Record {
         reserved.chain(own).collect()
     }
 
-    /// Reads a record from the fields of a store.
+    /// Reads a record from the fields of a store. `plain` is what [`SessionId::is_plain`](crate::SessionId::is_plain) says of its id.
     ///
     /// Another program may have written the fields, so nothing in them is trusted. If `session_ttl` is not a number of at most nine
     /// digits, the configured idle timeout counts. No lifetime exceeds the configured absolute one.
