@@ -247,6 +247,6 @@ async fn a_session_that_another_program_slides_beyond_the_absolute_lifetime_live
 #[test]
 fn a_session_with_a_secret_has_an_absolute_lifetime() {
     let error = Config::builder().no_absolute_lifetime().build().unwrap_err();
-    assert!(error.is_config() && error.to_string().contains("absolute_lifetime must be there"), "{error}");
+    assert!(error.is_config() && error.to_string().contains("absolute_lifetime is required"), "{error}");
     Config::builder().no_absolute_lifetime().absolute_lifetime(Duration::from_secs(3600)).build().unwrap();
 }
