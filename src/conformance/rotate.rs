@@ -30,6 +30,8 @@ pub async fn a_rotated_session_is_the_same_with_a_new_secret<F: Fixture>(fixture
     expected.secret_hash = new.secret_hash;
     expected.previous = old.secret_hash.map(|secret_hash| Previous { secret_hash, until: None });
     expected.rotated_at = Some(whole_second(made.now));
+    // whoever rotates a session uses it
+    expected.last_accessed_at = made.now;
     assert_eq!(*made.record, expected);
     assert_eq!(*given.record(&new).await, expected);
 }
