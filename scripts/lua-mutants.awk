@@ -1,7 +1,7 @@
 # Breaks a Lua file in one place. Prints the file as its mutant number `wanted`; with wanted=0 a line about each mutant instead:
 # its number, the line, and the code with what is changed in brackets, such as `if [a < b -> a <= b] then`.
 #
-#   awk -v wanted=0 -f scripts/lua-mutants.awk src/store/redis/lua/apply.lua
+#   awk -v wanted=0 -f scripts/lua-mutants.awk src/store/redis/lua/change.lua
 #
 # A mutant lacks a line, or has another comparison, `and` for `or`, no `not`, a condition turned round, a number that is one
 # larger, another sign, or floor for ceil and min for max.

@@ -208,8 +208,14 @@ impl Sessions {
         Ok(self.ask(Verb::Load, Some(&presented.id), answer).await?)
     }
 
-    pub(crate) async fn apply(&self, presented: &Credentials, change: &Change) -> Result<Outcome> {
-        let answer = self.0.store.apply(presented, change, self.terms());
+    /// Changes a session, which this request has loaded before, if it has.
+    pub(crate) async fn apply(
+        &self,
+        loaded: Option<&Loaded>,
+        presented: &Credentials,
+        change: &Change,
+    ) -> Result<Outcome> {
+        let answer = self.0.store.apply(loaded, presented, change, self.terms());
         let applied = self.ask(Verb::Apply, Some(&presented.id), answer).await?;
         if change.is_touch() && matches!(applied, Outcome::Done { .. }) {
             meter::touched();

@@ -98,6 +98,20 @@ pub trait Store: Send + Sync + 'static {
         terms: &Terms,
     ) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
 
+    /// Changes a session as [`apply`](Store::apply) does. `loaded` is the session as the caller has seen it, perhaps long ago: a store
+    /// that plans a change before it makes it can plan on that, and spares a question. A store that needs no plan does not implement
+    /// this method.
+    #[allow(unused_variables)]
+    fn apply_to(
+        &self,
+        loaded: &Loaded,
+        presented: &Credentials,
+        change: &Change,
+        terms: &Terms,
+    ) -> impl Future<Output = Result<Outcome, StoreError>> + Send {
+        self.apply(presented, change, terms)
+    }
+
     /// Ends the session if the credentials open it, with its current secret or with the held previous one, whatever its grace
     /// ([`Record::is_opened_by`](crate::store::Record::is_opened_by)). Returns what became of the session. A live session with other
     /// secrets is left as it is.
@@ -127,7 +141,13 @@ pub(crate) trait AnyStore: Send + Sync {
     fn load_fresh<'a>(&'a self, presented: &'a Credentials, terms: &'a Terms) -> Answer<'a, Lookup>;
     fn load_at_hand(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup>;
     fn may_be_near(&self) -> bool;
-    fn apply<'a>(&'a self, presented: &'a Credentials, change: &'a Change, terms: &'a Terms) -> Answer<'a, Outcome>;
+    fn apply<'a>(
+        &'a self,
+        loaded: Option<&'a Loaded>,
+        presented: &'a Credentials,
+        change: &'a Change,
+        terms: &'a Terms,
+    ) -> Answer<'a, Outcome>;
     fn sign_out<'a>(&'a self, presented: &'a Credentials) -> Answer<'a, SignedOut>;
     fn revoke<'a>(&'a self, target: &'a Target) -> Answer<'a, u64>;
     fn list<'a>(&'a self, user: &'a UserId, page: Page, terms: &'a Terms) -> Answer<'a, Vec<Device>>;
@@ -156,8 +176,17 @@ impl<S: Store> AnyStore for S {
         Store::may_be_near(self)
     }
 
-    fn apply<'a>(&'a self, presented: &'a Credentials, change: &'a Change, terms: &'a Terms) -> Answer<'a, Outcome> {
-        Box::pin(Store::apply(self, presented, change, terms))
+    fn apply<'a>(
+        &'a self,
+        loaded: Option<&'a Loaded>,
+        presented: &'a Credentials,
+        change: &'a Change,
+        terms: &'a Terms,
+    ) -> Answer<'a, Outcome> {
+        match loaded {
+            Some(loaded) => Box::pin(Store::apply_to(self, loaded, presented, change, terms)),
+            None => Box::pin(Store::apply(self, presented, change, terms)),
+        }
     }
 
     fn sign_out<'a>(&'a self, presented: &'a Credentials) -> Answer<'a, SignedOut> {

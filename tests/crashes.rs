@@ -151,7 +151,10 @@ async fn sign_in_dies_everywhere(before: Before, new: SignIn, expected: impl Fn(
             watcher.look(stand.look()).unwrap();
 
             let terms = stand.terms;
-            let died = stand.dies_at(commands, cut, async |store| store.apply(&old, &change, &terms).await).await;
+            // a request has loaded its session before it signs in
+            let loaded = stand.direct.load(&old, &terms).await.unwrap().live().unwrap();
+            let sign_in = async |store: &Redis| store.apply_to(&loaded, &old, &change, &terms).await;
+            let died = stand.dies_at(commands, cut, sign_in).await;
 
             let at = format!("{cut:?} after {commands} commands");
             let scene = stand.look();

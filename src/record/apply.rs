@@ -11,7 +11,7 @@ use super::user::UserId;
 use super::{Previous, Record, whole_second};
 
 impl Record {
-    /// Makes a change, or leaves everything as it was: what every store does, or repeats to the letter.
+    /// Makes a change, or leaves everything as it was: what every store does.
     ///
     /// The grace of the held previous secret is judged when a request loads, not here: an upload that began with
     /// it may still be saved. A rotation to the secret that is already current was made before, and changes nothing.
@@ -65,6 +65,8 @@ impl Record {
         }
         if change.touches() {
             self.last_accessed_at = now;
+            // as it is stored: the longest may end within a second
+            self.idle_timeout = Duration::from_secs(self.idle_timeout.as_secs());
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ impl Change {
     }
 
     /// Whether this change rotates to the secret that is already the current one.
-    pub(super) fn was_made_in(&self, record: &Record) -> bool {
+    pub(crate) fn was_made_in(&self, record: &Record) -> bool {
         self.new_secret().is_some_and(|new| record.secret_hash == Some(new))
     }
 

@@ -98,14 +98,22 @@ impl Record {
     /// Times have at most milliseconds in the text, so a record comes back as it was only if the store's times are whole milliseconds.
     /// With plain tokens the absolute deadline is not in the text.
     pub fn to_stored(&self) -> Vec<(String, String)> {
+        let reserved = self.to_reserved().into_iter().map(|(name, text)| (name.to_owned(), text));
+        let own = self.fields.iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        reserved.chain(own).collect()
+    }
+
+    /// The reserved fields under their names in the store, as text.
+    pub(crate) fn to_reserved(&self) -> Vec<(&'static str, String)> {
+        let [idle_timeout, expires_at] = self.lifetime_texts();
         let mut stored = vec![
             (CREATED_AT, to_iso(self.created_at)),
             (LAST_ACCESSED_AT, to_iso(self.last_accessed_at)),
-            (SESSION_TTL, self.idle_timeout.as_secs().to_string()),
+            idle_timeout,
         ];
         if let Some(hash) = self.secret_hash {
             // with plain tokens the deadline follows from created_at, because the layout of the other program has no field for it
-            stored.push((EXPIRES_AT, seconds(self.expires_at)));
+            stored.push(expires_at);
             stored.push((SECRET_HASH, hash.as_str().to_owned()));
         }
         if let Some(previous) = self.previous {
@@ -121,9 +129,12 @@ impl Record {
         stored.extend(self.sign_in_secret_hash.map(|hash| (SIGN_IN_SECRET_HASH, hash.as_str().to_owned())));
         stored.extend(self.device.clone().map(|label| (DEVICE, label)));
         stored.extend(self.ip.clone().map(|ip| (IP, ip)));
-        let reserved = stored.into_iter().map(|(name, text)| (name.to_owned(), text));
-        let own = self.fields.iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
-        reserved.chain(own).collect()
+        stored
+    }
+
+    /// The idle timeout and the absolute deadline under their names in the store, as text.
+    pub(crate) fn lifetime_texts(&self) -> [(&'static str, String); 2] {
+        [(SESSION_TTL, self.idle_timeout.as_secs().to_string()), (EXPIRES_AT, seconds(self.expires_at))]
     }
 
     /// Reads a record from the fields of a store. `plain` is what [`SessionId::is_plain`](crate::SessionId::is_plain) says of its id.

@@ -53,9 +53,13 @@ impl Session {
         let Minted::OnItsWay(Candidate { token, purpose }) = self.state().minted.clone() else {
             return Ok(());
         };
+        let loaded = self.state().current.as_ref().map(|current| (current.presented.id, current.loaded.clone()));
         let answer = match &purpose {
             Purpose::Create(new) => self.sessions().create(new).await,
-            Purpose::Change(presented, change) => self.sessions().apply(presented, change).await,
+            Purpose::Change(presented, change) => {
+                let loaded = loaded.filter(|(id, _)| *id == presented.id).map(|(_, loaded)| loaded);
+                self.sessions().apply(loaded.as_ref(), presented, change).await
+            }
         };
         // after an answer there is nothing left to ask, unless it is unknown what was done
         if !answer.as_ref().is_err_and(Error::is_unknown) {

@@ -46,14 +46,15 @@ impl Session {
 
     /// Changes the stored session, and takes in what it is afterwards.
     pub(super) async fn change(&self, fields: FieldChanges) -> Result<()> {
-        let (presented, change) = {
+        let (presented, loaded, change) = {
             let state = self.state();
             let current = state.current.as_ref().ok_or_else(Error::gone)?;
             let listed = current.listed().filter(|_| state.touch_is_due(self.sessions()));
             let save = Save { fields, touch: !state.peeking, confirm: !current.is_minted(), listed };
-            (current.presented, Change::Save(save))
+            (current.presented, current.loaded.clone(), Change::Save(save))
         };
-        let Accepted { loaded, durable, .. } = self.accept(self.sessions().apply(&presented, &change).await?)?;
+        let Accepted { loaded, durable, .. } =
+            self.accept(self.sessions().apply(Some(&loaded), &presented, &change).await?)?;
         let mut state = self.state();
         if let Some(fields) = change.fields() {
             state.pending.forget(fields);

@@ -10,15 +10,15 @@ use futures_util::future::join;
 use redis::{FromRedisValue, Value};
 
 use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
-use crate::clock::{from_millis, to_millis};
+use crate::clock::from_millis;
 use crate::error::{Result, StoreError};
 use crate::meter;
 use crate::record::{
-    self, Change, Credentials, Device, FieldChanges, Page, Record, Refusal, Save, SecretHash, SessionId, SignIn, Terms,
-    UserId,
+    self, Change, Credentials, Device, Page, Record, Refusal, Save, SecretHash, SessionId, Terms, UserId,
 };
 
 mod attempts;
+mod change;
 mod client_error;
 mod cluster;
 mod connect;
@@ -87,6 +87,29 @@ impl Redis {
         Ok(Redis { durability, ..self.clone() })
     }
 
+    async fn apply_as_seen(
+        &self,
+        presented: &Credentials,
+        change: &Change,
+        loaded: Option<&Loaded>,
+        terms: &Terms,
+    ) -> Result<Outcome, StoreError> {
+        if is_id_alone(presented) {
+            return Ok(Outcome::Refused(Refusal::Gone));
+        }
+        // what is rare has a place of its own, so that each change is small
+        match change {
+            Change::SignIn { new, .. } if !new.only_again => {
+                Box::pin(self.sign_in(presented, change, new, loaded, terms)).await
+            }
+            Change::Save(Save { listed: Some(listed), .. }) => {
+                let changed = self.change(presented, change, loaded, terms);
+                Box::pin(join(changed, self.relist(&presented.id, listed))).await.0
+            }
+            _ => self.change(presented, change, loaded, terms).await,
+        }
+    }
+
     /// A script that changes or ends a session: one round trip. It is not in the near cache afterwards.
     async fn run<T: FromRedisValue>(
         &self,
@@ -120,34 +143,6 @@ impl Redis {
         let (seconds, micros): (u64, u64) = self.server.ask(&self.prefix.session(id), Question::Command(&time)).await?;
         Ok(from_millis(1000 * seconds + micros / 1000))
     }
-
-    /// A change of one session, which is one round trip.
-    async fn apply_alone(
-        &self,
-        presented: &Credentials,
-        change: &Change,
-        terms: &Terms,
-    ) -> Result<Outcome, StoreError> {
-        let key = self.prefix.session(&presented.id);
-        let none = FieldChanges::default();
-        let fields = change.fields().unwrap_or(&none);
-        let mut script = Call::new(&self.scripts.apply, &key);
-        script
-            .arg(text_of(presented.secret_hash.as_ref()))
-            .arg(text_of(change.new_secret().as_ref()))
-            .arg(u8::from(change.touches()))
-            .arg(u8::from(matches!(change, Change::Save(save) if save.confirm)))
-            .arg(seconds_of(fields.idle_timeout))
-            .arg(terms.idle_timeout.as_secs())
-            .arg(terms.absolute_lifetime.as_secs())
-            .arg(terms.rotation_grace.as_secs())
-            .arg(terms.max_fields)
-            .arg(terms.max_bytes)
-            .arg(u8::from(matches!(change, Change::Rotate(rotation) if rotation.drop_previous)));
-        add_sign_in(&mut script, change.sign_in(), terms);
-        add_fields(&mut script, fields);
-        applied(self.run(&presented.id, &script, None).await?, presented.secret_hash.is_none(), terms)
-    }
 }
 
 impl std::fmt::Debug for Redis {
@@ -171,7 +166,7 @@ impl Store for Redis {
         for (name, text) in new.fields.iter() {
             script.arg(name).arg(text);
         }
-        applied(self.run(&new.presented.id, &script, None).await?, new.presented.secret_hash.is_none(), terms)
+        created(self.run(&new.presented.id, &script, None).await?, new, terms)
     }
 
     async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
@@ -228,16 +223,17 @@ impl Store for Redis {
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
-        if is_id_alone(presented) {
-            return Ok(Outcome::Refused(Refusal::Gone));
-        }
-        match change {
-            Change::SignIn { new, .. } if !new.only_again => self.sign_in(presented, change, new, terms).await,
-            Change::Save(Save { listed: Some(listed), .. }) => {
-                join(self.apply_alone(presented, change, terms), self.relist(&presented.id, listed)).await.0
-            }
-            _ => self.apply_alone(presented, change, terms).await,
-        }
+        self.apply_as_seen(presented, change, None, terms).await
+    }
+
+    async fn apply_to(
+        &self,
+        loaded: &Loaded,
+        presented: &Credentials,
+        change: &Change,
+        terms: &Terms,
+    ) -> Result<Outcome, StoreError> {
+        self.apply_as_seen(presented, change, Some(loaded), terms).await
     }
 
     async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
@@ -258,49 +254,6 @@ impl Store for Redis {
 
     async fn list(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
         self.devices(user, page, terms).await
-    }
-}
-
-fn add_sign_in(script: &mut Call<'_>, new: Option<&SignIn>, terms: &Terms) {
-    let Some(new) = new else {
-        script.arg("");
-        return;
-    };
-    let auth_time = new.auth_time.map(|time| (to_millis(time) / 1000).to_string()).unwrap_or_default();
-    script
-        .arg(new.user.as_str())
-        .arg(new.idle_timeout.unwrap_or(terms.idle_timeout).as_secs())
-        .arg(new.absolute_lifetime.unwrap_or(terms.absolute_lifetime).as_secs())
-        .arg(auth_time)
-        .arg(new.device.as_deref().unwrap_or_default())
-        .arg(new.ip.as_deref().unwrap_or_default())
-        .arg(u8::from(new.discard_fields))
-        .arg(seconds_of(new.absolute_lifetime))
-        .arg(seconds_of(new.cookie_max_age))
-        .arg(u8::from(new.only_again));
-}
-
-fn seconds_of(duration: Option<Duration>) -> String {
-    duration.map_or(String::new(), |duration| duration.as_secs().to_string())
-}
-
-/// Each list with its length before it.
-fn add_fields(script: &mut Call<'_>, changes: &FieldChanges) {
-    script.arg(changes.expect.len());
-    for (name, text) in &changes.expect {
-        script.arg(name).arg(u8::from(text.is_some())).arg(text.as_deref().unwrap_or_default());
-    }
-    script.arg(changes.set.len());
-    for (name, text) in changes.set.iter() {
-        script.arg(name).arg(text);
-    }
-    script.arg(changes.remove.len());
-    for name in &changes.remove {
-        script.arg(name);
-    }
-    script.arg(changes.add.len());
-    for (name, by) in &changes.add {
-        script.arg(name).arg(by);
     }
 }
 
@@ -369,31 +322,28 @@ fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     T::from_redis_value(value).map_err(StoreError::from_client)
 }
 
-fn applied(answer: Vec<Value>, plain: bool, terms: &Terms) -> Result<Outcome, StoreError> {
+/// What was made of a session that is to be created.
+fn created(answer: Vec<Value>, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
-    let refused = match read::<String>(next()?)?.as_str() {
-        "done" => {
+    match read::<String>(next()?)?.as_str() {
+        "made" => {
+            let now = from_millis(read(next()?)?);
+            Ok(match Record::new(new, terms, now) {
+                Ok(record) => Outcome::done(Loaded { record: record.into(), now }, Vec::new()),
+                Err(refusal) => Outcome::Refused(refusal),
+            })
+        }
+        "there" => {
             let now = from_millis(read(next()?)?);
             let packed = read::<Vec<u8>>(next()?)?;
+            let plain = new.presented.secret_hash.is_none();
             let pairs = packed::unpack(&packed);
             let record = pairs.and_then(|pairs| Record::from_stored(texts_of(pairs), plain, terms));
             let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            return Ok(Outcome::done(Loaded { record: record.into(), now }, Vec::new()));
+            Ok(Outcome::done(Loaded { record: record.into(), now }, Vec::new()))
         }
-        "gone" => Refusal::Gone,
-        "conflict" => Refusal::Conflict,
-        "invalid" => {
-            let field = read(next()?)?;
-            let reason = match read::<String>(next()?)?.as_str() {
-                "number" => record::NOT_A_COUNTER,
-                "overflow" => record::COUNTER_OVERFLOW,
-                "fields" => record::TOO_MANY_FIELDS,
-                _ => record::TOO_MANY_BYTES,
-            };
-            Refusal::Invalid { field, reason }
-        }
-        _ => return Err(StoreError::unknown("a script answered something unknown")),
-    };
-    Ok(Outcome::Refused(refused))
+        "conflict" => Ok(Outcome::Refused(Refusal::Conflict)),
+        _ => Err(StoreError::unknown("a script answered something unknown")),
+    }
 }

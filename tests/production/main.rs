@@ -76,10 +76,16 @@ impl Kept {
         self.load(presented).await.expect("the server answers").is_some()
     }
 
-    /// Adds one to its counter: what it is then.
+    /// Adds one to its counter, as a request does that has loaded it before: what it is then.
     async fn count(&self, presented: &Credentials) -> Result<u64, StoreError> {
+        let loaded = self.load(presented).await?.expect("the session is there");
+        self.count_in(&loaded, presented).await
+    }
+
+    async fn count_in(&self, loaded: &Loaded, presented: &Credentials) -> Result<u64, StoreError> {
         let fields = FieldChanges { add: [("n".to_owned(), 1)].into(), ..FieldChanges::default() };
-        match self.store.apply(presented, &Save { fields, ..Save::default() }.into(), &self.terms).await? {
+        let change = Save { fields, ..Save::default() }.into();
+        match self.store.apply_to(loaded, presented, &change, &self.terms).await? {
             Outcome::Done { loaded, .. } => Ok(counter_of(&loaded)),
             Outcome::Refused(refusal) => panic!("the session was lost: {refusal:?}"),
         }

@@ -1,14 +1,17 @@
-//! The scripts do what `Record::apply` does: random programs of verbs get the same answers from Redis and from memory,
-//! and leave the same fields behind.
+//! Redis does what `Record::apply` says: random programs of verbs get the same answers from Redis and from memory, and leave
+//! the same fields behind.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{Lookup, Memory, Redis, Store};
-use cloakroom::{
-    Clock,
-    store::{Credentials, Fields, Terms},
+use cloakroom::store::operate::Inspect as _;
+use cloakroom::store::{
+    Change, Credentials, Fields, Loaded, Lookup, Memory, NewSession, Outcome, Redis, SignedOut, Store, StoreError,
+    Target, Terms,
 };
+use cloakroom::{Clock, Device, Page, SessionId, UserId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -42,10 +45,76 @@ async fn stored(
 
 #[test]
 fn random_programs_do_the_same_in_redis_and_in_memory() {
+    run_programs(|redis| redis);
+}
+
+#[test]
+fn random_programs_do_the_same_in_redis_when_changes_are_planned_on_what_was_loaded_long_before() {
+    run_programs(|redis| Remembering { redis, loaded: Mutex::default(), asked: AtomicUsize::new(0) });
+}
+
+/// A store that is given sessions as they once were: each is loaded now and then only.
+struct Remembering {
+    redis: Redis,
+    loaded: Mutex<HashMap<SessionId, Loaded>>,
+    asked: AtomicUsize,
+}
+
+impl Remembering {
+    /// A session as it was at one of the last four changes, if it was there.
+    async fn remembered(&self, id: &SessionId, terms: &Terms) -> Option<Loaded> {
+        if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(4) {
+            let found = self.redis.find(id, terms).await.unwrap();
+            let mut loaded = self.loaded.lock().unwrap();
+            match found {
+                Some(found) => loaded.insert(*id, found),
+                None => loaded.remove(id),
+            };
+        }
+        self.loaded.lock().unwrap().get(id).cloned()
+    }
+}
+
+impl Store for Remembering {
+    async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
+        self.redis.create(new, terms).await
+    }
+
+    async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
+        self.redis.load(presented, terms).await
+    }
+
+    async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
+        let Some(loaded) = self.remembered(&presented.id, terms).await else {
+            return self.redis.apply(presented, change, terms).await;
+        };
+        Ok(match self.redis.apply_to(&loaded, presented, change, terms).await? {
+            // what others have changed in other fields is seen when the session is read again
+            Outcome::Done { evicted, .. } => {
+                Outcome::done(self.redis.find(&presented.id, terms).await?.expect("it was changed"), evicted)
+            }
+            refused => refused,
+        })
+    }
+
+    async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
+        self.redis.sign_out(presented).await
+    }
+
+    async fn revoke(&self, target: &Target) -> Result<u64, StoreError> {
+        self.redis.revoke(target).await
+    }
+
+    async fn list(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
+        self.redis.list(user, page, terms).await
+    }
+}
+
+fn run_programs<S: Store>(store: impl FnOnce(Redis) -> S) {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let builder = Redis::builder(server.url()).timeout(Duration::from_secs(30));
-    let redis = runtime.block_on(builder.connect()).unwrap();
+    let redis = store(runtime.block_on(builder.connect()).unwrap());
     // small limits, so that they are met
     let terms = Terms { max_fields: 3, max_bytes: 64, ..Terms::default() };
 

@@ -16,6 +16,7 @@ mod index;
 mod layout;
 mod limit;
 mod outage;
+mod planned;
 mod restoring;
 mod rights;
 mod times;
@@ -179,6 +180,10 @@ fn set(name: &str, text: &str) -> Change {
     change(FieldChanges { set: fields(&[(name, text)]), ..FieldChanges::default() })
 }
 
+fn set_both(name: &str, other: &str, text: &str) -> Change {
+    change(FieldChanges { set: fields(&[(name, text), (other, text)]), ..FieldChanges::default() })
+}
+
 fn add(name: &str, by: i64) -> Change {
     change(FieldChanges { add: [(name.to_owned(), by)].into(), ..FieldChanges::default() })
 }
@@ -203,6 +208,11 @@ fn confirm() -> Change {
 
 fn rotate_to(new: &Credentials) -> Change {
     rotating_to(new, FieldChanges::default())
+}
+
+fn elevate_to(new: &Credentials) -> Change {
+    let fields = FieldChanges::default();
+    Rotation { secret_hash: new.secret_hash.unwrap(), drop_previous: true, fields }.into()
 }
 
 fn rotating_to(new: &Credentials, fields: FieldChanges) -> Change {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use cloakroom::store::{Lookup, NewSession, Outcome, SignedOut, Store, Target};
+use cloakroom::store::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
 use cloakroom::{
     Device, Page, SessionId, UserId,
     store::{Change, Credentials, StoreError, Terms},
@@ -207,6 +207,25 @@ fn undurable(applied: Outcome) -> Outcome {
     }
 }
 
+impl<P: Place> Faulty<P> {
+    /// Asks for a change, which may go wrong.
+    async fn changed(
+        &self,
+        presented: &Credentials,
+        change: &Change,
+        answer: impl Future<Output = Result<Outcome, StoreError>>,
+    ) -> Result<Outcome, StoreError> {
+        let is_sign_in = change.sign_in().is_some();
+        let reach = if is_sign_in { Reach::Several } else { Reach::One(presented.id) };
+        let answer = self.ask(reach, answer).await;
+        if is_sign_in && matches!(answer, Ok(Outcome::Refused(_))) && self.has_denial() {
+            // what it has written before it was refused may not have been taken back
+            self.strike();
+        }
+        if self.is_not_durable() { answer.map(undurable) } else { answer }
+    }
+}
+
 impl<P: Place> Store for Faulty<P> {
     async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
         let answer = self.ask(Reach::One(new.presented.id), self.store.create(new, terms)).await;
@@ -232,14 +251,17 @@ impl<P: Place> Store for Faulty<P> {
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
-        let is_sign_in = change.sign_in().is_some();
-        let reach = if is_sign_in { Reach::Several } else { Reach::One(presented.id) };
-        let answer = self.ask(reach, self.store.apply(presented, change, terms)).await;
-        if is_sign_in && matches!(answer, Ok(Outcome::Refused(_))) && self.has_denial() {
-            // what it has written before it was refused may not have been taken back
-            self.strike();
-        }
-        if self.is_not_durable() { answer.map(undurable) } else { answer }
+        self.changed(presented, change, self.store.apply(presented, change, terms)).await
+    }
+
+    async fn apply_to(
+        &self,
+        loaded: &Loaded,
+        presented: &Credentials,
+        change: &Change,
+        terms: &Terms,
+    ) -> Result<Outcome, StoreError> {
+        self.changed(presented, change, self.store.apply_to(loaded, presented, change, terms)).await
     }
 
     async fn sign_out(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {

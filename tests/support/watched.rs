@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use cloakroom::store::{Lookup, Memory, NewSession, Outcome, Redis, SignedOut, Store, Target};
+use cloakroom::store::{Loaded, Lookup, Memory, NewSession, Outcome, Redis, SignedOut, Store, Target};
 use cloakroom::{
     Device, Page, UserId,
     store::{Change, Credentials, StoreError, Terms},
@@ -203,6 +203,22 @@ impl Store for Watched {
             match &self.inner {
                 Inner::Memory(memory) => memory.apply(presented, change, terms).await,
                 Inner::Redis(redis) => redis.apply(presented, change, terms).await,
+            }
+        };
+        self.watch("apply", &(presented, change, terms), answer).await
+    }
+
+    async fn apply_to(
+        &self,
+        loaded: &Loaded,
+        presented: &Credentials,
+        change: &Change,
+        terms: &Terms,
+    ) -> Result<Outcome, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.apply_to(loaded, presented, change, terms).await,
+                Inner::Redis(redis) => redis.apply_to(loaded, presented, change, terms).await,
             }
         };
         self.watch("apply", &(presented, change, terms), answer).await

@@ -19,7 +19,7 @@ use crate::record::{
     USER_ID, UserId, second,
 };
 use crate::store::saved::seconds;
-use crate::store::{Outcome, SignedOut};
+use crate::store::{Loaded, Outcome, SignedOut};
 use futures_util::future::{join_all, try_join_all, try_join3};
 use redis::Value;
 
@@ -93,6 +93,7 @@ impl Redis {
         presented: &Credentials,
         change: &Change,
         new: &SignIn,
+        loaded: Option<&Loaded>,
         terms: &Terms,
     ) -> Result<Outcome, StoreError> {
         let lifetime = new.absolute_lifetime.unwrap_or(terms.absolute_lifetime);
@@ -106,7 +107,7 @@ impl Redis {
             false => self.make_room(presented, change, new, &enlisted, terms).await?,
         };
         let refusal = match evicted {
-            Ok(evicted) => match self.apply_alone(presented, change, terms).await? {
+            Ok(evicted) => match self.change(presented, change, loaded, terms).await? {
                 Outcome::Done { loaded, .. } => return Ok(Outcome::done(loaded, evicted)),
                 Outcome::Refused(refusal) => refusal,
             },

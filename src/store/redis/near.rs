@@ -111,8 +111,10 @@ pub(super) struct Near {
 struct Entry {
     record: Arc<Record>,
     terms: Terms,
-    /// Before the question left, by this machine's clock; what the server's clock said when it answered.
+    /// Before the question left and after the answer came, by this machine's clock.
     asked: Moment,
+    answered: Moment,
+    /// What the server's clock said when it answered.
     now: SystemTime,
     /// When it ends, by this machine's clock.
     ends: Moment,
@@ -173,11 +175,13 @@ impl Near {
         if now >= entry.ends || entry.terms != *terms || !entry.seen.still_holds(now, self.silence_limit) {
             return None;
         }
-        let servers_now = entry.now + now.since(entry.asked);
-        match entry.record.clone().look_up(presented, servers_now) {
-            live @ Lookup::Live(_) => {
+        // judged by the latest time that it can be for the server, and answered with the earliest: a change that is planned with
+        // it is never ahead of the server
+        let latest = entry.now + now.since(entry.asked);
+        match entry.record.clone().look_up(presented, latest) {
+            Lookup::Live(Loaded { record, .. }) => {
                 meter::near::hit();
-                Some(live)
+                Some(Lookup::Live(Loaded { record, now: entry.now + now.since(entry.answered) }))
             }
             Lookup::Gone | Lookup::Evicted | Lookup::Replayed(_) => None,
         }
@@ -200,7 +204,15 @@ impl Near {
     ) {
         let (Some(seen), Loaded { record, now }) = (seen, loaded) else { return };
         let Reading { id, turn, asked } = reading;
-        let entry = Entry { record: record.clone(), terms: *terms, asked, now: *now, ends: asked + remaining, seen };
+        let entry = Entry {
+            record: record.clone(),
+            terms: *terms,
+            asked,
+            answered: Moment::now(),
+            now: *now,
+            ends: asked + remaining,
+            seen,
+        };
         let is_now = self.turn(&id);
         if *is_now == turn {
             let mut left = Vec::new();

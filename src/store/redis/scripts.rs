@@ -5,7 +5,7 @@ use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, V
 
 pub(super) struct Scripts {
     pub(super) create: Script,
-    pub(super) apply: Script,
+    pub(super) change: Script,
     pub(super) end: Script,
     pub(super) enlist: Script,
     pub(super) choose: Script,
@@ -27,11 +27,7 @@ impl Scripts {
                 include_str!("lua/dates.lua"),
                 include_str!("lua/create.lua")
             )),
-            apply: Script::new(concat!(
-                include_str!("lua/prelude.lua"),
-                include_str!("lua/dates.lua"),
-                include_str!("lua/apply.lua")
-            )),
+            change: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/change.lua"))),
             end: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/end.lua"))),
             enlist: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/enlist.lua"))),
             choose: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/choose.lua"))),
@@ -82,19 +78,5 @@ impl<'a> Call<'a> {
             }
             answer => answer,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::record::RESERVED;
-
-    #[test]
-    fn the_scripts_know_the_same_reserved_names_as_the_record() {
-        let prelude = include_str!("lua/prelude.lua");
-        let list = prelude.split_once("RESERVED = {").unwrap().1.split_once('}').unwrap().0;
-        let names: Vec<_> = list.split(',').map(|name| name.trim().trim_matches('\'')).collect();
-        assert_eq!(names, RESERVED);
-        assert!(prelude.contains("PLAIN_RESERVED = 3"));
     }
 }

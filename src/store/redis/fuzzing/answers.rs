@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, Value};
 
+use super::super::change::{Answer, Seen};
 use super::super::index::{Entry, values_of};
 use super::super::operate::json_of;
-use super::super::{applied, now_of, packed, pairs_of, texts_of};
+use super::super::{created, now_of, packed, pairs_of, texts_of};
 use crate::fuzzing::use_record;
-use crate::store::Outcome;
-use crate::store::{Record, Terms};
+use crate::record::{Token, TokenFormat};
+use crate::store::{Fields, NewSession, Outcome, Record, Terms};
 
 /// Checks bytes as an answer in the protocol of Redis, and as a session that a script has packed.
 pub fn answers(input: &[u8]) {
@@ -37,11 +38,22 @@ fn read(answer: &Value) {
             }
             use_record(&record);
         }
+        let format = if plain { TokenFormat::Plain } else { TokenFormat::Secret };
+        let presented = Token::mint(format).expect("randomness").presented();
+        let new = NewSession { presented, fields: Fields::new(), idle_timeout: None };
         if let Ok(answer) = Vec::<Value>::from_redis_value(answer.clone())
-            && let Ok(Outcome::Done { loaded, .. }) = applied(answer, plain, &terms)
+            && let Ok(Outcome::Done { loaded, .. }) = created(answer, &new, &terms)
         {
             assert_eq!(loaded.record.secret_hash.is_none(), plain);
             use_record(&loaded.record);
+        }
+        if let Ok(answer) = Vec::<Value>::from_redis_value(answer.clone())
+            && let Ok(Answer::Other { now, remaining, packed }) = Answer::read(answer)
+            && let Some(pairs) = packed::unpack(&packed)
+            && let Some(seen) = Seen::found(pairs, remaining, now, &presented, &terms)
+        {
+            assert_eq!(seen.record.secret_hash.is_none(), plain);
+            use_record(&seen.record);
         }
     }
     let _ = values_of(answer.clone());

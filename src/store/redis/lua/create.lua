@@ -1,7 +1,7 @@
 -- Makes a session. Asked again with the same secret hash it answers as the first time.
 -- KEYS[1]  the session
 -- ARGV     1 secret hash ('' = plain token) · 2 idle timeout, s · 3 absolute lifetime, s · 4... name, text, ...
--- Answer   {'done', now, packed name, text, ...} · {'conflict'}
+-- Answer   {'made', now} · {'there', now, packed name, text, ...}: it was made before · {'conflict'}
 local key, secret, idle, absolute = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 
@@ -9,7 +9,7 @@ local stored, at = read(key)
 if stored then
   -- one that was evicted was made once, and is not made again
   if at.ended and not at.created_at then return { 'conflict' } end
-  if secret == '' or stored[at.secret_hash] == secret then return done(stored, now) end
+  if secret == '' or stored[at.secret_hash] == secret then return { 'there', now, cmsgpack.pack(stored) } end
   return { 'conflict' }
 end
 
@@ -29,4 +29,4 @@ redis.call('ZADD', key, 'XX', 0, '')
 redis.call('PEXPIREAT', key, ends)
 redis.call('HSET', key, unpack(stored))
 redis.call('PEXPIREAT', key, ends)
-return done(stored, now)
+return { 'made', now }

@@ -1,0 +1,384 @@
+//! How a session is changed: planned here, by [`Record::apply`] on the session as it was last seen, and sent as the difference
+//! that it makes, together with what the plan rests on. A script compares, writes and answers little; or it answers what is there
+//! instead, and the change is planned again. What others changed in other fields meanwhile is no obstacle.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use redis::Value;
+
+use super::question::Question;
+use super::scripts::Call;
+use super::{Pair, Redis, packed, pairs_of, read, texts_of};
+use crate::clock::{from_millis, to_iso, to_millis};
+use crate::error::StoreError;
+use crate::record::{
+    Change, Credentials, EXPIRES_AT, FieldChanges, LAST_ACCESSED_AT, PREVIOUS_UNTIL, Record, Refusal, SECRET_HASH,
+    SESSION_TTL, Terms,
+};
+use crate::store::{Loaded, Outcome};
+
+/// How often a change is planned at most. Each time but the first, somebody else has changed what it rests on.
+const ATTEMPTS: usize = 16;
+
+/// The reserved fields that every plan rests on, as they stand there. They may have been written by somebody else.
+const RESTS_ON: [&str; 3] = [SESSION_TTL, EXPIRES_AT, LAST_ACCESSED_AT];
+
+/// A session as somebody has seen it: what a change is planned on.
+pub(super) struct Seen {
+    pub(super) record: Arc<Record>,
+    /// The server's time.
+    now: SystemTime,
+    /// What stands at the key, if it was just looked at. A session that was loaded earlier may be different by now.
+    found: Option<Found>,
+}
+
+/// The fields at a session's key, as they stand there.
+struct Found {
+    reserved: Vec<(String, String)>,
+    /// When the key expires.
+    expires_at: SystemTime,
+    /// How many there are, also those that are no text.
+    fields: usize,
+    /// How many are no text, and their bytes: they count for nobody.
+    no_text: (usize, usize),
+}
+
+/// A change, and what it rests on.
+struct Plan<'a> {
+    seen: &'a Seen,
+    after: Record,
+    /// Fields that must have these texts.
+    equal: Vec<(&'a str, Cow<'a, str>)>,
+    /// Fields that must not be there.
+    absent: Vec<&'a str>,
+    /// How many fields there must be.
+    fields: Option<usize>,
+    /// How many fields there may be afterwards, and how many bytes, if it may be too many.
+    most: Option<(usize, usize)>,
+    removed: Vec<&'a str>,
+    /// What is written of the reserved fields.
+    set: Vec<(&'static str, String)>,
+    /// What the request changes itself; nothing where the change was made before.
+    changes: Option<&'a FieldChanges>,
+    /// Whether it is a new access.
+    touches: bool,
+    /// Where the session gets another end.
+    ends_at: Option<SystemTime>,
+}
+
+/// What the script answers.
+pub(super) enum Answer {
+    /// Done, and what the counters have become.
+    Done { sums: Vec<String> },
+    /// The time with which it was planned is too long ago.
+    Later { now: SystemTime },
+    /// The session is something else by now, or is not there.
+    Other { now: SystemTime, remaining: i64, packed: Vec<u8> },
+}
+
+impl Redis {
+    /// Makes a change. One round trip if the session was loaded before and nobody has changed meanwhile what the change rests
+    /// on; one more each time it must be planned again.
+    pub(super) async fn change(
+        &self,
+        presented: &Credentials,
+        change: &Change,
+        loaded: Option<&Loaded>,
+        terms: &Terms,
+    ) -> Result<Outcome, StoreError> {
+        let mut seen = match loaded {
+            Some(loaded) => Some(Seen { record: loaded.record.clone(), now: loaded.now, found: None }),
+            None => Box::pin(self.look(presented, terms)).await?,
+        };
+        for _ in 0..ATTEMPTS {
+            let Some(now) = &seen else { return Ok(Outcome::Refused(Refusal::Gone)) };
+            seen = match now.plan(presented, change, terms) {
+                Ok(plan) => match self.ask_for(presented, &plan).await? {
+                    Answer::Done { sums } => return Ok(plan.done(sums)),
+                    Answer::Later { now: later } => Some(Seen { now: later, record: now.record.clone(), found: None }),
+                    Answer::Other { now, remaining, packed } => {
+                        let pairs = packed::unpack(&packed).ok_or_else(unreadable)?;
+                        Seen::found(pairs, remaining, now, presented, terms)
+                    }
+                },
+                // what was loaded earlier may be different by now: only what is there refuses
+                Err(_) if now.found.is_none() => Box::pin(self.look(presented, terms)).await?,
+                Err(refusal) => {
+                    if let Some(end) = now.end_beyond_deadline() {
+                        Box::pin(self.ask_for(presented, &end)).await?;
+                    }
+                    return Ok(Outcome::Refused(refusal));
+                }
+            };
+        }
+        Err(StoreError::new(format!("other requests have changed the session first, {ATTEMPTS} times in a row")))
+    }
+
+    /// Looks at what stands at a session's key: one round trip.
+    async fn look(&self, presented: &Credentials, terms: &Terms) -> Result<Option<Seen>, StoreError> {
+        let key = self.prefix.session(&presented.id);
+        let mut flight = redis::pipe();
+        flight.hgetall(&key).pttl(&key).cmd("TIME").ignore_errors();
+        let (hash, remaining, (seconds, micros)): (Value, i64, (u64, u64)) =
+            self.server.ask(&key, Question::Flight(&flight)).await?;
+        if let Value::ServerError(_) = hash {
+            return Ok(None);
+        }
+        let now = from_millis(1000 * seconds + micros / 1000);
+        Ok(Seen::found(pairs_of(&hash)?, remaining, now, presented, terms))
+    }
+
+    async fn ask_for(&self, presented: &Credentials, plan: &Plan<'_>) -> Result<Answer, StoreError> {
+        let key = self.prefix.session(&presented.id);
+        let mut script = Call::new(&self.scripts.change, &key);
+        plan.add_to(&mut script);
+        Answer::read(self.run(&presented.id, &script, None).await?)
+    }
+}
+
+impl Answer {
+    pub(super) fn read(answer: Vec<Value>) -> Result<Answer, StoreError> {
+        let mut answer = answer.into_iter();
+        let mut next = || answer.next().ok_or_else(unreadable);
+        let now = from_millis(read(next()?)?);
+        match read::<String>(next()?)?.as_str() {
+            "done" => Ok(Answer::Done { sums: answer.map(read).collect::<Result<_, _>>()? }),
+            "later" => Ok(Answer::Later { now }),
+            "other" => Ok(Answer::Other { now, remaining: read(next()?)?, packed: read(next()?)? }),
+            _ => Err(unreadable()),
+        }
+    }
+}
+
+impl Seen {
+    /// What was found at a key; `None` where that is no session.
+    pub(super) fn found(
+        pairs: Vec<Pair<'_>>,
+        remaining: i64,
+        now: SystemTime,
+        presented: &Credentials,
+        terms: &Terms,
+    ) -> Option<Seen> {
+        let expires_at = now + Duration::from_millis(u64::try_from(remaining).ok().filter(|left| *left > 0)?);
+        let fields = pairs.len();
+        let bytes: usize = pairs.iter().map(|(name, text)| name.len() + text.len()).sum();
+        let texts = texts_of(pairs);
+        let bytes_of_texts: usize = texts.iter().map(|(name, text)| name.len() + text.len()).sum();
+        let no_text = (fields - texts.len(), bytes - bytes_of_texts);
+        let is_plain = presented.secret_hash.is_none();
+        let mut record = Record::from_stored(texts.iter().copied(), is_plain, terms)?;
+        if now >= record.ends_at() && now < record.expires_at {
+            // another program keeps it by its expiry alone
+            record.last_accessed_at = now;
+        }
+        let reserved = texts.into_iter().filter(|(name, _)| RESTS_ON.contains(name));
+        let reserved = reserved.map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
+        Some(Seen { record: Arc::new(record), now, found: Some(Found { reserved, expires_at, fields, no_text }) })
+    }
+
+    /// Plans a change. Whatever decides about it is compared when it is written, so that it is made as planned or not at all.
+    fn plan<'a>(&'a self, presented: &Credentials, change: &'a Change, terms: &Terms) -> Result<Plan<'a>, Refusal> {
+        let before = self.record.as_ref();
+        let mut after = before.clone();
+        after.apply(presented, change, terms, self.now)?;
+        let mut plan = self.plan_of(after);
+        self.rest_on_reserved(&mut plan);
+        if change.was_made_in(before) {
+            return Ok(plan);
+        }
+        plan.changes = change.fields();
+        plan.write_reserved();
+        // two milliseconds, because the time and what is left of the key's life are asked for one after the other
+        let is_kept_longer = |found: &Found| found.expires_at > plan.after.expires_at + Duration::from_millis(2);
+        if change.touches() {
+            (plan.touches, plan.ends_at) = (true, Some(plan.after.ends_at()));
+        } else if self.found.as_ref().is_some_and(is_kept_longer) {
+            plan.ends_at = Some(plan.after.expires_at);
+        }
+        if let Some(changes) = plan.changes {
+            plan.removed.extend(changes.remove.iter().map(String::as_str));
+            for (name, text) in &changes.expect {
+                match text {
+                    Some(text) => plan.equal.push((name, text.into())),
+                    None => plan.absent.push(name),
+                }
+            }
+        }
+        let discards = change.sign_in().is_some_and(|new| new.discard_fields) && plan.after.fields.is_empty();
+        if discards {
+            plan.removed.extend(before.fields.keys());
+            plan.rest_on_all_fields();
+        }
+        if plan.is_large(terms) {
+            plan.look_at_size(terms);
+        }
+        Ok(plan)
+    }
+
+    /// With which secret it is opened, and when it ends. With plain tokens all that is another program's as well.
+    fn rest_on_reserved<'a>(&'a self, plan: &mut Plan<'a>) {
+        let Some(secret_hash) = &self.record.secret_hash else { return };
+        plan.equal.push((SECRET_HASH, secret_hash.as_str().into()));
+        for (name, text) in self.record.lifetime_texts() {
+            match self.stands(name, &text) {
+                Some(stands) => plan.equal.push((name, stands)),
+                None => plan.absent.push(name),
+            }
+        }
+    }
+
+    /// What stands in a reserved field; as we write it, where nobody has looked.
+    fn stands<'a>(&'a self, name: &str, ours: &str) -> Option<Cow<'a, str>> {
+        match &self.found {
+            Some(found) => found.text_of(name).map(Cow::Borrowed),
+            None => Some(Cow::Owned(ours.to_owned())),
+        }
+    }
+
+    /// What ends a session that another program has kept beyond its absolute deadline.
+    fn end_beyond_deadline(&self) -> Option<Plan<'_>> {
+        let is_beyond = self.found.is_some() && self.now >= self.record.expires_at;
+        is_beyond.then(|| {
+            let mut plan = self.plan_of(self.record.as_ref().clone());
+            self.rest_on_reserved(&mut plan);
+            plan.ends_at = Some(self.record.expires_at);
+            plan
+        })
+    }
+
+    fn plan_of<'a>(&'a self, after: Record) -> Plan<'a> {
+        Plan {
+            seen: self,
+            after,
+            equal: Vec::new(),
+            absent: Vec::new(),
+            fields: None,
+            most: None,
+            removed: Vec::new(),
+            set: Vec::new(),
+            changes: None,
+            touches: false,
+            ends_at: None,
+        }
+    }
+}
+
+impl Found {
+    fn text_of(&self, name: &str) -> Option<&str> {
+        self.reserved.iter().find(|(other, _)| other == name).map(|(_, text)| text.as_str())
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// What becomes of the reserved fields.
+    fn write_reserved(&mut self) {
+        let before = self.seen.record.to_reserved();
+        let after = self.after.to_reserved();
+        for (name, text) in &after {
+            let stands = match &self.seen.found {
+                Some(found) if RESTS_ON.contains(name) => found.text_of(name),
+                _ => before.iter().find(|(other, _)| other == name).map(|(_, text)| text.as_str()),
+            };
+            if stands != Some(text.as_str()) && *name != LAST_ACCESSED_AT {
+                self.set.push((name, text.clone()));
+            }
+        }
+        let is_gone = |name: &str| !after.iter().any(|(other, _)| *other == name);
+        self.removed.extend(before.iter().map(|(name, _)| *name).filter(|name| is_gone(name)));
+        // of two requests that show the new secret for the first time, one begins the grace
+        if self.seen.record.previous.is_some_and(|held| held.until.is_none())
+            && self.set.iter().any(|(name, _)| *name == PREVIOUS_UNTIL)
+        {
+            self.absent.push(PREVIOUS_UNTIL);
+        }
+    }
+
+    /// Whether the session grows so much, or is so large, that its size must be looked at when it is written: otherwise
+    /// several requests at the same time could each stay within the limits, and all of them together not.
+    fn is_large(&self, terms: &Terms) -> bool {
+        const MOST_AT_ONCE: usize = 16;
+        let (before, after) = (&self.seen.record.fields, &self.after.fields);
+        let is_near = |before: usize, after: usize, most: usize| {
+            after > before && (2 * after > most || (after - before) * MOST_AT_ONCE > most)
+        };
+        is_near(before.len(), after.len(), terms.max_fields) || is_near(before.bytes(), after.bytes(), terms.max_bytes)
+    }
+
+    /// Has the script look whether the session is still within the limits, to which our own fields do not count.
+    fn look_at_size(&mut self, terms: &Terms) {
+        let (fields, bytes) = self.seen.found.as_ref().map_or((0, 0), |found| found.no_text);
+        let reserved = self.after.to_reserved();
+        let ours: usize = reserved.iter().map(|(name, text)| name.len() + text.len()).sum();
+        self.most = Some((terms.max_fields + reserved.len() + fields, terms.max_bytes + ours + bytes));
+    }
+
+    /// Lets nobody change any field meanwhile.
+    fn rest_on_all_fields(&mut self) {
+        let seen = self.seen;
+        self.fields = Some(
+            seen.found
+                .as_ref()
+                .map_or_else(|| seen.record.to_reserved().len() + seen.record.fields.len(), |found| found.fields),
+        );
+        self.equal.extend(seen.record.fields.iter().map(|(name, text)| (name, Cow::Borrowed(text))));
+    }
+
+    /// As the script wants it.
+    fn add_to(&self, script: &mut Call<'_>) {
+        let seen = self.seen;
+        let last_access = to_iso(seen.record.last_accessed_at);
+        let lifetime = |record: &Record| (record.idle_timeout, record.expires_at);
+        let only_touches = self.touches && lifetime(&self.after) == lifetime(&seen.record);
+        script
+            .arg(to_millis(seen.now))
+            .arg(u8::from(seen.record.secret_hash.is_none()))
+            .arg(seen.stands(LAST_ACCESSED_AT, &last_access).as_deref().unwrap_or_default())
+            .arg(u8::from(only_touches))
+            .arg(to_millis(seen.record.ends_at()))
+            .arg(self.ends_at.map(|end| to_millis(end).to_string()).unwrap_or_default())
+            .arg(self.fields.map(|fields| fields.to_string()).unwrap_or_default());
+        match self.most {
+            Some((fields, bytes)) => script.arg(fields).arg(bytes),
+            None => script.arg("").arg(""),
+        };
+        script.arg(self.equal.len());
+        for (name, _) in &self.equal {
+            script.arg(*name);
+        }
+        for (_, text) in &self.equal {
+            script.arg(text.as_ref());
+        }
+        script.arg(self.absent.len()).arg(self.absent.as_slice());
+        let none = FieldChanges::default();
+        let changes = self.changes.unwrap_or(&none);
+        script.arg(changes.add.len());
+        for (name, by) in &changes.add {
+            script.arg(name).arg(by);
+        }
+        script.arg(self.removed.len()).arg(self.removed.as_slice());
+        if self.touches {
+            script.arg(LAST_ACCESSED_AT).arg(to_iso(self.after.last_accessed_at));
+        }
+        for (name, text) in &self.set {
+            script.arg(*name).arg(text);
+        }
+        for (name, text) in changes.set.iter() {
+            script.arg(name).arg(text);
+        }
+    }
+
+    /// What the session is after it, at the time with which it was planned.
+    fn done(mut self, sums: Vec<String>) -> Outcome {
+        let counters = self.changes.into_iter().flat_map(|changes| changes.add.keys());
+        for (name, sum) in counters.zip(sums) {
+            self.after.fields.insert(name, sum);
+        }
+        Outcome::done(Loaded { record: self.after.into(), now: self.seen.now }, Vec::new())
+    }
+}
+
+fn unreadable() -> StoreError {
+    StoreError::unknown("a script's answer cannot be read")
+}

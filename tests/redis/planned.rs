@@ -1,0 +1,161 @@
+//! Changes are planned on the session as it was loaded, and made only if what they rest on is still so.
+
+use std::time::Duration;
+
+use cloakroom::conformance::with_new_secret;
+use cloakroom::store::{Loaded, Outcome, Refusal, Store, Terms};
+use tokio::task::JoinSet;
+
+use crate::{Stand, add, elevate_to, fields, key, millis, rotate_to, set, touch};
+
+/// The same session, as if it had been loaded at another time.
+fn loaded_at(loaded: &Loaded, now: std::time::SystemTime) -> Loaded {
+    Loaded { record: loaded.record.clone(), now }
+}
+
+#[tokio::test]
+async fn two_requests_that_have_loaded_the_same_session_change_different_fields() {
+    let stand = Stand::new().await;
+    let presented = stand.session(&[("n", "1")]).await;
+    let loaded = stand.load(&presented).await.unwrap();
+    for change in [set("a", "1"), set("b", "2"), add("n", 1), add("n", 1), touch()] {
+        let answer = stand.store.apply_to(&loaded, &presented, &change, &stand.terms).await.unwrap();
+        assert!(matches!(answer, Outcome::Done { .. }), "{change:?}: {answer:?}");
+    }
+    let now = stand.load(&presented).await.unwrap();
+    assert_eq!(now.record.fields, fields(&[("a", "1"), ("b", "2"), ("n", "3")]));
+}
+
+#[tokio::test]
+async fn what_was_loaded_before_a_secret_was_replaced_lets_nobody_change_the_session() {
+    let stand = Stand::new().await;
+    let old = stand.session(&[]).await;
+    let loaded = stand.load(&old).await.unwrap();
+    let new = with_new_secret(&old);
+    stand.made(&old, &elevate_to(&new)).await;
+    for change in [set("a", "1"), touch()] {
+        let answer = stand.store.apply_to(&loaded, &old, &change, &stand.terms).await.unwrap();
+        assert_eq!(answer, Outcome::Refused(Refusal::Gone), "{change:?}");
+    }
+    let answer = stand.store.apply_to(&loaded, &old, &rotate_to(&with_new_secret(&old)), &stand.terms).await.unwrap();
+    assert_eq!(answer, Outcome::Refused(Refusal::Gone));
+    assert_eq!(stand.load(&new).await.unwrap().record.fields, fields(&[]));
+}
+
+#[tokio::test]
+async fn a_session_that_was_revoked_after_it_was_loaded_does_not_come_back() {
+    let mut stand = Stand::new().await;
+    let presented = stand.session(&[("n", "1")]).await;
+    let loaded = stand.load(&presented).await.unwrap();
+    assert!(stand.store.sign_out(&presented).await.is_ok());
+    for change in [set("a", "1"), add("n", 1), touch(), rotate_to(&with_new_secret(&presented))] {
+        let answer = stand.store.apply_to(&loaded, &presented, &change, &stand.terms).await.unwrap();
+        assert_eq!(answer, Outcome::Refused(Refusal::Gone), "{change:?}");
+    }
+    assert!(!stand.ask::<bool>("EXISTS", key(&presented)));
+}
+
+#[tokio::test]
+async fn however_long_ago_a_session_was_loaded_a_touch_is_at_the_servers_time() {
+    let mut stand = Stand::new().await;
+    let presented = stand.session(&[]).await;
+    let loaded = stand.load(&presented).await.unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    for now in [loaded.now - day, loaded.now - Duration::from_secs(5), loaded.now + day] {
+        let before = stand.time();
+        let loaded = loaded_at(&loaded, now);
+        let answer = stand.store.apply_to(&loaded, &presented, &touch(), &stand.terms).await.unwrap();
+        assert!(matches!(answer, Outcome::Done { .. }), "{answer:?}");
+        let record = stand.load(&presented).await.unwrap().record;
+        assert!((before..=stand.time()).contains(&millis(record.last_accessed_at)), "{record:?}");
+        assert_eq!(stand.expiry(&presented) as u64, millis(record.ends_at()));
+    }
+}
+
+#[tokio::test]
+async fn a_touch_that_comes_late_takes_nothing_back() {
+    let mut stand = Stand::new().await;
+    let presented = stand.session(&[]).await;
+    let early = stand.load(&presented).await.unwrap();
+    let later = loop {
+        let later = stand.load(&presented).await.unwrap();
+        if later.now > early.now {
+            break later;
+        }
+    };
+    for loaded in [&later, &early] {
+        stand.store.apply_to(loaded, &presented, &touch(), &stand.terms).await.unwrap();
+        let record = stand.load(&presented).await.unwrap().record;
+        assert!(record.last_accessed_at >= later.now, "{record:?}");
+        assert_eq!(stand.expiry(&presented) as u64, millis(record.ends_at()));
+    }
+}
+
+#[tokio::test]
+async fn requests_that_fill_a_session_at_the_same_time_stay_within_its_limits() {
+    let stand = Stand::new().await;
+    let terms = Terms { max_fields: 24, max_bytes: 2400, ..stand.terms };
+    for (grown, bytes) in [(2, 10), (1, 1000)] {
+        let presented = stand.session(&[("a", "1")]).await;
+        for _ in 0..4 {
+            let loaded = stand.load(&presented).await.unwrap();
+            let mut requests = JoinSet::new();
+            for i in 0..8 {
+                let (store, loaded) = (stand.store.clone(), loaded.clone());
+                let name = format!("field {i} of {}", loaded.record.fields.len());
+                let mut fields = set(&name, &"x".repeat(bytes));
+                if grown == 2 {
+                    fields = crate::set_both(&name, &format!("{name}, too"), &"x".repeat(bytes));
+                }
+                requests.spawn(async move { store.apply_to(&loaded, &presented, &fields, &terms).await.unwrap() });
+            }
+            requests.join_all().await;
+        }
+        let fields = &stand.load(&presented).await.unwrap().record.fields;
+        assert!(
+            fields.len() <= terms.max_fields && fields.bytes() <= terms.max_bytes,
+            "{} {}",
+            fields.len(),
+            fields.bytes()
+        );
+        assert!(fields.len() > terms.max_fields / 2 || fields.bytes() > terms.max_bytes / 3);
+    }
+}
+
+#[tokio::test]
+async fn two_requests_that_change_one_session_all_the_time_both_get_through() {
+    let stand = Stand::new().await;
+    let presented = stand.session(&[]).await;
+    let mut requests = JoinSet::new();
+    for name in ["left", "right"] {
+        let (store, terms) = (stand.store.clone(), stand.terms);
+        requests.spawn(async move {
+            for i in 0..200 {
+                let loaded = store.load(&presented, &terms).await.unwrap().live().unwrap();
+                let change = set(name, &i.to_string());
+                let answer = store.apply_to(&loaded, &presented, &change, &terms).await.unwrap();
+                assert!(matches!(answer, Outcome::Done { .. }), "{name} {i}: {answer:?}");
+            }
+        });
+    }
+    requests.join_all().await;
+    assert_eq!(stand.load(&presented).await.unwrap().record.fields, fields(&[("left", "199"), ("right", "199")]));
+}
+
+#[tokio::test]
+async fn sixty_four_requests_that_count_at_the_same_time_are_all_counted() {
+    let stand = Stand::new().await;
+    let presented = stand.session(&[("n", "9007199254740990")]).await;
+    let loaded = stand.load(&presented).await.unwrap();
+    let mut requests = JoinSet::new();
+    for _ in 0..64 {
+        let (store, terms, loaded) = (stand.store.clone(), stand.terms, loaded.clone());
+        requests.spawn(async move {
+            for _ in 0..10 {
+                store.apply_to(&loaded, &presented, &add("n", 1), &terms).await.unwrap();
+            }
+        });
+    }
+    requests.join_all().await;
+    assert_eq!(stand.load(&presented).await.unwrap().record.fields.get("n"), Some("9007199254741630"));
+}
