@@ -154,7 +154,7 @@ async fn answers_that_a_cluster_lost_repeat_no_change() {
         let mut unknown = kept.count(presented).await.unwrap();
         for round in 0..6 {
             let trouble = if round % 2 == 0 { Trouble::LoseReplies } else { Trouble::CutInReply };
-            let loaded = kept.load(presented).await.unwrap().unwrap();
+            let loaded = kept.until_it_is_loaded(presented).await;
             proxies.iter().for_each(|proxy| proxy.set(trouble));
             match kept.count_in(&loaded, presented).await {
                 Ok(_) => panic!("its answer was lost"),

@@ -180,7 +180,7 @@ async fn answers_that_were_lost_repeat_no_change() {
     let presented = kept.session().await;
     let (mut asked, mut made) = (kept.count(&presented).await.unwrap(), 0);
     for round in 0..40 {
-        let loaded = kept.load(&presented).await.unwrap().unwrap();
+        let loaded = kept.until_it_is_loaded(&presented).await;
         proxy.set(if round % 2 == 0 { Trouble::LoseReplies } else { Trouble::CutInReply });
         let error = kept.count_in(&loaded, &presented).await.expect_err("its answer was lost");
         asked += u64::from(error.is_unknown());

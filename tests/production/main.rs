@@ -127,6 +127,17 @@ impl Kept {
         panic!("the store did not find its servers again");
     }
 
+    /// A session that is there, however often the store fails before.
+    async fn until_it_is_loaded(&self, presented: &Credentials) -> Loaded {
+        for _ in 0..6000 {
+            if let Ok(loaded) = self.load(presented).await {
+                return loaded.expect("the session is there");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the store did not find its servers again");
+    }
+
     /// Asks for a session until the store answers: how often it failed before.
     async fn until_it_answers(&self, presented: &Credentials) -> usize {
         for failed in 0..6000 {
