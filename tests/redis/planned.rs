@@ -6,7 +6,7 @@ use cloakroom::conformance::with_new_secret;
 use cloakroom::store::{Loaded, Outcome, Refusal, Store, Terms};
 use tokio::task::JoinSet;
 
-use crate::{Stand, add, elevate_to, fields, key, millis, rotate_to, set, touch};
+use crate::{Stand, add, confirm, elevate_to, fields, key, millis, rotate_to, set, touch};
 
 /// The same session, as if it had been loaded at another time.
 fn loaded_at(loaded: &Loaded, now: std::time::SystemTime) -> Loaded {
@@ -40,6 +40,24 @@ async fn what_was_loaded_before_a_secret_was_replaced_lets_nobody_change_the_ses
     let answer = stand.store.apply_to(&loaded, &old, &rotate_to(&with_new_secret(&old)), &stand.terms).await.unwrap();
     assert_eq!(answer, Outcome::Refused(Refusal::Gone));
     assert_eq!(stand.load(&new).await.unwrap().record.fields, fields(&[]));
+}
+
+#[tokio::test]
+async fn a_secret_that_a_rotation_holds_does_not_share_the_grace_of_the_one_before() {
+    let mut stand = Stand::new().await;
+    stand.terms.rotation_grace = Duration::ZERO;
+    let first = stand.session(&[]).await;
+    let second = with_new_secret(&first);
+    stand.made(&first, &rotate_to(&second)).await;
+    let loaded = stand.load(&second).await.unwrap();
+    // another request shows the second secret, so the grace of the first begins
+    stand.made(&second, &confirm()).await;
+    assert!(stand.hash(&second).contains_key("previous_until"));
+    let third = with_new_secret(&second);
+    let answer = stand.store.apply_to(&loaded, &second, &rotate_to(&third), &stand.terms).await.unwrap();
+    assert!(matches!(answer, Outcome::Done { .. }), "{answer:?}");
+    assert!(!stand.hash(&third).contains_key("previous_until"));
+    assert!(stand.load(&second).await.is_some() && stand.load(&third).await.is_some());
 }
 
 #[tokio::test]

@@ -217,11 +217,16 @@ impl Seen {
         Ok(plan)
     }
 
-    /// With which secret it is opened, and when it ends. With plain tokens all that is another program's as well.
+    /// With which secret it is opened, and when it ends. With plain tokens it has no secret, and its deadline is not written
+    /// down.
     fn rest_on_reserved<'a>(&'a self, plan: &mut Plan<'a>) {
-        let Some(secret_hash) = &self.record.secret_hash else { return };
-        plan.equal.push((SECRET_HASH, secret_hash.as_str().into()));
-        for (name, text) in self.record.lifetime_texts() {
+        let [idle_timeout, expires_at] = self.record.lifetime_texts();
+        let mut lifetime = vec![idle_timeout];
+        if let Some(secret_hash) = &self.record.secret_hash {
+            plan.equal.push((SECRET_HASH, secret_hash.as_str().into()));
+            lifetime.push(expires_at);
+        }
+        for (name, text) in lifetime {
             match self.stands(name, &text) {
                 Some(stands) => plan.equal.push((name, stands)),
                 None => plan.absent.push(name),
@@ -287,6 +292,10 @@ impl<'a> Plan<'a> {
         }
         let is_gone = |name: &str| !after.iter().any(|(other, _)| *other == name);
         self.removed.extend(before.iter().map(|(name, _)| *name).filter(|name| is_gone(name)));
+        // another request may have begun the grace of the secret that was held until now
+        if self.after.secret_hash != self.seen.record.secret_hash && !self.removed.contains(&PREVIOUS_UNTIL) {
+            self.removed.push(PREVIOUS_UNTIL);
+        }
         // of two requests that show the new secret for the first time, one begins the grace
         if self.seen.record.previous.is_some_and(|held| held.until.is_none())
             && self.set.iter().any(|(name, _)| *name == PREVIOUS_UNTIL)
