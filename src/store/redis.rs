@@ -97,7 +97,7 @@ impl Redis {
         if is_id_alone(presented) {
             return Ok(Outcome::Refused(Refusal::Gone));
         }
-        // what is rare has a place of its own, so that each change is small
+        // the future of a rare change is boxed, so that the future of every other change stays small
         match change {
             Change::SignIn { new, .. } if !new.only_again => {
                 Box::pin(self.sign_in(presented, change, new, loaded, terms)).await
@@ -110,7 +110,7 @@ impl Redis {
         }
     }
 
-    /// A script that changes or ends a session: one round trip. It is not in the near cache afterwards.
+    /// Runs a script that changes or ends a session: one round trip. Afterwards the session is not in the near cache.
     async fn run<T: FromRedisValue>(
         &self,
         id: &SessionId,
@@ -124,8 +124,8 @@ impl Redis {
         answer
     }
 
-    /// What stands at a session's key, what is left of its life in milliseconds, and what would be seen if that were to
-    /// change: one round trip.
+    /// Reads what is stored at a session's key and how long the key still lives, in milliseconds: one round trip. With a near
+    /// cache, the answer also has the snapshot of the tracking that reports when the key changes.
     async fn read(&self, id: &SessionId) -> Result<(Value, i64, Option<TrackingSnapshot>), StoreError> {
         let key = self.prefix.session(id);
         let mut flight = redis::pipe();
@@ -134,7 +134,7 @@ impl Redis {
         Ok((hash, remaining, seen))
     }
 
-    /// Returns the server's time when it answered: by the record, or, where that does not say it, by one more round trip.
+    /// Returns the server's time when it answered. The record usually tells this time; otherwise it costs one more round trip.
     async fn time_of(&self, id: &SessionId, record: &Record, remaining: Duration) -> Result<SystemTime, StoreError> {
         if let Some(now) = now_of(record, remaining) {
             return Ok(now);
@@ -257,7 +257,8 @@ impl Store for Redis {
     }
 }
 
-/// Whether the secret is missing. A record cannot tell: one of another program may have a field `secret_hash`.
+/// Returns whether the browser sent an id without its secret. The record cannot answer this, because another program's record
+/// may have a field named `secret_hash`.
 fn is_id_alone(presented: &Credentials) -> bool {
     presented.secret_hash.is_none() && !presented.id.is_plain()
 }
@@ -266,13 +267,13 @@ fn text_of(hash: Option<&SecretHash>) -> &str {
     hash.map_or("", SecretHash::as_str)
 }
 
-/// Returns the server's time when it answered. Every expiry that we set is the record's end, so the end less what remains is
-/// now.
+/// Returns the server's time when it answered. Every expiry that we set is the record's end, so this time is the end minus the
+/// remaining life.
 ///
-/// That is wrong where it would be before the last access: the server's clock was set back, somebody has changed the record by
-/// hand, or, with plain tokens, another program has set the expiry, which knows nothing of the absolute deadline and is the
-/// idle timeout alone. Only the last can be computed, and only where the session would not be beyond its deadline by it.
-/// Otherwise this returns `None`, and the server has to be asked.
+/// If the result is before the last access, it is wrong. There are three possible reasons: the server's clock was set back,
+/// somebody has changed the record by hand, or, with plain tokens, another program has set the expiry. Such a program does not
+/// know the absolute deadline and sets the idle timeout alone. Only in this last case can the time still be computed, and only
+/// if the computed time is before the session's deadline. Otherwise this returns `None`, and the server has to be asked.
 fn now_of(record: &Record, remaining: Duration) -> Option<SystemTime> {
     const ROUNDING: Duration = Duration::from_secs(1);
     let now = |end: SystemTime| end.checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -284,10 +285,10 @@ fn now_of(record: &Record, remaining: Duration) -> Option<SystemTime> {
     Some(now(record.last_accessed_at + record.idle_timeout)).filter(|theirs| is_plain && *theirs < record.expires_at)
 }
 
-/// A field as it stands in the store.
+/// The name and the value of a field, as the store holds them.
 type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// Names and values of a hash, in either protocol.
+/// Returns the names and values of a hash. RESP2 and RESP3 answer in different forms, and both are understood.
 fn pairs_of(hash: &Value) -> Result<Vec<Pair<'_>>, StoreError> {
     fn bytes(value: &Value) -> Option<&[u8]> {
         let Value::BulkString(bytes) = value else { return None };
@@ -303,8 +304,8 @@ fn pairs_of(hash: &Value) -> Result<Vec<Pair<'_>>, StoreError> {
     pairs.ok_or(StoreError::unknown("the server answered with something that is no hash"))
 }
 
-/// Names and texts of what stands in a hash. What is no text (another program pickles its values) is none of ours: it counts
-/// as absent, and stays as it is in the store, because only what was changed is ever written.
+/// Returns the names and values of a hash that are text. A field that is not text belongs to another program (which may pickle
+/// its values). It counts as absent, and it stays as it is in the store, because we write only the fields that have changed.
 fn texts_of(pairs: Vec<Pair<'_>>) -> Vec<(&str, &str)> {
     let count = pairs.len();
     let text = |bytes| std::str::from_utf8(bytes).ok();
@@ -317,12 +318,12 @@ fn texts_of(pairs: Vec<Pair<'_>>) -> Vec<(&str, &str)> {
     texts
 }
 
-/// A part of a script's answer.
+/// Converts a part of a script's answer.
 fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     T::from_redis_value(value).map_err(StoreError::from_client)
 }
 
-/// What was made of a session that is to be created.
+/// Returns the outcome of creating a session from the answer of the script.
 fn created(answer: Vec<Value>, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));

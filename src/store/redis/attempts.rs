@@ -1,8 +1,9 @@
-//! Who waits for what while a server is away.
+//! How long calls wait while a server is away.
 //!
-//! A connection is made again and again, with pauses. A call that comes meanwhile does not wait until one stands, which may
-//! be for ever. It waits for one attempt where that is quick to fail: a server that has just closed a connection, or refused
-//! one, may be there again by now. Where a server has not answered in time, the call fails at once.
+//! A background task tries again and again to connect, with pauses between the attempts. A call that comes in the meantime does
+//! not wait until a connection exists, because that may take for ever. If the server has just closed or refused a connection, it
+//! may be back already, and an attempt ends quickly, so the call waits for one attempt. If the server did not answer in time, the
+//! call fails at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,16 +11,16 @@ use std::time::Duration;
 use backon::BackoffBuilder;
 use tokio::sync::{Notify, watch};
 
-/// The shortest pause between two attempts, however many calls want one.
+/// The shortest pause between two attempts, even if many calls want a new attempt.
 const LEAST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Attempts {
-    /// The server gave no answer in time.
+    /// Whether the server did not answer in time.
     hangs: AtomicBool,
-    /// Tells that an attempt is over.
+    /// Tells all waiting calls that an attempt is over.
     over: watch::Sender<()>,
-    /// Somebody wants one soon.
+    /// Tells the background task that a call wants an attempt soon.
     wanted: Notify,
 }
 
@@ -28,20 +29,21 @@ impl Attempts {
         Attempts { hangs: AtomicBool::new(false), over: watch::Sender::new(()), wanted: Notify::new() }
     }
 
-    /// A connection was lost, because its server hangs or for another reason. The first attempt follows.
+    /// Notes that a connection was lost, either because its server hangs or for another reason. The first attempt follows.
     pub(super) fn begin(&self, hangs: bool) {
         self.hangs.store(hangs, Ordering::SeqCst);
     }
 
-    /// An attempt is over, and what came of it is there for all to see.
+    /// Notes that an attempt is over. All calls can already see its result.
     pub(super) fn end(&self, hangs: bool) {
         self.hangs.store(hangs, Ordering::SeqCst);
         self.over.send_replace(());
     }
 
-    /// Waits for the attempt that is under way, or for a new one, while `is_away` and if it may be quick; at most this long.
+    /// Waits until the running attempt, or a new one, is over, but at most for `longest`. Does not wait if the server is not away
+    /// (`is_away`), or if it hangs.
     pub(super) async fn wait(&self, is_away: impl Fn() -> bool, longest: Duration) {
-        // before the look, so that no attempt ends between the two
+        // subscribe before the check, so that no attempt can end unnoticed between the two
         let mut over = self.over.subscribe();
         if is_away() && !self.hangs.load(Ordering::SeqCst) {
             self.wanted.notify_one();
@@ -49,14 +51,14 @@ impl Attempts {
         }
     }
 
-    /// Pauses before the next attempt; shorter where somebody wants one.
+    /// Pauses before the next attempt. The pause is shorter if a call wants an attempt.
     pub(super) async fn pause(&self, delay: Duration) {
         tokio::time::sleep(LEAST_DELAY).await;
         let _ = tokio::time::timeout(delay.saturating_sub(LEAST_DELAY), self.wanted.notified()).await;
     }
 }
 
-/// The pauses between attempts, without an end.
+/// Returns the pauses between the attempts. The list never ends.
 pub(super) fn delays() -> impl Iterator<Item = Duration> {
     backon::ExponentialBuilder::new()
         .with_min_delay(LEAST_DELAY)

@@ -1,16 +1,16 @@
-//! Errors of the client library, and ours in its type.
+//! Errors of the client library, and our own errors in the library's type.
 
 use std::io;
 
 use redis::RedisError;
 
-/// An error of ours, as the client's: its text is all that is shown of it.
+/// Makes an error of the client library's type from our own text. Only this text is ever shown.
 pub(super) fn failed(why: impl Into<String>) -> RedisError {
     io::Error::other(why.into()).into()
 }
 
-/// What a client's error says, without the question that caused it: a server that does not know a command quotes its
-/// arguments, and the key of a plain token is the token.
+/// Returns the text of a client library's error, without the command that caused it. A server that does not know a command
+/// quotes the arguments in its answer, and with plain tokens the key contains the token.
 pub(super) fn reason(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => {

@@ -1,7 +1,8 @@
-//! Many servers, each with a part of the keys: who has which, and what to do when they say otherwise.
+//! A cluster: many servers, each with a part of the keys. This module knows which server has which keys, and follows the
+//! servers when they point to another one.
 //!
-//! The routing is our own although the client library has one. That one repeats a command whose answer was lost (one
-//! HINCRBY with three lost replies became 4), and cannot be told to follow redirections and nothing else.
+//! The routing is our own, although the client library has routing too. The library repeats a command whose answer was lost
+//! (one HINCRBY with three lost replies became 4), and it has no setting to follow redirections and do nothing else.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -21,12 +22,13 @@ use super::question::Question;
 use crate::error::StoreError;
 
 const SLOTS: u16 = 16384;
-/// How often a question follows a redirection. A failover needs one, a slot that moves one or two; while it is handed over
-/// its two servers may point at each other for a moment, which is waited for.
+/// How many servers a question asks at most while it follows redirections. A failover needs one redirection, and a slot that
+/// moves needs one or two. While a slot is handed over, its two servers may point at each other for a moment. The question waits
+/// until that is over.
 const MOST_HOPS: usize = 16;
-/// How long to wait where a server asks for patience.
+/// How long to wait when a server asks to try again soon.
 const SOON: Duration = Duration::from_millis(10);
-/// How often the map is drawn anew while a primary is away, and when all is well.
+/// The pauses between two updates of the map: the first while a primary is away, the second when all primaries are up.
 const WHILE_AWAY: Duration = Duration::from_millis(200);
 const WHEN_WELL: Duration = Duration::from_secs(30);
 
@@ -36,13 +38,13 @@ pub(super) struct Cluster {
     timeout: Duration,
     // never held across an await
     map: RwLock<Map>,
-    /// Something has moved, or is away: the map is to be drawn anew.
+    /// Tells that a slot has moved or a server is away, so that the map must be updated.
     changed: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct Map {
-    /// By first slot: the last slot and the primary's address.
+    /// The ranges of slots: the first slot, the last slot, and the address of their primary.
     ranges: Vec<(u16, u16, String)>,
     links: HashMap<String, Link>,
 }
@@ -72,7 +74,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Whether every primary may be reached: one to which plain text must not go will never be, however often it is tried.
+    /// Checks that plain text may be sent to every primary. If not, connecting must fail now, because no later attempt can
+    /// reach that primary either.
     fn check_plain_text(&self) -> Result<(), StoreError> {
         for (address, _) in self.primaries() {
             let checked = self.dialer.to(&address).and_then(|dialer| dialer.check_plain_text());
@@ -81,7 +84,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks the server that has the key's slot, and follows where it points.
+    /// Asks the server that has the key's slot, and follows its redirections.
     pub(super) async fn ask(
         &self,
         key: &str,
@@ -97,7 +100,7 @@ impl Cluster {
             }
             let link = self.link_to(&address).await?;
             let answer = match durability {
-                // on a connection that nobody looks after
+                // this opens a connection of its own, which no task watches or re-makes
                 _ if migrating => link.ask_during_migration(question, durability).await.map(|answer| (answer, None)),
                 None => link.ask_seen(question).await,
                 Some(durability) => link.ask_durably(question, durability).await.map(|answer| (answer, None)),
@@ -124,7 +127,8 @@ impl Cluster {
         Err(StoreError::new(format!("slot {slot} of the cluster is pointed from server to server")))
     }
 
-    /// Every primary by its address, for what looks at all keys; without a connection where it could not be reached yet.
+    /// Returns the address and the connection of every primary, for operations on all keys. The connection is `None` if the
+    /// primary could not be reached yet.
     pub(super) fn primaries(&self) -> Vec<(String, Option<Link>)> {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         let addresses: HashSet<_> = map.ranges.iter().map(|(_, _, address)| address).collect();
@@ -140,7 +144,7 @@ impl Cluster {
         })
     }
 
-    /// A connection to a node; made when there is none yet.
+    /// Returns the connection to a node. If there is no connection yet, this makes one.
     async fn link_to(&self, address: &str) -> Result<Link, StoreError> {
         let known = self.map.read().unwrap_or_else(PoisonError::into_inner).links.get(address).cloned();
         if let Some(link) = known {
@@ -155,7 +159,7 @@ impl Cluster {
         Ok(map.links.entry(address.to_owned()).or_insert(link).clone())
     }
 
-    /// One slot is known to be elsewhere; probably not it alone.
+    /// Notes the new server of one slot, and has the map updated, because other slots have probably moved too.
     fn moved(&self, slot: u16, to: &str) {
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
         map.ranges.insert(0, (slot, slot, to.to_owned()));
@@ -163,7 +167,7 @@ impl Cluster {
         self.changed.notify_one();
     }
 
-    /// Draws the map anew from the first server that knows; whether one did.
+    /// Updates the map from the first server that can tell it. Returns whether a server could.
     async fn redraw(&self) -> bool {
         let links: Vec<_> = self.map.read().unwrap_or_else(PoisonError::into_inner).links.clone().into_iter().collect();
         let query = redis::cmd("CLUSTER").arg("SLOTS").clone();
@@ -171,7 +175,7 @@ impl Cluster {
             let Ok(answer) = link.ask(Question::Command(&query)).await else { continue };
             let Some(ranges) = ranges_of(answer, address) else { continue };
             let addresses: HashSet<_> = ranges.iter().map(|(_, _, address)| address.clone()).collect();
-            // who cannot be reached now fails its calls, and is tried again
+            // if a server cannot be reached now, the calls to it fail, and a later update tries it again
             join_all(addresses.iter().map(|address| self.link_to(address))).await;
             let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
             map.links.retain(|address, link| addresses.contains(address) || link.is_up());
@@ -188,13 +192,14 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
-    /// Who watches it would otherwise notice only when the next look is due.
+    /// Wakes the task in `watch`, which would otherwise notice the end of the cluster only after its pause.
     fn drop(&mut self) {
         self.changed.notify_one();
     }
 }
 
-/// Redraws the map when something changes, more often while a primary is away, as long as somebody holds the cluster.
+/// Updates the map when something changes, and also regularly: more often while a primary is away. Ends when nobody holds the
+/// cluster any more.
 async fn watch(cluster: Weak<Cluster>, seeds: Vec<String>) {
     loop {
         let Some(strong) = cluster.upgrade() else { return };
@@ -203,15 +208,15 @@ async fn watch(cluster: Weak<Cluster>, seeds: Vec<String>) {
         let _ = tokio::time::timeout(pause, changed.notified()).await;
         let Some(cluster) = cluster.upgrade() else { return };
         if !cluster.redraw().await {
-            // all servers that were known are away: perhaps those that the configuration names are not
+            // all known servers are away, but perhaps the servers of the configuration can be reached
             join_all(seeds.iter().map(|seed| cluster.link_to(seed))).await;
         }
-        // many questions fail at once when a server goes away; one look is enough for all
+        // many questions fail at once when a server goes away, and one update is enough for all of them
         tokio::time::sleep(SOON).await;
     }
 }
 
-/// The answer of CLUSTER SLOTS. `asked` stands in where a server does not know its own address.
+/// Reads the answer of CLUSTER SLOTS. If a server does not know its own host, the host in `asked` is used.
 fn ranges_of(answer: Value, asked: &str) -> Option<Vec<(u16, u16, String)>> {
     let Value::Array(ranges) = answer else { return None };
     let ranges: Option<Vec<_>> = ranges.into_iter().map(|range| range_of(range, asked)).collect();
@@ -232,7 +237,7 @@ fn range_of(range: Value, asked: &str) -> Option<(u16, u16, String)> {
     Some((first, last, format!("{host}:{port}")))
 }
 
-/// The slot of a key: of the part in braces, where there is one.
+/// Returns the slot of a key. If the key has a part in braces, only this part decides.
 fn slot_of(key: &str) -> u16 {
     let tagged = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     let hashed = tagged.filter(|tag| !tag.is_empty()).unwrap_or(key);
@@ -245,7 +250,7 @@ mod tests {
 
     const ASKED: &str = "10.0.0.1:7000";
 
-    /// A range as CLUSTER SLOTS answers it, with a replica behind its primary.
+    /// Returns a range as CLUSTER SLOTS answers it: the primary, and after it a replica.
     fn range(first: i64, last: i64, host: Value, port: i64) -> Value {
         let node = |host, port| Value::Array(vec![host, Value::Int(port), text("an id"), Value::Array(Vec::new())]);
         Value::Array(vec![Value::Int(first), Value::Int(last), node(host, port), node(text("10.0.0.9"), 7009)])

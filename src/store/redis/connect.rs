@@ -228,7 +228,7 @@ impl RedisBuilder {
         Redis { server, prefix, scripts, durability: self.durability, near }
     }
 
-    /// Looks at all that was given, before anything is sent.
+    /// Checks all settings before anything is sent.
     pub(super) fn checked(&self) -> Result<Plan> {
         let prefix = Prefix::parse(&self.prefix)?;
         check_wait("timeout", self.timeout)?;
@@ -246,7 +246,7 @@ impl RedisBuilder {
         Plan::new(self.dialer(&urls[0])?, &urls, self.sentinel_credentials.as_ref(), settings)
     }
 
-    /// How the server of the first URL is reached, and with another address all others.
+    /// Returns the dialer for the server of the first URL. With another address it reaches all other servers too.
     fn dialer(&self, url: &Url) -> Result<Dialer> {
         let names_protocol = url.query_pairs().any(|(name, _)| name == "protocol");
         let info = connection_info(url)?;
@@ -274,7 +274,7 @@ impl RedisBuilder {
 
     pub(super) fn checked_url(&self, url: &str) -> Result<Url> {
         let refuse = |why: String| Err(Error::config("redis url", why));
-        // the parser's own message is safe: it names the flaw, not the text
+        // the parser's own message holds no secret: it names the mistake and does not quote the URL
         let url = Url::parse(url).map_err(|error| Error::config("redis url", format!("is not a URL: {error}")))?;
         let known: &[&str] = match url.scheme() {
             "redis" | "valkey" | "rediss" | "valkeys" => &["protocol"],
@@ -308,7 +308,7 @@ impl RedisBuilder {
     }
 }
 
-/// Plain text instead would be a surprise.
+/// Refuses a URL that asks for TLS if TLS is not built in. Nobody would expect plain text instead.
 fn need_tls(is_asked: bool, is_built_in: bool) -> Result<()> {
     match is_asked && !is_built_in {
         true => Err(Error::config("redis url", "asks for TLS, which needs the feature `tls`")),

@@ -41,7 +41,7 @@ impl fmt::Debug for RedisCredentials {
     }
 }
 
-/// Where they come from.
+/// Where credentials come from.
 #[derive(Clone)]
 pub(super) struct Source(Arc<dyn Fn() -> BoxFuture<'static, Result<RedisCredentials, String>> + Send + Sync>);
 
@@ -58,7 +58,7 @@ impl Source {
         }))
     }
 
-    /// A file with one line, the password.
+    /// Returns a source that reads the password from a file with one line.
     pub(super) fn file(path: PathBuf) -> Source {
         Source(Arc::new(move || {
             let path = path.clone();

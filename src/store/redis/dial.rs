@@ -1,5 +1,5 @@
-//! How a connection is opened, whatever it is for and wherever its address comes from: in plain text to this machine only,
-//! with the credentials of this moment, and to a server that answers.
+//! How every connection is opened. Plain text goes to this machine only, unless it is accepted for others too. The
+//! credentials are asked for anew, and the server must have answered before the connection is used.
 
 use std::fmt;
 use std::pin::pin;
@@ -19,13 +19,13 @@ use super::client_error::failed;
 use super::credentials::Source;
 use super::plain_text::{self, ThisMachine};
 
-/// How long credentials may take: those of a cloud provider come from another server.
+/// How long asking for credentials may take. A cloud provider's credentials come from another server.
 const CREDENTIALS_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a handshake may take before the server is asked whether it speaks TLS at all, and how long that may take.
+/// How long a handshake may take before the server is asked whether it speaks TLS at all. That question may take this long, too.
 const SUSPICION: Duration = Duration::from_millis(250);
 
-/// The address of a server, and all that is needed to come in.
+/// The address of a server, and everything else that is needed to connect to it.
 #[derive(Clone)]
 pub(super) struct Dialer {
     pub(super) info: ConnectionInfo,
@@ -33,14 +33,14 @@ pub(super) struct Dialer {
     pub(super) certificates: Option<redis::TlsCertificates>,
     /// Whether plain text to other machines is accepted.
     pub(super) plain_text: bool,
-    /// Where user and password come from, if not from `info`.
+    /// Where user and password come from. If this is `None`, they are in `info`.
     pub(super) credentials: Option<Source>,
-    /// Whether a server has ever answered. Until then it may be one that expects TLS, or none.
+    /// Whether a server has ever answered. Until then it is possible that only one of the two sides uses TLS.
     pub(super) is_understood: Arc<AtomicBool>,
 }
 
 impl Dialer {
-    /// The same for another server, `host:port`.
+    /// Returns a dialer with the same settings for another server, `host:port`.
     pub(super) fn to(&self, address: &str) -> RedisResult<Dialer> {
         let unreadable = || failed("a server has an address that is not host:port");
         let (host, port) = address.rsplit_once(':').ok_or_else(unreadable)?;
@@ -54,8 +54,8 @@ impl Dialer {
         Ok(Dialer { info: self.info.clone().set_addr(there), ..self.clone() })
     }
 
-    /// Opens a connection. RESP3 is asked for apart from the password: together with it, a server that needs no password
-    /// takes any. One that does not know RESP3 stays with RESP2.
+    /// Opens a connection. RESP3 is requested after the password was sent, in a command of its own: if both are sent together, a
+    /// server that needs no password accepts any password. A server that does not know RESP3 stays with RESP2.
     pub(super) async fn open(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
         let mut connection = self.open_with(AsyncConnectionConfig::new(), ProtocolVersion::RESP2, timeout).await?;
         if self.info.redis_settings().protocol().supports_resp3() {
@@ -67,7 +67,7 @@ impl Dialer {
         Ok(connection)
     }
 
-    /// The same in this protocol from the beginning.
+    /// Opens a connection that uses this protocol from the beginning.
     pub(super) async fn open_with(
         &self,
         config: AsyncConnectionConfig,
@@ -88,11 +88,11 @@ impl Dialer {
         opened
     }
 
-    /// What comes of opening a connection; where the server expects TLS, or none, an error that says so.
+    /// Waits for `opening` and returns its result. If it fails because only one of the two sides uses TLS, the error says so.
     async fn explained<T>(&self, opening: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
         match self.info.addr() {
             ConnectionAddr::TcpTls { host, port, .. } => {
-                // a server without TLS that waits for the end of the line says nothing
+                // a server without TLS may wait for the end of a line, and so never answer the handshake
                 let opened = match select(pin!(opening), pin!(found_without_tls(host, *port))).await {
                     Either::Left((opened, _)) => opened,
                     Either::Right(_) => return Err(without_tls()),
@@ -119,7 +119,7 @@ impl Dialer {
         if self.plain_text { Ok(()) } else { plain_text::check(self.info.addr()) }
     }
 
-    /// With the credentials of this moment.
+    /// Returns the address and the settings, with credentials that are asked for now.
     async fn info_now(&self, protocol: ProtocolVersion) -> RedisResult<ConnectionInfo> {
         let mut settings = self.info.redis_settings().clone().set_protocol(protocol);
         if let Some(source) = &self.credentials {
@@ -134,7 +134,7 @@ impl Dialer {
         Ok(self.info.clone().set_redis_settings(settings))
     }
 
-    /// The library's own, for one connection.
+    /// Returns the client library's own client for one connection.
     ///
     /// # Errors
     /// When a certificate cannot be read.
@@ -147,14 +147,14 @@ impl Dialer {
     }
 }
 
-/// The address alone.
+/// Shows only the address.
 impl fmt::Display for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&address_of(self.info.addr()).unwrap_or_default())
     }
 }
 
-/// `host:port`, where it is one.
+/// Returns `host:port`, or `None` for an address of another kind, such as a socket's path.
 pub(super) fn address_of(address: &ConnectionAddr) -> Option<String> {
     match address {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(format!("{host}:{port}")),
@@ -162,17 +162,18 @@ pub(super) fn address_of(address: &ConnectionAddr) -> Option<String> {
     }
 }
 
-/// A connection on which the server answers. The library alone does not notice one that wants a password, or is loading.
+/// Opens a connection and checks with a PING that the server answers. The library alone does not notice a server that wants a
+/// password, or that is still loading its data.
 async fn answering(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
     let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
     match redis::cmd("PING").exec_async(&mut connection).await {
-        // whoever may not even PING is known to the server
+        // a server that forbids this user a PING has accepted the user
         Err(error) if error.code() != Some("NOPERM") => Err(error),
         _ => Ok(connection),
     }
 }
 
-/// Whether a server that expects TLS, or none, may have given this answer.
+/// Returns whether the reason of this error may be that only one of the two sides uses TLS.
 fn may_be_misunderstood(error: &RedisError) -> bool {
     let has_answered = error.code().is_some() || error.kind() == ErrorKind::AuthenticationFailed;
     !has_answered && !error.is_timeout() && !error.is_connection_refusal()
@@ -182,7 +183,7 @@ fn without_tls() -> RedisError {
     failed("the server speaks no TLS on this port: name its TLS port, or use redis:// instead of rediss://")
 }
 
-/// Comes to its end when a server that has not answered for a while turns out to speak no TLS.
+/// Waits for a while, and then asks the server in plain text. Returns if the server speaks no TLS; otherwise never returns.
 async fn found_without_tls(host: &str, port: u16) {
     tokio::time::sleep(SUSPICION).await;
     if !is_without_tls(host, port).await {
@@ -190,15 +191,15 @@ async fn found_without_tls(host: &str, port: u16) {
     }
 }
 
-/// Whether a server answers in plain text. It is told nothing but a PING.
+/// Returns whether a server answers in plain text. Sends nothing but a PING.
 async fn is_without_tls(host: &str, port: u16) -> bool {
     matches!(first_byte(host, port, false, b"PING\r\n").await, Some(b'+' | b'-'))
 }
 
-/// Whether a server speaks TLS. It is told nothing but the beginning of a handshake that it must refuse, and nothing at all
-/// where it must be on this machine and is not.
+/// Returns whether a server speaks TLS. Sends nothing but the beginning of a handshake that the server must refuse. If `is_here`
+/// says that the server must be on this machine and it is not, this sends nothing at all.
 async fn has_tls(host: &str, port: u16, is_here: bool) -> bool {
-    // a record of type handshake: a ClientHello of one byte
+    // a TLS record of the type handshake, with a ClientHello of one byte
     const HELLO: &[u8] = &[22, 3, 1, 0, 5, 1, 0, 0, 1, 0];
     const ALERT: u8 = 21;
     first_byte(host, port, is_here, HELLO).await == Some(ALERT)

@@ -27,7 +27,8 @@ pub struct Durability {
 }
 
 impl Durability {
-    /// Whether everything that this connection has changed is where it should be; an error where there is no answer.
+    /// Waits until everything that this connection has changed is on the required servers and disks. The outer result is an error
+    /// if the server gives no answer; the inner one, if the changes are not there in time.
     async fn wait(&self, connection: &mut MultiplexedConnection) -> RedisResult<Result<(), StoreError>> {
         let millis = self.timeout.as_millis().max(1) as u64;
         let mut command = match self.on_disk {
@@ -53,19 +54,21 @@ impl Durability {
     }
 }
 
-/// A connection for durable revokes alone, because waiting for replicas stalls everything behind it.
+/// A connection for durable revokes alone. They need their own, because while a connection waits for replicas, all later
+/// commands on it wait too.
 ///
-/// One wait is good for all revokes that were done before it began: a hundred at once wait twice at most, not a hundred
-/// times one after the other.
+/// One wait serves all revokes that were done before it began. So a hundred revokes at the same time wait for at most two waits,
+/// and not for a hundred waits one after the other.
 pub(super) struct DurableConnection {
     connection: MultiplexedConnection,
-    /// The number of the connection beside which it was made: once that one is lost, the primary may be another server.
+    /// The number that the connection for all callers had when this one was opened. Once that connection is lost, the primary may
+    /// be another server.
     number: u64,
-    /// What it waits for.
+    /// What every wait on this connection waits for.
     durability: Durability,
     /// How many revokes are done.
     done: AtomicU64,
-    /// How many of them were done before the last wait began, and what came of it.
+    /// How many revokes were done before the last wait began, and the result of that wait.
     waited: Mutex<(u64, Result<(), StoreError>)>,
     broken: AtomicBool,
 }
@@ -82,17 +85,17 @@ impl DurableConnection {
         }
     }
 
-    /// Whether it may be used beside the connection of this number.
+    /// Returns whether this connection may be used together with the connection for all callers that has this number.
     pub(super) fn is_good_beside(&self, number: u64) -> bool {
         self.number == number && !self.broken.load(Ordering::SeqCst)
     }
 
-    /// Whether its waits are waits for this.
+    /// Returns whether the waits on this connection are for this durability.
     pub(super) fn is_for(&self, durability: &Durability) -> bool {
         self.durability == *durability
     }
 
-    /// The answer, and whether what was changed is where it should be.
+    /// Asks the question and waits. Returns the answer, and whether the changes are on the required servers and disks.
     pub(super) async fn ask(&self, question: Question<'_>) -> RedisResult<(Value, Result<(), StoreError>)> {
         let mut connection = self.connection.clone();
         let answer = question.ask(&mut connection).await.inspect_err(|error| {
@@ -114,7 +117,7 @@ impl DurableConnection {
         Ok((answer, waited.1.clone()))
     }
 
-    /// The same on a connection of which nobody else knows.
+    /// Asks a question during the migration of a slot and waits, like [`ask`](Self::ask). Nobody else uses the connection.
     pub(super) async fn ask_during_migration(
         mut connection: MultiplexedConnection,
         question: Question<'_>,
@@ -126,7 +129,8 @@ impl DurableConnection {
     }
 }
 
-/// Whoever drops a wait half-way leaves a connection on which the server still waits: the next one shall not stand behind it.
+/// Marks the connection as broken when a wait is dropped before its end. The server still waits on that connection, and the next
+/// question must not stand behind this wait.
 struct Waiting<'a>(&'a DurableConnection);
 
 impl Drop for Waiting<'_> {

@@ -1,4 +1,4 @@
-//! The ways to a server: straight to its address, or by asking sentinels which one is the primary.
+//! The ways to a server: directly to its address, or by asking sentinels which server is the primary.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,13 @@ use super::near::{self, Near, Tracking};
 use super::role;
 use super::sentinels::Sentinels;
 
-/// How often the primary is looked for when one is made while it is being replaced.
+/// How often the primary is looked for if it is replaced while the connection is being made.
 const ATTEMPTS: usize = 3;
 
-/// How one connection is made, again and again.
+/// How a connection is made, each time that a new one is needed.
 pub(super) struct Endpoint {
     to: To,
-    /// The address as it may be shown: without its password.
+    /// The address without its password, so that it may be shown.
     shown: String,
     near: Option<Arc<Near>>,
 }
@@ -27,34 +27,34 @@ pub(super) struct Endpoint {
 /// A connection for the questions of all callers.
 pub(super) struct Opened {
     pub(super) connection: MultiplexedConnection,
-    /// With a near cache, where the server can tell what changes.
+    /// The tracking of changes, if there is a near cache and the server can report changes.
     pub(super) tracking: Option<Arc<Tracking>>,
 }
 
 enum To {
-    /// The server at an address, behind which another one may be one day.
+    /// The server at an address. One day, another server may have this address.
     Alone { dialer: Dialer, accepts_replica: bool },
-    /// A node of a cluster: whom to ask is for the cluster to say.
+    /// A node of a cluster. The cluster says which node is asked.
     Node(Dialer),
-    /// Whom the sentinels name.
+    /// The primary that the sentinels name.
     Primary {
         dialer: Dialer,
         sentinels: Sentinels,
-        /// Where the connection leads that is in use.
+        /// The address of the server to which the connection in use leads.
         current: Mutex<Option<String>>,
     },
 }
 
 impl Endpoint {
-    /// The way to the dialer's own address.
+    /// Returns the way to the dialer's own address.
     pub(super) fn alone(dialer: Dialer, accepts_replica: bool, shown: String, near: Option<Arc<Near>>) -> Endpoint {
         Endpoint { to: To::Alone { dialer, accepts_replica }, shown, near }
     }
 
-    /// The way to a node of a cluster, `host:port`.
+    /// Returns the way to a node of a cluster, `host:port`.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the address is not `host:port`.
     pub(super) fn to_node(dialer: &Dialer, address: &str, near: Option<Arc<Near>>) -> RedisResult<Endpoint> {
         Ok(Endpoint { to: To::Node(dialer.to(address)?), shown: address.to_owned(), near })
     }
@@ -63,22 +63,23 @@ impl Endpoint {
         Endpoint { to: To::Primary { dialer, sentinels, current: Mutex::default() }, shown, near }
     }
 
-    /// With a near cache: how long a connection may be silent.
+    /// Returns how long a connection may be silent. Only a near cache sets such a limit.
     pub(super) fn silence_limit(&self) -> Option<Duration> {
         self.near.as_ref().map(|near| near.silence_limit)
     }
 
-    /// Whether it must not lead to a replica.
+    /// Returns whether the connection must not lead to a replica.
     pub(super) fn needs_primary(&self) -> bool {
         !matches!(self.to, To::Node(_) | To::Alone { accepts_replica: true, .. })
     }
 
-    /// Whether it leads to a node of a cluster.
+    /// Returns whether the connection leads to a node of a cluster.
     pub(super) fn leads_to_node(&self) -> bool {
         matches!(self.to, To::Node(_))
     }
 
-    /// Whether connecting again would lead elsewhere: the sentinels name another server than that of the connection in use.
+    /// Asks the sentinels, and returns whether they name another server than the one to which the connection in use leads. If so,
+    /// connecting again would lead to that other server.
     pub(super) async fn leads_elsewhere(&self, timeout: Duration) -> bool {
         let To::Primary { sentinels, current, .. } = &self.to else { return false };
         let named = sentinels.primary(timeout).await;
@@ -86,7 +87,7 @@ impl Endpoint {
         named.is_some() && current.is_some() && named != *current
     }
 
-    /// A connection for the questions of all callers.
+    /// Opens a connection for the questions of all callers.
     pub(super) async fn open_for_use(&self, timeout: Duration) -> RedisResult<Opened> {
         let (opened, address) = self.open_somewhere(timeout, self.near.as_ref()).await?;
         if let To::Primary { current, .. } = &self.to {
@@ -95,7 +96,7 @@ impl Endpoint {
         Ok(opened)
     }
 
-    /// One more.
+    /// Opens an additional connection, for another purpose than the questions of all callers.
     pub(super) async fn open(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
         Ok(self.open_somewhere(timeout, None).await?.0.connection)
     }
@@ -113,8 +114,8 @@ impl Endpoint {
             To::Primary { dialer, sentinels, .. } => {
                 for _ in 0..ATTEMPTS {
                     let (opened, address) = open_named(dialer, sentinels, timeout, near).await?;
-                    // A server that is cut off answers once it is reached again, as the primary that it was. Whoever
-                    // has waited for it must ask again whether it still is.
+                    // A primary that was cut off still takes itself for the primary when it can be reached again. The
+                    // attempt may have waited for it, so the sentinels are asked again whether it is still the primary.
                     let named = sentinels.primary(timeout).await;
                     if named.as_ref().is_none_or(|named| *named == address) {
                         return Ok((opened, Some(address)));
@@ -126,7 +127,7 @@ impl Endpoint {
     }
 }
 
-/// The first server that the sentinels name and that takes itself for a primary.
+/// Connects to the first server that the sentinels name and that takes itself for a primary.
 async fn open_named(
     dialer: &Dialer,
     sentinels: &Sentinels,

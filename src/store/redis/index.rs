@@ -1,12 +1,13 @@
-//! A user's sessions. The index is in another slot than they are, so nothing here is one step; the order of the steps is
-//! what keeps the invariant: the index may hold ghosts, never misses.
+//! A user's sessions. The index is in another slot than the sessions, so nothing here can be done in one step. The order of the
+//! steps keeps this invariant: the index may hold ghosts, but it never misses a session.
 //!
 //! - An id is written to the index before the user is bound to the session.
-//! - It is taken out only when its record is missing. Ids are never used again, so that is for good.
-//! - A restore makes a record whose id was there before, and may have been found without it. So an id is taken out only with
-//!   the score that it had when its record was missing, a restore writes the id again with another score once the record is
-//!   there, and until then a marker stands for it.
-//! - Whoever makes it too many ends the others first and is bound then: dying in between leaves too few, not too many.
+//! - An id is taken out only when its record is missing. Ids are never used again, so a missing record stays missing.
+//! - A restore is the exception: it makes a record again, and somebody may have found the id without its record before. So an id
+//!   is taken out only if it still has the score that it had when its record was missing. A restore writes the id again, with
+//!   another score, once the record is there. Until then a marker in the index stands for the session.
+//! - A sign-in that would make too many sessions first ends others, and only then is bound. If the server of the application
+//!   dies in between, the user has too few sessions, not too many.
 
 use super::question::Question;
 use super::scripts::Call;
@@ -29,27 +30,27 @@ pub(super) type Entry = (Vec<u8>, f64);
 /// How long a sign-in may be on its way at most, in seconds (`HOUR` in index.lua).
 const LONGEST_SIGN_IN: f64 = 3600.0;
 
-/// What writing an id to the index answers.
+/// The answer of the script that writes an id to the index.
 struct Enlisted {
     score: String,
-    /// All ids in the order of sign-in, if they are too many.
+    /// All ids in the order of sign-in, if there are too many; otherwise empty.
     ids: Vec<Entry>,
-    /// And those whose sign-in was refused long ago.
+    /// The ids whose sign-in was refused long ago.
     refused: Vec<Entry>,
-    /// The score that the id had before; empty where it was not there.
+    /// The score that the id had before; empty if the id was not in the index.
     before: String,
     /// The server's time, in seconds.
     now: f64,
 }
 
 impl Enlisted {
-    /// Whether the id was not there before, or only as refused.
+    /// Returns whether the id was not in the index before, or was there only as a refused sign-in.
     fn is_new(&self) -> bool {
         self.before.is_empty() || self.before.starts_with('-')
     }
 
-    /// Whether another id was written so long ago that its sign-in cannot be on its way any more: without a user it is a
-    /// visitor's session, whose sign-in died.
+    /// Returns whether another id was written so long ago that its sign-in cannot be on its way any more. If that session has no
+    /// user, it is a visitor's session, and its sign-in died.
     fn is_long_there(&self, other: &SessionId) -> bool {
         let is_it = |id: &[u8]| id == other.expose().as_bytes();
         self.ids.iter().any(|(id, score)| is_it(id) && self.is_long_ago(*score))
@@ -67,27 +68,27 @@ enum Behind {
     Theirs,
     /// A visitor's session, whose sign-in is on its way or has died.
     Visitors,
-    /// Nothing that can ever be one of this user's sessions: its record is missing, or somebody else's.
+    /// Nothing that can ever be one of this user's sessions: the record is missing, or it belongs to another user.
     Ghost,
 }
 
 /// What became of a session that was to be ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// It was the user's, and is gone.
+    /// The session was the user's, and has ended.
     Ended,
-    /// It is gone before its sign-in was done.
+    /// The session has ended before its user was bound.
     Unbound,
-    /// There was none.
+    /// There was no session.
     Missing,
-    /// What was presented does not open it, and it lives on.
+    /// The secret that the browser sent does not open the session, and the session lives on.
     Stale,
-    /// It is somebody else's, and lives on.
+    /// The session belongs to another user, and lives on.
     NotTheirs,
 }
 
 impl Redis {
-    /// Binds a user: two round trips, three more when that makes it too many sessions.
+    /// Binds a user to a session: two round trips, and three more if the user then has too many sessions.
     pub(super) async fn sign_in(
         &self,
         presented: &Credentials,
@@ -113,7 +114,7 @@ impl Redis {
             },
             Err(refusal) => refusal,
         };
-        // behind the id of a session that is gone nothing can be ended; the limit marks by itself whom it refuses
+        // if the session is gone, its id leads to nothing that could be ended; the script for the limit marks what it refuses
         let is_still_there = !matches!(refusal, Refusal::Gone | Refusal::LimitReached);
         if is_still_there {
             self.take_back(&presented.id, &new.user, &enlisted).await.unwrap_or_else(|error| {
@@ -124,9 +125,9 @@ impl Redis {
         Ok(Outcome::Refused(refusal))
     }
 
-    /// Takes back that an id was written for a sign-in which was refused then: one round trip, or two for an id that was not
-    /// there before. That session is still the visitor's, and neither counts as one of the user's nor ends with them, unless
-    /// another sign-in has bound it meanwhile.
+    /// Undoes that an id was written to the index, because its sign-in was refused afterwards: one round trip, or two for an id
+    /// that was not there before. The session is still the visitor's. It does not count as one of the user's sessions and does
+    /// not end with them, unless another sign-in has bound it in the meantime.
     async fn take_back(&self, id: &SessionId, user: &UserId, enlisted: &Enlisted) -> Result<(), StoreError> {
         if enlisted.is_new() && !self.is_not_theirs(id.expose().as_bytes(), user).await? {
             return Ok(());
@@ -137,8 +138,8 @@ impl Redis {
         self.server.ask::<u64>(&index, Question::Script(&script)).await.map(drop)
     }
 
-    /// Writes a session's id into the index again, in the same flight as a touch. Acknowledged writes that a failover lost
-    /// are so missed until the session's next touch at most.
+    /// Writes a session's id into the index again, in the same flight as a touch. So if a failover has lost acknowledged writes,
+    /// the index misses the session only until the session's next touch.
     pub(super) async fn relist(&self, id: &SessionId, listed: &IndexEntry) {
         match self.list_again(id, listed).await {
             Ok(false) => {}
@@ -149,8 +150,8 @@ impl Redis {
         }
     }
 
-    /// Writes a session's id into the index with the time of its sign-in, unless it is there; whether it was missing, or stood
-    /// there as a refused sign-in.
+    /// Writes a session's id into the index with the time of its sign-in, unless the id is there already. Returns whether the id
+    /// was missing, or was there as a refused sign-in.
     async fn list_again(&self, id: &SessionId, listed: &IndexEntry) -> Result<bool, StoreError> {
         let index = self.prefix.user(&listed.user);
         let mut script = Call::new(&self.scripts.relist, &index);
@@ -158,7 +159,8 @@ impl Redis {
         self.server.ask(&index, Question::Script(&script)).await
     }
 
-    /// Ends the sessions that are too many, unless it is the new one that must go, or it cannot be bound anyway.
+    /// Ends the sessions over the limit. Ends no session if the limit refuses the new one instead, or if the new one cannot be
+    /// bound anyway.
     async fn make_room(
         &self,
         presented: &Credentials,
@@ -178,11 +180,11 @@ impl Redis {
         };
         let index = self.prefix.user(&new.user);
         let mut script = Call::new(&self.scripts.choose, &index);
-        // what is bound to the user counts, whether the index knew of it or not
+        // a session that is bound to the user counts, even if the index did not know it
         let may_be_marked = enlisted.is_new() && !is_bound;
         script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score);
         script.arg(u8::from(may_be_marked));
-        // a sign-in that died is as one that was refused; the one that is being made is neither
+        // a sign-in that died is treated as a refused one, but never the sign-in that is being made now
         let own = presented.id.expose().as_bytes();
         let dead: Vec<&Entry> = (ids.iter().zip(&behind))
             .filter(|((id, score), behind)| **behind == Behind::Visitors && enlisted.is_long_ago(*score) && id != own)
@@ -212,8 +214,8 @@ impl Redis {
         Ok(Ok(ended.map(|(victim, _)| victim).collect()))
     }
 
-    /// Why a sign-in cannot be done, as far as can be known before: nobody is to be ended for it then. If it can, whether the
-    /// session is bound to the user already.
+    /// Returns whether the session is bound to the user already, or why the sign-in cannot be done, as far as this can be known
+    /// beforehand. No session must be ended for a sign-in that cannot be done.
     async fn refuses(
         &self,
         presented: &Credentials,
@@ -224,14 +226,14 @@ impl Redis {
     ) -> Result<Result<bool, Refusal>, StoreError> {
         let names = [SECRET_HASH, PREVIOUS_SECRET_HASH, SIGN_IN_SECRET_HASH, USER_ID, CREATED_AT, SIGNED_IN_AT];
         let values = self.some_fields(&presented.id, &names).await?;
-        // the marker of an eviction has a secret, too, but was never created
+        // the notice of an eviction has a secret too, but no time of creation
         let Some(values) = values.filter(|values| values[4].is_some()) else {
             return Ok(Err(Refusal::Gone));
         };
         let hash = |place: usize| values[place].as_deref().and_then(SecretHash::parse);
         let is_asked_again = hash(0).is_some() && hash(0) == change.new_secret();
         let is_presented = |place| hash(place).is_some() && hash(place) == presented.secret_hash;
-        // the last of them may ask for the latest sign-in once more, for a while
+        // for a while, the secret from before the latest sign-in may ask for that sign-in once more
         let now = from_millis((now * 1000.0) as u64);
         let is_in_grace = values[5].as_deref().and_then(second).is_some_and(|at| terms.holds_sign_in(at, now));
         let is_known = is_presented(0) || is_presented(1) || is_presented(2) && is_in_grace;
@@ -243,14 +245,14 @@ impl Redis {
         })
     }
 
-    /// Ends one session, whosever it is: one round trip. No bare DEL: the notice for an evicted browser stands at the key,
-    /// too, and is no session.
+    /// Ends one session of any user: one round trip. A bare DEL would be wrong, because the notice for an evicted browser stands
+    /// at the same key, and is not a session.
     pub(super) async fn end_any(&self, id: &SessionId) -> Result<u64, StoreError> {
         let ending = self.end(id, "", false, 0, None).await.map_err(|error| ended_all_the_same(error, 1))?;
         Ok(matches!(ending, Ending::Ended | Ending::Unbound).into())
     }
 
-    /// Ends the session that what is presented opens: one round trip.
+    /// Ends the session if the browser's credentials open it: one round trip.
     pub(super) async fn end_own(&self, presented: &Credentials) -> Result<SignedOut, StoreError> {
         let ending = self.end(&presented.id, "", false, 0, presented.secret_hash.as_ref()).await;
         Ok(match ending.map_err(|error| ended_all_the_same(error, 1))? {
@@ -266,8 +268,8 @@ impl Redis {
         Ok((ending == Ending::Ended).into())
     }
 
-    /// Ends all of a user's sessions but one: the index, and the sessions in one parallel flight. How many were bound to the
-    /// user. Their entries are left to pruning.
+    /// Ends all sessions of a user, except `kept`. First asks the index, and then ends all sessions in one parallel flight.
+    /// Returns how many of them were bound to the user. Their entries stay in the index until they are pruned.
     pub(super) async fn end_all(&self, user: &UserId, kept: Option<&SessionId>) -> Result<u64, StoreError> {
         let index = self.prefix.user(user);
         let mut script = Call::new(&self.scripts.everywhere, &index);
@@ -282,7 +284,7 @@ impl Redis {
         for ending in join_all(endings).await {
             match ending {
                 Ok(ending) => ended += u64::from(ending == Ending::Ended),
-                // the others have ended all the same; the caller must hear that this one may live on
+                // the other sessions have ended, but the caller must learn that this one may live on
                 Err(error) => {
                     ended += u64::from(error.is_not_durable());
                     if failure.as_ref().is_none_or(StoreError::is_not_durable) {
@@ -294,8 +296,8 @@ impl Redis {
         failure.map_or(Ok(ended), |error| Err(error.after_ending(ended)))
     }
 
-    /// A page of a user's sessions: the index and the sessions, two round trips. Where ghosts are met they are pruned, and
-    /// what stands behind them is looked at: three more.
+    /// Returns a page of a user's sessions: one round trip to the index, and one to the sessions. If there are ghosts on the
+    /// page, they are pruned, and the page is read again, because later entries take their place: three more round trips.
     pub(super) async fn devices(&self, user: &UserId, page: Page, terms: &Terms) -> Result<Vec<Device>, StoreError> {
         let index = self.prefix.user(user);
         let mut query = redis::cmd("ZREVRANGEBYSCORE");
@@ -307,7 +309,7 @@ impl Redis {
             let mut ghosts = Vec::new();
             for (entry, found) in entries.into_iter().zip(records) {
                 match found {
-                    // a session's user never changes: one of somebody else's will never be this user's
+                    // a session's user never changes, so another user's session will never be this user's
                     Some((id, record)) if record.user_id.as_ref() == Some(user) => {
                         devices.push(Device::of(id, &record))
                     }
@@ -322,7 +324,7 @@ impl Redis {
         }
     }
 
-    /// Whether an id can never be one of this user's sessions: its record is missing, or somebody else's.
+    /// Returns whether an id can never be one of this user's sessions, because its record is missing or belongs to another user.
     pub(super) async fn is_ghost(&self, id: &[u8], user: &UserId) -> Result<bool, StoreError> {
         Ok(self.behind(id, user).await? == Behind::Ghost)
     }
@@ -331,7 +333,7 @@ impl Redis {
         let Some(id) = session_of(id) else {
             return Ok(Behind::Ghost);
         };
-        // a marker of an eviction stands at the key, too, but was never created
+        // the notice of an eviction stands at the same key, but has no time of creation
         Ok(match self.some_fields(&id, &[CREATED_AT, USER_ID]).await?.as_deref() {
             Some([Some(_), None]) => Behind::Visitors,
             Some([Some(_), Some(owner)]) if owner == user.as_str() => Behind::Theirs,
@@ -339,7 +341,7 @@ impl Redis {
         })
     }
 
-    /// Whether an id is none of this user's sessions now.
+    /// Returns whether an id is not one of this user's sessions now.
     async fn is_not_theirs(&self, id: &[u8], user: &UserId) -> Result<bool, StoreError> {
         let Some(id) = session_of(id) else {
             return Ok(true);
@@ -348,7 +350,7 @@ impl Redis {
         Ok(owner.is_none_or(|owner| owner != user.as_str()))
     }
 
-    /// Everything about a session but the application's fields; `None` where there is no session.
+    /// Reads a session's record without the application's fields. Returns `None` if there is no session.
     async fn record_of(&self, id: &[u8], terms: &Terms) -> Result<Option<(SessionId, Record)>, StoreError> {
         let Some(id) = session_of(id) else {
             return Ok(None);
@@ -361,12 +363,12 @@ impl Redis {
             return Ok(None);
         };
         let fields = RESERVED.iter().zip(values).filter_map(|(name, text)| Some((*name, text?)));
-        // in the very millisecond in which it ends it is still there, and may be touched: no ghost
+        // in its last millisecond (0 remain) a session is still there and may be touched, so it is not a ghost
         let record = Record::from_stored(fields, false, terms).filter(|_| remaining >= 0);
         Ok(record.map(|record| (id, record)))
     }
 
-    /// Some fields of a hash; `None` where something else stands. What is no text is no field of ours.
+    /// Reads some fields of a hash. Returns `None` if the key holds something else. A field that is not text counts as absent.
     async fn some_fields(&self, id: &SessionId, names: &[&str]) -> Result<Option<Vec<Option<String>>>, StoreError> {
         let key = self.prefix.session(id);
         let mut flight = redis::pipe();
@@ -386,7 +388,7 @@ impl Redis {
         let key = self.prefix.session(id);
         let mut script = Call::new(&self.scripts.end, &key);
         script.arg(user).arg(u8::from(bound)).arg(notice).arg(text_of(shown));
-        // a sign-in that makes room, which gives notice, does not depend on replicas
+        // only a sign-in that makes room leaves a notice, and it does not wait for replicas
         let durability = self.durability.as_ref().filter(|_| notice == 0);
         Ok(match self.run(id, &script, durability).await? {
             1 => Ending::Ended,
@@ -397,7 +399,7 @@ impl Redis {
         })
     }
 
-    /// Takes ids whose record is missing out of an index; how many.
+    /// Takes ids whose record is missing out of an index. Returns how many it has taken out.
     pub(super) async fn prune(&self, index: &str, missing: &[Entry]) -> Result<u64, StoreError> {
         let mut script = Call::new(&self.scripts.prune, index);
         for (id, score) in missing {
@@ -407,13 +409,13 @@ impl Redis {
     }
 }
 
-/// A revoke that was done, but is not durable, has ended this many sessions.
+/// Adds to an error how many sessions have ended: `sessions` if the revoke was done but is not durable, otherwise 0.
 fn ended_all_the_same(error: StoreError, sessions: u64) -> StoreError {
     let ended = if error.is_not_durable() { sessions } else { 0 };
     error.after_ending(ended)
 }
 
-/// The answer of HMGET as texts; `None` where the key holds no hash.
+/// Returns the answer of HMGET as texts, or `None` if the key holds no hash.
 pub(super) fn values_of(values: Value) -> Result<Option<Vec<Option<String>>>, StoreError> {
     if let Value::ServerError(_) = values {
         return Ok(None);
@@ -422,12 +424,12 @@ pub(super) fn values_of(values: Value) -> Result<Option<Vec<Option<String>>>, St
     Ok(Some(values.into_iter().map(|bytes| String::from_utf8(bytes?).ok()).collect()))
 }
 
-/// The session that an entry of an index names; another program may have written something else.
+/// Returns the session that an entry of an index names. Returns `None` if another program has written something else there.
 fn session_of(entry: &[u8]) -> Option<SessionId> {
     SessionId::parse(std::str::from_utf8(entry).ok()?).ok()
 }
 
-/// What happens to one session too many, as the scripts name it.
+/// Returns the scripts' name for what happens when there is one session too many.
 fn policy_of(new: &SignIn) -> &'static str {
     match new.on_limit {
         OnLimit::EvictOldest => "evict",
