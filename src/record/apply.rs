@@ -1,4 +1,4 @@
-//! What a change makes of a record.
+//! How a change is made to a record.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,16 +11,18 @@ use super::user::UserId;
 use super::{Previous, Record, whole_second};
 
 impl Record {
-    /// Makes a change, or leaves everything as it was: what every store does.
+    /// Makes a change, or leaves the record as it was. Every store does this.
     ///
-    /// The grace of the held previous secret is judged when a request loads, not here: an upload that began with
-    /// it may still be saved. A rotation to the secret that is already current was made before, and changes nothing.
+    /// The grace of the held previous secret is judged when a request loads the session, not here. So an upload that began
+    /// with this secret may still be saved. A rotation to the secret that is already current was made before, and changes
+    /// nothing.
     ///
-    /// A sign-in of the user who is signed in already, with the secret that this user's sign-in has just replaced, is that
-    /// sign-in once more (a second click): it gets a secret of its own, and the one that the first was answered with is held.
+    /// A user who is signed in already may sign in again with the secret that the sign-in has just replaced. Then this counts
+    /// as the same sign-in once more (a second click). It gets a secret of its own, and the secret that the first sign-in was
+    /// answered with is held.
     ///
     /// # Errors
-    /// Why it was refused; the record is as it was.
+    /// Returns why the change was refused. The record is as it was.
     pub fn apply(
         &mut self,
         presented: &Credentials,
@@ -71,13 +73,13 @@ impl Record {
         Ok(())
     }
 
-    /// Refuses a secret that may not make this change.
+    /// Refuses a secret that is not allowed to make this change.
     fn check_credentials(&self, presented: &Credentials, change: &Change, repeats: bool) -> Result<(), Refusal> {
         let is_current = presented.secret_hash == self.secret_hash;
         let opens = is_current || self.previous.is_some_and(|held| presented.secret_hash == Some(held.secret_hash));
         match change {
             _ if repeats => Ok(()),
-            // what lives is another sign-in's, or the browser's next secret
+            // the secrets that are valid now belong to another sign-in, or are the browser's next secret
             Change::SignIn { new, .. } if new.only_again || !opens || self.is_of_another(&new.user) => {
                 Err(Refusal::Conflict)
             }
@@ -87,7 +89,7 @@ impl Record {
         }
     }
 
-    /// The browser has the new secret, if it is the current one that it presents: the grace of the previous one begins.
+    /// Begins the grace of the previous secret if the browser presents the current secret, because then it has the new one.
     fn confirm(&mut self, presented: &Credentials, terms: &Terms, now: SystemTime) {
         if presented.secret_hash == self.secret_hash
             && let Some(held) = &mut self.previous
@@ -115,7 +117,7 @@ impl Record {
             && self.holds_sign_in(terms, now)
     }
 
-    /// Whether the secret that the last sign-in replaced may still ask for that sign-in.
+    /// Returns true if the secret that the last sign-in replaced may still ask for this sign-in.
     fn holds_sign_in(&self, terms: &Terms, now: SystemTime) -> bool {
         self.signed_in_at.is_some_and(|at| terms.holds_sign_in(at, now))
     }
@@ -133,7 +135,7 @@ impl Record {
     }
 }
 
-/// The fields after these changes, or why they cannot be made.
+/// Returns the fields after these changes, or why the changes cannot be made.
 fn changed(fields: &Fields, changes: &FieldChanges, terms: &Terms) -> Result<Fields, Refusal> {
     if changes.expect.iter().any(|(name, text)| fields.get(name) != text.as_deref()) {
         return Err(Refusal::Conflict);
@@ -149,14 +151,15 @@ fn changed(fields: &Fields, changes: &FieldChanges, terms: &Terms) -> Result<Fie
         let sum = value.checked_add(*by).ok_or(invalid(COUNTER_OVERFLOW))?;
         after.insert(name, sum.to_string());
     }
-    // a session that is too large already (another program, a lowered limit) may still be changed, but not grow
+    // A session that is too large already (by another program, or a lowered limit) may still be changed, but must not grow.
     if after.len() > fields.len() || after.bytes() > fields.bytes() {
         check_size(&after, terms)?;
     }
     Ok(after)
 }
 
-/// The value of a counter. "007" and "+7" are refused as Redis refuses them: what is a number must be one everywhere.
+/// Returns the value of a counter. "007" and "+7" are refused because Redis refuses them: a text must be a number in every
+/// store or in none.
 pub(crate) fn counter(text: &str) -> Option<i64> {
     text.parse::<i64>().ok().filter(|value| value.to_string() == text)
 }

@@ -10,26 +10,27 @@ use super::policy::OnLimit;
 use super::token::{Credentials, SecretHash, SessionId};
 use super::user::UserId;
 
-/// Changes to the fields and the lifetime of a session, all made or none.
+/// Changes to the fields and the lifetime of a session. Either all of them are made, or none.
 ///
-/// Names are the application's: a store may trust that none is reserved, empty or too long, and that each stands in at
-/// most one of `set`, `remove` and `add`.
+/// The names are the application's. A store may trust that no name is reserved, empty or too long, and that each name stands
+/// in at most one of `set`, `remove` and `add`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldChanges {
     /// Fields to set, with their new text.
     pub set: Fields,
-    /// Fields to remove. One that is not there is no error.
+    /// Fields to remove. A field that is not there is no error.
     pub remove: BTreeSet<String>,
-    /// Counters to add to. One that is not there starts at 0; the text is a canonical `i64` before and after.
+    /// Counters to add to. A counter that is not there starts at 0. Its text is a canonical `i64` before and after.
     pub add: BTreeMap<String, i64>,
-    /// What must still be so, or nothing changes and the answer is a conflict: a field's text, or its absence.
+    /// What must still be true of some fields: a field's text, or its absence. Otherwise nothing changes, and the answer is a
+    /// conflict.
     pub expect: BTreeMap<String, Option<String>>,
     /// A new idle timeout for this session, in whole seconds.
     pub idle_timeout: Option<Duration>,
 }
 
 impl FieldChanges {
-    /// Whether it changes nothing.
+    /// Returns true if nothing is changed.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && self.idle_timeout.is_none()
     }
@@ -45,9 +46,9 @@ impl FieldChanges {
     }
 }
 
-/// What one call makes of a session that lives.
+/// What one call does to a live session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-// the largest is the rarest, but one box more for each would cost more than it saves
+// The largest variant is also the rarest. To box its content would cost more than it saves.
 #[allow(clippy::large_enum_variant)]
 pub enum Change {
     /// Stores what a request has changed, or only that the session was in use.
@@ -56,7 +57,7 @@ pub enum Change {
     Rotate(Rotation),
     /// Binds a user to the session, which gets a new secret. No earlier secret opens the session afterwards.
     SignIn {
-        /// The user, and on which terms.
+        /// The user, and the terms of the sign-in.
         new: SignIn,
         /// The hash of the new secret.
         secret_hash: SecretHash,
@@ -68,7 +69,7 @@ pub enum Change {
 pub struct Save {
     /// Fields and idle timeout.
     pub fields: FieldChanges,
-    /// Whether the session was in use: extends the idle timeout from now.
+    /// Whether the session was in use, which extends the idle timeout from now.
     pub touch: bool,
     /// Whether the credentials came from the browser. If their secret is the current one, the browser has it, and the grace of
     /// the held previous secret begins.
@@ -91,7 +92,7 @@ pub struct Rotation {
 
 impl Change {
     /// Returns the sign-in for which room has to be made among its user's sessions ([`SignIn::make_room`]), judged by the
-    /// record as it was before the change. `None` where this is no sign-in, was made before, or may only repeat one.
+    /// record before the change. `None` if this is no sign-in, if the sign-in was made before, or if it may only repeat one.
     pub fn needs_room<'a>(&'a self, before: &Record) -> Option<&'a SignIn> {
         self.sign_in().filter(|new| !self.was_made_in(before) && !new.only_again)
     }
@@ -105,7 +106,7 @@ impl Change {
         }
     }
 
-    /// Returns what it changes of the fields and the idle timeout. A sign-in changes none of them.
+    /// Returns what the change does to the fields and the idle timeout. A sign-in changes neither.
     pub fn fields(&self) -> Option<&FieldChanges> {
         match self {
             Change::Save(save) => Some(&save.fields),
@@ -114,7 +115,7 @@ impl Change {
         }
     }
 
-    /// Returns the sign-in, if it is one.
+    /// Returns the sign-in, if the change is one.
     pub fn sign_in(&self) -> Option<&SignIn> {
         match self {
             Change::SignIn { new, .. } => Some(new),
@@ -130,12 +131,12 @@ impl Change {
         }
     }
 
-    /// Whether this change rotates to the secret that is already the current one.
+    /// Returns true if this change rotates to the secret that is already the current one.
     pub(crate) fn was_made_in(&self, record: &Record) -> bool {
         self.new_secret().is_some_and(|new| record.secret_hash == Some(new))
     }
 
-    /// Whether it extends the session and changes nothing else.
+    /// Returns true if the change only extends the session.
     pub(crate) fn is_touch(&self) -> bool {
         matches!(self, Change::Save(save) if save.touch && save.fields.is_empty())
     }
@@ -153,10 +154,10 @@ impl From<Rotation> for Change {
     }
 }
 
-/// What the index of a user's sessions says of one of them.
+/// What the index of a user's sessions says about one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Whose it is.
+    /// The user of the session.
     pub user: UserId,
     /// When the user signed in.
     pub signed_in_at: SystemTime,
@@ -164,16 +165,16 @@ pub struct IndexEntry {
     pub expires_at: SystemTime,
 }
 
-/// A user who is to be bound to a session, and on which terms.
+/// A user who is to be bound to a session, and the terms of the sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
-    /// Who.
+    /// The user who signs in.
     pub user: UserId,
     /// An idle timeout for this session instead of the configured one.
     pub idle_timeout: Option<Duration>,
     /// An absolute lifetime, from now, instead of the configured one.
     pub absolute_lifetime: Option<Duration>,
-    /// How long the browser keeps the cookie, instead of the configured time; zero stands for until it is closed.
+    /// How long the browser keeps the cookie, instead of the configured time. Zero means until the browser is closed.
     pub cookie_max_age: Option<Duration>,
     /// When the user proved who they are, if that was not just now.
     pub auth_time: Option<SystemTime>,
@@ -185,11 +186,11 @@ pub struct SignIn {
     pub discard_fields: bool,
     /// How many sessions this user may have.
     pub max_sessions: usize,
-    /// What happens beyond that.
+    /// What happens if the user has more sessions than that.
     pub on_limit: OnLimit,
-    /// Whether this may only be the sign-in that was just made, asked for a second time with the secret that it replaced, as
-    /// by a second click. Any other sign-in is then refused. The session is the user's already, so a store leaves the limit
-    /// and the order of the user's sessions as they are.
+    /// Whether this may only repeat the sign-in that was just made, with the secret that it replaced, as after a second
+    /// click. Any other sign-in is then refused. The session is the user's already, so a store does not change the limit or
+    /// the order of the user's sessions.
     pub only_again: bool,
 }
 
@@ -211,11 +212,11 @@ impl SignIn {
         }
     }
 
-    /// Decides who has to go for a session that signs in, by the limit on the user's sessions.
+    /// Decides which sessions must end so that a session can sign in, by the limit on the user's sessions.
     ///
-    /// `signed_in` are the user's live sessions in the order of sign-in, the oldest first; the session that signs in may be
-    /// among them. Returns those that must end, the oldest first, and whether the session becomes the latest. It does not
-    /// where it is one of the user's already and the limit, lowered since, refuses new ones: then it stays in its place.
+    /// `signed_in` are the user's live sessions in the order of sign-in, the oldest first. The session that signs in may be
+    /// among them. Returns the sessions that must end, the oldest first, and whether the session becomes the latest. Usually
+    /// it does. It stays in its place if it is the user's already and the limit was lowered since and refuses new sessions.
     ///
     /// # Errors
     /// [`Refusal::LimitReached`] where the user has too many sessions and the policy is [`OnLimit::RefuseNew`].
@@ -234,11 +235,11 @@ impl SignIn {
 /// A session that is to be made.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// Its id, and the hash of its secret; without one it is a plain token.
+    /// The session's id and the hash of its secret. Without a hash, the session is a plain token.
     pub presented: Credentials,
     /// The application's fields, as text.
     pub fields: Fields,
-    /// Its own idle timeout in whole seconds, where it is not the configured one.
+    /// The session's own idle timeout in whole seconds, if it differs from the configured one.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -247,16 +248,16 @@ pub struct NewSession {
 pub enum Target {
     /// One session, whosever it is.
     Session(SessionId),
-    /// One session, if it is this user's.
+    /// One session, but only if it belongs to this user.
     SessionOf(UserId, SessionId),
-    /// All of a user's but one.
+    /// All sessions of a user except one.
     OthersOf(UserId, SessionId),
-    /// All of a user's.
+    /// All sessions of a user.
     AllOf(UserId),
 }
 
 impl Target {
-    /// The one session that is meant.
+    /// Returns the session, if the target is a single one.
     pub(crate) fn session(&self) -> Option<&SessionId> {
         match self {
             Target::Session(id) | Target::SessionOf(_, id) => Some(id),

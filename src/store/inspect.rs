@@ -10,8 +10,9 @@ pub trait Inspect: Send + Sync + 'static {
     /// Returns a session by its id, or `None` if there is none.
     fn find(&self, id: &SessionId, terms: &Terms) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
 
-    /// A part of all sessions, about so many, from a cursor that the part before has answered. Each session that is there
-    /// from the first to the last part is in one of them at least; a session may be in two.
+    /// Returns a part of all sessions, with about as many ids as `about` says. The cursor comes from the part before; the
+    /// first part has none. A session that is there from the first part to the last is in at least one of the parts, and may
+    /// be in two.
     fn scan(&self, cursor: Option<&str>, about: usize) -> impl Future<Output = Result<Scanned, StoreError>> + Send;
 }
 
@@ -20,6 +21,6 @@ pub trait Inspect: Send + Sync + 'static {
 pub struct Scanned {
     /// Their ids.
     pub ids: Vec<SessionId>,
-    /// Where the next part begins; `None` after the last.
+    /// The cursor for the next part. `None` after the last part.
     pub next: Option<String>,
 }

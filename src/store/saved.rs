@@ -10,34 +10,36 @@ use super::inspect::Inspect;
 use crate::error::StoreError;
 use crate::record::{EXPIRES_AT, Fields, Record, SECRET_HASH, SessionId, Terms};
 
-/// The longest lifetime that any application can have configured.
+/// The longest lifetime that an application can configure.
 const LONGEST: Duration = Duration::from_secs(999_999_999);
 
-/// A whole session, as one store held it and another is to hold it.
+/// A whole session, as one store held it and as another store is to hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
     /// Its id.
     pub id: SessionId,
-    /// Everything about it but its place in the user's index.
+    /// Everything about the session except its place in the user's index.
     pub record: Arc<Record>,
-    /// When its user signed in, to the microsecond: the place in the user's index. `None` where nobody is signed in.
+    /// When the user signed in, to the microsecond. This is the session's place in the user's index. `None` if nobody is
+    /// signed in.
     pub signed_in_at: Option<SystemTime>,
 }
 
-/// What became of a session that was to be made again.
+/// What happened to a session that was to be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restored {
-    /// It is there now.
+    /// The session was made.
     Made,
-    /// Something is there already, and stays as it is: the same session, perhaps, or the trace of one that was evicted.
+    /// Something was at its place already, and was left as it is: perhaps the same session, or the trace of an evicted one.
     Taken,
-    /// It has ended by the store's clock, or all of its user's sessions were ended while it was made: it is not there.
+    /// The session is not there: it has ended by the store's clock, or all sessions of its user were ended while it was made.
     Ended,
 }
 
 /// A store out of which sessions can be moved.
 pub trait Save: Inspect {
-    /// Whole sessions by their ids, in that order; `None` for each that has ended. Up to some hundred at once.
+    /// Returns whole sessions by their ids, in the same order, with `None` for each session that has ended. Takes up to some
+    /// hundred ids at once.
     fn save(
         &self,
         ids: &[SessionId],
@@ -47,31 +49,33 @@ pub trait Save: Inspect {
 
 /// A store into which sessions can be moved. No web application needs it.
 pub trait Restore: Send + Sync + 'static {
-    /// Makes sessions that another store holds or has held: with their ids, secret hashes, deadlines and places in their
-    /// users' indexes. It is a create: nothing that is there is changed. Up to some hundred at once; what became of each, in
-    /// their order. Where it fails, some may have been made.
+    /// Makes sessions that another store holds or has held, with their ids, secret hashes, deadlines and places in their
+    /// users' indexes. Only creates sessions, and changes nothing that is there already. Takes up to some hundred sessions at
+    /// once, and returns for each what happened to it, in the same order. If the call fails, some of the sessions may have
+    /// been made.
     ///
-    /// It knows nothing of the other store. Whoever calls it looks there again afterwards, and revokes here what has ended
-    /// there meanwhile.
+    /// This store knows nothing of the other store. So the caller looks there again afterwards, and revokes here the sessions
+    /// that have ended there meanwhile.
     fn restore(&self, sessions: &[Saved]) -> impl Future<Output = Result<Vec<Restored>, StoreError>> + Send;
 }
 
 impl Saved {
-    /// As one JSON object: the id, the fields as they lie in Redis, and the score in the user's index.
+    /// Writes the session as one JSON object: the id, the fields as Redis stores them, and the score in the user's index.
     ///
-    /// It holds the hash of the secret. That opens no session; with plain tokens the id does.
+    /// The object holds the hash of the secret. The hash opens no session. But the id of a plain token does.
     pub fn to_json(&self) -> Value {
         let stored: Map<_, _> = self.record.to_stored().into_iter().map(|(name, text)| (name, text.into())).collect();
         json!({ "id": self.id.expose(), "signed_in_at": self.signed_in_at.map(seconds), "stored": stored })
     }
 
-    /// Reads what [`to_json`](Saved::to_json) has written, strictly: what cannot be read in every part is refused.
+    /// Reads what [`to_json`](Saved::to_json) has written, and refuses anything that cannot be read completely.
     ///
-    /// Two things are the caller's to refuse, as `cloakroom import` does: a key that stood twice in the text, because a
-    /// [`Value`] has kept only one of them, and times of the future, because nothing is compared with a clock here.
+    /// The caller must refuse two more things, as `cloakroom import` does. One is a key that stood twice in the text, because
+    /// a [`Value`] keeps only one of them. The other is a time in the future, because this function compares nothing with a
+    /// clock.
     ///
     /// # Errors
-    /// What is wrong, naming the field. Secrets and values are not repeated.
+    /// Returns what is wrong, with the name of the field. The message repeats no secrets and no values.
     pub fn from_json(value: &Value, terms: &Terms) -> Result<Saved, String> {
         let object = value.as_object().ok_or("it is no JSON object")?;
         if let Some(name) = object.keys().find(|name| !["id", "signed_in_at", "stored"].contains(&name.as_str())) {
@@ -95,7 +99,8 @@ impl Saved {
     }
 }
 
-/// Reading is lenient with records that other programs wrote. Here, what is not written as it was read was not understood.
+/// Reads a record strictly. The ordinary reading is lenient with records that other programs wrote. Here a record is refused
+/// if writing it again would give different fields, because then some field was not understood.
 fn record_of(stored: &Map<String, Value>, plain: bool, terms: &Terms) -> Result<Record, String> {
     let mut fields = Fields::new();
     for (name, text) in stored {
@@ -115,8 +120,8 @@ fn record_of(stored: &Map<String, Value>, plain: bool, terms: &Terms) -> Result<
     }
 }
 
-/// The terms on which a record is read as it is: where it carries its deadline, the configured lifetime is none of its
-/// limits.
+/// Returns the terms with which a record is read unchanged. If the record carries its own deadline, the configured lifetime
+/// must not shorten it.
 pub(super) fn terms_of(stored: &Fields, plain: bool, terms: &Terms) -> Terms {
     match !plain && stored.contains_key(EXPIRES_AT) {
         true => Terms { absolute_lifetime: LONGEST, ..*terms },
@@ -132,7 +137,7 @@ pub(super) fn from_micros(micros: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros)
 }
 
-/// Seconds since 1970, as the score in an index is written.
+/// Returns the seconds since 1970, in the form in which the score in an index is written.
 pub(super) fn seconds(time: SystemTime) -> String {
     let micros = to_micros(time);
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
@@ -145,7 +150,7 @@ fn from_seconds(text: &str) -> Option<SystemTime> {
         return None;
     }
     let time = from_micros(format!("{whole}{fraction}").parse().ok()?);
-    // exactly as it is written, without a zero in front
+    // only in the exact form in which it is written, without a zero in front
     (seconds(time) == text).then_some(time)
 }
 

@@ -33,18 +33,19 @@ impl Prefix {
         &self.0
     }
 
-    /// The session whose key this is: the prefix and exactly one id, so that another application's longer prefix is not
-    /// taken for one of ours.
+    /// Returns the session whose key this is, or `None` for any other key. The key must be the prefix and exactly one id, so
+    /// that a key of another application with a longer prefix is not taken for one of ours.
     pub(super) fn session_of(&self, key: &str) -> Option<SessionId> {
         SessionId::parse(key.strip_prefix(&self.0)?).ok()
     }
 
-    /// The pattern of all keys that begin with it. It holds nothing else that steers a SCAN.
+    /// Returns the pattern for SCAN that matches all keys with this prefix. Nothing else in the pattern is a special
+    /// character.
     pub(super) fn all(&self) -> String {
         format!("{}*", self.0)
     }
 
-    /// The index of a user's sessions. Session ids hold no colon, so it is never a session's key.
+    /// Returns the key of the index of a user's sessions. Session ids hold no colon, so this is never the key of a session.
     pub(super) fn user(&self, user: &UserId) -> String {
         format!("{}user:{}", self.0, user.as_str())
     }

@@ -1,5 +1,5 @@
-//! A store that begins while its servers are away: they are looked for in the background, and until they were reached every
-//! call fails.
+//! A store that begins while its servers are away. It looks for them in the background, and every call fails until they are
+//! reached.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -11,7 +11,7 @@ use super::topology::Topology;
 use crate::error::StoreError;
 
 pub(super) struct Later {
-    /// The address as it may be shown: without its password.
+    /// The address without its password, so that it may be shown.
     shown: String,
     timeout: Duration,
     known: OnceLock<Topology>,
@@ -21,7 +21,7 @@ pub(super) struct Later {
 }
 
 impl Later {
-    /// Looks for the servers, as long as somebody holds this.
+    /// Begins to look for the servers in the background, for as long as somebody holds the returned value.
     pub(super) fn new(plan: Plan) -> Arc<Later> {
         let later = Arc::new(Later {
             shown: plan.to_string(),
@@ -34,12 +34,13 @@ impl Later {
         later
     }
 
-    /// The servers, once they were reached.
+    /// Returns the servers, or `None` until they are reached.
     pub(super) fn found(&self) -> Option<&Topology> {
         self.known.get()
     }
 
-    /// The same, also after one attempt that is quick to fail.
+    /// Returns the servers. If they are not reached yet, waits first for one attempt to reach them, unless the attempts take
+    /// long to fail.
     pub(super) async fn known(&self) -> Result<&Topology, StoreError> {
         if self.found().is_none() {
             self.attempts.wait(|| self.found().is_none(), self.timeout).await;
@@ -50,7 +51,7 @@ impl Later {
         })
     }
 
-    /// Remembers why an attempt failed. What is said again and again is logged once.
+    /// Remembers why an attempt failed. An error that repeats is logged only once.
     fn note(&self, error: String) {
         let mut why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         if *why != error {

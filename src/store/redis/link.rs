@@ -1,8 +1,8 @@
-//! One multiplexed connection to one server, re-made when it is lost.
+//! One multiplexed connection to one server. It is made again when it is lost.
 //!
-//! While it is away calls fail at once instead of queueing. No change is ever sent twice: the client library's own retries
-//! are not used, because it cannot know whether a change was made before the answer got lost. A question that only reads is
-//! asked once more where its connection broke.
+//! While the connection is away, calls fail at once instead of waiting in a queue. No change is ever sent twice. The client
+//! library's own retries are not used, because the library cannot know whether a change was made before its answer got lost.
+//! A question that only reads is asked once more if its connection broke.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -22,8 +22,8 @@ use super::role;
 use super::sentinels::PAUSE;
 use crate::error::StoreError;
 
-/// An application has one durability or two; one that makes up a new one for each revoke shall not keep a connection for
-/// each.
+/// The limit on the connections for durable revokes. An application usually has one or two durabilities. An application that
+/// makes up a new one for each revoke must not keep a connection for each of them.
 const MOST_DURABLE_CONNECTIONS: usize = 4;
 const DEMOTED: &str = "the server is no primary any more";
 
@@ -36,10 +36,10 @@ struct Shared {
     // never held across an await
     state: Mutex<State>,
     attempts: Arc<Attempts>,
-    /// For durable revokes alone: one for each durability that was asked for, because a wait is shared by all who wait for the
-    /// same.
+    /// Connections for durable revokes only. There is one for each durability that was asked for, because all who wait for
+    /// the same durability share one wait.
     durable_connections: tokio::sync::Mutex<Vec<Arc<DurableConnection>>>,
-    /// Who wants to know when the connection is lost.
+    /// Is notified when the connection is lost.
     lost: Option<Arc<Notify>>,
 }
 
@@ -47,30 +47,30 @@ enum State {
     Up {
         connection: MultiplexedConnection,
         number: u64,
-        /// With a near cache: what this connection sees of its server.
+        /// What this connection sees of its server. Only with a near cache.
         tracking: Option<Arc<Tracking>>,
     },
-    /// Lost; a task is re-making it.
+    /// The connection is lost, and a task is making a new one.
     Down { why: String, number: u64 },
 }
 
-/// Why there is no answer.
+/// Why a question got no answer.
 pub(super) struct Failure {
     pub(super) error: StoreError,
-    /// Where the server says the key is, or that it should be asked again. Nothing was done then.
+    /// Where the server says that the key is, or that the question should be asked again. In both cases nothing was done.
     pub(super) elsewhere: Option<Elsewhere>,
-    /// Whether the connection was lost with the question on its way.
+    /// Whether the connection was lost while the question was on its way.
     broke: bool,
 }
 
 pub(super) enum Elsewhere {
-    /// `MOVED`: at this address from now on.
+    /// `MOVED`: ask at this address from now on.
     Moved(String),
-    /// `ASK`: at this address, this once.
+    /// `ASK`: ask at this address, but only this once.
     Ask(String),
-    /// `TRYAGAIN`: here, in a moment.
+    /// `TRYAGAIN`: ask the same server again in a moment.
     Soon,
-    /// `READONLY` and the like: this server is no primary any more.
+    /// `READONLY` and similar errors: this server is no primary any more.
     Demoted,
 }
 
@@ -100,13 +100,14 @@ impl Link {
         matches!(*self.0.state(), State::Up { .. })
     }
 
-    /// Asks one question on the connection. Where there is none, fails at once, or after one attempt to make one that is quick
-    /// to fail.
+    /// Asks one question on the connection. If there is no connection, waits first for one attempt to make a new one, and
+    /// fails if that fails. Fails at once if the attempts take long to fail.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Value, Failure> {
         Ok(self.ask_seen(question).await?.0)
     }
 
-    /// The same, and what would be seen if the answer were to change.
+    /// Asks one question like [`ask`](Link::ask). Also returns the snapshot that tells whether the process would hear of a
+    /// change to the answer.
     pub(super) async fn ask_seen(&self, question: Question<'_>) -> Result<(Value, Option<TrackingSnapshot>), Failure> {
         let begun = Instant::now();
         let failure = match self.ask_once(question).await {
@@ -131,7 +132,7 @@ impl Link {
         Ok((answer, seen))
     }
 
-    /// Asks the server of a slot that is on its way to it.
+    /// Asks a server about a key whose slot is just moving to this server.
     pub(super) async fn ask_during_migration(
         &self,
         question: Question<'_>,
@@ -149,7 +150,7 @@ impl Link {
         done(answer.await.map_err(|error| self.failure(error, number))?)
     }
 
-    /// Asks, and waits until so many replicas (and disks) have what was changed.
+    /// Asks a question, and waits until the change has reached as many replicas (and disks) as the durability demands.
     pub(super) async fn ask_durably(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
         match self.ask_durably_once(question, durability).await {
             Err(Failure { elsewhere: Some(Elsewhere::Demoted), .. }) => {
@@ -164,11 +165,11 @@ impl Link {
         done(durable.ask(question).await.map_err(|error| self.failure(error, number))?)
     }
 
-    /// The connection for durable revokes; a new one where the last broke, or may lead to a former primary.
+    /// Returns the connection for durable revokes. Opens a new one if the last one broke or may lead to a former primary.
     async fn durable_connection(&self, durability: &Durability) -> Result<(Arc<DurableConnection>, u64), Failure> {
         self.connected().await?;
         let mut durable_connections = self.0.durable_connections.lock().await;
-        // asked again: whoever had the lock may have found out that the server is away
+        // checked again: whoever held the lock may have found out that the server is away
         let (_, number, _) = self.tracked_connection()?;
         durable_connections.retain(|durable| durable.is_good_beside(number));
         if let Some(durable) = durable_connections.iter().find(|durable| durable.is_for(durability)) {
@@ -184,7 +185,8 @@ impl Link {
         Ok((new, number))
     }
 
-    /// The connection, also one that an attempt brings which is quick to fail.
+    /// Returns the connection. If it is lost, waits first for one attempt to make a new one, unless the attempts take long to
+    /// fail.
     async fn connected(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Tracking>>), Failure> {
         if !self.is_up() {
             self.0.attempts.wait(|| !self.is_up(), self.0.timeout).await;
@@ -209,7 +211,7 @@ impl Link {
         }
         if let (Some(Elsewhere::Moved(_)), State::Up { tracking: Some(tracking), .. }) = (&elsewhere, &*self.0.state())
         {
-            // not it alone: what else was read here may be elsewhere, too
+            // not only this key: other sessions that were read here may have moved, too
             tracking.forget();
         }
         if let Some(code) = error.code() {
@@ -224,12 +226,12 @@ impl Link {
         Failure { error, elsewhere, broke }
     }
 
-    /// What this link's connections are asked to show that they live.
+    /// Returns the question that this link's connections are asked to show that they are alive.
     fn heartbeat(&self) -> Heartbeat {
         if self.0.endpoint.leads_to_node() { Heartbeat::Cluster(None) } else { Heartbeat::Role }
     }
 
-    /// Gives up this connection, unless it has been replaced already, and has a new one made.
+    /// Gives up this connection and starts to make a new one, unless it has been replaced already.
     fn lost(&self, lost: u64, error: &RedisError) {
         let mut state = self.0.state();
         if let State::Up { number, tracking, .. } = &*state
@@ -249,7 +251,7 @@ impl Link {
     }
 }
 
-/// An answer, unless too few replicas have what it is about.
+/// Returns the answer, or an error if too few replicas have the change.
 fn done((answer, reached): (Value, Result<(), StoreError>)) -> Result<Value, Failure> {
     reached.map(|()| answer).map_err(|error| Failure { error, elsewhere: None, broke: false })
 }
@@ -259,7 +261,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a new connection into use; whether it stands.
+    /// Takes a new connection into use, if the attempt to open one succeeded. Returns whether the link has a connection now.
     fn restored(&self, opened: RedisResult<Opened>) -> bool {
         let mut state = self.state();
         let State::Down { number, .. } = *state else {
@@ -281,7 +283,7 @@ impl Shared {
     }
 }
 
-/// Tries until it stands, or until nobody holds the link any more.
+/// Tries to connect until a connection stands, or until nobody holds the link any more.
 async fn reconnect(link: Weak<Shared>) {
     for delay in delays() {
         let Some(shared) = link.upgrade() else { return };
@@ -295,9 +297,10 @@ async fn reconnect(link: Weak<Shared>) {
     }
 }
 
-/// Gives a connection up whose server is no primary any more, as long as somebody holds the link.
+/// Watches, as long as somebody holds the link, whether the server is still the primary. Gives up the connection if it is
+/// not.
 async fn watch(link: Weak<Shared>) {
-    // what a near cache serves is as old as the last answer may be
+    // a near cache may serve what is as old as the last answer, so with a short silence limit the pause is shorter
     let limit = link.upgrade().and_then(|link| link.endpoint.silence_limit());
     let pause = limit.map_or(PAUSE, |limit| PAUSE.min(limit / 4));
     loop {
@@ -318,7 +321,7 @@ async fn watch(link: Weak<Shared>) {
     }
 }
 
-/// Proves again and again that a connection hears what changes, as long as somebody holds the link.
+/// Proves at intervals, as long as somebody holds the link, that the connection still hears of changes.
 async fn keep_in_sight(link: Weak<Shared>, silence_limit: Duration) {
     let mut heartbeat = None;
     loop {
@@ -338,7 +341,8 @@ async fn keep_in_sight(link: Weak<Shared>, silence_limit: Duration) {
     }
 }
 
-/// What a server says of a key that it does not serve. It has done nothing then, so asking elsewhere repeats nothing.
+/// Returns where to ask instead, if the server refused because it does not serve the key. The server has done nothing then,
+/// so to ask elsewhere repeats nothing.
 fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
     let address = || error.redirect_node().map(|(address, _)| address.to_owned());
     match error.code()? {
@@ -346,7 +350,7 @@ fn elsewhere(error: &RedisError) -> Option<Elsewhere> {
         "ASK" => address().map(Elsewhere::Ask),
         "TRYAGAIN" => Some(Elsewhere::Soon),
         "READONLY" | "MASTERDOWN" => Some(Elsewhere::Demoted),
-        // what a script before Redis 7 makes of it
+        // a script before Redis 7 reports READONLY in this form
         "ERR" if error.detail().is_some_and(|text| text.contains("-READONLY ")) => Some(Elsewhere::Demoted),
         _ => None,
     }

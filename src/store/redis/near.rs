@@ -1,14 +1,16 @@
-//! The near cache: sessions that were read lately, in this process, for as long as their server would say if they changed.
+//! The near cache keeps sessions that were read lately in this process. An entry is served only as long as the server would
+//! tell this process of a change.
 //!
-//! Redis tells a connection what becomes of the keys that were read by it (`CLIENT TRACKING`). So what is kept here is as
-//! good as what a connection sees ([`Tracking`]): when it is lost, or silent for too long, nothing is served that was read by
-//! it.
+//! Redis tells a connection when the keys that it has read change (`CLIENT TRACKING`). So an entry is only as good as what
+//! its connection sees ([`Tracking`]). When a connection is lost or silent for too long, nothing that was read on it is
+//! served.
 //!
-//! A push that overtakes the reply which it belongs to must win: a turn for each group of sessions counts what has changed,
-//! and a reply is kept only in the turn in which it was asked for.
+//! A push may overtake the reply that it belongs to, and must then win. So each group of sessions has a turn that counts its
+//! changes, and a reply is kept only if the turn is still the one in which the question was asked.
 //!
-//! The server tells a process of its own changes, too. It could be asked not to (`NOLOOP`), and would then also be silent
-//! about keys that it stops tracking because its table is full, if the question of this very process made it do so.
+//! The server also tells a process of the changes that this process makes itself. It could be asked not to (`NOLOOP`). But
+//! then it would also be silent about keys that it stops tracking because its table is full, if a question of this process
+//! filled the table.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -35,9 +37,11 @@ pub(super) use heartbeat::{Heartbeat, HeartbeatAnswer};
 use moment::Moment;
 pub(super) use tracking::{Tracking, TrackingSnapshot};
 
-/// Sessions share a turn with others; that only costs one that is read in the same moment its place.
+/// The number of turns. Several sessions share a turn. The only cost: when one of them changes, another one that is being
+/// read in the same moment is not kept.
 const TURNS: usize = 256;
-/// What an entry takes beside its texts, and each field beside its own: roughly, by measuring.
+/// What an entry takes in addition to its texts, and what each field takes in addition to its own text. Both are rough,
+/// measured values.
 const ENTRY_BYTES: usize = 512;
 const FIELD_BYTES: usize = 64;
 
@@ -64,20 +68,20 @@ impl Default for NearCache {
 }
 
 impl NearCache {
-    /// How many sessions are kept at most. Default: 100,000.
+    /// Sets how many sessions are kept at most. Default: 100,000.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
     }
 
-    /// How many bytes they may take together, roughly. Default: 128 MiB.
+    /// Sets how many bytes the kept sessions may take together, roughly. Default: 128 MiB.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// How long after the last sign of life of a connection sessions that were read by it may still be served. A question
-    /// goes out four times in that time, to be answered within half of it. Default: one second.
+    /// Sets how long sessions may still be served after the last sign of life of the connection that read them. In that time
+    /// the connection is asked four questions, and each must be answered within half of that time. Default: one second.
     pub fn silence_limit(mut self, limit: Duration) -> Self {
         self.silence_limit = limit;
         self
@@ -102,7 +106,7 @@ pub(super) struct Near {
     prefix: Prefix,
     pub(super) silence_limit: Duration,
     sessions: Cache<SessionId, Arc<Entry>, Weight, DefaultHashBuilder, Leaving>,
-    /// How many changes of each group of sessions this process has heard of.
+    /// How many changes this process has heard of, for each group of sessions.
     turns: [Mutex<u64>; TURNS],
     hasher: RandomState,
 }
@@ -111,19 +115,19 @@ pub(super) struct Near {
 struct Entry {
     record: Arc<Record>,
     terms: Terms,
-    /// Before the question left and after the answer came, by this machine's clock.
+    /// When the question left (`asked`) and when the answer had come (`answered`), by this machine's clock.
     asked: Moment,
     answered: Moment,
-    /// What the server's clock said when it answered.
+    /// The time on the server's clock when the server answered.
     now: SystemTime,
-    /// When it ends, by this machine's clock.
+    /// When the session ends, by this machine's clock.
     ends: Moment,
     seen: TrackingSnapshot,
 }
 
 #[derive(Clone)]
 struct Weight {
-    /// Each session takes its part of the limit at least, so that there are never more than allowed.
+    /// Each session weighs at least its equal share of the byte limit, so that there are never more sessions than allowed.
     least: u64,
 }
 
@@ -135,7 +139,8 @@ impl Weighter<SessionId, Arc<Entry>> for Weight {
     }
 }
 
-/// Notes what leaves when something is kept: what has to because the cache is full, and what is replaced.
+/// Notes which entries leave when a new one is kept: entries for which a full cache has no room, and the entry that is
+/// replaced.
 #[derive(Clone)]
 struct Leaving;
 
@@ -147,7 +152,7 @@ impl Lifecycle<SessionId, Arc<Entry>> for Leaving {
     }
 }
 
-/// A read that is on its way.
+/// A read whose answer has not come yet.
 pub(super) struct Reading {
     id: SessionId,
     turn: u64,
@@ -167,16 +172,16 @@ impl Near {
         })
     }
 
-    /// What is presented opens a session that is kept, and would be heard of if it had changed. Anything else is for the
-    /// server to say.
+    /// Returns the session if it is kept, the presented credentials open it, and this process would have heard of a change to
+    /// it. Returns `None` in every other case, and the server must be asked.
     pub(super) fn look_up(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup> {
         let entry = self.sessions.get(&presented.id)?;
         let now = Moment::now();
         if now >= entry.ends || entry.terms != *terms || !entry.seen.still_holds(now, self.silence_limit) {
             return None;
         }
-        // judged by the latest time that it can be for the server, and answered with the earliest: a change that is planned with
-        // it is never ahead of the server
+        // The session is judged by the latest time that the server's clock can show now, and answered with the earliest. So a
+        // change that is planned with the answered time is never ahead of the server.
         let latest = entry.now + now.since(entry.asked);
         match entry.record.clone().look_up(presented, latest) {
             Lookup::Live(Loaded { record, .. }) => {
@@ -187,13 +192,13 @@ impl Near {
         }
     }
 
-    /// To be called before the question leaves.
+    /// Notes that a session is about to be read. Must be called before the question leaves.
     pub(super) fn reading(&self, id: SessionId) -> Reading {
         let turn = *self.turn(&id);
         Reading { id, turn, asked: Moment::now() }
     }
 
-    /// Keeps what was read, unless it has changed since it was asked for.
+    /// Keeps a session that was read, unless it has changed since the question was asked.
     pub(super) fn keep(
         &self,
         reading: Reading,
@@ -221,7 +226,8 @@ impl Near {
         }
     }
 
-    /// This process has changed it: whoever asks from now on shall see that, also before the push comes.
+    /// Drops a session that has changed. When this process has changed it itself, whoever asks from now on sees the change,
+    /// even before the server's push comes.
     pub(super) fn changed(&self, id: &SessionId) {
         let mut turn = self.turn(id);
         *turn += 1;
@@ -230,11 +236,11 @@ impl Near {
         }
     }
 
-    /// What the server says unasked.
+    /// Handles a push, which is a message that the server sends unasked.
     pub(super) fn hear(&self, push: &PushInfo, tracking: &Tracking) {
         match (&push.kind, push.data.first()) {
             (PushKind::Invalidate, Some(Value::Array(keys))) => keys.iter().for_each(|key| self.forget(key)),
-            // all of them: the database was emptied, or the server has forgotten what it should tell
+            // all keys: the database was emptied, or the server has forgotten which keys to tell us about
             (PushKind::Invalidate, _) => tracking.forget(),
             (PushKind::Disconnection, _) => tracking.close(),
             _ => {}

@@ -1,4 +1,4 @@
-//! What operators ask: any session without its secret, all sessions, a server itself.
+//! What operators ask for: any session without its secret, all sessions, or an answer from one server.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ impl Inspect for Redis {
 }
 
 impl Redis {
-    /// A session of what stands at its key, and the server's time.
+    /// Reads a session from the fields at its key, and adds the server's time. Returns `None` if the fields are no session.
     pub(super) async fn loaded(
         &self,
         fields: Fields,
@@ -59,7 +59,8 @@ impl Redis {
         Ok(Some(Loaded { record: record.into(), now }))
     }
 
-    /// The fields at a session's key and what is left of its life; `None` where something else stands, or has no expiry.
+    /// Returns the fields at a session's key and the time until the key expires. `None` if something else stands there, or if
+    /// the key has no expiry.
     pub(super) async fn found(&self, id: &SessionId) -> Result<Option<(Fields, Duration)>, StoreError> {
         let (hash, remaining, _) = self.read(id).await?;
         if let Value::ServerError(_) = hash {
@@ -69,22 +70,22 @@ impl Redis {
         Ok(u64::try_from(remaining).ok().map(|millis| (fields, Duration::from_millis(millis))))
     }
 
-    /// What every key of this store begins with.
+    /// Returns the prefix with which every key of this store begins.
     pub fn prefix(&self) -> &str {
         self.prefix.as_str()
     }
 
-    /// The addresses of all primaries, without their passwords. None while a store that
-    /// [connects in the background](super::RedisBuilder::connect_lazy) has reached no server.
+    /// Returns the addresses of all primaries, without their passwords. The list is empty while a store that [connects in the
+    /// background](super::RedisBuilder::connect_lazy) has not reached any server yet.
     pub fn servers(&self) -> Vec<String> {
         self.server.primaries()
     }
 
-    /// Asks one of the [`servers`](Redis::servers) a command, for operators' tools: INFO, CONFIG GET, MEMORY USAGE. The
-    /// answer as JSON; text that is not UTF-8 is shown as well as possible. One round trip.
+    /// Sends a command to one of the [`servers`](Redis::servers), for operators' tools: INFO, CONFIG GET, MEMORY USAGE.
+    /// Returns the answer as JSON. Text that is not UTF-8 is shown as well as possible. One round trip.
     ///
     /// # Errors
-    /// The store's, also for what the server refuses.
+    /// Returns the store's errors, also if the server refuses the command.
     pub async fn command(&self, server: &str, command: &[&str]) -> Result<serde_json::Value, StoreError> {
         let link = self.server.known().await?.primary(server)?;
         let [name, arguments @ ..] = command else {
@@ -96,10 +97,10 @@ impl Redis {
         Ok(json_of(answer))
     }
 
-    /// The same for a command about one key, which the server is asked that has it.
+    /// Sends a command about one key, like [`command`](Redis::command), to the server that has the key.
     ///
     /// # Errors
-    /// As [`command`](Redis::command).
+    /// Returns the same errors as [`command`](Redis::command).
     pub async fn command_for(&self, key: &str, command: &[&str]) -> Result<serde_json::Value, StoreError> {
         let [name, arguments @ ..] = command else {
             return Err(StoreError::new("an empty command"));
@@ -110,14 +111,15 @@ impl Redis {
         Ok(json_of(answer))
     }
 
-    /// Takes those of a user's ids out of the index behind which no session stands: a list does so where it meets them, this is
-    /// for operators' tools. How many were taken out. Three round trips.
+    /// Removes ids from a user's index if they have no session any more. Returns how many were removed. A list of a user's
+    /// sessions removes such ids where it meets them; this function is for operators' tools. Three round trips.
     ///
     /// # Errors
-    /// The store's.
+    /// Returns the store's errors.
     pub async fn remove_ghosts(&self, user: &UserId, ids: &[SessionId]) -> Result<u64, StoreError> {
         let index = self.prefix.user(user);
-        // the scores first: one that comes to live after it was found missing has another score then
+        // The scores are read first. If a session is found missing and comes to live afterwards, its id has another score by
+        // then, so it is not removed.
         let scores = ids.iter().map(async |id| {
             let query = redis::cmd("ZSCORE").arg(&index).arg(id.expose()).clone();
             self.server.ask::<Option<f64>>(&index, Question::Command(&query)).await

@@ -5,10 +5,11 @@ use rmp::decode::{read_array_len, read_str_len};
 
 use super::Pair;
 
-/// The names and values; `None` where it is nothing that was packed so.
+/// Returns the names and values. `None` if the bytes were not packed in this way.
 pub(super) fn unpack(mut packed: &[u8]) -> Option<Vec<Pair<'_>>> {
     let count = read_array_len(&mut packed).ok()? as usize;
-    // no more than could be there: a length is not to be trusted with memory
+    // The capacity is at most what the bytes could hold, because a length that was sent must not decide how much memory is
+    // taken.
     let mut pairs = Vec::with_capacity((count / 2).min(packed.len()));
     for _ in 0..count / 2 {
         pairs.push((string(&mut packed)?, string(&mut packed)?));
@@ -27,7 +28,7 @@ fn string<'a>(packed: &mut &'a [u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    /// As `cmsgpack` packs them.
+    /// Packs strings in the way `cmsgpack` does.
     fn pack(strings: &[&[u8]]) -> Vec<u8> {
         let mut packed = Vec::new();
         rmp::encode::write_array_len(&mut packed, strings.len() as u32).unwrap();
@@ -63,7 +64,7 @@ mod tests {
         }
         assert_eq!(unpack(&[packed.as_slice(), b"x"].concat()), None);
         assert_eq!(unpack(&pack(&[b"a", b"1", b"b"])), None, "a name without a value");
-        // an array of four thousand million strings, of which none is there; a map; a number
+        // an array that claims four thousand million strings but holds none; a map; a number
         for rubbish in [b"\xdd\xff\xff\xff\xfe".as_slice(), b"\x81\xa1a\xa11", b"\x92\xa1a\x01"] {
             assert_eq!(unpack(rubbish), None);
         }

@@ -1,5 +1,5 @@
-//! Plain text goes to this machine only, wherever the address of a connection comes from: a URL, a redirection of a cluster,
-//! or sentinels that name a primary.
+//! Plain text is sent to this machine only. That holds wherever the address of a connection comes from: a URL, a redirection
+//! of a cluster, or sentinels that name a primary.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +9,7 @@ use url::Host;
 
 use super::client_error::failed;
 
-/// Whether this host is the machine itself: an address of the loopback interface, or `localhost`.
+/// Returns true if this host is the machine itself: an address of the loopback interface, or `localhost`.
 pub(super) fn is_this_machine(host: &str) -> bool {
     if let Ok(address) = host.parse::<IpAddr>() {
         return is_loopback(address);
@@ -25,7 +25,7 @@ pub(super) fn is_this_machine(host: &str) -> bool {
 /// Refuses an address on another machine that would be reached in plain text.
 ///
 /// # Errors
-/// Names the address, and the ways out.
+/// Returns an error that names the address and says what can be done instead.
 pub(super) fn check(address: &ConnectionAddr) -> RedisResult<()> {
     match address {
         ConnectionAddr::Tcp(host, port) if !is_this_machine(host) => Err(failed(format!(
@@ -37,7 +37,8 @@ pub(super) fn check(address: &ConnectionAddr) -> RedisResult<()> {
     }
 }
 
-/// Resolves names of this machine, and leaves out all addresses that are another one's: `localhost` is only a name, too.
+/// Resolves names of this machine, and leaves out all addresses of other machines. `localhost` needs this, too, because it is
+/// only a name.
 pub(super) struct ThisMachine;
 
 impl AsyncDNSResolver for ThisMachine {

@@ -1,4 +1,4 @@
-//! What is to be reached, as the URLs and settings say, and the reaching.
+//! What is to be reached, by the URLs and the settings, and how it is reached.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use super::sentinels::Sentinels;
 use super::topology::Topology;
 use crate::error::{Error, Result, StoreError};
 
-/// Good for any number of attempts.
+/// A plan for reaching the servers. It can be used for any number of attempts.
 pub(super) struct Plan {
     /// How the first address is reached.
     first: Dialer,
     to: To,
-    /// The addresses as they may be shown: without their passwords.
+    /// The addresses without their passwords, so that they may be shown.
     shown: String,
     pub(super) settings: Settings,
 }
 
-/// What a store and its connections are made of.
+/// The settings that a store and its connections share.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) prefix: Prefix,
@@ -43,17 +43,17 @@ pub(super) struct Settings {
 }
 
 enum To {
-    /// A server or a node of a cluster, of which these addresses are known.
+    /// A single server or a cluster, of which these addresses are known.
     Server(Vec<String>),
     /// The primary of a service that these sentinels watch.
     Service { name: String, sentinels: Vec<Dialer> },
 }
 
 impl Plan {
-    /// The first URL says what is to be reached.
+    /// Makes a plan. The first URL decides what is to be reached.
     ///
     /// # Errors
-    /// A configuration error.
+    /// Returns a configuration error.
     pub(super) fn new(first: Dialer, urls: &[Url], of_sentinels: Option<&Source>, settings: Settings) -> Result<Plan> {
         if !is_sentinel(&urls[0]) {
             let infos = urls.iter().map(connection_info).collect::<Result<Vec<_>>>()?;
@@ -68,10 +68,10 @@ impl Plan {
         Ok(Plan { first, to: To::Service { name: service.name, sentinels }, shown, settings })
     }
 
-    /// Connects: a few round trips.
+    /// Connects to the servers. A few round trips.
     ///
     /// # Errors
-    /// When the server is not there, refuses, or forbids the user a command that sessions need.
+    /// Fails if the server is not there, refuses the connection, or forbids the user a command that sessions need.
     pub(super) async fn reach(&self) -> Result<Topology, StoreError> {
         let known = match &self.to {
             To::Server(addresses) => self.reach_server(addresses).await?,
@@ -108,10 +108,10 @@ impl fmt::Display for Plan {
     }
 }
 
-/// What a URL says of its server; of a sentinel's, what it says of the primary.
+/// Returns how to connect to the server of a URL. For the URL of a sentinel, returns what the URL says about the primary.
 ///
 /// # Errors
-/// A configuration error.
+/// Returns a configuration error.
 pub(super) fn connection_info(url: &Url) -> Result<ConnectionInfo> {
     let url = if is_sentinel(url) { Service::of(url)?.primary } else { url.clone() };
     url.into_connection_info().map_err(refused)
@@ -123,7 +123,7 @@ struct Service {
     sentinel: (String, u16),
     sentinel_user: Option<String>,
     sentinel_password: Option<String>,
-    /// A URL of the primary's settings; its host is a placeholder.
+    /// A URL with the settings for the primary. Its host is only a placeholder.
     primary: Url,
 }
 
@@ -152,7 +152,7 @@ impl Service {
         })
     }
 
-    /// How one sentinel is reached: with the certificates of all connections, and the sentinels' own user.
+    /// Returns how to reach one sentinel: with the certificates of all connections, and with the user for the sentinels.
     fn sentinel(&self, url: &Url, primary: &Dialer, credentials: Option<&Source>) -> Result<Dialer> {
         let mut settings = redis::RedisConnectionInfo::default();
         if let Some(name) = &self.sentinel_user {
@@ -171,7 +171,7 @@ impl Service {
     }
 }
 
-/// The client's messages about a URL are fixed texts: they name the flaw.
+/// Makes a configuration error from the client's error. The client's messages about a URL are fixed texts that name the flaw.
 pub(super) fn refused(error: RedisError) -> Error {
     Error::config("redis url", format!("is refused: {error}"))
 }
@@ -180,7 +180,7 @@ fn is_sentinel(url: &Url) -> bool {
     url.scheme().ends_with("+sentinel")
 }
 
-/// Whether a server is one of a cluster. One that may not be asked is taken for a single one.
+/// Returns true if the server belongs to a cluster. A server that we may not ask is taken for a single one.
 async fn is_of_cluster(link: &Link) -> bool {
     let query = redis::cmd("INFO").arg("cluster").clone();
     let answer = link.ask(Question::Command(&query)).await;
@@ -188,8 +188,8 @@ async fn is_of_cluster(link: &Link) -> bool {
     text.is_some_and(|text| text.contains("cluster_enabled:1"))
 }
 
-/// The address as it may be shown: without user, password and parameters. A path that is no database is not shown:
-/// after a password with an unescaped slash it is the rest of the password.
+/// Returns the address without user, password and parameters, so that it may be shown. A path that is no database is not
+/// shown: if a password holds an unescaped slash, the path is the rest of the password.
 pub(super) fn without_password(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let is_database = url.path().bytes().all(|b| b.is_ascii_digit() || b == b'/');

@@ -1,4 +1,4 @@
-//! What is asked of a server, with all that is needed to ask it again where the answer was "not here".
+//! A question to a server. It holds everything needed to ask it again if the answer was "not here".
 
 use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
@@ -9,7 +9,7 @@ use super::scripts::Call;
 #[derive(Clone, Copy)]
 pub(super) enum Question<'a> {
     Command(&'a Cmd),
-    /// Several commands in one flight; the answer is a list.
+    /// Several commands that are sent together. The answer is a list.
     Flight(&'a Pipeline),
     Script(&'a Call<'a>),
 }
@@ -38,7 +38,8 @@ const READS: &[&[u8]] = &[
 ];
 
 impl Question<'_> {
-    /// Whether it may be asked twice: its commands are known to read only. A script is not, whatever it does.
+    /// Returns true if the question may be asked twice, because all its commands are known to read only. A script is never
+    /// known to read only, whatever it does.
     pub(super) fn changes_nothing(self) -> bool {
         let reads = |command: &Cmd| {
             let name = command.args_iter().next();
@@ -59,14 +60,14 @@ impl Question<'_> {
         }
     }
 
-    /// Asks a server that is just taking over the key's slot. It answers only what comes right after ASKING, so nobody
-    /// else may use this connection.
+    /// Asks a server that is just taking over the key's slot. Such a server answers only the command that comes right after
+    /// ASKING, so nobody else may use this connection.
     pub(super) async fn ask_during_migration(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
-        // a script that is not known yet is loaded by the first attempt, which uses ASKING up
+        // The first attempt loads a script that the server does not know yet. That attempt also uses up the ASKING.
         for last in [false, true] {
             redis::cmd("ASKING").exec_async(connection).await?;
             let answer = match self {
-                // in one transaction, because ASKING is good for one command or one transaction
+                // in one transaction, because one ASKING is good for one command or one transaction
                 Question::Flight(flight) => flight.clone().atomic().query_async(connection).await.and_then(whole),
                 other => other.ask(connection).await,
             };
@@ -79,8 +80,8 @@ impl Question<'_> {
     }
 }
 
-/// A flight's answers, unless the server refused one (loading, moved, no permission, ...). That a key holds something of
-/// another type is an answer.
+/// Returns all answers of a flight, or the error if the server refused one of the commands (loading, moved, no permission,
+/// ...). An error that says that a key holds another type counts as an answer.
 fn whole(answers: Vec<Value>) -> RedisResult<Value> {
     let refused =
         answers.iter().find(|answer| matches!(answer, Value::ServerError(error) if error.code() != "WRONGTYPE"));

@@ -1,5 +1,5 @@
-//! Whether the user that connects may do all that the store does. Asked once, when connecting: a command that is refused only
-//! when it is needed would be refused in the middle of something.
+//! Checks whether the connecting user may run every command that the store needs. This is asked once, when connecting.
+//! Otherwise a missing right would be noticed only when a command is needed, in the middle of some work.
 
 use super::keys::Prefix;
 use super::link::Link;
@@ -8,16 +8,17 @@ use super::scripts::{Call, Scripts};
 use super::topology::Topology;
 use crate::error::StoreError;
 
-/// An id of 128 zero bits, which nobody has; a user whom no application has is named the same.
+/// An id of 128 zero bits, which no session has. It also serves as the name of a user whom no application has.
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// Tries all commands, on each primary that is there: one round trip, three more in a cluster. Nothing is changed.
+/// Tries all commands on each primary that can be reached. One round trip, and three more in a cluster. Nothing is changed.
 ///
 /// # Errors
-/// When a server forbids some of them: which, and what to grant. A server that fails in another way is none of this.
+/// Fails if a server forbids some of the commands. The error names them and says what to grant. If a server fails in another
+/// way, this is no error here.
 pub(super) async fn check(server: &Topology, scripts: &Scripts, prefix: &Prefix) -> Result<(), StoreError> {
     for name in server.primaries() {
-        // one that cannot be reached now fails the calls about its keys, not all
+        // A primary that cannot be reached now makes only the calls about its own keys fail, not all calls.
         let Ok(link) = server.primary(&name) else { continue };
         let mut missing = missing_everywhere(&link, scripts, prefix).await;
         if matches!(server, Topology::Cluster(_)) {
@@ -30,7 +31,7 @@ pub(super) async fn check(server: &Topology, scripts: &Scripts, prefix: &Prefix)
     Ok(())
 }
 
-/// What a user must be granted besides, as the rules of an ACL name it.
+/// Returns what the user must be granted in addition, written as ACL rules.
 async fn missing_everywhere(link: &Link, scripts: &Scripts, prefix: &Prefix) -> Vec<String> {
     let key = |kind: &str| format!("{}{kind}{NOBODY}", prefix.as_str());
     let mut script = Call::without_key(&scripts.rights);
@@ -42,7 +43,7 @@ async fn missing_everywhere(link: &Link, scripts: &Scripts, prefix: &Prefix) -> 
             let rule = |name: String| if name == "~" { keys.clone() } else { format!("+{name}") };
             missing.into_iter().map(rule).collect()
         }
-        // what runs a script is itself forbidden
+        // the command that runs scripts is itself forbidden
         Err(failure) if is_forbidden(&failure.error) => match failure.error.to_string().contains("evalsha") {
             true => vec!["+evalsha".to_owned()],
             false => vec!["+script|load".to_owned()],
@@ -51,9 +52,9 @@ async fn missing_everywhere(link: &Link, scripts: &Scripts, prefix: &Prefix) -> 
     }
 }
 
-/// What is needed while slots move from one server of a cluster to another.
+/// Returns the missing rights that are needed while slots move from one server of a cluster to another.
 async fn missing_in_cluster(link: &Link) -> Vec<String> {
-    // a refused EXEC ends what MULTI has begun, and says EXECABORT
+    // If EXEC is refused, the error is EXECABORT, and the transaction that MULTI began is over.
     let mut transaction = redis::pipe();
     transaction.cmd("MULTI").cmd("EXEC").ignore_errors();
     let asking = redis::cmd("ASKING");

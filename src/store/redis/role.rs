@@ -1,13 +1,14 @@
-//! Whether a server is a primary. A replica refuses changes, and what it reads may have been revoked on the primary.
+//! Tells whether a server is a primary. A replica refuses changes, and a session that it reads may have been revoked on the
+//! primary.
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 
-/// Whether this server follows another one. A node of a cluster counts as none: whom to ask there is for the cluster to say.
-/// A server that may not be asked, or answers something else, is taken for a primary.
+/// Returns true if this server is the replica of another one. The answer is false for a node of a cluster, because the
+/// cluster itself says whom to ask. A server that we may not ask, or that answers something else, is taken for a primary.
 ///
 /// # Errors
-/// When there is no answer.
+/// Fails if there is no answer.
 pub(super) async fn is_replica(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
     Ok(says(connection, "replication", "role:slave").await?
         && !says(connection, "cluster", "cluster_enabled:1").await?)

@@ -1,4 +1,4 @@
-//! The scripts: one verb each, in `lua/`, with what they share before them.
+//! The scripts in `lua/`. Each does one task, and the code that they share stands before it.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
@@ -43,8 +43,8 @@ impl Scripts {
     }
 }
 
-/// One call of a script about one key (or none), written as it goes to the server: the client's own invocation first keeps each of its
-/// two dozen arguments in a buffer of its own.
+/// One call of a script about one key (or no key), written in the form in which it goes to the server. The client's own
+/// invocation is not used, because it first keeps each of its two dozen arguments in a separate buffer.
 pub(super) struct Call<'a> {
     script: &'a Script,
     command: Cmd,
@@ -57,7 +57,7 @@ impl<'a> Call<'a> {
         Call { script, command }
     }
 
-    /// For a script that declares no key, so that any server of a cluster runs it.
+    /// Begins a call of a script that declares no key, so that any server of a cluster runs it.
     pub(super) fn without_key(script: &'a Script) -> Call<'a> {
         let mut command = redis::cmd("EVALSHA");
         command.arg(script.get_hash()).arg(0);
@@ -69,7 +69,8 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// A server that does not know the script has done nothing; it learns it, and is asked again.
+    /// Calls the script. If the server does not know the script, it has done nothing; then the script is loaded and called
+    /// again.
     pub(super) async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
         match self.command.query_async(connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {

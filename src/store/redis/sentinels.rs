@@ -1,8 +1,9 @@
-//! What sentinels say: which server is the primary, also when they have made another one the primary although the one before
-//! still answers.
+//! What sentinels say: which server is the primary. They are asked even while the present primary answers, because they may
+//! have made another server the primary meanwhile.
 //!
-//! Whether an operator has ordered it or the network is in two parts: the former primary goes on as one until a sentinel
-//! gets hold of it, ten seconds later in the best case. All that it acknowledges meanwhile is lost.
+//! That can happen because an operator orders it, or because the network is in two parts. The former primary goes on as a
+//! primary until a sentinel reaches it, which takes ten seconds in the best case. All changes that it acknowledges in that
+//! time are lost.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::aio::MultiplexedConnection;
@@ -27,7 +28,7 @@ struct Sentinel {
     connection: Mutex<Option<MultiplexedConnection>>,
 }
 
-/// Who names which server, `host:port`.
+/// The servers that the sentinels name (`host:port`), and how many sentinels name each.
 #[derive(Default)]
 struct Votes(Vec<(String, usize)>);
 
@@ -37,16 +38,17 @@ impl Sentinels {
         Sentinels { service, all }
     }
 
-    /// The address that more than half of them name as the primary's. One that hangs is not waited for once that many agree.
+    /// Returns the address that more than half of the sentinels name as the primary's. Does not wait for a sentinel that
+    /// hangs once more than half agree.
     pub(super) async fn primary(&self, timeout: Duration) -> Option<String> {
         self.votes(timeout).await.ok()?.winner(self.all.len())
     }
 
-    /// The addresses that may be the primary's: the one on which more than half of them agree, or else all that are named,
-    /// those first that more of them name.
+    /// Returns the addresses that may be the primary's. If more than half of the sentinels agree on one, returns only that
+    /// address. Otherwise returns all named addresses, beginning with the one that most sentinels name.
     ///
     /// # Errors
-    /// When none of them names any.
+    /// Fails if no sentinel names an address.
     pub(super) async fn candidates(&self, timeout: Duration) -> RedisResult<Vec<String>> {
         let mut votes = self.votes(timeout).await?;
         if let Some(winner) = votes.winner(self.all.len()) {
@@ -90,7 +92,7 @@ impl Votes {
 impl Sentinel {
     async fn ask(&self, service: &str, timeout: Duration) -> RedisResult<String> {
         let mut kept = self.connection.lock().await;
-        // taken out: one that fails is not used again
+        // The connection is taken out, so that it is not used again if it fails.
         let mut connection = match kept.take() {
             Some(connection) => connection,
             None => self.dialer.open(timeout).await.map_err(|error| self.named(&error))?,
@@ -106,7 +108,7 @@ impl Sentinel {
         Ok(format!("{host}:{port}"))
     }
 
-    /// What failed, and at which sentinel.
+    /// Returns the error with the name of the sentinel at which it happened.
     fn named(&self, error: &redis::RedisError) -> redis::RedisError {
         failed(format!("the sentinel {}: {}", self.dialer, reason(error)))
     }

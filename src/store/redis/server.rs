@@ -1,4 +1,4 @@
-//! The private seam to the client library: one server, a cluster of them, or what is not known yet.
+//! The private border to the client library: a single server, a cluster, or servers that were not reached yet.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,15 +15,16 @@ use crate::error::StoreError;
 #[derive(Clone)]
 pub(super) enum Server {
     Known(Topology),
-    /// Looked for since the store was made, and perhaps found by now.
+    /// Servers that are looked for in the background since the store was made. They may be found by now.
     Later(Arc<Later>),
 }
 
 impl Server {
-    /// What was found, also after one attempt that is quick to fail.
+    /// Returns the servers. If none was reached yet, waits first for one attempt to reach them, unless the attempts take long
+    /// to fail.
     ///
     /// # Errors
-    /// When nothing was found yet.
+    /// Fails if no server was reached yet.
     pub(super) async fn known(&self) -> Result<&Topology, StoreError> {
         match self {
             Server::Known(known) => Ok(known),
@@ -31,12 +32,13 @@ impl Server {
         }
     }
 
-    /// Asks whoever has this key: one round trip, and one more for each redirection.
+    /// Asks the server that has this key. One round trip, and one more for each redirection.
     pub(super) async fn ask<T: FromRedisValue>(&self, key: &str, question: Question<'_>) -> Result<T, StoreError> {
         self.ask_with(key, question, None).await
     }
 
-    /// The same, and what would be seen if the answer were to change.
+    /// Asks like [`ask`](Server::ask). Also returns the snapshot that tells whether the process would hear of a change to the
+    /// answer.
     pub(super) async fn ask_seen<T: FromRedisValue>(
         &self,
         key: &str,
@@ -49,7 +51,7 @@ impl Server {
         Ok((T::from_redis_value(answer).map_err(StoreError::from_client)?, seen))
     }
 
-    /// The same for a revoke, which may have to wait for replicas.
+    /// Asks like [`ask`](Server::ask), but for a revoke, which may have to wait for replicas.
     pub(super) async fn ask_with<T: FromRedisValue>(
         &self,
         key: &str,
@@ -66,7 +68,7 @@ impl Server {
         T::from_redis_value(answer).map_err(StoreError::from_client)
     }
 
-    /// The names of all primaries; none while no server was reached yet.
+    /// Returns the names of all primaries. The list is empty while no server was reached yet.
     pub(super) fn primaries(&self) -> Vec<String> {
         self.found().map(Topology::primaries).unwrap_or_default()
     }

@@ -1,19 +1,20 @@
-//! Whose certificates are trusted, and which one is shown.
+//! Which certificates of servers are trusted, and which certificate of our own is shown to them.
 
 use redis::{ClientTlsConfig, TlsCertificates};
 
 use crate::error::{Error, Result};
 
-/// PEM files, as they were given.
+/// PEM files, as the application gave them.
 #[derive(Clone, Default)]
 pub(super) struct Certificates {
     pub(super) authority: Option<Vec<u8>>,
-    /// The certificate and its key.
+    /// Our own certificate and its key.
     pub(super) own: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Certificates {
-    /// For the client library; `None` where the system's trust and no certificate of ours are meant.
+    /// Returns the certificates for the client library. `None` if the system's trusted certificates are used and we show none
+    /// of our own.
     pub(super) fn checked(&self) -> Result<Option<TlsCertificates>> {
         if let Some(authority) = &self.authority {
             check("tls_ca", authority, "CERTIFICATE")?;
@@ -30,7 +31,7 @@ impl Certificates {
     }
 }
 
-/// Whether there is such a part: the client's own error would not say which file it is about.
+/// Checks that the file has such a part. The client's own error would not say which file it is about.
 fn check(setting: &'static str, pem: &[u8], part: &str) -> Result<()> {
     let is_begin = |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{part}-----"));
     match String::from_utf8_lossy(pem).lines().any(is_begin) {

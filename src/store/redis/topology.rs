@@ -1,4 +1,4 @@
-//! The servers that were found: one, or a cluster of them.
+//! The servers that were found: a single one, or a cluster.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(super) enum Topology {
 }
 
 impl Topology {
-    /// The names of all primaries, for what looks at all keys.
+    /// Returns the names of all primaries. Whoever looks at all keys asks each of them.
     pub(super) fn primaries(&self) -> Vec<String> {
         let mut names: Vec<_> = match self {
             Topology::One(link) => vec![link.to_string()],
@@ -24,10 +24,11 @@ impl Topology {
         names
     }
 
-    /// The primary of this name.
+    /// Returns the primary with this name.
     ///
     /// # Errors
-    /// Where there is none, or it could not be reached yet: to pass over its keys would be a wrong answer.
+    /// Fails if there is no such primary, or if it could not be reached yet. To skip its keys silently would be a wrong
+    /// answer.
     pub(super) fn primary(&self, name: &str) -> Result<Link, StoreError> {
         let found = match self {
             Topology::One(link) => Some(Some(link.clone())).filter(|_| link.to_string() == name),

@@ -1,4 +1,4 @@
-//! Whole sessions, out of this store and into it: many at once, on one connection.
+//! Moves whole sessions out of this store and into it, many at once on one connection.
 
 use std::time::SystemTime;
 
@@ -15,14 +15,14 @@ use crate::store::saved::{Restore, Restored, Save, Saved};
 use crate::store::saved::{from_micros, seconds, terms_of};
 
 impl Save for Redis {
-    /// One round trip, and one more for those that are signed in.
+    /// Takes one round trip, and one more for sessions with a user.
     async fn save(&self, ids: &[SessionId], terms: &Terms) -> Result<Vec<Option<Saved>>, StoreError> {
         try_join_all(ids.iter().map(|id| self.save_one(id, terms))).await
     }
 }
 
 impl Restore for Redis {
-    /// One round trip, and two more for those that are signed in.
+    /// Takes one round trip, and two more for sessions with a user.
     async fn restore(&self, sessions: &[Saved]) -> Result<Vec<Restored>, StoreError> {
         try_join_all(sessions.iter().map(|saved| self.restore_one(saved))).await
     }
@@ -42,12 +42,13 @@ impl Redis {
         Ok(Some(saved))
     }
 
-    /// When a user signed in, as the index has it; where a failover has lost that, as the session has it.
+    /// Returns when a user signed in, by the user's index. If a failover has lost the entry in the index, returns the time
+    /// that the session itself has.
     async fn place_in_index(&self, id: &SessionId, user: &UserId, record: &Record) -> Result<SystemTime, StoreError> {
         let index = self.prefix.user(user);
         let query = redis::cmd("ZSCORE").arg(&index).arg(id.expose()).clone();
         let score: Option<f64> = self.server.ask(&index, Question::Command(&query)).await?;
-        // negative is the mark of a sign-in that was refused; the session was this user's before
+        // a negative score marks a sign-in that was refused; the session belonged to this user before
         let score = score.map(|seconds| from_micros((seconds.abs() * 1e6).round() as u64));
         Ok(score.or(record.signed_in_at).unwrap_or(record.created_at))
     }
@@ -57,7 +58,7 @@ impl Redis {
         let Some(user) = &record.user_id else { return self.make(saved).await };
         let index = self.prefix.user(user);
         let signed_in_at = seconds(signed_in_at.or(record.auth_time).unwrap_or(record.created_at));
-        // two programs that restore the same session do not take each other's marker for theirs
+        // the number keeps apart the markers of two programs that restore the same session
         let marker = format!("restoring {} {signed_in_at} {:016x}", id.expose(), any_number()?);
 
         let mut script = Call::new(&self.scripts.restoring, &index);
@@ -70,11 +71,12 @@ impl Redis {
                 if self.server.ask(&index, Question::Script(&script)).await? {
                     return Ok(Restored::Made);
                 }
-                // all of the user's sessions were ended before this one was there
+                // all of the user's sessions were ended before this session was made
                 self.end_any(id).await?;
                 Ok(Restored::Ended)
             }
-            // it may have been made: its marker stays, by which it still ends with the others
+            // The session may have been made. So its marker stays: through it, the session still ends together with the
+            // user's others.
             Err(error) if error.is_unknown() => Err(error),
             not_made => {
                 let command = redis::cmd("ZREM").arg(&index).arg(&marker).clone();

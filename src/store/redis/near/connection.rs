@@ -1,4 +1,4 @@
-//! Connections on which the server tells what changes.
+//! Connections on which the server tells of changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::{Near, Tracking};
 use crate::store::redis::client_error::reason;
 use crate::store::redis::dial::Dialer;
 
-/// Opens a connection that the server tells what changes. Where it cannot, sessions are read from it all the same, each
-/// time.
+/// Opens a connection on which the server tells of changes. If the server cannot do so, opens an ordinary connection, and
+/// every session is read from the server each time.
 pub(in crate::store::redis) async fn open(
     dialer: &Dialer,
     timeout: Duration,
@@ -37,14 +37,14 @@ async fn open_tracked(
     let tracking = Arc::new(Tracking::default());
     let hears = {
         let (near, tracking) = (near.clone(), tracking.clone());
-        // called where replies are taken apart, so that a push is heard before every reply behind it
+        // called where replies are parsed, so that a push is heard before every reply that comes after it
         move |push: PushInfo| -> Result<(), RedisError> {
             near.hear(&push, &tracking);
             Ok(())
         }
     };
     let config = AsyncConnectionConfig::new().set_push_sender(hears);
-    // in the older protocol a connection hears only answers
+    // with the older protocol a connection receives only answers, no pushes
     let mut connection = dialer.open_with(config, ProtocolVersion::RESP3, timeout).await?;
     let asked = Moment::now();
     redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
@@ -53,12 +53,12 @@ async fn open_tracked(
     Ok((connection, tracking))
 }
 
-/// Some proxy may take the command for one that does nothing.
+/// Returns an error unless the server really tracks keys. A proxy may accept the command and do nothing.
 fn need_tracking(answer: RedisResult<Value>) -> RedisResult<()> {
     let stands = match answer {
         Ok(Value::Map(info)) => info.iter().any(|(name, value)| text_of(name) == "flags" && holds(value, "on")),
         Ok(_) => false,
-        // Redis 6.0 tracks, and cannot be asked whether it does
+        // Redis 6.0 tracks keys, but cannot be asked whether it does
         Err(error) => return if error.code() == Some("ERR") { Ok(()) } else { Err(error) },
     };
     if stands { Ok(()) } else { Err((ErrorKind::Client, "the server does not track what is read").into()) }

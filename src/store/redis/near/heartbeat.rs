@@ -1,4 +1,4 @@
-//! How it is known that a connection still lives, and that its server still serves what was read from it.
+//! How the store knows that a connection is still alive, and that its server still serves what was read on it.
 
 use std::time::Duration;
 
@@ -9,26 +9,27 @@ use super::Tracking;
 use super::moment::Moment;
 use crate::store::redis::role;
 
-/// A question that is asked on a connection at intervals, so that a connection that is silently lost is noticed.
+/// A question that is asked on a connection at intervals, to notice a connection that was lost without a sign.
 pub(in crate::store::redis) enum Heartbeat {
-    /// Of a server that may have to follow another one some day.
+    /// For a server that may become the replica of another one some day: asks whether it still is a primary.
     Role,
-    /// In a cluster, whose nodes may take slots from each other. What it was the last time.
+    /// For a node of a cluster, where nodes may take slots from each other: asks for the state of the cluster. Holds the
+    /// state from the last answer.
     Cluster(Option<String>),
 }
 
-/// What an answer means for everything that was read before.
+/// What an answer means for everything that was read before it.
 pub(in crate::store::redis) enum HeartbeatAnswer {
-    /// It is as it was.
+    /// Everything is served here as before.
     Steady,
-    /// It may be elsewhere by now.
+    /// Something may have moved to another server.
     Moved,
-    /// It is not served here any more.
+    /// The server is no primary any more, so nothing is served here.
     Demoted,
 }
 
 impl Heartbeat {
-    /// Asks, and turns blind when no answer comes in time; a late one opens the eyes again.
+    /// Asks the question. If no answer comes in time, nothing is served from the cache until a late answer comes.
     pub(in crate::store::redis) async fn beat(
         &mut self,
         connection: &mut MultiplexedConnection,
@@ -73,7 +74,7 @@ impl Heartbeat {
     }
 }
 
-/// What changes whenever a slot, or a primary's place, is taken over.
+/// Returns the lines that change whenever a server takes over a slot or the place of a primary.
 fn epochs_of(info: &str) -> String {
     let names = ["cluster_current_epoch:", "cluster_my_epoch:", "cluster_slots_assigned:"];
     info.lines().filter(|line| names.iter().any(|name| line.starts_with(name))).collect::<Vec<_>>().join(" ")

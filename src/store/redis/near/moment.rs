@@ -1,14 +1,16 @@
-//! Time as it passes for this machine, also while it is suspended, whatever its clock is set to.
+//! Time as it really passes for this machine: it goes on while the machine is suspended, and does not depend on what the
+//! clock is set to.
 
 use std::ops::Add;
 use std::time::Duration;
 
-/// A point in time, in nanoseconds. Only comparable within this process.
+/// A point in time, in nanoseconds. It can only be compared within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Moment(pub(super) u64);
 
 impl Moment {
-    /// Linux's usual monotonic clock stands still while the machine sleeps, in which others may end sessions.
+    /// Returns the present moment. Linux's usual monotonic clock is not used: it stands still while the machine sleeps, and
+    /// in that time others may end sessions.
     #[cfg(target_os = "linux")]
     pub(super) fn now() -> Moment {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

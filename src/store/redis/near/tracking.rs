@@ -1,4 +1,4 @@
-//! What a connection sees of its server: up to when it has surely heard of every change.
+//! What a connection sees of its server: until which moment it has certainly heard of every change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use super::moment::Moment;
 
-/// One connection's. Whatever was read by it is good for as long as this stands.
+/// The tracking of one connection. Whatever was read on the connection may be served only as long as its tracking holds.
 #[derive(Debug, Default)]
 pub(in crate::store::redis) struct Tracking {
-    /// What was read under an earlier number is forgotten.
+    /// The present number of the tracking. Whatever was read under an earlier number is forgotten.
     number: AtomicU64,
-    /// A question that left then was answered, and with it everything that had changed until then. 0: blind.
+    /// The moment when the last answered question left. The connection has heard of every change until then. Zero means that
+    /// the connection is blind: nothing is proved.
     proof: AtomicU64,
     is_closed: AtomicBool,
 }
 
-/// What a question that leaves now is seen by.
+/// The state of the tracking when a question leaves. It tells later whether the answer may still be served.
 #[derive(Debug, Clone)]
 pub(in crate::store::redis) struct TrackingSnapshot {
     tracking: Arc<Tracking>,
@@ -28,25 +29,25 @@ impl Tracking {
         TrackingSnapshot { tracking: self.clone(), number: self.number.load(Ordering::SeqCst) }
     }
 
-    /// A question that left at this moment was answered.
+    /// Notes that a question that left at this moment was answered.
     pub(super) fn prove(&self, asked: Moment) {
         if !self.is_closed.load(Ordering::SeqCst) {
             self.proof.fetch_max(asked.0, Ordering::SeqCst);
         }
     }
 
-    /// Nothing that was read until now is served any more.
+    /// Forgets everything that was read until now: nothing of it is served any more.
     pub(in crate::store::redis) fn forget(&self) {
         self.number.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Neither this nor anything that is read from now on, until there is a proof again.
+    /// Forgets everything that was read until now, and serves nothing that is read later until there is a proof again.
     pub(super) fn blind(&self) {
         self.forget();
         self.proof.store(0, Ordering::SeqCst);
     }
 
-    /// For good: the connection is lost.
+    /// Stops serving anything for good, because the connection is lost.
     pub(in crate::store::redis) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         self.blind();
@@ -54,7 +55,7 @@ impl Tracking {
 }
 
 impl TrackingSnapshot {
-    /// Whether a change since then would have been heard of.
+    /// Returns true if this process would have heard of a change since the snapshot.
     pub(super) fn still_holds(&self, now: Moment, silence_limit: Duration) -> bool {
         let TrackingSnapshot { tracking, number } = self;
         let proof = tracking.proof.load(Ordering::SeqCst);
