@@ -37,7 +37,7 @@ pub async fn hundreds_of_adds_at_once_add_up_exactly<F: Fixture>(fixture: &F) {
             seen
         });
     }
-    // no two adds get the same answer: what each is told is what it made
+    // no two adds get the same answer: each add is told the value that it made itself
     let seen: BTreeSet<i64> = tasks.join_all().await.concat().into_iter().collect();
     assert_eq!(seen, (1..=TASKS * ADDS).collect());
     let many = ADDS * (0..TASKS).map(|task| task - 3).sum::<i64>();
@@ -118,7 +118,7 @@ pub async fn what_is_no_whole_number_is_not_added_to<F: Fixture>(fixture: &F) {
 
 pub async fn one_refused_counter_undoes_the_whole_change<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
-    // whatever the order in which a store goes through them, some come before the refused one and some after
+    // in whatever order a store goes through the counters, some come before the refused one and some after it
     let presented = given.session(&[("a", "1"), ("m", "text"), ("z", "1"), ("s", "old")]).await;
     let before = given.record(&presented).await;
     let mut change = set("s", "new");

@@ -16,7 +16,7 @@ pub async fn a_users_sessions_are_listed_the_latest_sign_in_first<F: Fixture>(fi
     let anna = user("anna");
     assert_eq!(given.devices(&anna, ALL).await, []);
     let mut sessions = given.signed_in_times(4, &sign_in(&anna)).await;
-    // the order is that of sign-in, not of creation, use or rotation
+    // the sessions are in the order of their sign-ins, not of creation, use or rotation
     let visitor = given.session(&[]).await;
     given.apply(&sessions[0], &touch()).await.made();
     given.apply(&sessions[1], &rotate_to(&with_new_secret(&sessions[1]))).await.made();
@@ -90,7 +90,7 @@ pub async fn sessions_that_have_ended_are_not_listed<F: Fixture>(fixture: &F) {
     for _ in 0..2 {
         assert_eq!(given.listed(&anna).await, [latest.id, kept[1].id, kept[0].id]);
     }
-    // what was in the way of the first page is not any more
+    // the sessions that have ended no longer take places on the first page
     assert_eq!(given.devices(&anna, Page { offset: 0, limit: 1 }).await[0].id, latest.id);
 }
 
@@ -149,7 +149,7 @@ pub async fn strange_user_ids_list_and_end_their_own_sessions_only<F: Fixture>(f
         assert_eq!(given.listed(&user(id)).await, [own[1].id, own[0].id], "{id:?}");
         assert_eq!(given.record(&own[0]).await.user_id, Some(user(id)));
     }
-    // each in turn ends its own, and nobody else's
+    // each user in turn ends their own sessions, and nobody else's
     for (i, id) in strange.iter().enumerate() {
         assert_eq!(given.end(Target::AllOf(user(id))).await, 2, "{id:?}");
         for (other, own) in strange.iter().zip(&sessions).skip(i + 1) {

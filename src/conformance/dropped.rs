@@ -12,7 +12,7 @@ use crate::store::{Outcome, Store, Target};
 /// Each verb is dropped after 0, 1, ... polls; most stores need a few.
 const POLLS: usize = 12;
 
-/// Polls a future so many times, letting others run in between; the answer, if it came to one.
+/// Polls a future this many times, and lets others run in between. Returns the future's answer, if there was one.
 async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -24,7 +24,7 @@ async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) -> Opti
     None
 }
 
-/// A session beside, and that the answers to it are the answers to it.
+/// Another session, which must stay as it is: it is asked for after each dropped verb, and must get its own answers.
 struct Bystander(Credentials, Fields);
 
 impl Bystander {
@@ -52,7 +52,7 @@ pub async fn a_dropped_creation_is_made_or_not<F: Fixture>(fixture: &F) {
         if let Some(loaded) = given.load(&new.presented).await {
             assert_eq!(loaded.record.fields, new.fields);
         }
-        // asked again, it is made
+        // when it is asked for again, it is made
         assert_eq!(given.create(&new).await.made().record.fields, new.fields);
     }
 }
@@ -85,7 +85,7 @@ pub async fn a_dropped_rotation_leaves_a_secret_that_opens<F: Fixture>(fixture: 
         poll_and_drop(polls, given.store.apply(&old, &rotate_to(&new), &given.terms)).await;
         bystander.assert_untouched(&given).await;
         assert_eq!(given.fields(&old).await, fields(&[("a", "1")]));
-        // asked again, it is made
+        // when it is asked for again, it is made
         given.apply(&old, &rotate_to(&new)).await.made();
         assert_eq!(given.fields(&new).await, fields(&[("a", "1")]));
     }

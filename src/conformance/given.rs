@@ -68,12 +68,12 @@ impl<S: Store> Given<S> {
         self.record(presented).await.fields.clone()
     }
 
-    /// What a token opens, or why not.
+    /// What a token opens, or why it opens nothing.
     pub(super) async fn look_up(&self, presented: &Credentials) -> Lookup {
         self.store.load(presented, &self.terms).await.expect("the store answers")
     }
 
-    /// Signs in, and what the browser presents from then on if that was done.
+    /// Signs in. Returns what the browser presents from then on if the sign-in was done, and the outcome.
     pub(super) async fn sign_in(&self, presented: &Credentials, new: &SignIn) -> (Credentials, Outcome) {
         let rotated = with_new_secret(presented);
         (rotated, self.apply(presented, &bind(&rotated, new)).await)
@@ -87,7 +87,7 @@ impl<S: Store> Given<S> {
         presented
     }
 
-    /// So many of them, one after the other.
+    /// This many new sessions in which this user has signed in, made one after the other.
     pub(super) async fn signed_in_times(&self, times: usize, new: &SignIn) -> Vec<Credentials> {
         let mut all = Vec::new();
         for _ in 0..times {
@@ -110,7 +110,8 @@ impl<S: Store> Given<S> {
         self.store.revoke(&target).await.expect("the store answers")
     }
 
-    /// That nothing brings this session back: every verb but `create` says that it is gone, before and after all others.
+    /// Asserts that nothing brings this session back: every verb but `create` says that the session is gone, before and after
+    /// all other verbs.
     pub(super) async fn assert_gone(&self, presented: &Credentials) {
         let (longer, other) = (idle(Duration::from_secs(3600)), with_new_secret(presented));
         let changes = [
@@ -133,7 +134,7 @@ impl<S: Store> Given<S> {
 }
 
 impl Outcome {
-    /// What was made of it, which must have been something.
+    /// What the change made. The change must have been done.
     #[track_caller]
     pub(super) fn made(self) -> Loaded {
         match self {
@@ -142,7 +143,7 @@ impl Outcome {
         }
     }
 
-    /// The sessions that it ended.
+    /// The sessions that the sign-in ended. The change must have been done.
     #[track_caller]
     pub(super) fn evicted(self) -> Vec<SessionId> {
         match self {
@@ -151,7 +152,7 @@ impl Outcome {
         }
     }
 
-    /// Why it was refused, which it must have been.
+    /// Why the change was refused. It must have been refused.
     #[track_caller]
     pub(super) fn refused(self) -> Refusal {
         match self {
@@ -176,7 +177,7 @@ impl From<FieldChanges> for Change {
     }
 }
 
-/// A change of nothing.
+/// A change that changes nothing.
 pub(super) fn nothing() -> Change {
     Save::default().into()
 }
@@ -205,7 +206,7 @@ pub(super) fn idle(timeout: Duration) -> Change {
     FieldChanges { idle_timeout: Some(timeout), ..FieldChanges::default() }.into()
 }
 
-/// As a request does whose browser presented the token.
+/// The confirmation that a request makes whose browser presented the token.
 pub(super) fn confirm() -> Change {
     Save { confirm: true, ..Save::default() }.into()
 }
@@ -224,7 +225,7 @@ pub(super) fn sign_in(user: &UserId) -> SignIn {
     SignIn::new(user.clone(), 100, OnLimit::EvictOldest)
 }
 
-/// The same with this limit.
+/// A sign-in with the configured lifetimes and with this limit.
 pub(super) fn limited(user: &UserId, max_sessions: usize, on_limit: OnLimit) -> SignIn {
     SignIn { max_sessions, on_limit, ..sign_in(user) }
 }
@@ -238,30 +239,30 @@ fn secret_hash_of(presented: &Credentials) -> SecretHash {
     presented.secret_hash.expect("it was minted with a secret")
 }
 
-/// The ids of what was presented.
+/// The ids of the sessions whose tokens these are.
 pub(super) fn ids_of(presented: &[Credentials]) -> Vec<SessionId> {
     presented.iter().map(|presented| presented.id).collect()
 }
 
-/// Gives the session a new secret, and the one from before opens nothing.
+/// Gives the session a new secret. The secret from before opens nothing any more.
 pub(super) fn elevate_to(new: &Credentials) -> Change {
     Rotation { secret_hash: secret_hash_of(new), drop_previous: true, fields: FieldChanges::default() }.into()
 }
 
-/// The same in another order than they may have come in.
+/// These ids in sorted order, for comparing where their order does not matter.
 pub(super) fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
     ids.sort();
     ids
 }
 
 impl Change {
-    /// The same, if the field still holds this (or is still absent).
+    /// This change, made only if the field still holds this text (or is still absent).
     pub(super) fn expecting(mut self, name: &str, text: Option<&str>) -> Change {
         self.fields_mut().expect.insert(name.to_owned(), text.map(str::to_owned));
         self
     }
 
-    /// The same, by a request that was in use and whose browser presented the token.
+    /// This change, made by a request that used the session and whose browser presented the token.
     pub(super) fn of_a_request(self) -> Change {
         match self {
             Change::Save(save) => Save { touch: true, confirm: true, ..save }.into(),
@@ -269,13 +270,13 @@ impl Change {
         }
     }
 
-    /// The same with a new secret, and the presented one is held.
+    /// This change together with a new secret. The presented secret is held.
     pub(super) fn rotating_to(self, new: &Credentials) -> Change {
         let fields = self.fields().cloned().unwrap_or_default();
         Rotation { secret_hash: secret_hash_of(new), drop_previous: false, fields }.into()
     }
 
-    /// What it changes of the fields, which is something.
+    /// The part of the change that is about fields. A sign-in has none, so this panics for a sign-in.
     pub(super) fn fields_mut(&mut self) -> &mut FieldChanges {
         match self {
             Change::Save(save) => &mut save.fields,
@@ -285,13 +286,13 @@ impl Change {
     }
 }
 
-/// The same time in whole seconds, rounded down, as deadlines are kept.
+/// A time rounded down to whole seconds, as stores keep deadlines.
 pub(super) fn whole_second(time: SystemTime) -> SystemTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
-/// Lets whatever runs beside run, a little and not always the same.
+/// Lets other tasks run for a while. Different numbers of rounds give different orders.
 pub(super) async fn pause(rounds: usize) {
     for _ in 0..rounds {
         tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
 //! Ending by itself: the idle timeout and the absolute deadline.
 //!
-//! Some stores can only wait, on machines that may stall: what must happen before a session ends is tried again where
-//! it came too late (`in_time`), and what must happen after is only ever later.
+//! Some stores can only wait, on machines that may stall. What must happen before a session ends is therefore tried again
+//! where it came too late (`in_time`). What must happen after a session ends may come later without harm.
 #![allow(missing_docs)] // the names say it
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::store::Outcome;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What an attempt came to that took less than `limit`.
+/// The outcome of the first attempt that took less than `limit`.
 pub(super) async fn in_time<T>(limit: Duration, attempt: impl AsyncFn() -> T) -> T {
     for _ in 0..10 {
         let begin = Instant::now();
@@ -34,7 +34,7 @@ pub async fn a_session_is_gone_for_every_verb_once_its_idle_timeout_is_over<F: F
 
 pub async fn a_touch_extends_the_idle_timeout<F: Fixture>(fixture: &F) {
     let given = given_lifetimes(fixture, 3, 3600).await;
-    // it began with three seconds, after one it got three more, and after three it lives
+    // the session began with three seconds; the touch after one second gave it three again; so it lives after three
     let (presented, touched) = in_time(4 * SECOND, async || {
         let presented = given.session(&[]).await;
         fixture.advance(SECOND).await;
@@ -93,7 +93,7 @@ pub async fn a_longer_idle_timeout_counts_from_now<F: Fixture>(fixture: &F) {
     assert_eq!((changed.record.idle_timeout, changed.record.last_accessed_at), (HOUR, changed.now));
     fixture.advance(2 * SECOND).await;
     assert_eq!(given.record(&presented).await, changed.record);
-    // a touch extends by what it has now, not by what is configured
+    // a touch extends by the session's own idle timeout, not by the configured one
     assert_eq!(given.apply(&presented, &touch()).await.made().record.idle_timeout, HOUR);
 }
 

@@ -14,13 +14,13 @@ use crate::store::{Lookup, Outcome, Store, Target};
 
 const N: usize = 3;
 
-/// Those that live, and that the list names exactly them.
+/// The sessions that live. Asserts that the user's list names exactly these.
 async fn alive<S: Store>(given: &Given<S>, sessions: &[Credentials], new: &SignIn) -> Vec<Credentials> {
     let mut alive = Vec::new();
     for presented in sessions {
         if let Some(loaded) = given.load(presented).await {
             assert_eq!(loaded.record.user_id.as_ref(), Some(&new.user));
-            // of two clicks both secrets open the one session
+            // after two clicks, both secrets open the same session
             if !alive.iter().any(|other: &Credentials| other.id == presented.id) {
                 alive.push(*presented);
             }
@@ -50,10 +50,10 @@ pub async fn the_oldest_is_the_one_that_signed_in_longest_ago<F: Fixture>(fixtur
     let new = limited(&user("anna"), N, OnLimit::EvictOldest);
     let visitor = given.session(&[]).await; // made first, signs in last
     let sessions = given.signed_in_times(N, &new).await;
-    // use, a rotation and a new idle timeout do not count
+    // using a session, rotating it and giving it a new idle timeout do not make it a later one
     given.apply(&sessions[1], &touch()).await.made();
     given.apply(&sessions[1], &rotate_to(&with_new_secret(&sessions[1]))).await.made();
-    // but another sign-in does
+    // but signing in again does
     let (again, answer) = given.sign_in(&sessions[0], &new).await;
     assert_eq!(answer.evicted(), []);
     let (last, answer) = given.sign_in(&visitor, &new).await;
@@ -81,7 +81,7 @@ pub async fn an_evicted_browser_can_learn_why_and_nobody_else<F: Fixture>(fixtur
     }
     let again = given.create(&new_session(evicted, Default::default())).await;
     assert_eq!(again, Outcome::Refused(Refusal::Conflict));
-    // it counts as ended for everybody who would end it, and is told all the same
+    // whoever would end the evicted session finds it ended already, and its browser is still told of the eviction
     assert_eq!(given.end(Target::SessionOf(new.user.clone(), evicted.id)).await, 0);
     assert_eq!(given.end(Target::Session(evicted.id)).await, 0);
     assert_eq!(given.look_up(&evicted).await, Lookup::Evicted);
@@ -103,13 +103,13 @@ pub async fn a_sign_in_with_a_stale_secret_leaves_the_visitors_session_out_of_th
         let before = given.record(&visitor).await;
         assert_eq!(given.listed(&new.user).await, [signed_in.id]);
 
-        // neither is it evicted as one of the user's, nor does it take a place of theirs
+        // the visitor's session is not evicted as one of the user's, and takes no place of theirs
         let others = given.signed_in_times(most, &new).await;
         assert_eq!(alive(&given, &others, &new).await, others);
         assert_eq!(given.end(Target::OthersOf(new.user.clone(), others[0].id)).await, most as u64 - 1);
         assert_eq!(given.end(Target::AllOf(new.user.clone())).await, 1);
         assert_eq!(given.record(&visitor).await, before, "it is nobody's");
-        // and it can be signed in as any other
+        // and a user can sign in to it as to any other session
         let (again, answer) = given.sign_in(&visitor, &new).await;
         answer.made();
         assert_eq!(given.listed(&new.user).await, [again.id]);
@@ -126,7 +126,7 @@ pub async fn what_has_expired_counts_neither_for_a_visitor_nor_for_who_signs_in_
         let stays = given.signed_in(&new).await;
         fixture.advance(Duration::from_secs(2)).await;
         assert_eq!(given.load(&expired[0]).await, None);
-        // in a session that is theirs, and then in as many more as there is room for
+        // the user signs in to a session that is already theirs, and then to as many more as there is room for
         let (again, answer) = given.sign_in(&stays, &limited(&new.user, 1, policy)).await;
         assert_eq!(answer.evicted(), []);
         let mut all = vec![again];
@@ -152,7 +152,7 @@ pub async fn a_refused_sign_in_changes_nothing_and_may_be_tried_again<F: Fixture
     let sessions = given.signed_in_times(N, &new).await;
     let visitor = given.session(&[("cart", "[1]")]).await;
     let before = given.record(&visitor).await;
-    // as often as anybody wants: what is refused fills no place
+    // this works as often as anybody tries: a refused sign-in takes no place
     for _ in 0..2 * N {
         let (rotated, answer) = given.sign_in(&visitor, &new).await;
         assert_eq!(answer, Outcome::Refused(Refusal::LimitReached));
@@ -163,7 +163,7 @@ pub async fn a_refused_sign_in_changes_nothing_and_may_be_tried_again<F: Fixture
     }
     assert_eq!(alive(&given, &sessions, &new).await, sessions);
 
-    // nor is it ended with the user's: it is nobody's
+    // the visitor's session does not end with the user's sessions: it is nobody's
     given.end(Target::OthersOf(new.user.clone(), sessions[0].id)).await;
     assert_eq!(given.record(&visitor).await, before);
     let (signed_in, answer) = given.sign_in(&visitor, &new).await;
@@ -190,13 +190,13 @@ pub async fn a_refused_re_sign_in_leaves_the_session_in_the_list<F: Fixture>(fix
     let given = given(fixture).await;
     let anna = user("anna");
     let sessions = given.signed_in_times(N, &sign_in(&anna)).await;
-    // the limit was lowered: the session is one too many, but bound it is
+    // the limit was lowered: the session is one too many, but it is still bound to the user
     let new = limited(&anna, 1, OnLimit::RefuseNew);
     for _ in 0..2 {
         assert_eq!(given.sign_in(&sessions[1], &new).await.1, Outcome::Refused(Refusal::LimitReached));
         assert_eq!(sorted(given.listed(&anna).await), sorted(ids_of(&sessions)));
     }
-    // the first is within the limit, and stays in its place
+    // the first session is within the limit, and keeps its place in the list
     given.sign_in(&sessions[0], &new).await.1.made();
     let latest_first: Vec<_> = sessions.iter().rev().map(|presented| presented.id).collect();
     assert_eq!(given.listed(&anna).await, latest_first);
@@ -255,7 +255,8 @@ pub async fn each_user_has_a_limit_of_their_own<F: Fixture>(fixture: &F) {
     assert_eq!(given.listed(&bert.user).await, [berts.id]);
 }
 
-/// As many at once as are too many by twenty; those that live in the end.
+/// Signs in at the same time in twenty sessions more than the limit allows. Answers the sessions that live in the end, and
+/// how many sign-ins were acknowledged.
 async fn rush<S: Store>(given: &Given<S>, new: &SignIn, round: usize) -> (Vec<Credentials>, usize) {
     let mut tasks = JoinSet::new();
     for i in 0..N + 20 {
@@ -298,7 +299,8 @@ pub async fn of_many_sign_ins_at_once_exactly_as_many_are_let_in_as_are_allowed<
     }
 }
 
-/// Sessions that are bound already, and sign in again while others do: no more live than are allowed, none is hidden.
+/// Sessions that are bound already sign in again while others sign in too. No more live than the limit allows, and the list
+/// hides none of them.
 pub async fn sign_ins_and_repeated_ones_at_once_stay_within_the_limit<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
     for round in 0..12 {
@@ -320,7 +322,7 @@ pub async fn sign_ins_and_repeated_ones_at_once_stay_within_the_limit<F: Fixture
         let alive = alive(&given, &all, &new).await;
         assert!(alive.len() <= N, "{} live", alive.len());
         if on_limit == OnLimit::RefuseNew {
-            // nobody was let in, and nobody was put out
+            // no new session was let in, and no bound session was ended
             assert_eq!(sorted(ids_of(&alive)), sorted(ids_of(&all[12..])));
         }
     }

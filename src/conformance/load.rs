@@ -44,7 +44,7 @@ pub async fn reading_changes_nothing<F: Fixture>(fixture: &F) {
 }
 
 pub async fn the_stores_time_does_not_go_back<F: Fixture>(fixture: &F) {
-    // a read may know the time from what a server rounded to milliseconds, here and there
+    // a read may work out the time from values that a server has rounded to milliseconds in more than one place
     const ROUNDING: Duration = Duration::from_millis(5);
     let given = given(fixture).await;
     let presented = given.session(&[]).await;

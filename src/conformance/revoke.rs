@@ -16,7 +16,7 @@ pub async fn a_revoked_session_is_gone_for_every_verb<F: Fixture>(fixture: &F) {
     assert_eq!(given.revoke(&new).await, 1);
     given.assert_gone(&new).await;
     given.assert_gone(&old).await;
-    // a rotation that is asked again is not "made before" either
+    // the same rotation, asked for again, is not answered as "made before" either
     assert_eq!(given.apply(&old, &rotate_to(&new)).await, Outcome::Refused(Refusal::Gone));
 }
 
@@ -104,7 +104,7 @@ pub async fn signing_out_shows_the_secret_and_says_what_became_of_the_session<F:
     }
     given.assert_gone(&new).await;
 
-    // what the sign-in replaced opens nothing, and ends nothing
+    // the secret that the sign-in replaced opens nothing, and ends nothing
     let visitor = given.session(&[]).await;
     let (signed_in, _) = given.sign_in(&visitor, &sign_in(&user("anna"))).await;
     assert_eq!(sign_out(visitor).await, SignedOut::Stale);

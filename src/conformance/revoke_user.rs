@@ -48,7 +48,7 @@ pub async fn a_user_ends_all_sessions_but_one<F: Fixture>(fixture: &F) {
     for other in [&sessions[2], &strangers, &visitor] {
         given.load(other).await.expect("it lives");
     }
-    // to keep one that is not theirs keeps none, and is no way to touch it
+    // who asks to keep a session that is not theirs keeps none of their own, and does nothing to that session
     assert_eq!(given.end(Target::OthersOf(anna.clone(), strangers.id)).await, 1);
     given.load(&strangers).await.expect("it lives");
     assert_eq!(given.listed(&anna).await, []);
@@ -60,7 +60,7 @@ pub async fn all_of_a_users_sessions_end_at_once<F: Fixture>(fixture: &F) {
     assert_eq!(given.end(Target::AllOf(anna.clone())).await, 0);
     let sessions = given.signed_in_times(5, &sign_in(&anna)).await;
     let strangers = given.signed_in_times(2, &sign_in(&user("bert"))).await;
-    // what has ended already is not counted again
+    // a session that has ended already is not counted again
     given.revoke(&sessions[0]).await;
     let rotated = with_new_secret(&sessions[1]);
     given.apply(&sessions[1], &rotate_to(&rotated)).await.made();
@@ -71,7 +71,7 @@ pub async fn all_of_a_users_sessions_end_at_once<F: Fixture>(fixture: &F) {
     assert_eq!(given.end(Target::AllOf(anna.clone())).await, 0);
     assert_eq!(given.listed(&anna).await, []);
     assert_eq!(given.listed(&user("bert")).await, [strangers[1].id, strangers[0].id]);
-    // and the user may come again
+    // and the user may sign in again
     let next = given.signed_in(&sign_in(&anna)).await;
     assert_eq!(given.listed(&anna).await, [next.id]);
 }
@@ -131,7 +131,7 @@ pub async fn signing_out_everywhere_ends_what_was_bound_whatever_is_on_its_way<F
         }
         pause(round % 8).await;
         given.end(Target::AllOf(anna.clone())).await;
-        // these began after it had finished
+        // these sign-ins began after the sign-out had finished
         let late = given.signed_in_times(2, &sign_in(&anna)).await;
         tasks.join_all().await;
 
@@ -147,7 +147,7 @@ pub async fn signing_out_everywhere_ends_what_was_bound_whatever_is_on_its_way<F
             assert!(!lives || matches!(answer, Outcome::Done { .. }));
             alive.extend(lives.then_some(presented.id));
         }
-        // nothing lives that the next one would miss
+        // no session lives that the next sign-out would miss
         assert_eq!(sorted(given.listed(&anna).await), sorted(alive.clone()));
         assert_eq!(given.end(Target::AllOf(anna.clone())).await, alive.len() as u64);
         assert_eq!(given.listed(&anna).await, []);

@@ -70,7 +70,7 @@ pub async fn the_previous_secret_may_not_rotate<F: Fixture>(fixture: &F) {
     let before = given.record(&new).await;
     let change = set("a", "2").rotating_to(&with_new_secret(&old));
     assert_eq!(given.apply(&old, &change).await, Outcome::Refused(Refusal::Conflict));
-    // nor back to itself
+    // nor can a held secret be rotated to itself
     assert_eq!(given.apply(&old, &rotate_to(&old)).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.record(&new).await, before);
 }
@@ -92,11 +92,11 @@ pub async fn the_grace_begins_when_the_new_secret_is_first_confirmed<F: Fixture>
         confirmed.record.previous,
         old.secret_hash.map(|secret_hash| Previous { secret_hash, until: Some(end) })
     );
-    // whole seconds, rounded up
+    // the end of the grace is in whole seconds, rounded up
     assert!(end >= confirmed.now + given.terms.rotation_grace);
     assert!(end < confirmed.now + given.terms.rotation_grace + Duration::from_secs(1));
 
-    // and only once
+    // and the grace begins only once
     fixture.advance(Duration::from_millis(1100)).await;
     given.apply(&new, &set("b", "3").of_a_request()).await.made();
     assert_eq!(until().await, Some(end));
@@ -139,7 +139,7 @@ pub async fn the_secret_before_the_previous_one_is_stale<F: Fixture>(fixture: &F
     given.apply(&second, &confirm()).await.made();
     let third = with_new_secret(&first);
     let made = given.apply(&second, &rotate_to(&third)).await.made();
-    // held anew: the grace of the one before does not count for it
+    // the second secret is held anew: the grace of the first one does not count for it
     assert_eq!(made.record.previous, second.secret_hash.map(|secret_hash| Previous { secret_hash, until: None }));
     assert_eq!(given.load(&first).await, None);
     assert_eq!(given.apply(&first, &set("a", "2")).await, Outcome::Refused(Refusal::Gone));
@@ -217,14 +217,14 @@ pub async fn a_previous_secret_after_its_grace_is_recognized<F: Fixture>(fixture
     let mut given = given(fixture).await;
     given.terms.rotation_grace = Duration::from_secs(1);
     let (old, new) = rotated(&given).await;
-    // as long as the browser may not have the new one, the old one is no replay, however late
+    // as long as the browser may not have received the new secret, the old one is no replay, however late it comes
     fixture.advance(Duration::from_secs(2)).await;
     assert!(matches!(given.look_up(&old).await, Lookup::Live(_)));
     given.apply(&new, &confirm()).await.made();
     fixture.advance(Duration::from_secs(2)).await;
     let Lookup::Replayed(seen) = given.look_up(&old).await else { panic!("it is a replay") };
     assert_eq!(seen.record, given.record(&new).await);
-    // a guess is none, nor is the secret before
+    // a guessed secret is no replay, and neither is the secret before the previous one
     assert_eq!(given.look_up(&with_new_secret(&old)).await, Lookup::Gone);
     given.apply(&new, &rotate_to(&with_new_secret(&old))).await.made();
     assert_eq!(given.look_up(&old).await, Lookup::Gone);
@@ -235,7 +235,7 @@ pub async fn a_dropped_previous_secret_is_stale_at_once<F: Fixture>(fixture: &F)
     let (first, second) = rotated(&given).await;
     let third = with_new_secret(&first);
     let change = elevate_to(&third);
-    // a held previous one may not do it
+    // a previous secret that is still held may not make this change
     assert_eq!(given.apply(&first, &change).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(given.apply(&second, &change).await.made().record.previous, None);
     for stale in [&first, &second] {
@@ -243,6 +243,6 @@ pub async fn a_dropped_previous_secret_is_stale_at_once<F: Fixture>(fixture: &F)
         assert_eq!(given.apply(stale, &set("a", "2")).await, Outcome::Refused(Refusal::Gone));
     }
     assert_eq!(given.fields(&third).await, fields(&[("a", "1")]));
-    // asked again it is done already
+    // the same change, asked for again, counts as done already
     given.apply(&second, &change).await.made();
 }

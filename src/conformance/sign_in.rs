@@ -1,4 +1,4 @@
-//! Binding a user: always with a new secret and a new lifetime, and nothing of before reads any more.
+//! Binding a user: always with a new secret and a new lifetime. No secret from before reads the session any more.
 #![allow(missing_docs)] // the names say it
 
 use std::time::{Duration, SystemTime};
@@ -39,7 +39,7 @@ pub async fn signing_in_binds_the_user_with_a_new_secret<F: Fixture>(fixture: &F
 
 pub async fn a_token_planted_before_a_sign_in_reads_nothing_after_it<F: Fixture>(fixture: &F) {
     let given = given(fixture).await;
-    // the thief has a session made, plants its token, and has even rotated it, so that one more secret is held
+    // the thief made a session and planted its token, and has even rotated the session, so that one more secret is held
     let planted = given.session(&[]).await;
     let held = with_new_secret(&planted);
     given.apply(&planted, &rotate_to(&held)).await.made();
@@ -72,7 +72,7 @@ pub async fn signing_in_starts_a_new_absolute_lifetime<F: Fixture>(fixture: &F) 
     assert!(made.record.expires_at > before.expires_at + SECOND);
     assert!(made.record.ends_at() > before.ends_at());
     assert_eq!(made.record.created_at, before.created_at);
-    // and it ends with it, whatever comes
+    // and the session ends with its new lifetime, for every verb
     fixture.advance(6 * SECOND).await;
     given.assert_gone(&later.1).await;
     given.assert_gone(&later.0).await;
@@ -89,7 +89,7 @@ pub async fn a_sign_in_may_have_lifetimes_of_its_own_beyond_the_configured<F: Fi
     assert_eq!(made.record.expires_at, whole_second(made.now + 72 * HOUR));
     assert_eq!(made.record.ends_at(), made.now + 48 * HOUR);
 
-    // what comes later keeps them
+    // later changes keep these lifetimes
     let confirmed = confirm().of_a_request();
     for change in [touch(), set("a", "1"), confirmed] {
         let later = given.apply(&signed_in, &change).await.made().record;
@@ -145,7 +145,7 @@ pub async fn a_sign_in_stores_where_and_when<F: Fixture>(fixture: &F) {
     let record = given.record(&signed_in).await;
     assert_eq!((record.auth_time, &record.device, &record.ip), (Some(proved), &new.device, &new.ip));
 
-    // the next sign-in says anew where it is, also where it says nothing
+    // the next sign-in replaces the device and the address, even if it names none
     let (again, answer) = given.sign_in(&signed_in, &sign_in(&anna)).await;
     let made = answer.made();
     assert_eq!((&made.record.device, &made.record.ip), (&None, &None));
@@ -203,7 +203,8 @@ pub async fn a_second_click_is_the_same_sign_in_and_both_secrets_open_it<F: Fixt
     let anna = sign_in(&user("anna"));
     let (first, answer) = given.sign_in(&visitor, &anna).await;
     let before = answer.made().record;
-    // asked for in the usual way, or only as what was done before; and what the visitor had is not dropped any more
+    // the second click asks in the usual way, or only for the sign-in that was done before (`only_again`); and the fields
+    // that the visitor had are not dropped any more, even if the click asks for that
     let only_again = SignIn { only_again: true, ..anna.clone() };
     for new in [SignIn { discard_fields: true, ..anna.clone() }, only_again.clone()] {
         let (second, answer) = given.sign_in(&visitor, &new).await;
@@ -215,10 +216,10 @@ pub async fn a_second_click_is_the_same_sign_in_and_both_secrets_open_it<F: Fixt
     }
     assert_eq!(given.look_up(&visitor).await, Lookup::Gone);
     assert_eq!(given.listed(&user("anna")).await, [visitor.id]);
-    // the first answer's secret was held by the second, and no longer by the third
+    // the second answer held the first answer's secret, and the third no longer holds it
     assert_eq!(given.load(&first).await, None);
 
-    // nobody else's sign-in, and no other secret's
+    // the sign-in of another user is not repeated, nor is one with another secret
     let (_, answer) = given.sign_in(&visitor, &sign_in(&user("mallory"))).await;
     assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
     for other in [first, with_new_secret(&visitor)] {
@@ -237,7 +238,7 @@ pub async fn a_sign_in_is_not_repeated_after_the_grace<F: Fixture>(fixture: &F) 
     fixture.advance(2 * SECOND + SECOND / 10).await;
     let (_, answer) = given.sign_in(&visitor, &sign_in(&user("anna"))).await;
     assert_eq!(answer, Outcome::Refused(Refusal::Conflict));
-    // and the next change forgets what was replaced
+    // and the next change forgets the secret that the sign-in replaced
     assert_eq!(given.apply(&signed_in, &touch()).await.made().record.sign_in_secret_hash, None);
 }
 
@@ -298,7 +299,7 @@ pub async fn of_many_sign_ins_of_one_session_at_once_one_user_wins<F: Fixture>(f
         let mut tasks = tokio::task::JoinSet::new();
         for i in 0..4 {
             let given = given.clone();
-            // the same user twice, and two others: a double click, and tabs that do not know of each other
+            // two users, each of them twice: double clicks, and tabs that do not know of each other
             let name = format!("round {round}, user {}", i / 2);
             tasks.spawn(async move {
                 let (rotated, answer) = given.sign_in(&visitor, &sign_in(&user(&name))).await;

@@ -1,4 +1,4 @@
-//! What a store is built from, and what it never shows of it.
+//! What a store is built from, and which parts of that it never shows.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn another_machine_is_reached_in_plain_text_only_when_that_is_accepted() {
         assert!(error.is_config() && error.to_string().contains("accept_plain_text"), "{host}: {error}");
         assert!(!error.to_string().contains(PASSWORD));
     }
-    // an address of nobody (RFC 5737), so that it fails, but only once it was tried
+    // this address belongs to nobody (RFC 5737), so the connection fails, but only after it was tried
     let builder = Redis::builder("redis://192.0.2.1").timeout(Duration::from_millis(200));
     assert!(builder.clone().connect().await.unwrap_err().is_config());
     assert!(builder.accept_plain_text().connect().await.unwrap_err().is_store());
@@ -85,7 +85,7 @@ async fn the_password_is_in_no_error_and_no_debug_text() {
     let mut shown = Vec::new();
     let mut note = |text: String| shown.push(text);
 
-    // the server has no password yet, and then another one
+    // at first the server has no password, later it has another one
     let wrong = [
         good.clone(),
         format!("redis://andrew:{PASSWORD}@127.0.0.1:{port}"),
@@ -121,7 +121,7 @@ async fn the_password_is_in_no_error_and_no_debug_text() {
     }
     for text in shown {
         assert!(!text.contains(PASSWORD), "{text}");
-        // nor a part of it
+        // a part of the password is not shown either
         assert!(!text.contains("hunter2"), "{text}");
     }
 }

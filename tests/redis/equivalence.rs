@@ -20,7 +20,7 @@ use crate::support::RedisServer;
 use crate::verbs::{Times, run, secrets, step};
 
 const SESSIONS: usize = 2;
-/// Who is ended beyond a limit is not asked here: all programs have the same users.
+/// A limit that nobody reaches. All programs have the same users, so these tests do not ask whose sessions a limit ends.
 const MANY: usize = 1_000_000;
 
 /// The fields at a session's key, and in memory, without their times.
@@ -53,7 +53,7 @@ fn random_programs_do_the_same_in_redis_when_changes_are_planned_on_what_was_loa
     run_programs(|redis| Remembering { redis, loaded: Mutex::default(), asked: AtomicUsize::new(0) });
 }
 
-/// A store that is given sessions as they once were: each is loaded now and then only.
+/// A store that plans its changes on sessions as they once were: each session is loaded only now and then.
 struct Remembering {
     redis: Redis,
     loaded: Mutex<HashMap<SessionId, Loaded>>,
@@ -89,7 +89,7 @@ impl Store for Remembering {
             return self.redis.apply(presented, change, terms).await;
         };
         Ok(match self.redis.apply_to(&loaded, presented, change, terms).await? {
-            // what others have changed in other fields is seen when the session is read again
+            // changes that others made in other fields are seen when the session is read again
             Outcome::Done { evicted, .. } => {
                 Outcome::done(self.redis.find(&presented.id, terms).await?.expect("it was changed"), evicted)
             }
@@ -115,7 +115,7 @@ fn run_programs<S: Store>(store: impl FnOnce(Redis) -> S) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let builder = Redis::builder(server.url()).timeout(Duration::from_secs(30));
     let redis = store(runtime.block_on(builder.connect()).unwrap());
-    // small limits, so that they are met
+    // small limits, so that the programs reach them
     let terms = Terms { max_fields: 3, max_bytes: 64, ..Terms::default() };
 
     let config = Config { cases: 250, failure_persistence: None, ..Config::default() };

@@ -14,7 +14,7 @@ use crate::{Stand, add, fields, iso, key, millis, set, touch, visit};
 const HOUR: u64 = 60 * 60 * 1000;
 
 impl Stand {
-    /// A session of another program: made and last used so many milliseconds ago, kept for half an hour.
+    /// A session of another program: made and last used this many milliseconds ago, and kept for half an hour.
     fn foreign(&mut self, made_ago: u64, used_ago: u64) -> Credentials {
         let presented = mint_plain();
         let now = self.time();
@@ -53,7 +53,7 @@ async fn a_session_of_another_program_is_read_incremented_and_extended() {
     assert!((before..=after).contains(&(accessed.as_millisecond() as u64)));
     let expiry = stand.expiry(&presented) as u64;
     assert_eq!(expiry, accessed.as_millisecond() as u64 + 1_800_000);
-    // it counts on, and we read it
+    // the other program goes on counting, and we read the new count
     let _: i64 = stand.ask("HINCRBY", (key(&presented), "page_views", 1));
     assert_eq!(&stand.load(&presented).await.unwrap().record.fields["page_views"], "5");
 }
@@ -129,7 +129,7 @@ async fn a_session_ttl_beyond_the_absolute_lifetime_ends_with_it_and_is_never_wr
     assert_eq!(stand.hash(&presented)["session_ttl"], "999999999", "the other program wrote it, and goes by it");
     assert_eq!(stand.expiry(&presented) as u64, millis(record.expires_at));
 
-    // in a session of ours nobody has written it on purpose
+    // in a session of ours, nobody has written this field on purpose
     let ours = stand.session(&[]).await;
     let _: i64 = stand.ask("HSET", (key(&ours), "session_ttl", "999999999"));
     assert_eq!(stand.load(&ours).await.unwrap().record.idle_timeout, stand.terms.absolute_lifetime);

@@ -15,7 +15,7 @@ async fn the_answer_to_a_call_that_was_given_up_reaches_nobody_else() {
         let (_, given_up) = &sessions[round % 5];
         let (name, asked) = &sessions[(round / 5 + 1) % 5];
         let change = add("views", 1);
-        // a little later each time: before the command leaves, while it is on its way, when the answer is there
+        // each call is given up a little later: before the command leaves, while it is on its way, when the answer is there
         let patience = async {
             for _ in 0..round % 12 {
                 tokio::task::yield_now().await;

@@ -20,7 +20,7 @@ impl Stand {
         self.ask("ZSCORE", (INDEX, presented.id.expose()))
     }
 
-    /// When the index expires, in milliseconds since 1970, as well as the server says it.
+    /// When the index expires, in milliseconds since 1970, as exactly as the server says it.
     fn index_expiry(&mut self) -> u64 {
         let left: i64 = self.ask("PTTL", INDEX);
         self.time() + u64::try_from(left).expect("the index is there, and expires")
@@ -47,7 +47,7 @@ async fn the_index_outlives_the_longest_session_whatever_its_user_does_meanwhile
         let touches = (0..400).map(|_| stand.store.apply(&busy, &touch, &stand.terms));
         try_join_all(touches).await.expect("the server answers");
     }
-    // what is asked one after the other may be a while apart, but only in this direction
+    // the two questions behind an expiry may be a while apart, but that only makes the expiry look later
     assert!(stand.index_expiry() >= kept_until - 50, "a deadline moves later only");
 
     let passed = Duration::from_millis(stand.time() - begin);
@@ -70,7 +70,7 @@ async fn the_index_is_kept_for_an_hour_after_the_latest_deadline_also_where_a_si
         assert!((kept_until..kept_until + SLACK).contains(&expiry), "{expiry} instead of {kept_until}");
     };
     is_kept_after(&mut stand, &first).await;
-    // within the lowered limit, so it keeps its place
+    // the session is within the lowered limit, so it keeps its place
     let (month, again) = (Some(30 * DAY), with_new_secret(&first));
     let remembered = SignIn { idle_timeout: month, absolute_lifetime: month, ..limited(1, OnLimit::RefuseNew) };
     stand.made(&first, &bind(&again, &remembered)).await;
@@ -120,7 +120,7 @@ async fn a_session_that_the_index_has_lost_is_no_stranger_when_it_signs_in_again
     let mut stand = Stand::new().await;
     let one = limited(1, OnLimit::RefuseNew);
     let first = stand.signed_in(&one).await;
-    // as a failover that lost what its old primary had acknowledged
+    // as after a failover that lost a write that the old primary had acknowledged
     let _: () = stand.ask("ZREM", (INDEX, first.id.expose()));
     let second = stand.signed_in(&one).await;
     let again = stand.apply(&first, &bind(&with_new_secret(&first), &one)).await;
@@ -131,9 +131,9 @@ async fn a_session_that_the_index_has_lost_is_no_stranger_when_it_signs_in_again
     assert_eq!((stand.load(&first).await, stand.load(&second).await), (None, None));
 }
 
-/// Two servers sign the same visitor in, of which one has been given the new, lower limit already. Of the two sessions that
-/// the index names one has ended, which the other finds out first: one server is a moment too late with its refusal.
-/// Answers the visitor's session, which lives, and whose entry says that it was refused.
+/// Two servers sign the same visitor in. One of them has been given the new, lower limit already. The index names two
+/// sessions, and one of these has ended. The server with the old limit finds that out first, so the other server comes a
+/// moment too late with its refusal. Answers the visitor's session: it lives, and its entry says that it was refused.
 async fn refused_and_bound(stand: &mut Stand) -> Credentials {
     stand.signed_in(&sign_in()).await;
     let ended = stand.signed_in(&sign_in()).await;
@@ -142,7 +142,7 @@ async fn refused_and_bound(stand: &mut Stand) -> Credentials {
     let (slow, gate) = slow(stand).await;
     let (terms, refused) = (stand.terms, bind(&with_new_secret(&visitor), &limited(1, OnLimit::RefuseNew)));
     let refusing = tokio::spawn(async move { slow.apply(&visitor, &refused, &terms).await.unwrap() });
-    // written to the index, and looked at all three and at the visitor's own
+    // the server has written to the index, and has looked at all three sessions there and at the visitor's own
     for _ in 0..5 {
         assert!(gate.asks().await);
         gate.step().await;
@@ -155,7 +155,7 @@ async fn refused_and_bound(stand: &mut Stand) -> Credentials {
     bound
 }
 
-/// The server knows all scripts afterwards: what follows has one command for each step.
+/// A stand whose server knows all scripts already, so that each later step is one command.
 async fn taught() -> Stand {
     let mut stand = Stand::new().await;
     for new in [limited(1, OnLimit::EvictOldest), limited(1, OnLimit::RefuseNew)] {
@@ -224,7 +224,7 @@ async fn a_refused_sign_in_leaves_the_entry_of_another_that_is_on_its_way() {
         assert!(gate.asks().await);
         gate.step().await;
     }
-    // by a server that has a lower limit already
+    // this sign-in comes from a server that has the lower limit already
     let refused = stand.apply(&visitor, &bind(&with_new_secret(&visitor), &limited(1, OnLimit::RefuseNew))).await;
     assert_eq!(refused, Outcome::Refused(Refusal::LimitReached));
     gate.open();
@@ -239,7 +239,7 @@ async fn without_a_grace_a_second_click_ends_nobody() {
     let visitor = stand.session(&[]).await;
     stand.apply(&visitor, &bind(&with_new_secret(&visitor), &sign_in())).await;
     let other = stand.signed_in(&sign_in()).await;
-    // by a server that has a lower limit already
+    // this sign-in comes from a server that has the lower limit already
     let click = bind(&with_new_secret(&visitor), &limited(1, OnLimit::EvictOldest));
     assert_eq!(stand.apply(&visitor, &click).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(stand.listed(&anna()).await, [other.id, visitor.id]);
@@ -254,13 +254,13 @@ async fn a_sign_in_whose_session_ends_before_it_is_judged_by_the_limit_is_gone()
     let (slow, gate) = slow(&stand).await;
     let (terms, change) = (stand.terms, bind(&with_new_secret(&visitor), &full));
     let signing_in = tokio::spawn(async move { slow.apply(&visitor, &change, &terms).await.unwrap() });
-    // written to the index, and looked at both and at the visitor's own
+    // the server has written to the index, and has looked at both sessions there and at the visitor's own
     for _ in 0..4 {
         assert!(gate.asks().await);
         gate.step().await;
     }
     stand.revoke(Target::Session(visitor.id)).await;
-    // another server finds nothing behind the id
+    // another server finds no session with this id
     assert_eq!(stand.listed(&anna()).await, [first.id]);
     assert_eq!(stand.score(&visitor), None);
     gate.open();
@@ -300,7 +300,7 @@ async fn a_sign_in_that_died_before_it_was_done_costs_the_visitor_nothing_an_hou
     let one = limited(1, OnLimit::EvictOldest);
     for is_evicted in [true, false] {
         let visitor = stand.session(&[("cart", "[1]")]).await;
-        // as a server leaves it that stops between the index and the session
+        // a server that stops after it wrote the index and before it wrote the session leaves this behind
         let now = stand.time() as f64 / 1000.0;
         let _: () = stand.ask("ZADD", (INDEX, now, visitor.id.expose()));
         let _: () = stand.ask("EXPIRE", (INDEX, 24 * 60 * 60));

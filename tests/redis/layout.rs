@@ -1,4 +1,4 @@
-//! The layout as redis-cli shows it.
+//! The layout of the data in Redis, as redis-cli shows it.
 
 use std::time::Duration;
 

@@ -58,7 +58,7 @@ impl Both {
         visitor
     }
 
-    /// What became of a change, without the session: the same in both.
+    /// What became of a change, without the session. Asserts that this is the same in both stores.
     async fn apply(&self, presented: &Credentials, change: &Change) -> Result<Vec<SessionId>, Refusal> {
         let outcome = |outcome| match outcome {
             Outcome::Done { evicted, .. } => Ok(evicted),
@@ -114,7 +114,7 @@ async fn the_limit_is_in_redis_what_it_is_in_memory_whatever_time_passes() {
                     let new = SignIn { user: user.clone(), max_sessions, on_limit, ..sign_in() };
                     let answer = both.apply(&browsers[one], &bind(&rotated, &new)).await;
                     eprintln!("    {answer:?}");
-                    // or another click comes with the secret from before
+                    // otherwise another click comes with the secret from before
                     if answer.is_ok() && numbers.below(4) > 0 {
                         browsers[one] = rotated;
                     }
@@ -133,7 +133,7 @@ async fn the_limit_is_in_redis_what_it_is_in_memory_whatever_time_passes() {
                     both.advance(steps * STEP);
                 }
             }
-            // not after each step: it takes out of the index what has ended
+            // not after each step, because a list takes the sessions that have ended out of the index
             if numbers.below(4) == 0 {
                 both.assert_lists_are_the_same(&user).await;
             }

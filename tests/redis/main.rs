@@ -1,6 +1,6 @@
 //! What only the store in Redis has: a layout that others see, records that others wrote, a server that fails.
 //!
-//! A plain client looks beside, as an operator would with redis-cli.
+//! A plain client looks at the server too, as an operator would with redis-cli.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -37,7 +37,7 @@ const NO_ARGUMENTS: &[&str] = &[];
 const PATIENT: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A server, the store on it, and a client beside.
+/// A server, the store on it, and a plain client of the same server.
 struct Stand {
     server: RedisServer,
     store: Redis,
@@ -106,7 +106,7 @@ impl Stand {
         }
     }
 
-    /// That this is an anonymous visitor's, and no script touches what is there.
+    /// Asserts that a request with this token is an anonymous visitor's, and that no script touches what is at the key.
     async fn assert_anonymous(&mut self, presented: &Credentials) {
         let before = self.dump(presented);
         assert_eq!(self.load(presented).await, None);
@@ -138,8 +138,8 @@ impl Stand {
 
     /// When a session's key expires, in milliseconds since 1970; negative where it does not.
     fn expiry(&mut self, presented: &Credentials) -> i64 {
-        // Before Redis 7.0 no command says that. The time and what remains are asked one after the other, so their sum is
-        // never too large, and the largest of some is right.
+        // Before Redis 7.0 no command says that. The script asks for the time and then for the remaining time, so their sum
+        // is never too large, and the largest of several sums is right.
         const SUM: &str = "local time = redis.call('TIME')
             local remaining = redis.call('PTTL', KEYS[1])
             return remaining < 0 and remaining or time[1] * 1000 + math.floor(time[2] / 1000) + remaining";
@@ -196,7 +196,7 @@ fn touch() -> Change {
     Save { touch: true, ..Save::default() }.into()
 }
 
-/// A count by a request: it touches as well.
+/// A count by a request, which touches the session as well.
 fn visit() -> Change {
     let fields = FieldChanges { add: [("page_views".to_owned(), 1)].into(), ..FieldChanges::default() };
     Save { fields, touch: true, ..Save::default() }.into()

@@ -8,11 +8,11 @@ use cloakroom::store::{Outcome, Store};
 
 use crate::{Stand, add, fields, set, touch};
 
-/// Short, for what hangs costs as much; long enough for a server that answers on a busy machine.
+/// Short, because each call that hangs takes this long. Long enough for a server that answers on a busy machine.
 const TIMEOUT: Duration = Duration::from_millis(1500);
 
 impl Stand {
-    /// Each verb once; that each failed, and how.
+    /// Asks each verb once, and asserts that each fails. Returns their errors.
     async fn failures(&self, presented: &Credentials) -> Vec<StoreError> {
         let new = new_session(mint(), fields(&[]));
         vec![
@@ -40,14 +40,14 @@ async fn a_server_that_died_fails_every_verb_and_works_again_once_it_is_back() {
     let mut stand = Stand::with_timeout(TIMEOUT).await;
     let presented = stand.session(&[("a", "1")]).await;
     stand.server.kill();
-    // the first may find out; after that the store knows, sends nothing and says so
+    // the first verbs may find out that the server died; after that the store knows it, sends nothing and says so
     stand.failures(&presented).await;
     for error in stand.failures(&presented).await {
         assert!(!error.is_unknown() && error.to_string().contains("is not connected"), "{error}");
     }
     stand.server.restart();
     stand.until_it_answers(&presented).await;
-    // it had written nothing to disk
+    // the server had written nothing to disk
     assert_eq!(stand.load(&presented).await, None);
     let again = stand.session(&[("a", "2")]).await;
     assert_eq!(&stand.load(&again).await.unwrap().record.fields["a"], "2");

@@ -1,4 +1,4 @@
-//! Changes are planned on the session as it was loaded, and made only if what they rest on is still so.
+//! Changes are planned on the session as it was loaded, and are made only if everything that they rely on is unchanged.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::{Stand, add, confirm, elevate_to, fields, key, millis, rotate_to, set, touch};
 
-/// The same session, as if it had been loaded at another time.
+/// This session, as if it had been loaded at another time.
 fn loaded_at(loaded: &Loaded, now: std::time::SystemTime) -> Loaded {
     Loaded { record: loaded.record.clone(), now }
 }

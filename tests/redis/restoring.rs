@@ -19,7 +19,7 @@ use crate::{Stand, anna, bind, key, limited, sign_in};
 
 const INDEX: &str = "session:user:anna";
 const PATIENT: Duration = Duration::from_secs(60);
-/// The index, the session, the index: so many commands has a restore.
+/// A restore has this many commands: for the index, for the session, and for the index again.
 const STEPS: usize = 3;
 
 impl Stand {
@@ -37,7 +37,8 @@ impl Stand {
         (presented, saved.into_iter().flatten().collect())
     }
 
-    /// Restores a session by a store whose commands wait, does something else after so many of them, and lets it go on.
+    /// Restores a session through a store whose commands wait at a gate. After this many commands, does something else, and then
+    /// lets the restore go on.
     async fn restore_around(&self, saved: &Saved, steps: usize, meanwhile: impl AsyncFnOnce(&Stand)) -> Restored {
         let gate = Gate::before(self.server.port()).await;
         let slow = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
@@ -62,7 +63,7 @@ impl Stand {
         self.load(presented).await.is_some()
     }
 
-    /// The server knows all scripts afterwards.
+    /// A stand whose server knows all scripts already.
     async fn taught() -> Stand {
         let stand = Stand::new().await;
         let (_, saved) = stand.saved_elsewhere(1).await;
@@ -97,7 +98,7 @@ async fn signing_out_everywhere_ends_a_session_that_is_being_restored() {
             stand.revoke(Target::AllOf(anna())).await;
         };
         let restored = stand.restore_around(&saved[0], steps, revoke).await;
-        // before its first step, it comes after the revoke; after its last, it is a session as any other
+        // a restore that has not done its first step comes after the revoke; after its last step, the session is like any other
         let expected = if (1..STEPS).contains(&steps) { Restored::Ended } else { Restored::Made };
         assert_eq!(restored, expected, "{steps}");
         assert_eq!(stand.lives(&presented[0]).await, steps == 0, "{steps}");
@@ -134,7 +135,7 @@ async fn a_limit_holds_for_a_session_that_is_being_restored_once_it_is_there() {
             let sign_in = async |stand: &Stand| answer = Some(stand.apply(&visitor, &change).await);
             let restored = stand.restore_around(&saved[0], steps, sign_in).await;
             let at = format!("{on_limit:?}, {steps}");
-            // who signs in before the session is there does not count it, and a restore asks for no limit
+            // a sign-in before the session is there does not count the session, and a restore looks at no limit
             let is_there = steps >= 2;
             let is_evicted = is_there && on_limit == OnLimit::EvictOldest;
             let is_let_in = !is_there || on_limit == OnLimit::EvictOldest;
@@ -165,7 +166,7 @@ async fn a_restore_writes_its_session_again_to_an_index_from_which_an_older_prog
 async fn a_list_that_misses_a_session_while_it_is_replaced_keeps_it_in_the_index() {
     let stand = Stand::taught().await;
     let (presented, saved) = stand.saved_elsewhere(1).await;
-    // twice: replaced once, its entry has the other of two scores
+    // twice, because after the first time the session's entry has the other of two scores
     for _ in 0..2 {
         stand.revoke(Target::Session(presented[0].id)).await;
         let gate = Gate::before(stand.server.port()).await;
@@ -175,7 +176,7 @@ async fn a_list_that_misses_a_session_while_it_is_replaced_keeps_it_in_the_index
         gate.close();
         let terms = stand.terms;
         let list = tokio::spawn(async move { slow.list(&anna(), Page::default(), &terms).await.unwrap() });
-        // the index, and the two commands about the session
+        // one command for the index, and two for the session
         for _ in 0..3 {
             assert!(gate.asks().await);
             gate.step().await;
@@ -232,7 +233,7 @@ async fn what_a_restore_that_died_has_made_ends_with_the_others_and_what_it_has_
         assert_eq!(stand.lives(&presented[0]).await, is_made);
         assert_eq!(stand.listed(&anna()).await.len(), usize::from(is_made));
         if is_made {
-            // even where somebody has taken the id out who found no session there a moment ago
+            // this holds even if somebody who found no session a moment ago has taken the id out of the index
             let _: () = stand.ask("ZREM", (INDEX, presented[0].id.expose()));
             assert_eq!(stand.revoke(Target::AllOf(anna())).await, 1);
             assert!(!stand.lives(&presented[0]).await);
@@ -251,7 +252,8 @@ async fn what_a_restore_that_died_has_made_is_listed_again_by_a_sign_in_an_hour_
     let mut stand = Stand::on(RedisServer::start_in(clock.environment()), PATIENT).await;
     let day = Some(Duration::from_secs(24 * 60 * 60));
     let remembered = stand.signed_in(&SignIn { idle_timeout: day, absolute_lifetime: day, ..sign_in() }).await;
-    // as a list leaves it that found no session a moment before it was made, and a restore that died a moment after
+    // a list found no session a moment before the session was made, and took the id out; a restore died a moment after it
+    // had made the session; both together leave this behind
     let (id, score) = (remembered.id.expose(), stand.ask::<String>("ZSCORE", (INDEX, remembered.id.expose())));
     let began = -1e12 - stand.time() as f64 / 1000.0;
     let _: () = stand.ask("ZADD", (INDEX, began, format!("restoring {id} {score} 1")));

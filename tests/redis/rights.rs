@@ -1,5 +1,5 @@
-//! A user of whom the server forbids something: refused at once, by name; and if it is forbidden later, nothing stays that
-//! would live for ever.
+//! A user to whom the server forbids a command. The store refuses such a user at once, and names the command. If a command
+//! is forbidden later, nothing stays that would live for ever.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn a_user_who_may_not_run_a_command_is_refused_when_connecting_and_told_wh
     let server = RedisServer::start();
     for missing in NEEDED {
         permit(&server, &["+@all", &forbidding(missing)]);
-        // what a server has been told already, it need not be told again
+        // otherwise the server knows the scripts already, and the store need not send them again
         let _: () = server.ask(&["SCRIPT", "FLUSH"]);
         let error = refused(&server).await;
         assert!(error.to_string().ends_with(&format!("ACL SETUSER <name> +{missing}")), "{missing}: {error}");
@@ -73,7 +73,7 @@ async fn a_user_who_may_not_run_a_command_is_refused_when_connecting_and_told_wh
     permit(&server, &["+@all", "-hset", "-pexpireat"]);
     let error = refused(&server).await;
     assert!(error.to_string().ends_with("+hset +pexpireat"), "all at once: {error}");
-    // whoever only looks may say so
+    // whoever only reads sessions can accept that rights are missing
     builder(&server).accept_missing_rights().connect().await.expect("it is not asked");
 }
 
@@ -144,8 +144,8 @@ impl Scene {
         rotated
     }
 
-    /// Runs each verb on sessions of its own, which were made before. Before each the right is taken away, afterwards it is
-    /// given back.
+    /// Runs each verb on sessions of its own, which were made before. Takes the right away before each verb, and gives it back
+    /// afterwards.
     async fn every_verb(&self, forbid: impl AsyncFn(bool)) {
         let (store, terms) = (&self.store, &self.terms);
         let visitors = [self.visitor().await, self.visitor().await, self.visitor().await, self.visitor().await];
@@ -191,7 +191,7 @@ impl Scene {
         end(&self.presented[1]).await;
         let _: () = self.server.ask(&["DEL", "session:user:anna"]);
         self.verb(&forbid, "restore", store.restore(std::slice::from_ref(&saved))).await;
-        // for the next round
+        // this makes what the next round needs
         end(&self.presented[1]).await;
         store.restore(&[saved]).await.unwrap();
         store.apply(&self.presented[0], &touch, terms).await.unwrap();
@@ -260,7 +260,8 @@ async fn an_eviction_whose_notice_cannot_be_written_is_an_eviction() {
     for missing in ["hset", "pexpireat"] {
         let scene = Scene::new().await;
         let (id, user) = (scene.presented[0].id, anna());
-        // as choosing whom to evict does, without the sign-in around it, which needs these commands itself
+        // this does what a sign-in does when it chooses whom to evict, but without the sign-in around it, which needs these
+        // commands itself
         let scripts: String = ["prelude.lua", "end.lua"].map(source).concat();
         let _: () = scene.server.ask(&["ACL", "SETUSER", "app", &format!("-{missing}"), "+eval"]);
         let url = scene.server.url().replace("redis://", &format!("redis://app:{PASSWORD}@"));

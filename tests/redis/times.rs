@@ -1,4 +1,4 @@
-//! Times as the scripts write them, against jiff.
+//! Times as the scripts write them, compared with what jiff writes.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::Stand;
 const DATES: &str = include_str!("../../src/store/redis/lua/dates.lua");
 
 impl Stand {
-    /// What a function of the dates makes of each text.
+    /// What a Lua function from `dates.lua` returns for each text.
     fn lua(&mut self, function: &str, texts: &[String]) -> Vec<String> {
         let script = format!(
             "{DATES}

@@ -1,4 +1,4 @@
-//! A browser, as far as cookies go: it keeps what it is told to and sends it back.
+//! A browser, as far as cookies go: it keeps the cookies that it is told to keep, and sends them back.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,12 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use tower::ServiceExt;
 
-/// Talks to a router as over the wire. Clones share their cookies, as tabs do.
+/// Talks to a router as a client over the wire does. Clones share their cookies, as tabs do.
 #[derive(Clone)]
 pub struct Browser {
     app: Router,
     jar: Arc<Mutex<BTreeMap<String, String>>>,
-    /// What it says besides its cookies.
+    /// The headers that the browser sends besides its cookies.
     says: Vec<(HeaderName, String)>,
 }
 
@@ -23,7 +23,7 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
-    /// What the layer left for layers further out.
+    /// The error that the layer left for layers further out.
     pub error: Option<cloakroom::Error>,
 }
 
@@ -37,26 +37,27 @@ impl Browser {
         Browser::new(self.app.clone())
     }
 
-    /// The same cookies at another application: this one after it has been changed.
+    /// A browser with the same cookies at another application: at this one after it has been changed.
     pub fn at(&self, app: Router) -> Browser {
         Browser { app, jar: self.jar.clone(), says: self.says.clone() }
     }
 
-    /// The same cookies, sent with one more header.
+    /// A browser with the same cookies, which sends one more header.
     pub fn saying(&self, name: HeaderName, value: &str) -> Browser {
         let mut browser = self.clone();
         browser.says.push((name, value.to_owned()));
         browser
     }
 
-    /// Asks with the cookies that it has, keeps those it gets. Sent when first polled.
+    /// Sends a request with the cookies that the browser has, and keeps those that it gets. The request is sent when the future
+    /// is first polled.
     pub async fn get(&self, path: &str) -> Answer {
         let answer = self.send(path, self.cookie_header().as_deref()).await;
         self.keep(&answer);
         answer
     }
 
-    /// The same, for an answer that must be a success.
+    /// Sends a request as [`get`](Browser::get) does, and fails if the answer is no success.
     pub async fn visit(&self, path: &str) -> Answer {
         let answer = self.get(path).await;
         assert!(answer.status.is_success(), "{path} answered {}: {}", answer.status, answer.body);
@@ -83,7 +84,7 @@ impl Browser {
         Answer { status: parts.status, headers: parts.headers, body, error: parts.extensions.get().cloned() }
     }
 
-    /// The token that it carries under the default name.
+    /// The token that the browser carries under the default name.
     pub fn token(&self) -> Option<String> {
         self.cookie("__Host-sid")
     }
@@ -92,7 +93,7 @@ impl Browser {
         self.jar.lock().unwrap().get(name).cloned()
     }
 
-    /// Carries this from now on.
+    /// Carries this cookie from now on.
     pub fn carry(&self, name: &str, value: &str) {
         self.jar.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
@@ -128,7 +129,7 @@ impl Answer {
         cookies.pop()
     }
 
-    /// The token that it hands out, if any.
+    /// The token that the response hands out, if any.
     pub fn token(&self) -> Option<String> {
         let cookie = self.set_cookie()?;
         cookie.split(['=', ';']).nth(1).filter(|token| !token.is_empty()).map(str::to_owned)
@@ -139,7 +140,7 @@ impl Answer {
         self.headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
-    /// Nothing about a session can be seen in it: no cookie, not even that one was looked for.
+    /// Asserts that nothing about a session can be seen in the response: no cookie, and not even that one was looked for.
     pub fn is_silent(&self) -> bool {
         !self.headers.contains_key(header::SET_COOKIE) && !self.headers.contains_key(header::VARY)
     }

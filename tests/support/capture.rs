@@ -16,7 +16,7 @@ impl Capture {
         self.subscriber_at(Level::TRACE)
     }
 
-    /// A subscriber that writes what is at this level or above.
+    /// A subscriber that writes what is logged at this level or above.
     pub fn subscriber_at(&self, level: Level) -> impl tracing::Subscriber + Send + Sync {
         tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(self.clone()).finish()
     }
@@ -30,7 +30,7 @@ impl Capture {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 
-    /// How many lines hold this.
+    /// How many lines contain this text.
     pub fn count(&self, needle: &str) -> usize {
         self.text().lines().filter(|line| line.contains(needle)).count()
     }

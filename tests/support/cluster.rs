@@ -18,18 +18,18 @@ const PRIMARIES: usize = 3;
 const SLOTS: usize = 16384;
 
 impl RedisCluster {
-    /// Starts it, and waits until every node knows that all is well.
+    /// Starts the cluster, and waits until every node knows that all is well.
     pub fn start() -> RedisCluster {
         RedisCluster::start_with(&[])
     }
 
-    /// The same with more settings of every node.
+    /// Starts a cluster with more settings for every node.
     pub fn start_with(settings: &[&str]) -> RedisCluster {
         let settings = [&["--cluster-node-timeout", "1500"], settings].concat();
         RedisCluster::start_announced(&settings, |port| (port, port + 10_000))
     }
 
-    /// The same with a network around the nodes, and more patient with nodes that are busy.
+    /// Starts a cluster with a network around its nodes, which is also more patient with nodes that are busy.
     pub fn start_in(network: &Network) -> RedisCluster {
         let settings = ["--cluster-node-timeout", "3000"];
         RedisCluster::start_announced(&settings, |port| (network.before(port), network.before_bus(port)))
@@ -39,7 +39,7 @@ impl RedisCluster {
         let mut all = vec!["--cluster-enabled", "yes"];
         all.extend(["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]);
         all.extend(settings);
-        // a replica that has heard nothing yet is not shown
+        // the cluster does not show a replica that has heard nothing yet from its primary
         all.extend(["--repl-ping-replica-period", "1"]);
         let (mut nodes, mut announced) = (Vec::new(), Vec::new());
         for _ in 0..2 * PRIMARIES {
@@ -53,7 +53,8 @@ impl RedisCluster {
         RedisCluster { nodes, announced }.formed()
     }
 
-    /// Three primaries alone, the others of which serve on when one is away. More settings of each by its port.
+    /// Starts three primaries without replicas. When one is away, the others go on serving. `settings` gives each node more
+    /// settings, by its port.
     pub async fn without_replicas(mut settings: impl AsyncFnMut(u16) -> Vec<String>) -> RedisCluster {
         let mut nodes = Vec::new();
         for _ in 0..PRIMARIES {
@@ -125,8 +126,9 @@ impl RedisCluster {
         for node in [target, source] {
             let _: () = node.ask(&["CLUSTER", "SETSLOT", slot, "NODE", &target_id]);
         }
-        // Who takes a slot takes the next epoch that it knows to be free. Two that take the same one settle it between
-        // them, and one of them claims back what it gave away: so everybody learns of an epoch before the next move.
+        // A node that takes a slot also takes the next epoch that it knows to be free. If two nodes take the same epoch,
+        // they settle that between them, and one of them claims back a slot that it gave away. So every node learns of an
+        // epoch before the next move.
         until("all primaries know of the new epoch", || {
             self.nodes[..PRIMARIES].iter().map(|node| epoch_of(&target_id, node)).collect::<BTreeSet<_>>().len() == 1
         });
@@ -142,7 +144,7 @@ impl RedisCluster {
         });
     }
 
-    /// How often the nodes that answer have said that a key is elsewhere.
+    /// How often the nodes that answer have said that a key is on another node.
     pub fn redirections(&self) -> u64 {
         let count = |node: &RedisServer, kind: &str| {
             let said = node.info("errorstats", &format!("errorstat_{kind}"));
@@ -151,7 +153,7 @@ impl RedisCluster {
         self.nodes.iter().map(|node| count(node, "MOVED") + count(node, "ASK")).sum()
     }
 
-    /// Waits until a replica has all that this node has.
+    /// Waits until a replica has everything that this node has.
     pub fn wait_until_replicated(&self, node: usize) {
         let offset = |name: &str| self.nodes[node].info("replication", name);
         until("a replica has everything", || {
@@ -167,7 +169,7 @@ impl RedisCluster {
         });
     }
 
-    /// Keys of any primary that would live for ever.
+    /// The keys that would live for ever, on any primary.
     pub fn immortal_keys(&self) -> Vec<String> {
         let primaries = self.nodes.iter().filter(|node| node.info("replication", "role") == "master");
         primaries.flat_map(RedisServer::immortal_keys).collect()
@@ -213,7 +215,7 @@ impl RedisCluster {
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Waits for something that takes a few seconds at most, on a busy machine some more.
+/// Waits for something that takes a few seconds at most, or somewhat longer on a busy machine.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
@@ -232,7 +234,7 @@ fn epoch_of(id: &str, asked: &RedisServer) -> u64 {
     line.split(' ').nth(6).expect("an epoch").parse().expect("a number")
 }
 
-/// The slot of a key without braces, as the cluster specification has it.
+/// The slot of a key without braces, as the cluster specification defines it.
 pub fn slot_of(key: &str) -> u16 {
     let crc = key.bytes().fold(0, |crc: u16, byte| {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| (crc << 1) ^ if crc & 0x8000 != 0 { 0x1021 } else { 0 })
@@ -240,8 +242,8 @@ pub fn slot_of(key: &str) -> u16 {
     crc % SLOTS as u16
 }
 
-/// A port that is free together with that of the cluster's bus. Both are below those that the system hands out, so that
-/// nobody is given the second one meanwhile.
+/// A port that is free together with the port of the cluster's bus. Both are below the ports that the system hands out, so
+/// that nobody is given the second one meanwhile.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let of_process = (std::process::id() as u16).wrapping_mul(37);

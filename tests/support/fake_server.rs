@@ -1,4 +1,4 @@
-//! A server that says what a test wants, and remembers what it was told.
+//! A server that answers what a test wants, and remembers what it was asked.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What it says to a command.
+/// What the server answers to a command.
 pub enum Said {
-    /// This, which is RESP.
+    /// This text, which is RESP.
     This(String),
-    /// What a primary says when a connection is opened; to everything else, an error.
+    /// What a primary answers when a connection is opened; an error to every other command.
     AsUsual,
-    /// Nothing: it closes the connection.
+    /// Nothing: the server closes the connection.
     HangsUp,
 }
 
@@ -37,7 +37,7 @@ impl FakeServer {
         server
     }
 
-    /// As `host:port`.
+    /// The server's address, as `host:port`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
@@ -46,12 +46,12 @@ impl FakeServer {
         self.address.port()
     }
 
-    /// What it was told so far: `connected` for each connection, and every command.
+    /// What the server was asked so far: `connected` for each connection, and every command.
     pub fn heard(&self) -> Vec<Vec<String>> {
         self.heard.lock().unwrap().clone()
     }
 
-    /// How often it was told this command.
+    /// How often the server was asked this command.
     pub fn count(&self, name: &str) -> usize {
         self.heard().iter().filter(|command| command[0] == name).count()
     }

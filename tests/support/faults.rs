@@ -14,17 +14,17 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     None,
-    /// New connections are closed at once, old ones at their next byte.
+    /// New connections are closed at once, and old ones at their next byte.
     Drop,
-    /// What the server says comes so much later.
+    /// What the server says comes later by this time.
     Delay(Duration),
-    /// Half of what the server says comes, then the connection is closed.
+    /// Half of what the server says arrives, then the connection is closed.
     CutInReply,
-    /// What the client says is done, but nothing of the answer comes, and the connection is closed.
+    /// The server does what the client asks, but nothing of the answer arrives, and the connection is closed.
     LoseReplies,
-    /// Connections stand, and nothing passes any more in either direction.
+    /// Connections stay open, but nothing passes any more in either direction.
     BlackHole,
-    /// What the server says comes byte by byte.
+    /// What the server says comes byte by byte, with this pause.
     Drip(Duration),
 }
 
@@ -76,13 +76,13 @@ impl FaultProxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// New connections lead to the server on this port; those that stand stay where they are, as behind a name or a virtual
-    /// address.
+    /// From now on, new connections lead to the server on this port. Open connections stay where they are, as they do behind a
+    /// name or a virtual address.
     pub fn switch(&self, server: u16) {
         self.shared.server.store(server, Ordering::SeqCst);
     }
 
-    /// From now on, also for connections that stand.
+    /// The network has this trouble from now on, also on connections that are open.
     pub fn set(&self, trouble: Trouble) {
         *self.shared.trouble.lock().unwrap() = trouble;
         self.shared.changed.notify_waiters();
@@ -166,12 +166,12 @@ impl Shared {
         Ok(())
     }
 
-    /// For this long, or until the trouble changes.
+    /// Waits for this long, or until the trouble changes.
     async fn rest(&self, by: Duration) {
         let _ = tokio::time::timeout(by, self.changed.notified()).await;
     }
 
-    /// Nothing passes this connection any more: what was swallowed cannot be made good.
+    /// From here on nothing passes on this connection: bytes that were swallowed cannot be brought back.
     async fn swallow(&self) {
         self.hit();
         std::future::pending().await

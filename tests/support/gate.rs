@@ -13,13 +13,13 @@ use tokio::sync::{Notify, mpsc};
 pub enum Cut {
     /// The command never arrives, and the connection ends.
     BeforeCommand,
-    /// The command is done, but its reply never arrives, and the connection ends.
+    /// The server does the command, but its reply never arrives, and the connection ends.
     BeforeReply,
     /// The command waits, until the gate is opened.
     Hold,
 }
 
-/// Everything that passes it comes from clients that were given its address. Clones are the same gate.
+/// Everything that passes the gate comes from clients that were given the gate's address. Clones are the same gate.
 #[derive(Clone)]
 pub struct Gate {
     shared: Arc<Shared>,
@@ -46,11 +46,11 @@ struct State {
 #[derive(Clone, Copy)]
 enum Mode {
     Open,
-    /// This many more may pass.
+    /// This many more commands may pass.
     Counted(usize),
-    /// Cut at the command after this many.
+    /// The line is cut at the command that comes after this many.
     Cutting(usize, Cut),
-    /// The line was cut: nothing passes, on new connections either, as for a process that has died.
+    /// The line was cut: nothing passes, not on new connections either, as if the process had died.
     Severed,
 }
 
@@ -82,38 +82,38 @@ impl Gate {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Everything passes, also what waits.
+    /// From now on everything passes, also the commands that wait.
     pub fn open(&self) {
         self.set(Mode::Open);
     }
 
-    /// Nothing passes without [`step`](Gate::step).
+    /// From now on nothing passes without [`step`](Gate::step).
     pub fn close(&self) {
         self.set(Mode::Counted(0));
     }
 
-    /// So many commands pass, then the line is cut until the gate is opened.
+    /// This many commands pass, then the line is cut until the gate is opened.
     pub fn cut_after(&self, commands: usize, cut: Cut) {
         self.set(Mode::Cutting(commands, cut));
     }
 
-    /// Whether that has happened.
+    /// Whether the line has been cut.
     pub fn was_cut(&self) -> bool {
         self.shared.state().was_cut
     }
 
-    /// Waits until that has happened.
+    /// Waits until the line has been cut.
     pub async fn until_cut(&self) {
         self.until(|state| state.was_cut).await;
     }
 
-    /// Tells that the client's program has come to its end.
+    /// Tells the gate that the client's program has come to its end.
     pub fn finish(&self) {
         self.shared.state().finished = true;
         self.shared.changed.notify_waiters();
     }
 
-    /// Waits until the client asks for something, or has come to its end; whether it asks.
+    /// Waits until the client asks for something or has come to its end. Returns whether the client asks for something.
     pub async fn asks(&self) -> bool {
         self.until(|state| state.finished || state.waiting > 0).await;
         self.shared.state().waiting > 0
@@ -210,7 +210,7 @@ impl Shared {
         }
     }
 
-    /// Lets a command through when it may. `None` where the line is over.
+    /// Lets a command through when it may pass. `None` where the line has ended.
     async fn pass(
         &self,
         command: &[u8],
@@ -257,12 +257,13 @@ impl Shared {
     }
 }
 
-/// Whether it asks for the server's role, as a store's connection does once a second: no command of the test's client.
+/// Whether a command asks for the server's role, as a store's connection does once a second. The test's client did not ask
+/// for that.
 fn is_heartbeat(command: &[u8]) -> bool {
     command.windows(b"replication".len()).any(|part| part == b"replication")
 }
 
-/// What the server says unasked passes at once, whatever waits at the gate.
+/// What the server says without being asked passes at once, whatever waits at the gate.
 async fn hear(
     mut frames: Frames,
     answers: mpsc::UnboundedSender<Vec<u8>>,

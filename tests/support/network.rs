@@ -1,5 +1,5 @@
-//! The network around servers, in which one of them can be cut off, or only its replicas be left behind. What is sent
-//! meanwhile arrives when it heals, as with TCP.
+//! The network around servers. A test can cut one of the servers off, or only leave its replicas behind. What is sent
+//! meanwhile arrives when the network heals, as with TCP.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-/// Has a thread of its own, so that a test may wait without holding it up. Must be dropped outside of any runtime.
+/// The network has a thread of its own, so that a test that waits does not hold it up. It must be dropped outside of any
+/// runtime.
 pub struct Network {
     runtime: Runtime,
     trouble: watch::Sender<Trouble>,
@@ -18,16 +19,16 @@ pub struct Network {
 
 #[derive(Default)]
 struct Trouble {
-    /// Nothing passes between this server, by its port, and its replicas.
+    /// Nothing passes between this server and its replicas. The server is given by its port.
     left_behind: Option<u16>,
-    /// Nothing passes to or from this server, by its port and by its name in the cluster.
+    /// Nothing passes to or from this server, which is given by its port and by its name in the cluster.
     cut_off: Option<(u16, String)>,
 }
 
 /// One connection.
 struct Line {
     to: u16,
-    /// The node of a cluster that made it, where it is one of the cluster's bus.
+    /// The cluster's node that made the connection, if this is a connection of the cluster's bus.
     node: Option<String>,
     is_replica: AtomicBool,
     trouble: watch::Receiver<Trouble>,
@@ -44,17 +45,17 @@ impl Network {
         self.listen(server, None)
     }
 
-    /// The same for a node's end of the cluster's bus, which is at its port plus 10000.
+    /// The port by which a node's end of the cluster's bus is to be known. The bus itself is at the node's port plus 10000.
     pub fn before_bus(&self, server: u16) -> u16 {
         self.listen(server, Some(server + 10_000))
     }
 
-    /// From now on a server's replicas hear no more of it, while everybody else does.
+    /// From now on a server's replicas hear nothing more from it, while everybody else does.
     pub fn leave_replicas_behind(&self, server: u16) {
         self.trouble.send_modify(|trouble| trouble.left_behind = Some(server));
     }
 
-    /// From now on a server runs for itself. Its name is that in the cluster, where it is of one.
+    /// From now on a server is cut off from everybody. `name` is its name in the cluster, if it belongs to one.
     pub fn cut_off(&self, server: u16, name: String) {
         self.trouble.send_modify(|trouble| trouble.cut_off = Some((server, name)));
     }
@@ -117,7 +118,7 @@ impl Line {
         }
     }
 
-    /// Waits until nothing is in the way.
+    /// Waits until no trouble stops this connection.
     async fn pass(&self) {
         let is_free = |trouble: &Trouble| {
             let is_replica = self.is_replica.load(Ordering::SeqCst);
@@ -125,11 +126,11 @@ impl Line {
             let is_cut = |(port, name): &(u16, String)| *port == self.to || self.node.as_ref() == Some(name);
             !is_behind && !trouble.cut_off.as_ref().is_some_and(is_cut)
         };
-        // the network is gone: so is the test
+        // an error means that the network is gone, and then the test is over too
         let _ = self.trouble.clone().wait_for(is_free).await;
     }
 }
 
-/// Every message on the cluster's bus has the sender's name here, and then more.
+/// Every message on the cluster's bus has the sender's name at this place, and more bytes after it.
 const BUS_SENDER: usize = 40;
 const BUS_HEAD: usize = BUS_SENDER + 40;

@@ -9,7 +9,7 @@ use super::{RedisServer, Watched};
 
 pub struct Place {
     pub store: Watched,
-    /// Moves a store in memory; Redis has its own time.
+    /// Moves the time of a store in memory; Redis has its own time.
     pub clock: Clock,
     server: Option<RedisServer>,
 }
@@ -43,7 +43,7 @@ impl Place {
         Sessions::new(self.store.clone(), config)
     }
 
-    /// The Redis server, where this is one.
+    /// The Redis server, if the sessions are kept in Redis.
     pub fn server(&self) -> &RedisServer {
         self.server.as_ref().expect("this place is a Redis")
     }

@@ -14,24 +14,24 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server that keeps nothing. Fails, and says how to get one, where there is none.
+    /// Starts a server that keeps nothing on disk. Fails where no redis-server is installed, and says how to get one.
     pub fn start() -> RedisServer {
         RedisServer::start_with(&[])
     }
 
-    /// The same with more settings, each as on redis-server's command line.
+    /// Starts a server with more settings, each as on redis-server's command line.
     pub fn start_with(settings: &[&str]) -> RedisServer {
         let server = RedisServer::launch(free_port(), settings);
         server.wait_until_it_answers();
         server
     }
 
-    /// The same on this port, without waiting until it answers.
+    /// Starts a server on this port, with more settings, and does not wait until it answers.
     pub fn launch(port: u16, settings: &[&str]) -> RedisServer {
         RedisServer::launch_in(port, settings, Vec::new())
     }
 
-    /// The same with these variables in its environment.
+    /// Starts a server with these variables in its environment.
     pub fn start_in(environment: Vec<(String, String)>) -> RedisServer {
         let server = RedisServer::launch_in(free_port(), &[], environment);
         server.wait_until_it_answers();
@@ -58,7 +58,7 @@ impl RedisServer {
         redis::Client::open(self.url()).unwrap().get_connection().expect("the test's redis-server answers")
     }
 
-    /// A directory of its own, for sockets and certificates.
+    /// A directory that belongs to this server alone, for sockets and certificates.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
@@ -69,12 +69,13 @@ impl RedisServer {
         answer.unwrap_or_else(|error| panic!("{}: {error}", command.join(" ")))
     }
 
-    /// What INFO says of one thing.
+    /// The value that INFO gives for one name.
     pub fn info(&self, section: &str, name: &str) -> String {
         self.try_info(section, name).unwrap_or_else(|error| panic!("INFO {section}: {error}"))
     }
 
-    /// The same for a server that may just be dropping its clients, as one does that sentinels give another role.
+    /// The value that INFO gives for one name, asked of a server that may just be dropping its clients. A server does that when
+    /// sentinels give it another role.
     pub fn try_info(&self, section: &str, name: &str) -> redis::RedisResult<String> {
         let mut client = redis::Client::open(self.url())?.get_connection()?;
         let all: String = redis::cmd("INFO").arg(section).query(&mut client)?;
@@ -108,18 +109,18 @@ impl RedisServer {
         self.child.wait().expect("it ends");
     }
 
-    /// Starts it again on the same port, with what it had written to disk.
+    /// Starts the server again on the same port, with what it had written to disk.
     pub fn restart(&mut self) {
         self.launch_again();
         self.wait_until_it_answers();
     }
 
-    /// The same without waiting until it answers.
+    /// Starts the server again in the same way, and does not wait until it answers.
     pub fn launch_again(&mut self) {
         self.child = spawn(self.port, &self.dir, &self.settings, &self.environment);
     }
 
-    /// Halts the process, as a machine that hangs: connections stay open, nothing answers.
+    /// Halts the process, as if the machine hung: connections stay open, and nothing answers.
     pub fn pause(&self) {
         self.signal("STOP");
     }

@@ -11,7 +11,7 @@ use super::{Network, RedisServer};
 pub const SERVICE: &str = "cloakroom";
 
 pub struct Sentinels {
-    /// The first is born as the primary.
+    /// The first server starts as the primary.
     pub servers: Vec<RedisServer>,
     /// The ports by which the servers are known.
     announced: Vec<u16>,
@@ -30,17 +30,18 @@ impl Sentinels {
         Sentinels::start_with(&[])
     }
 
-    /// The same with more settings of the three servers.
+    /// Starts all six, with more settings for the three servers.
     pub fn start_with(settings: &[&str]) -> Sentinels {
         Sentinels::start_announced(settings, 1000, |port| port)
     }
 
-    /// The same with a network around the three servers, and more patient: sentinels need up to a second to connect to a
-    /// new primary, and may take it for dead meanwhile.
+    /// Starts all six, with a network around the three servers and with more patient sentinels. A sentinel needs up to a
+    /// second to connect to a new primary, and may take that primary for dead meanwhile.
     pub fn start_in(network: &Network) -> Sentinels {
         let group = Sentinels::start_announced(&[], 3000, |port| network.before(port));
         for sentinel in &group.sentinels {
-            // so that they see within a few seconds that a former primary must be made a replica; old ones take longer
+            // so that the sentinels see within a few seconds that a former primary must be made a replica; old versions of
+            // them take longer
             let mut client = sentinel.client().expect("the sentinel answers");
             let _ = redis::cmd("SENTINEL")
                 .arg(&["DEBUG", "publish-period", "500", "info-period", "1000"])
@@ -102,7 +103,7 @@ impl Sentinels {
         self.sentinels.iter().map(url).collect()
     }
 
-    /// Has the sentinels make another server the primary, although the present one is well.
+    /// Makes the sentinels choose another server as the primary, although the present one is well.
     pub fn switch(&self) {
         let mut client = self.sentinels[1].client().expect("the sentinel answers");
         redis::cmd("SENTINEL").arg("FAILOVER").arg(SERVICE).exec(&mut client).unwrap();
@@ -113,7 +114,7 @@ impl Sentinels {
         self.named_by(1)
     }
 
-    /// Waits until all sentinels that answer name another primary than this; its number.
+    /// Waits until all sentinels that answer name another primary than this one. Returns the number of the new primary.
     pub fn wait_for_another_primary(&self, than: usize) -> usize {
         until("the sentinels name another primary", || {
             (1..3).all(|sentinel| self.named_by(sentinel) != than) && {
@@ -159,7 +160,7 @@ impl Sentinels {
         }
     }
 
-    /// Halts the first sentinel, as a machine that hangs.
+    /// Halts the first sentinel, as if its machine hung.
     pub fn pause_first_sentinel(&self) {
         let done = Command::new("kill").args(["-STOP", &self.sentinels[0].child.id().to_string()]).status();
         assert!(done.expect("kill runs").success());

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct ServerClock {
     dir: tempfile::TempDir,
     file: std::fs::File,
-    /// Seconds; negative while it is behind the machine's.
+    /// How many seconds this clock is ahead of the machine's; negative while it is behind.
     ahead: i64,
 }
 
 impl ServerClock {
-    /// The machine's time, for now. Fails, and says what is missing, where there is no C compiler.
+    /// A clock that shows the machine's time until it is moved. Fails where there is no C compiler, and says what is missing.
     pub fn new() -> ServerClock {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/server_clock.c");
@@ -35,12 +35,12 @@ impl ServerClock {
         self.move_by(by.as_secs() as i64);
     }
 
-    /// Sets it back, as an operator or a time server does to a clock that was ahead.
+    /// Sets the clock back, as an operator or a time server does with a clock that was ahead.
     pub fn set_back(&mut self, by: Duration) {
         self.move_by(-(by.as_secs() as i64));
     }
 
-    /// From now on it is this time there, until it is another.
+    /// From now on the server's clock stands still at this time, until it is moved.
     pub fn stand_still_at(&mut self, time: SystemTime) {
         let since = time.duration_since(UNIX_EPOCH).expect("a time after 1970");
         self.write(since.as_micros() as i64);
@@ -48,7 +48,7 @@ impl ServerClock {
 
     fn write(&mut self, still: i64) {
         self.file.rewind().expect("a file");
-        // in its place: the server has mapped it
+        // the file is overwritten, not replaced, because the server has mapped it
         let both = [self.ahead.to_ne_bytes(), still.to_ne_bytes()].concat();
         self.file.write_all(&both).expect("it is written");
     }
@@ -60,7 +60,7 @@ impl ServerClock {
         std::thread::sleep(Duration::from_millis(5));
     }
 
-    /// What a process needs in its environment to go by this clock.
+    /// The variables that a process needs in its environment to go by this clock.
     pub fn environment(&self) -> Vec<(String, String)> {
         let path = |name: &str| self.dir.path().join(name).to_str().expect("UTF-8").to_owned();
         [("LD_PRELOAD", path("clock.so")), ("SERVER_CLOCK", path("ahead"))]

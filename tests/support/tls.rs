@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use super::RedisServer;
 use super::redis_server::free_port;
 
-/// An authority, and what it signed: each a PEM text.
+/// An authority and the certificates that it signed, each as a PEM text.
 pub struct Certificates {
     pub authority: String,
     /// Certificate and key.
@@ -26,7 +26,7 @@ impl Certificates {
             let key = KeyPair::generate().unwrap();
             let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
             let mut params = CertificateParams::new(names.clone()).unwrap();
-            // what has the name of its issuer counts as signed by itself
+            // a certificate with the same name as its issuer would count as signed by itself
             params.distinguished_name.push(DnType::CommonName, names[0].as_str());
             let certificate = params.signed_by(&key, &authority).unwrap();
             (certificate.pem(), key.serialize_pem())
@@ -38,12 +38,12 @@ impl Certificates {
         }
     }
 
-    /// A server that speaks TLS on the second port, to whoever shows a certificate of this authority.
+    /// Starts a server that speaks TLS on the second port, to whoever shows a certificate of this authority.
     pub fn server(&self) -> (RedisServer, u16) {
         self.server_with(&[])
     }
 
-    /// The same with more settings.
+    /// Starts such a server with more settings.
     pub fn server_with(&self, more: &[&str]) -> (RedisServer, u16) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
@@ -53,7 +53,7 @@ impl Certificates {
         (RedisServer::start_with(&settings), port)
     }
 
-    /// The settings of such a server. Writes the files that they name.
+    /// The settings of a server that speaks TLS. Writes the files that these settings name.
     pub fn settings(&self, dir: &Path, port: u16) -> Vec<String> {
         let file = |name: &str, text: &str| {
             let path = dir.join(name);

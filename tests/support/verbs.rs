@@ -1,4 +1,4 @@
-//! Random verbs on a few sessions, for whatever is compared with the reference model.
+//! Random verbs on a few sessions, for every store that is compared with the reference model.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -29,7 +29,7 @@ pub enum Verb {
     Revoke,
 }
 
-/// A change, whose new secret is still without its session.
+/// A change whose new secret does not belong to a session yet.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // a few of them, in a test
 pub enum Planned {
@@ -115,7 +115,7 @@ prop_compose! {
     ) -> SignIn {
         SignIn {
             user: UserId::try_from(user).unwrap(),
-            // what a configuration and a sign-in check: idle within absolute
+            // the idle timeout must be within the absolute lifetime: a configuration and a sign-in check that
             idle_timeout: idle.map(|secs| Duration::from_secs(secs.min(4000))),
             absolute_lifetime: absolute.map(Duration::from_secs),
             cookie_max_age: cookie_max_age.map(Duration::from_secs),
@@ -163,7 +163,7 @@ pub fn step(sessions: usize, most: usize) -> impl Strategy<Value = (usize, usize
         8 => planned(most).prop_map(Verb::Apply),
         1 => Just(Verb::Revoke),
     ];
-    // mostly the first secret, or nearly everything would be gone
+    // mostly the first secret: otherwise nearly every answer would be "gone"
     (0..sessions, prop_oneof![3 => Just(0), 1 => 0..SECRETS], verb)
 }
 
@@ -227,7 +227,7 @@ pub async fn run<S: Store>(
     }
 }
 
-/// The tokens of one session, the first of which it begins with.
+/// The tokens of one session. The session begins with the first one.
 pub fn secrets() -> [Credentials; SECRETS] {
     let first = mint();
     [first, with_new_secret(&first), with_new_secret(&first)]

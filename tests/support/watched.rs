@@ -16,13 +16,13 @@ use cloakroom::{
 pub enum Fault {
     /// An error at once; nothing is done.
     Away,
-    /// It is done, but the answer is an error that does not say so.
+    /// The verb is done, but the answer is an error that does not say so.
     AnswerLost,
     /// Nothing is done, and no answer ever comes.
     Hangs,
-    /// It is done, and no answer ever comes.
+    /// The verb is done, and no answer ever comes.
     DoneButHangs,
-    /// It is done, and the disk or the replicas do not have it.
+    /// The verb is done, but the disk or the replicas do not have it.
     NotDurable,
     /// An error that says how many sessions had ended before.
     HalfWay,
@@ -76,7 +76,7 @@ enum Inner {
 #[derive(Default)]
 struct Watch {
     asked: Vec<&'static str>,
-    /// What went in and out, as `Debug` shows it.
+    /// What was asked and what was answered, as `Debug` shows it.
     shown: String,
     faults: HashMap<&'static str, Fault>,
 }
@@ -109,7 +109,7 @@ impl Watched {
         std::mem::take(&mut self.watch.lock().unwrap().asked)
     }
 
-    /// Everything that went in and out so far, as `Debug` shows it.
+    /// Everything that was asked and answered so far, as `Debug` shows it.
     pub fn shown(&self) -> String {
         self.watch.lock().unwrap().shown.clone()
     }

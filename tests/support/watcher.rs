@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Scene {
     /// The sessions that live, by id.
     pub sessions: BTreeMap<String, Seen>,
-    /// The ids that a user's index names, by user: those that a list would look at.
+    /// The ids that each user's index names, by user. A list would look at these ids.
     pub index: BTreeMap<String, BTreeSet<String>>,
     /// Keys that would live for ever.
     pub immortal: Vec<String>,
@@ -30,7 +30,7 @@ impl Scene {
     /// Everything that plain Redis commands show.
     pub fn of_redis(client: &mut redis::Connection) -> Scene {
         let mut scene = Scene::default();
-        // one script, so that it is one moment
+        // one script, so that everything is from one moment
         const LOOK: &str = "local seen = {}
             for _, key in ipairs(redis.call('KEYS', '*')) do
               local pttl, kind = redis.call('PTTL', key), redis.call('TYPE', key).ok
@@ -62,7 +62,7 @@ impl Scene {
     }
 }
 
-/// Remembers what it saw. Its methods return what is wrong.
+/// Remembers what was seen so far. Its methods return what is wrong.
 #[derive(Default)]
 pub struct Watcher {
     last: Scene,
@@ -117,7 +117,7 @@ impl Watcher {
             Some(former) if former != *user => Err(format!("{id} was {former}'s and is {user}'s")),
             Some(_) => Ok(()),
             None => {
-                // it was bound since the last look: nothing of before may read any more
+                // the session was bound since the last look: no secret from before may read it any more
                 let known = self.readable.get(id);
                 let is_old = |secret: &String| known.is_some_and(|known| known.contains(secret));
                 match is_old(&seen.current) || seen.previous.as_ref().is_some_and(is_old) {

@@ -24,7 +24,7 @@ pub async fn get(server: SocketAddr, path: &str, headers: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The same with one Cookie header.
+/// Sends a GET with one Cookie header, and returns the whole answer as text.
 pub async fn get_with_cookie(server: SocketAddr, path: &str, cookie: &[u8]) -> String {
     get(server, path, &[b"Cookie: ", cookie].concat()).await
 }
