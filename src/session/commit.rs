@@ -53,11 +53,10 @@ impl Session {
         let Minted::OnItsWay(Candidate { token, purpose }) = self.state().minted.clone() else {
             return Ok(());
         };
-        let loaded = self.state().current.as_ref().map(|current| (current.presented.id, current.loaded.clone()));
         let answer = match &purpose {
             Purpose::Create(new) => self.sessions().create(new).await,
             Purpose::Change(presented, change) => {
-                let loaded = loaded.filter(|(id, _)| *id == presented.id).map(|(_, loaded)| loaded);
+                let loaded = self.state().loaded_as(presented);
                 self.sessions().apply(loaded.as_ref(), presented, change).await
             }
         };

@@ -121,6 +121,12 @@ pub(crate) enum CookieChange {
 }
 
 impl State {
+    /// Returns the session that these credentials name, as it was last seen, if this request has seen it.
+    pub(super) fn loaded_as(&self, presented: &Credentials) -> Option<Loaded> {
+        let current = self.current.as_ref().filter(|current| current.presented.id == presented.id)?;
+        Some(current.loaded.clone())
+    }
+
     /// Takes in what one of the request's tokens opens.
     pub(super) fn found(&mut self, presented: Credentials, lookup: Lookup, from: ReadFrom) {
         match lookup {
