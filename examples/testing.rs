@@ -33,70 +33,56 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
-    use axum::body::Body;
-    use axum::http::{Method, Request, header};
-    use cloakroom::Clock;
-    use tower::ServiceExt as _;
+    use cloakroom::Event;
+    use cloakroom::testing::TestSessions;
 
     use super::*;
 
-    /// A browser with one cookie, and the clock of the store that it talks to.
-    struct Browser {
-        app: Router,
-        sessions: Sessions,
-        clock: Clock,
-        cookie: Option<String>,
+    #[tokio::test]
+    async fn the_account_is_for_those_who_are_signed_in() -> Result<(), Error> {
+        let test = TestSessions::new();
+        let app = app(test.sessions());
+        assert_eq!(test.browser().get(&app, "/account").await.status(), StatusCode::UNAUTHORIZED);
+        let mut ada = test.signed_in("ada").await?;
+        assert_eq!(ada.get(&app, "/account").await.status(), StatusCode::OK);
+        Ok(())
     }
 
-    impl Browser {
-        fn new() -> Browser {
-            let clock = Clock::manual(SystemTime::now());
-            let sessions = Sessions::new(Memory::with_clock(clock.clone()), Config::default());
-            Browser { app: app(&sessions), sessions, clock, cookie: None }
+    #[tokio::test]
+    async fn a_visitor_signs_in_and_out() {
+        let test = TestSessions::new();
+        let (app, mut browser) = (app(test.sessions()), test.browser());
+        assert_eq!(browser.post(&app, "/sign-in", "").await.status(), StatusCode::NO_CONTENT);
+        assert_eq!(browser.get(&app, "/account").await.status(), StatusCode::OK);
+        assert_eq!(browser.post(&app, "/sign-out", "").await.status(), StatusCode::OK);
+        assert_eq!(browser.get(&app, "/account").await.status(), StatusCode::UNAUTHORIZED);
+        let events = test.take_events();
+        assert!(matches!(&events[..], [Event::Created { .. }, Event::SignedIn { .. }, Event::Revoked { .. }]));
+    }
+
+    #[tokio::test]
+    async fn who_does_nothing_for_half_an_hour_is_signed_out() -> Result<(), Error> {
+        let test = TestSessions::new();
+        let app = app(test.sessions());
+        let mut ada = test.signed_in("ada").await?;
+        test.advance(Duration::from_secs(29 * 60));
+        assert_eq!(ada.get(&app, "/account").await.status(), StatusCode::OK);
+        test.advance(Duration::from_secs(31 * 60));
+        assert_eq!(ada.get(&app, "/account").await.status(), StatusCode::UNAUTHORIZED);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_closed_account_is_signed_out_everywhere() -> Result<(), Error> {
+        let test = TestSessions::new();
+        let app = app(test.sessions());
+        let (mut laptop, mut phone) = (test.signed_in("ada").await?, test.signed_in("ada").await?);
+        assert_eq!(test.sessions().revoke_user("ada").await?, 2);
+        for browser in [&mut laptop, &mut phone] {
+            assert_eq!(browser.get(&app, "/account").await.status(), StatusCode::UNAUTHORIZED);
         }
-
-        async fn send(&mut self, method: Method, path: &str) -> StatusCode {
-            let mut request = Request::builder().method(method).uri(path).header(header::HOST, "shop.example");
-            if let Some(cookie) = &self.cookie {
-                request = request.header(header::COOKIE, cookie);
-            }
-            let response = self.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-            if let Some(set) = response.headers().get(header::SET_COOKIE) {
-                // everything behind the first `;` says how long the browser keeps it
-                let pair = set.to_str().unwrap().split(';').next().unwrap();
-                self.cookie = (!pair.ends_with('=')).then(|| pair.to_owned());
-            }
-            response.status()
-        }
-    }
-
-    #[tokio::test]
-    async fn the_account_is_for_those_who_are_signed_in() {
-        let mut browser = Browser::new();
-        assert_eq!(browser.send(Method::GET, "/account").await, StatusCode::UNAUTHORIZED);
-        assert_eq!(browser.send(Method::POST, "/sign-in").await, StatusCode::NO_CONTENT);
-        assert_eq!(browser.send(Method::GET, "/account").await, StatusCode::OK);
-        assert_eq!(browser.send(Method::POST, "/sign-out").await, StatusCode::OK);
-        assert_eq!(browser.send(Method::GET, "/account").await, StatusCode::UNAUTHORIZED);
-    }
-
-    #[tokio::test]
-    async fn who_does_nothing_for_half_an_hour_is_signed_out() {
-        let mut browser = Browser::new();
-        browser.send(Method::POST, "/sign-in").await;
-        browser.clock.advance(Duration::from_secs(29 * 60));
-        assert_eq!(browser.send(Method::GET, "/account").await, StatusCode::OK);
-        browser.clock.advance(Duration::from_secs(31 * 60));
-        assert_eq!(browser.send(Method::GET, "/account").await, StatusCode::UNAUTHORIZED);
-    }
-
-    #[tokio::test]
-    async fn a_closed_account_is_signed_out_everywhere() {
-        let mut browser = Browser::new();
-        browser.send(Method::POST, "/sign-in").await;
-        assert_eq!(browser.sessions.revoke_user("ada").await.unwrap(), 1);
-        assert_eq!(browser.send(Method::GET, "/account").await, StatusCode::UNAUTHORIZED);
+        Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::record::{SessionId, Target, UserId};
 
@@ -120,12 +120,16 @@ impl fmt::Debug for Hook {
 
 /// Passes events on. The hook runs on a thread of its own, so that no request waits for a slow hook, or fails because the hook
 /// panics.
-pub(crate) struct Events(Option<SyncSender<Event>>);
+pub(crate) struct Events {
+    hook: Option<SyncSender<Event>>,
+    /// The list of a test, which must have an event before the response is there.
+    noted: Option<Arc<Mutex<Vec<Event>>>>,
+}
 
 impl Events {
     pub(crate) fn new(hook: Option<&Hook>) -> Events {
         let Some(hook) = hook.cloned() else {
-            return Events(None);
+            return Events { hook: None, noted: None };
         };
         let (sender, receiver) = sync_channel::<Event>(WAITING);
         let listening = std::thread::Builder::new().name("cloakroom-events".to_owned()).spawn(move || {
@@ -138,7 +142,13 @@ impl Events {
         if let Err(error) = &listening {
             tracing::error!(target: "cloakroom", %error, "no thread could be started for the event hook: events are only logged");
         }
-        Events(listening.is_ok().then_some(sender))
+        Events { hook: listening.is_ok().then_some(sender), noted: None }
+    }
+
+    /// Writes all events to this list as well.
+    #[cfg(feature = "testing")]
+    pub(crate) fn noted_in(self, list: Arc<Mutex<Vec<Event>>>) -> Events {
+        Events { noted: Some(list), ..self }
     }
 
     pub(crate) fn tell(&self, event: Event) {
@@ -148,7 +158,10 @@ impl Events {
             }
             _ => tracing::info!(target: "cloakroom", ?event),
         }
-        if let Some(sender) = &self.0
+        if let Some(list) = &self.noted {
+            list.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        }
+        if let Some(sender) = &self.hook
             && let Err(TrySendError::Full(event)) = sender.try_send(event)
         {
             tracing::error!(target: "cloakroom", ?event,

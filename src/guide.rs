@@ -67,7 +67,7 @@ chapters! {
     production: "production.md";
     #[cfg(feature = "axum")]
     proxies: "proxies.md";
-    #[cfg(feature = "axum")]
+    #[cfg(all(feature = "axum", feature = "testing"))]
     testing: "testing.md";
     #[cfg(feature = "axum")]
     other_frameworks: "other-frameworks.md";

@@ -49,6 +49,7 @@
 //! | `redis` | the store in Redis or Valkey |
 //! | `tls` | TLS to Redis or Valkey (rustls) |
 //! | `metrics` | counters and latencies through the `metrics` facade |
+//! | `testing` | a test user who is signed in, a clock to move, and the list of what happened, for tests of an application |
 //! | `conformance` | the conformance kit that every store must pass, for authors of stores |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -72,6 +73,8 @@ pub mod metrics;
 pub mod store;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub mod guide;
 #[cfg(all(unix, any(test, fuzzing), feature = "embedded", feature = "redis"))]

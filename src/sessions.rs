@@ -46,9 +46,13 @@ struct Shared {
 impl Sessions {
     /// Creates the manager of the sessions in this store.
     pub fn new(store: impl Store, config: Config) -> Sessions {
+        let events = Events::new(config.hook.as_ref());
+        Sessions::with_events(store, config, events)
+    }
+
+    pub(crate) fn with_events(store: impl Store, config: Config, events: Events) -> Sessions {
         #[cfg(feature = "metrics")]
         crate::metrics::describe();
-        let events = Events::new(config.hook.as_ref());
         Sessions(Arc::new(Shared { store: Box::new(store), config, events }))
     }
 
