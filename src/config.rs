@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bearer::BearerSettings;
 use crate::cookie::{self, CookieSettings, SameSite};
 use crate::error::{Error, Result};
 use crate::events::{Event, Hook};
@@ -40,6 +41,7 @@ pub struct Config {
     pub(crate) touch_interval: Option<Duration>,
     pub(crate) store_timeout: Duration,
     pub(crate) cookie: CookieSettings,
+    pub(crate) bearer: BearerSettings,
     pub(crate) rotate_every: Option<Duration>,
     pub(crate) max_sessions_per_user: usize,
     pub(crate) on_limit: OnLimit,
@@ -77,6 +79,7 @@ impl Config {
                 touch_interval: None,
                 store_timeout: Duration::from_secs(2),
                 cookie: CookieSettings::default(),
+                bearer: BearerSettings::default(),
                 rotate_every: None,
                 max_sessions_per_user: 100,
                 on_limit: OnLimit::default(),
@@ -162,6 +165,12 @@ impl Config {
     pub(crate) fn rotation_interval(&self, record: &Record) -> Option<Duration> {
         let renewal = self.cookie_max_age(record).filter(|_| record.secret_hash.is_some()).map(|age| age / 10);
         self.rotate_every.into_iter().chain(renewal).min()
+    }
+
+    /// Returns after how much time a session whose client keeps its token itself gets a new secret, or `None` if it does not,
+    /// because nothing would hand the token over.
+    pub(crate) fn bearer_rotation_interval(&self) -> Option<Duration> {
+        self.rotate_every.filter(|_| self.bearer.token_header.is_some())
     }
 
     /// Returns how long after the last touch a request touches a session again. For a session whose own idle timeout is not above
@@ -322,6 +331,42 @@ impl ConfigBuilder {
         self
     }
 
+    /// Accepts a session's token in the header `Authorization: Bearer <token>` as well as in the cookie, for clients that are not
+    /// browsers: mobile applications, command lines, other services. Default: off.
+    ///
+    /// A client gets its token from a handler, which takes it with [`Session::take_token`](crate::Session::take_token). A request
+    /// with this header gets no cookie, and is not checked for where it comes from, because no other site can make a browser send
+    /// it. A request that brings the cookie as well is refused with 400. [Bearer tokens](crate::guide::bearer) has everything
+    /// about it. (RFC 6750)
+    ///
+    /// ```
+    /// use cloakroom::Config;
+    ///
+    /// let config = Config::builder().bearer_tokens().build()?;
+    /// # Ok::<(), cloakroom::Error>(())
+    /// ```
+    pub fn bearer_tokens(mut self) -> Self {
+        self.config.bearer.is_on = true;
+        self
+    }
+
+    /// Names the response header in which a client that uses [bearer tokens](ConfigBuilder::bearer_tokens) gets a new token. The
+    /// client must use the new token from then on. Default: no header; then [`rotate_every`](ConfigBuilder::rotate_every) does
+    /// not apply to requests with a bearer token.
+    ///
+    /// ```
+    /// use cloakroom::Config;
+    /// use std::time::Duration;
+    ///
+    /// let hour = Duration::from_secs(60 * 60);
+    /// let config = Config::builder().bearer_tokens().bearer_token_header("x-session-token").rotate_every(hour).build()?;
+    /// # Ok::<(), cloakroom::Error>(())
+    /// ```
+    pub fn bearer_token_header(mut self, name: impl Into<String>) -> Self {
+        self.config.bearer.token_header = Some(name.into());
+        self
+    }
+
     /// Gives a session a new secret whenever the current one has been in use for this long. Default: a session gets a new secret only
     /// at a sign-in. This is not possible with plain tokens. (ASVS 7.2.4)
     pub fn rotate_every(mut self, interval: Duration) -> Self {
@@ -457,6 +502,7 @@ impl ConfigBuilder {
             return Err(Error::config("store_timeout", reason));
         }
         self.config.cookie.check()?;
+        self.config.bearer.check()?;
         self.config.check_sign_in()?;
         Ok(self.config)
     }

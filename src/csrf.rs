@@ -24,6 +24,8 @@ pub(crate) const WRONG_TOKEN: &str = "the form's CSRF token is missing or does n
 pub(crate) enum Judged {
     /// From a page of this site.
     SameOrigin,
+    /// From a client that has put its token into a header, which no other site can make a browser do.
+    Bearer,
     /// From anywhere else that is allowed: a trusted origin, a program that is not a browser, or the address bar. Also where
     /// nothing is checked, because the request only reads or the check is off.
     Unknown,

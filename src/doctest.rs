@@ -23,8 +23,9 @@ pub fn with_two_sessions(example: impl AsyncFnOnce(Session, Session) -> Result<(
 
 /// Runs an example with the sessions of an application, in memory.
 pub fn with_sessions(example: impl AsyncFnOnce(Sessions) -> Result<(), Error>) {
+    let config = Config::builder().bearer_tokens().build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(example(Sessions::new(Memory::new(), Config::default()))).unwrap();
+    runtime.block_on(example(Sessions::new(Memory::new(), config))).unwrap();
 }
 
 /// Begins a request that brings no cookie.

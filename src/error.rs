@@ -48,6 +48,7 @@ enum Kind {
     NotRecent,
     Limit { most: usize },
     CrossSite(&'static str),
+    Ambiguous(&'static str),
 }
 
 impl Error {
@@ -104,6 +105,11 @@ impl Error {
         Kind::CrossSite(reason).into()
     }
 
+    /// For a request that names its session in more than one way.
+    pub(crate) fn ambiguous(reason: &'static str) -> Error {
+        Kind::Ambiguous(reason).into()
+    }
+
     pub(crate) fn no_randomness() -> Error {
         Kind::NoRandomness.into()
     }
@@ -112,7 +118,7 @@ impl Error {
     ///
     /// | status | for |
     /// | --- | --- |
-    /// | 400 | input that may have come from the visitor: a malformed id or field name, a duration outside the limits, a counter beyond 64 bits, a value that could not be read back unchanged (NaN, or nested too deep) |
+    /// | 400 | input that may have come from the visitor: a malformed id or field name, a duration outside the limits, a counter beyond 64 bits, a value that could not be read back unchanged (NaN, or nested too deep); or a request that brings both the session cookie and a bearer token |
     /// | 401 | the session is gone, nobody is signed in, or the sign-in is too long ago |
     /// | 403 | a request from another site |
     /// | 409 | a conflict with another request, or a sign-in by a user who has the most sessions allowed |
@@ -128,7 +134,7 @@ impl Error {
             Kind::Gone(_) | Kind::SignedOut(_) | Kind::NotRecent => 401,
             Kind::CrossSite(_) => 403,
             Kind::Conflict(_) | Kind::Limit { .. } => 409,
-            Kind::Malformed { .. } => 400,
+            Kind::Malformed { .. } | Kind::Ambiguous(_) => 400,
             Kind::TooLarge { .. } => 413,
             Kind::Config { .. } | Kind::Invalid { .. } | Kind::HeadSent | Kind::NoLayer => 500,
         }
@@ -187,6 +193,13 @@ impl Error {
         matches!(*self.0, Kind::CrossSite(_))
     }
 
+    /// Returns true if a request was refused because it brought both the session cookie and a
+    /// [bearer token](crate::ConfigBuilder::bearer_tokens), or several headers `Authorization`, so that nobody can say which
+    /// session it means.
+    pub fn is_ambiguous(&self) -> bool {
+        matches!(*self.0, Kind::Ambiguous(_))
+    }
+
     /// Returns true if a setting is not allowed, or contradicts another one.
     pub fn is_config(&self) -> bool {
         matches!(*self.0, Kind::Config { .. })
@@ -230,6 +243,9 @@ impl fmt::Display for Error {
                  first"
             ),
             Kind::CrossSite(reason) => write!(f, "the request was refused, because it may come from another site: {reason}"),
+            Kind::Ambiguous(reason) => {
+                write!(f, "the request was refused, because it does not say which session it means: {reason}")
+            }
             Kind::NoRandomness => f.write_str(
                 "the operating system's random generator failed, so no token could be made: the request may be tried again",
             ),

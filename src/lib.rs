@@ -58,6 +58,8 @@
 mod session;
 pub mod web;
 mod cookie;
+mod bearer;
+mod credential;
 mod csrf;
 mod sessions;
 mod record;
@@ -89,8 +91,8 @@ pub use crate::error::{Error, Result};
 pub use crate::events::{Event, RevokeReason};
 pub use crate::local_path::local_path;
 pub use crate::record::{
-    Device, Field, MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_USER_ID_BYTES, OnLimit, OnReplay, Page, SessionId, TokenFormat,
-    UserId,
+    Device, Field, MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_USER_ID_BYTES, OnLimit, OnReplay, Page, SessionId, Token,
+    TokenFormat, UserId,
 };
 pub use crate::session::{Ended, Session, SigningIn};
 pub use crate::sessions::Sessions;

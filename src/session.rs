@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::credential::{Brought, Carrier};
 use crate::csrf::Judged;
 use crate::error::{Absence, Error, Result};
 use crate::record::{Credentials, Lookup, TokenFormat};
@@ -15,6 +16,7 @@ mod facts;
 mod lifetime;
 mod rotation;
 mod sign_in;
+mod token;
 mod csrf;
 mod refresh;
 mod commit;
@@ -25,7 +27,7 @@ mod pending;
 mod state;
 
 pub use sign_in::SigningIn;
-pub(crate) use state::CookieChange;
+pub(crate) use state::{ClientChanges, TokenChange};
 use state::State;
 
 /// The session of one request. A clone is cheap and stands for the same session.
@@ -83,15 +85,15 @@ impl Session {
     /// Reads the session that a request's tokens open, if any. One round trip for each token, and none out of a near cache.
     pub(crate) async fn open(
         sessions: &Sessions,
-        brought: &[Credentials],
+        brought: &Brought,
         user_agent: Option<&HeaderValue>,
-        has_cookie: bool,
         judged: Judged,
         from: ReadFrom,
     ) -> Result<Session> {
-        let mut state = State::default();
+        let Brought { tokens, carrier } = brought;
+        let mut state = State { carrier: *carrier, ..State::default() };
         let mut replays = Vec::new();
-        for presented in brought {
+        for presented in tokens {
             let lookup = sessions.load(presented, from).await?;
             if let Lookup::Replayed(loaded) = &lookup {
                 replays.push((presented.id, loaded.record.user_id.clone()));
@@ -108,12 +110,12 @@ impl Session {
             let cookie = &sessions.config().cookie.name;
             tracing::warn!(target: "cloakroom", cookie, "several tokens in one request open sessions: none is taken");
         }
-        let without_session = if !brought.is_empty() {
-            Absence::Meanwhile
-        } else if has_cookie {
-            Absence::NoToken
-        } else {
-            Absence::NoCookie
+        let without_session = match carrier {
+            _ if !tokens.is_empty() => Absence::Meanwhile,
+            Carrier::Cookie => Absence::NoToken,
+            Carrier::Bearer => Absence::NoBearerToken,
+            Carrier::Nothing if sessions.config().bearer.is_on => Absence::NoCredential,
+            Carrier::Nothing => Absence::NoCookie,
         };
         Ok(Session(Arc::new(Inner {
             sessions: sessions.clone(),

@@ -5,21 +5,22 @@
 
 #[cfg(feature = "axum")]
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use tokio::sync::OnceCell;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cookie::{self, Tokens};
+use crate::credential::{self, Brought, Carrier};
 use crate::csrf::{self, Judged};
 use crate::error::{Error, Result};
 use crate::events::Event;
-use crate::session::{CookieChange, Session};
+use crate::session::{ClientChanges, Session};
 use crate::sessions::{ReadFrom, Sessions};
 
 #[cfg(feature = "tower")]
 mod accept;
+mod changes;
 #[cfg(feature = "axum")]
 pub(crate) mod axum;
 #[cfg(feature = "axum")]
@@ -29,6 +30,7 @@ pub(crate) mod respond;
 #[cfg(feature = "tower")]
 pub(crate) mod tower;
 
+pub use changes::{FailedCommit, ResponseChanges};
 #[cfg(feature = "tower")]
 pub use respond::{ErrorResponses, OnError, PlainErrors};
 #[cfg(feature = "tower")]
@@ -91,9 +93,8 @@ pub struct OngoingVisit(Visit);
 struct Inner {
     sessions: Sessions,
     judged: Judged,
-    tokens: Tokens,
+    brought: Brought,
     user_agent: Option<HeaderValue>,
-    has_cookie: bool,
     /// What the request asks for, if the sign-in page is told it.
     #[cfg(feature = "axum")]
     wanted: Option<PathAndQuery>,
@@ -102,26 +103,10 @@ struct Inner {
     over: AtomicBool,
 }
 
-/// What an adapter does to the head of the response. See [`apply`](ResponseChanges::apply).
-#[derive(Debug)]
-#[must_use = "without it the browser does not get its cookie, and caches do not learn that the response is one person's"]
-pub struct ResponseChanges {
-    read: bool,
-    set_cookie: Option<HeaderValue>,
-}
-
-/// The error of a commit: the changes of a request were not stored. The response has to become this
-/// [error](FailedCommit::error). The response of the handler must not be sent, because it would report as done what was
-/// not.
-#[derive(Debug)]
-#[must_use = "the response has to become an error"]
-pub struct FailedCommit {
-    error: Error,
-    finish: ResponseChanges,
-}
-
 impl Visit {
-    /// Checks where a request comes from (see [`Csrf`](crate::Csrf)) and looks for a token among its cookies. No I/O.
+    /// Looks for a token among a request's cookies, or in its header `Authorization` if
+    /// [`bearer_tokens`](crate::ConfigBuilder::bearer_tokens) are on, and checks where the request comes from (see
+    /// [`Csrf`](crate::Csrf)). No I/O.
     ///
     /// ```
     /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -136,26 +121,27 @@ impl Visit {
     /// ```
     ///
     /// # Errors
-    /// Returns [`is_cross_site`](Error::is_cross_site) if the request must be refused: answer with this error, 403, and do
-    /// not call the handler.
+    /// Returns an error if the request must be refused: answer with this error, and do not call the handler. It is
+    /// [`is_cross_site`](Error::is_cross_site), 403, or [`is_ambiguous`](Error::is_ambiguous), 400, if the request names its
+    /// session in two ways.
     pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OngoingVisit> {
-        let judged = csrf::judge(method, uri, headers, sessions.config()).map_err(|reason| {
-            sessions.tell(Event::CrossSiteRefused { session: None, reason });
-            Error::cross_site(reason)
-        })?;
-        let cookies = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
         let config = sessions.config();
-        let tokens = cookie::read(cookies(), &config.cookie, config.token_format);
-        let has_cookie = !tokens.is_empty() || cookie::is_there(cookies(), &config.cookie);
+        let brought = credential::read(headers, config).map_err(Error::ambiguous)?;
+        let judged = match brought.carrier {
+            Carrier::Bearer => Judged::Bearer,
+            Carrier::Nothing | Carrier::Cookie => csrf::judge(method, uri, headers, config).map_err(|reason| {
+                sessions.tell(Event::CrossSiteRefused { session: None, reason });
+                Error::cross_site(reason)
+            })?,
+        };
         let user_agent = headers.get(header::USER_AGENT).cloned();
         Ok(OngoingVisit(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
             judged,
-            tokens,
+            brought,
             user_agent,
-            has_cookie,
             #[cfg(feature = "axum")]
-            wanted: sessions.config().sign_in_next.as_ref().and_then(|_| uri.path_and_query().cloned()),
+            wanted: config.sign_in_next.as_ref().and_then(|_| uri.path_and_query().cloned()),
             session: OnceCell::new(),
             over: AtomicBool::new(false),
         }))))
@@ -206,8 +192,8 @@ impl Visit {
     }
 
     async fn open(&self, from: ReadFrom) -> Result<Session> {
-        let Inner { sessions, judged, tokens, user_agent, has_cookie, session, over, .. } = &*self.0;
-        let open = || Session::open(sessions, tokens, user_agent.as_ref(), *has_cookie, *judged, from);
+        let Inner { sessions, judged, brought, user_agent, session, over, .. } = &*self.0;
+        let open = || Session::open(sessions, brought, user_agent.as_ref(), *judged, from);
         let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
             && over.load(Ordering::SeqCst)
@@ -264,7 +250,7 @@ impl OngoingVisit {
     /// # Errors
     /// Returns the failed commit: the error that the response has to become, and what to do to its head.
     pub async fn finish(self, status: u16) -> Result<ResponseChanges, FailedCommit> {
-        match self.finish_at_once() {
+        match self.finish_at_once(status) {
             Ok(finish) => Ok(finish),
             Err(session) => self.finish_with(&session, status).await,
         }
@@ -272,36 +258,35 @@ impl OngoingVisit {
 
     /// Finishes the visit if nothing has to be stored, as after most requests. Otherwise returns the session to [finish
     /// with](OngoingVisit::finish_with).
-    pub(crate) fn finish_at_once(&self) -> Result<ResponseChanges, Session> {
+    pub(crate) fn finish_at_once(&self, status: u16) -> Result<ResponseChanges, Session> {
         let Inner { session, over, .. } = &*self.0.0;
         // first: whoever loads from now on sees it, whoever has loaded is seen here
         over.store(true, Ordering::SeqCst);
         match session.get() {
-            None => Ok(ResponseChanges { read: false, set_cookie: None }),
-            Some(Err(_)) => Ok(self.finished(CookieChange::None)),
-            Some(Ok(session)) => {
-                session.finish_at_once().map(|change| self.finished(change)).ok_or_else(|| session.clone())
-            }
+            None => Ok(self.finished(status, None)),
+            Some(Err(_)) => Ok(self.finished(status, Some(ClientChanges::default()))),
+            Some(Ok(session)) => match session.finish_at_once() {
+                Some(changes) => Ok(self.finished(status, Some(changes))),
+                None => Err(session.clone()),
+            },
         }
     }
 
     pub(crate) async fn finish_with(self, session: &Session, status: u16) -> Result<ResponseChanges, FailedCommit> {
-        let (committed, change) = session.finish(status).await;
-        let finish = self.finished(change);
+        let (committed, changes) = session.finish(status).await;
         match committed {
-            Ok(()) => Ok(finish),
-            Err(error) => Err(FailedCommit { error, finish }),
+            Ok(()) => Ok(self.finished(status, Some(changes))),
+            Err(error) => {
+                let finish = self.finished(error.status(), Some(changes));
+                Err(FailedCommit::new(error, finish))
+            }
         }
     }
 
-    fn finished(&self, change: CookieChange) -> ResponseChanges {
-        let settings = &self.0.0.sessions.config().cookie;
-        let set_cookie = match change {
-            CookieChange::None => None,
-            CookieChange::Set(token, max_age) => Some(cookie::set(&token, max_age, settings)),
-            CookieChange::Remove => Some(cookie::remove(settings)),
-        };
-        ResponseChanges { read: true, set_cookie }
+    /// Returns what to do to the head of a response with this status. `None` stands for a session that was not asked for.
+    fn finished(&self, status: u16, changes: Option<ClientChanges>) -> ResponseChanges {
+        let is_refused = status == StatusCode::UNAUTHORIZED;
+        ResponseChanges::new(self.0.0.sessions.config(), is_refused, changes)
     }
 }
 
@@ -366,40 +351,8 @@ impl Session {
     }
 }
 
-impl ResponseChanges {
-    /// Adds the headers that browsers and caches need: `Vary: Cookie` if the session was read, `Set-Cookie` if a cookie is
-    /// set or removed, and with it `Cache-Control: no-store`, whatever the application had set.
-    pub fn apply(self, headers: &mut HeaderMap) {
-        if self.read && !varies_by_cookie(headers) {
-            headers.append(header::VARY, HeaderValue::from_static("Cookie"));
-        }
-        if let Some(cookie) = self.set_cookie {
-            headers.append(header::SET_COOKIE, cookie);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-    }
-}
-
-impl FailedCommit {
-    /// Returns why the changes were not stored.
-    pub fn error(&self) -> &Error {
-        &self.error
-    }
-
-    /// Returns why the changes were not stored, and what to do to the head of the response that says so. Immediate changes
-    /// from before the commit stay, so their cookie must reach the browser all the same.
-    pub fn into_parts(self) -> (Error, ResponseChanges) {
-        (self.error, self.finish)
-    }
-}
-
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    let mut varies = headers.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    varies.any(|name| matches!(name.trim_ascii(), b"*") || name.trim_ascii().eq_ignore_ascii_case(b"cookie"))
-}
-
 impl std::fmt::Debug for Visit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Visit").field("tokens", &self.0.tokens).finish_non_exhaustive()
+        f.debug_struct("Visit").field("tokens", &self.0.brought.tokens).finish_non_exhaustive()
     }
 }

@@ -8,6 +8,8 @@ use std::fmt;
 pub(crate) enum Absence {
     NoCookie,
     NoToken,
+    NoCredential,
+    NoBearerToken,
     Unknown,
     Stale,
     Replayed,
@@ -23,6 +25,8 @@ impl fmt::Display for Absence {
         f.write_str(match self {
             Absence::NoCookie => "the request brought no session cookie",
             Absence::NoToken => "the session cookie does not contain a well-formed token",
+            Absence::NoCredential => "the request brought neither a session cookie nor a bearer token",
+            Absence::NoBearerToken => "the header Authorization does not contain a well-formed token",
             Absence::Unknown => {
                 "no session has this token: it was never valid, its session has ended, or its secret was replaced"
             }

@@ -6,7 +6,7 @@ use super::{Error, Kind};
 
 impl Error {
     /// Returns a code for programs that names the kind of error: `store`, `gone`, `signed_out`, `sign_in_not_recent`, `cross_site`,
-    /// `conflict`, `too_many_sessions`, `malformed`, `too_large` or `internal`. The codes stay the same from version to version.
+    /// `ambiguous`, `conflict`, `too_many_sessions`, `malformed`, `too_large` or `internal`. The codes stay the same from version to version.
     pub fn code(&self) -> &'static str {
         match *self.0 {
             Kind::Store(_) | Kind::NoRandomness => "store",
@@ -14,6 +14,7 @@ impl Error {
             Kind::SignedOut(_) => "signed_out",
             Kind::NotRecent => "sign_in_not_recent",
             Kind::CrossSite(_) => "cross_site",
+            Kind::Ambiguous(_) => "ambiguous",
             Kind::Conflict(_) => "conflict",
             Kind::Limit { .. } => "too_many_sessions",
             Kind::Malformed { .. } => "malformed",
@@ -32,6 +33,10 @@ impl Error {
             Kind::NotRecent => "You signed in too long ago for this. Please sign in again.",
             Kind::CrossSite(_) => {
                 "This request seems to come from another site and was refused. Please reload the page and try again."
+            }
+            Kind::Ambiguous(_) => {
+                "This request shows who sends it in two ways. Please send either the session cookie or one header \
+                 Authorization, and not both."
             }
             Kind::Conflict(_) => "Another request has just changed the same thing. Please try again.",
             Kind::Limit { most } => {

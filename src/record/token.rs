@@ -1,6 +1,6 @@
 //! The token that the browser carries, and the parts of it that the server knows.
 //!
-//! Besides `cookie.rs` this is the only file that touches a raw token.
+//! Besides `cookie.rs` and `bearer.rs` this is the only file that touches a raw token.
 
 use std::fmt;
 
@@ -182,9 +182,24 @@ impl Credentials {
     }
 }
 
-/// The secret that the browser carries. Never stored, never logged, never in a URL.
+/// The secret that opens a session, for a client that keeps it itself. [`Session::take_token`](crate::Session::take_token)
+/// returns it.
+///
+/// Browsers get their token in a cookie, and applications never see it. Give this one to its client and nobody else: do not log
+/// it, and do not put it into a URL. `Debug` shows only the session's id.
+///
+/// ```
+/// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+/// # doctest::with_session(async |session| {
+/// session.sign_in("ada").await?;
+/// let token = session.take_token()?;
+/// let secret = token.expose().split('.').nth(1).unwrap();
+/// assert!(!format!("{token:?}").contains(secret));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Clone)]
-pub(crate) struct Token {
+pub struct Token {
     text: String,
     presented: Credentials,
 }
@@ -216,8 +231,8 @@ impl Token {
         self.presented
     }
 
-    /// Returns the raw token, which `cookie.rs` puts into `Set-Cookie`.
-    pub(crate) fn expose(&self) -> &str {
+    /// Returns the token itself: what the client sends after `Authorization: Bearer`.
+    pub fn expose(&self) -> &str {
         &self.text
     }
 }

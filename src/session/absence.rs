@@ -1,7 +1,7 @@
 //! Finds out why a request has no session, or no signed-in user.
 
 use super::Session;
-use super::state::{CookieChange, Unopened};
+use super::state::{TokenChange, Unopened};
 use crate::error::{Absence, Error};
 
 impl Session {
@@ -10,11 +10,18 @@ impl Session {
         Error::signed_out(self.absence())
     }
 
+    /// Returns the error for a change of a session that is not there any more, and notes that the token of this request is of
+    /// no use.
+    pub(super) fn gone_because(&self, absence: Absence) -> Error {
+        self.state().is_lost = true;
+        Error::gone_because(absence)
+    }
+
     pub(super) fn absence(&self) -> Absence {
         let state = self.state();
         if state.current.is_some() {
             Absence::Anonymous
-        } else if matches!(state.cookie, CookieChange::Remove) {
+        } else if matches!(state.token, TokenChange::Remove) {
             Absence::EndedHere
         } else if state.unopened.contains(&Unopened::Evicted) {
             Absence::Evicted

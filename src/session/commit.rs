@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::pending::Pending;
-use super::state::{Candidate, CookieChange, Current, Minted, Purpose, Source, State};
-use crate::error::{Error, Result};
+use super::state::{Candidate, ClientChanges, Current, Minted, Purpose, Source, State, TokenChange};
+use crate::error::{Absence, Error, Result};
 use crate::events::Event;
 use crate::meter;
 use crate::record::{COUNTER_OVERFLOW, FieldChanges, Fields, Loaded, Outcome, Refusal, Rotation, SessionId};
@@ -84,7 +84,7 @@ impl Session {
         }
         let presented = token.presented();
         // even if it is not durable: a token that opens a session must reach its browser
-        state.cookie = CookieChange::Set(token, self.sessions().config().cookie_max_age(&loaded.record));
+        state.token = TokenChange::Set(token, self.sessions().config().cookie_max_age(&loaded.record));
         state.current = Some(Current { presented, loaded, source: Source::Minted });
         state.unopened.clear();
         durable
@@ -112,7 +112,7 @@ impl Session {
             Outcome::Refused(Refusal::LimitReached) => {
                 Err(Error::limit(self.sessions().config().max_sessions_per_user))
             }
-            Outcome::Refused(Refusal::Gone) => Err(Error::gone()),
+            Outcome::Refused(Refusal::Gone) => Err(self.gone_because(Absence::Meanwhile)),
             Outcome::Refused(Refusal::Conflict) => {
                 Err(Error::conflict("another request has changed the session meanwhile"))
             }
@@ -222,9 +222,9 @@ impl Session {
         }
     }
 
-    /// Finishes at once if nothing is left to do, as after most requests, and returns what to tell the browser. Returns
+    /// Finishes at once if nothing is left to do, as after most requests, and returns what to tell the client. Returns
     /// `None` if there is something to wait for: [`finish`](Session::finish) does it.
-    pub(crate) fn finish_at_once(&self) -> Option<CookieChange> {
+    pub(crate) fn finish_at_once(&self) -> Option<ClientChanges> {
         let _turn = self.0.turn.try_lock().ok()?;
         let mut state = self.state();
         let is_settled = matches!(state.minted, Minted::Nothing) && state.pending.is_empty();
@@ -232,15 +232,16 @@ impl Session {
             return None;
         }
         state.over = true;
-        Some(std::mem::take(&mut state.cookie))
+        Some(state.tell_client())
     }
 
-    /// Commits, and allows no more changes. Returns the result of the commit, and what to tell the browser.
-    pub(crate) async fn finish(&self, status: u16) -> (Result<()>, CookieChange) {
+    /// Commits, and allows no more changes. Returns the result of the commit, and what to tell the client.
+    pub(crate) async fn finish(&self, status: u16) -> (Result<()>, ClientChanges) {
         // a future of an immediate method that was polled and then kept would hold its turn for ever
         let Ok(_turn) = tokio::time::timeout(self.sessions().config().store_timeout, self.0.turn.lock()).await else {
             self.close();
-            return (Err(Error::conflict("a verb of this session was begun and never finished")), CookieChange::None);
+            let error = Error::conflict("a verb of this session was begun and never finished");
+            return (Err(error), ClientChanges::default());
         };
         // before anything else, so that a clone that sets something from now on gets an error
         self.close();
@@ -256,7 +257,7 @@ impl Session {
         }
         // a handle that is kept does not show what was not stored
         (state.pending, state.minted) = (Pending::default(), Minted::Nothing);
-        (committed, std::mem::take(&mut state.cookie))
+        (committed, state.tell_client())
     }
 
     /// Allows no more changes.

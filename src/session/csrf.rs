@@ -69,8 +69,9 @@ impl Session {
     /// | a session | empty | passes if the layer saw by `Sec-Fetch-Site` or `Origin` that a page of this site sent the request: that page was made before another tab made the session |
     /// | a session | any other | is refused |
     /// | no session | any | passes: there is no token for it, and the layer has judged where the request comes from |
+    /// | a [bearer token](crate::ConfigBuilder::bearer_tokens) | any | passes: no other site can make a browser send that header |
     ///
-    /// [`require_csrf`](Session::require_csrf) accepts only the first row.
+    /// [`require_csrf`](Session::require_csrf) accepts only the first row and the last.
     ///
     /// ```
     /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -86,6 +87,9 @@ impl Session {
     /// Returns [`is_cross_site`](Error::is_cross_site), 403, if the token is refused: it is cut off, from before the
     /// sign-in, or of another session. Returns a configuration error with plain tokens, from which no token can be derived.
     pub fn check_csrf(&self, shown: &str) -> Result<()> {
+        if self.0.judged == Judged::Bearer {
+            return self.sessions().need_secrets();
+        }
         let is_from_before = shown.is_empty() && self.0.judged == Judged::SameOrigin;
         if self.exists() && !is_from_before { self.require_csrf(shown) } else { self.sessions().need_secrets() }
     }
@@ -113,7 +117,8 @@ impl Session {
     }
 
     /// Requires a valid token of every visitor, wherever the request comes from. No round trip. A visitor without a session
-    /// has no token: let the page with the form [begin](Session::begin) a session.
+    /// has no token: let the page with the form [begin](Session::begin) a session. A request with a
+    /// [bearer token](crate::ConfigBuilder::bearer_tokens) passes, because no other site can make a browser send one.
     ///
     /// ```
     /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -129,6 +134,9 @@ impl Session {
     /// Returns the errors of [`check_csrf`](Session::check_csrf), also for an empty token and without a session.
     pub fn require_csrf(&self, shown: &str) -> Result<()> {
         self.sessions().need_secrets()?;
+        if self.0.judged == Judged::Bearer {
+            return Ok(());
+        }
         let state = self.state();
         let accepted = state.current.as_ref().map(|current| {
             let Loaded { record, now } = &current.loaded;

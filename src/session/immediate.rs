@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Session;
 use super::commit::Accepted;
 use super::state::{Candidate, Minted, Purpose};
+use crate::credential::Carrier;
 use crate::error::{Error, Result};
 use crate::record::{Change, FieldChanges, Fields, NewSession, Save, Token};
 
@@ -24,7 +25,13 @@ impl Session {
     }
 
     /// Makes the session with these fields and the deferred idle timeout.
+    ///
+    /// A client whose bearer token opens nothing gets no session by writing to one: it would not get to know the token.
     pub(super) async fn create(&self, fields: Fields) -> Result<()> {
+        let is_bearer = self.state().carrier == Carrier::Bearer;
+        if is_bearer && self.sessions().config().bearer.token_header.is_none() {
+            return Err(self.gone_because(self.absence()));
+        }
         let idle_timeout = self.state().pending.idle_timeout;
         self.create_with(fields, idle_timeout).await
     }
@@ -66,6 +73,6 @@ impl Session {
     /// Answers a method that needs a session if there is none. This is not an error for a visitor who never had one.
     pub(super) fn nothing_there(&self) -> Result<()> {
         let is_stale = !self.state().unopened.is_empty();
-        if is_stale { Err(Error::gone_because(self.absence())) } else { Ok(()) }
+        if is_stale { Err(self.gone_because(self.absence())) } else { Ok(()) }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Session;
 use super::state::Current;
-use crate::error::{Error, Result};
+use crate::error::{Absence, Error, Result};
 use crate::record::Lookup;
 use crate::sessions::ReadFrom;
 
@@ -60,7 +60,8 @@ impl Session {
         getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
         tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
         let presented = self.presented().ok_or_else(Error::gone)?;
-        let loaded = self.sessions().load_again(&presented).await?.ok_or_else(Error::gone)?;
+        let loaded = self.sessions().load_again(&presented).await?;
+        let loaded = loaded.ok_or_else(|| self.gone_because(Absence::Meanwhile))?;
         self.state().see(loaded);
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::Session;
 use super::commit::is_done;
 use super::pending::Pending;
-use super::state::{CookieChange, State, Unopened};
+use super::state::Unopened;
 use crate::cookie;
 use crate::error::{Absence, Error, Result};
 use crate::events::{Event, RevokeReason};
@@ -108,7 +108,7 @@ impl Session {
         }
         // if the policy is that a replay ends its session, the session has ended by now
         if opened.is_empty() && unopened.contains(&Unopened::Replayed) && !self.sessions().ends_replayed() {
-            return Err(Error::gone_because(self.absence()));
+            return Err(self.gone_because(self.absence()));
         }
         let tokens = if opened.is_empty() { unopened.iter().filter_map(Unopened::unknown).collect() } else { opened };
         self.sign_out_of(&tokens).await.map(drop)
@@ -228,7 +228,7 @@ impl Session {
         let ended = self.sessions().end(Target::AllOf(user), RevokeReason::SignedOut, Some(current)).await;
         // a session whose end is not durable has ended, too
         if is_done(&ended) {
-            self.start_over();
+            self.state().start_over();
         }
         ended
     }
@@ -242,7 +242,7 @@ impl Session {
     pub(super) async fn sign_out_of(&self, tokens: &[Credentials]) -> Result<u64> {
         let ended = self.end_all(tokens, RevokeReason::SignedOut).await;
         if is_done(&ended) {
-            self.start_over();
+            self.state().start_over();
         }
         ended
     }
@@ -254,7 +254,7 @@ impl Session {
             let ended = match self.sessions().sign_out(presented, reason).await {
                 Ok(SignedOut::Ended) => Ok(1),
                 Ok(SignedOut::Gone) => Ok(0),
-                Ok(SignedOut::Stale) => Err(Error::gone_because(Absence::Stale)),
+                Ok(SignedOut::Stale) => Err(self.gone_because(Absence::Stale)),
                 Err(error) => Err(error),
             };
             all = match (all, ended) {
@@ -270,13 +270,7 @@ impl Session {
     /// whoever had the session then may not see or end the sessions of its user now. One round trip.
     async fn still_opens(&self) -> Result<()> {
         let presented = self.presented().ok_or_else(Error::gone)?;
-        self.sessions().load_again(&presented).await?.map(drop).ok_or_else(Error::gone)
-    }
-
-    /// Begins with an empty session after the former one has ended, and removes the cookie.
-    fn start_over(&self) {
-        let mut state = self.state();
-        *state = State { cookie: CookieChange::Remove, peeking: state.peeking, ..State::default() };
+        self.sessions().load_again(&presented).await?.map(drop).ok_or_else(|| self.gone_because(Absence::Meanwhile))
     }
 
     /// Returns an error unless the user has proved who they are within this time, by the store's clock. The session is
@@ -352,7 +346,7 @@ impl Session {
         }
         let ended = self.end_all(&tokens, reason).await;
         if is_done(&ended) {
-            self.start_over();
+            self.state().start_over();
         }
         match ended {
             Err(error) if error.is_gone() => {

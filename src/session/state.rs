@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Ended;
 use super::pending::Pending;
+use crate::credential::Carrier;
 use crate::error::{Error, Result};
 use crate::record::{
     Change, Credentials, Fields, IndexEntry, Loaded, Lookup, NewSession, Record, SecretHash, Token, TokenFormat,
@@ -24,8 +25,14 @@ pub(super) struct State {
     pub(super) pending: Pending,
     /// The token that the store does not know yet.
     pub(super) minted: Minted,
-    /// What the response tells the browser.
-    pub(super) cookie: CookieChange,
+    /// Where the request brings its token.
+    pub(super) carrier: Carrier,
+    /// What the response tells the client about its token.
+    pub(super) token: TokenChange,
+    /// The application has taken a token, and hands it over itself.
+    pub(super) is_taken: bool,
+    /// The store has said that the token of this request opens nothing any more.
+    pub(super) is_lost: bool,
     /// This request does not extend the session.
     pub(super) peeking: bool,
     /// The head of the response was sent: nothing can be changed any more.
@@ -109,15 +116,36 @@ impl Purpose {
     }
 }
 
-/// What becomes of the browser's cookie.
+/// What becomes of the client's token.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum CookieChange {
+pub(crate) enum TokenChange {
     #[default]
     None,
-    /// The token, and how long the browser keeps the cookie. `None` stands for until the browser is closed.
+    /// The new token, and how long a browser keeps its cookie. `None` stands for until the browser is closed.
     Set(Token, Option<Duration>),
     /// The session has ended.
     Remove,
+}
+
+impl TokenChange {
+    pub(super) fn minted(self) -> Option<Token> {
+        match self {
+            TokenChange::Set(token, _) => Some(token),
+            TokenChange::None | TokenChange::Remove => None,
+        }
+    }
+}
+
+/// What a response tells the client about its session.
+#[derive(Debug, Default)]
+pub(crate) struct ClientChanges {
+    pub(crate) cookie: TokenChange,
+    /// A new token for a client that keeps its token itself.
+    pub(crate) bearer: Option<Token>,
+    /// The application has put a token into the body.
+    pub(crate) is_taken: bool,
+    /// The client's bearer token is of no use any more.
+    pub(crate) token_is_invalid: bool,
 }
 
 impl State {
@@ -162,6 +190,27 @@ impl State {
                 self.rivals.push(new.presented);
             }
         }
+    }
+
+    /// Begins with an empty session, after the former one has ended.
+    pub(super) fn start_over(&mut self) {
+        let (carrier, is_taken, peeking) = (self.carrier, self.is_taken, self.peeking);
+        *self = State { token: TokenChange::Remove, carrier, is_taken, peeking, ..State::default() };
+    }
+
+    /// Returns what to tell the client. A cookie is set or removed only for a client that keeps its token in one. Where the
+    /// application has taken the token that replaced the one in the cookie, that cookie opens nothing, and is removed.
+    pub(super) fn tell_client(&mut self) -> ClientChanges {
+        let (token, is_taken) = (std::mem::take(&mut self.token), self.is_taken);
+        let token_is_invalid = self.carrier == Carrier::Bearer && (self.current.is_none() || self.is_lost);
+        let (cookie, bearer) = match (token, self.carrier) {
+            (token, Carrier::Nothing | Carrier::Cookie) if !is_taken => (token, None),
+            (token, carrier) => {
+                let cookie = if carrier == Carrier::Cookie { TokenChange::Remove } else { TokenChange::None };
+                (cookie, token.minted())
+            }
+        };
+        ClientChanges { cookie, bearer, is_taken, token_is_invalid }
     }
 
     /// Leaves this request without a session. What was minted for its session is of no use for another one.
@@ -225,7 +274,11 @@ impl State {
             return false;
         };
         let Loaded { record, now } = &current.loaded;
-        let Some(interval) = sessions.config().rotation_interval(record) else {
+        let interval = match self.carrier {
+            Carrier::Bearer => sessions.config().bearer_rotation_interval(),
+            Carrier::Nothing | Carrier::Cookie => sessions.config().rotation_interval(record),
+        };
+        let Some(interval) = interval else {
             return false;
         };
         let minted_at = record.rotated_at.unwrap_or(record.created_at);

@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Visit;
+use crate::credential::Carrier;
 use crate::error::Error;
 use crate::local_path::is_local_path;
 
@@ -123,13 +124,17 @@ impl std::fmt::Display for SignInRejection {
 
 impl std::error::Error for SignInRejection {}
 
-/// Returns the sign-in page, if one is configured, for a person who asked for a page.
+/// Returns the sign-in page, if one is configured, for a person who asked for a page, and not for a program with a bearer
+/// token.
 fn redirect(parts: &Parts) -> Option<String> {
     let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if parts.method != Method::GET || !accept.contains("text/html") {
         return None;
     }
     let visit = &parts.extensions.get::<Visit>()?.0;
+    if visit.brought.carrier == Carrier::Bearer {
+        return None;
+    }
     let config = visit.sessions.config();
     let page = config.sign_in_page.as_deref()?;
     let wanted = visit.wanted.as_ref().map(|wanted| wanted.as_str()).filter(|wanted| is_local_path(wanted));

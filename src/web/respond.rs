@@ -11,6 +11,8 @@ use crate::error::Error;
 /// How long a client should wait before it asks again when the store is away, in seconds.
 const RETRY_AFTER: u64 = 1;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// RFC 6750, section 3.1.
+const INVALID_REQUEST: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_request\"");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// The headers that describe the body of a response. They are removed when the body is replaced.
@@ -130,7 +132,11 @@ impl<B, F: Fn(&Error, &RequestHead) -> Response<B>> ErrorResponses<B> for OnErro
     type Asked = RequestHead;
 
     fn asked<R>(&self, request: &Request<R>) -> RequestHead {
-        let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+        let (method, uri, mut headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+        // whoever logs the head must not log a token
+        for (name, value) in &mut headers {
+            value.set_sensitive(value.is_sensitive() || [header::COOKIE, header::AUTHORIZATION].contains(name));
+        }
         RequestHead { method, uri, headers }
     }
 
@@ -145,6 +151,9 @@ pub(super) fn respond<B, E: ErrorResponses<B>>(error: Error, errors: &E, asked: 
     let mut response = errors.respond(&error, asked);
     if error.is_store() {
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from(RETRY_AFTER));
+    }
+    if error.is_ambiguous() {
+        response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(INVALID_REQUEST);
     }
     response.extensions_mut().remove::<Untouched>();
     response.extensions_mut().insert(error);

@@ -182,11 +182,11 @@ where
                     let Some(Begun { visit, errors, asked }) = begun.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    let session = match visit.finish_at_once() {
+                    let status = response.status().as_u16();
+                    let session = match visit.finish_at_once(status) {
                         Ok(finish) => return Poll::Ready(Ok(finished(response, Ok(finish), &errors, &asked))),
                         Err(session) => session,
                     };
-                    let status = response.status().as_u16();
                     let finishing = Box::pin(async move { visit.finish_with(&session, status).await });
                     this.step.set(Step::Finishing { finishing, answered: Some((response, errors, asked)) });
                 }
