@@ -72,14 +72,10 @@ impl BearerSettings {
 /// # Errors
 /// Returns the reason if there are several such headers, and one of them has this scheme: nobody can say which one counts.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Option<&[u8]>, &'static str> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter().map(|value| of_scheme(value.as_bytes()));
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => Ok(value),
-        (Some(first), Some(second)) => match first.or(second).or_else(|| values.flatten().next()) {
-            Some(_) => Err("it has the header Authorization more than once"),
-            None => Ok(None),
-        },
+    let all = headers.get_all(header::AUTHORIZATION);
+    match all.iter().find_map(|value| of_scheme(value.as_bytes())) {
+        Some(_) if all.iter().nth(1).is_some() => Err("it has the header Authorization more than once"),
+        token => Ok(token),
     }
 }
 
@@ -89,6 +85,6 @@ fn of_scheme(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
     let ends = !rest.first().is_some_and(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
-    let token = if rest.first() == Some(&b' ') { rest.trim_ascii_start() } else { rest };
-    (scheme.eq_ignore_ascii_case(SCHEME) && ends).then_some(token)
+    let spaces = rest.iter().take_while(|b| **b == b' ').count();
+    (scheme.eq_ignore_ascii_case(SCHEME) && ends).then_some(&rest[spaces..])
 }

@@ -6,6 +6,7 @@
 //! 2. [Sessions and fields](mod@sessions): what a session holds, how long it lives, and where a 401 comes from
 //! 3. [Signing in](mod@sign_in): connect a session to a user, and protect routes
 //! 4. [Devices and signing out](mod@devices): show users where they are signed in, and end sessions
+//!     - [Bearer tokens](mod@bearer): mobile applications, command lines and other services
 //! 5. [CSRF](mod@csrf): refuse requests that other sites forge
 //!     - [Posts from other sites](mod@cross_site): payment pages and identity providers
 //!     - [Middleware and layers](mod@middleware): the order of layers, routes outside, background work
@@ -46,6 +47,8 @@ chapters! {
     sign_in: "sign-in.md";
     #[cfg(feature = "axum")]
     devices: "devices.md";
+    #[cfg(feature = "axum")]
+    bearer: "bearer.md";
     #[cfg(feature = "axum")]
     csrf: "csrf.md";
     #[cfg(feature = "axum")]

@@ -27,8 +27,8 @@ mod pending;
 mod state;
 
 pub use sign_in::SigningIn;
-pub(crate) use state::{ClientChanges, TokenChange};
 use state::State;
+pub(crate) use state::{ClientChanges, TokenChange};
 
 /// The session of one request. A clone is cheap and stands for the same session.
 ///

@@ -3,6 +3,7 @@
 mod support;
 
 mod bad_inputs {
+    mod bearer;
     mod configuration;
     mod cookies;
     mod fields;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderName, header};
 use axum::routing::get;
 use cloakroom::store::Redis;
 use cloakroom::{Config, Error, Field, Session, SessionId, Sessions, TokenFormat, web::Visit};
@@ -15,6 +16,7 @@ use support::{Answer, Browser, Capture, Fault, Place, RedisServer, Watched};
 
 const NAME: Field<String> = Field::new("name");
 const COUNT: Field<i64> = Field::new("count");
+const NEW_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
 /// What the whole process logs, at every level, whoever logs it.
 static LOG: LazyLock<Capture> = LazyLock::new(|| {
@@ -45,8 +47,21 @@ impl Seen {
 
 /// Routes that do everything that can be done, and note whatever they get hold of.
 fn app(sessions: &Sessions, seen: &Seen) -> Router {
-    let (manager, notes) = (sessions.clone(), seen.clone());
+    let (manager, notes, heads) = (sessions.clone(), seen.clone(), seen.clone());
+    // an error page that notes the head of its request
+    let layer = sessions.layer().on_error(move |error, request| {
+        heads.note(request);
+        request.default_response::<axum::body::Body>(error)
+    });
     let csrf = async |session: Session| session.csrf_token();
+    let taking = seen.clone();
+    let take = async move |session: Session| {
+        session.increment(COUNT, 1).await?;
+        session.commit().await?;
+        let token = session.take_token().inspect_err(|error| taking.note_error(error))?;
+        taking.note((&token, &session));
+        Ok::<_, Error>(token.expose().to_owned())
+    };
     let verb = async move |path: axum::extract::Path<String>, request: Request| {
         notes.note(Visit::begin(&manager, request.method(), request.uri(), request.headers()));
         notes.note(request.extensions().get::<Visit>());
@@ -56,7 +71,7 @@ fn app(sessions: &Sessions, seen: &Seen) -> Router {
         notes.note((&session, session.id(), session.id().map(|id| id.to_string()), session.stored()));
         done
     };
-    Router::new().route("/{verb}", get(verb)).route("/csrf", get(csrf)).layer(sessions.layer())
+    Router::new().route("/{verb}", get(verb)).route("/csrf", get(csrf)).route("/take", get(take)).layer(layer)
 }
 
 async fn done(verb: &str, session: &Session, manager: &Sessions) -> Result<(), Error> {
@@ -95,7 +110,7 @@ async fn done(verb: &str, session: &Session, manager: &Sessions) -> Result<(), E
 async fn live(place: &Place, format: TokenFormat, seen: &Seen) -> Vec<String> {
     let hook = seen.clone();
     let config = Config::builder().token_format(format).touch_interval(Duration::ZERO).max_sessions_per_user(1);
-    let config = config.on_event(move |event| hook.note(event));
+    let config = config.bearer_tokens().bearer_token_header(NEW_TOKEN.as_str()).on_event(move |event| hook.note(event));
     seen.note(&config);
     let sessions = place.sessions_with(config);
     seen.note((&sessions, sessions.config(), sessions.layer(), &place.store));
@@ -165,9 +180,37 @@ async fn live(place: &Place, format: TokenFormat, seen: &Seen) -> Vec<String> {
     note(browser.get("/revoked").await);
     note(browser.get("/write").await);
     tokens.extend(browser.token());
+    tokens.extend(live_with_bearer_tokens(&browser.stranger(), &tokens, seen).await);
     seen.note(&place.store);
     seen.note(SessionId::parse(&tokens[0]));
     tokens.dedup();
+    tokens
+}
+
+/// The life of a client that keeps its tokens itself, and what it carried in it.
+async fn live_with_bearer_tokens(client: &Browser, cookies: &[String], seen: &Seen) -> Vec<String> {
+    let mut tokens = vec![client.send("/take", None).await.body];
+    for verb in
+        ["read", "write", "take", "rotate", "elevate", "sign_in", "sign_in_again", "miscount", "sign_out", "write"]
+    {
+        let bearer = format!("Bearer {}", tokens[tokens.len() - 1]);
+        let answer = client.saying(header::AUTHORIZATION, &bearer).send(&format!("/{verb}"), None).await;
+        seen.note((&answer.headers, answer.status));
+        tokens.extend(answer.all(NEW_TOKEN));
+    }
+    // a cookie beside it, one header too many, what somebody made up
+    let (first, last) = (tokens[0].clone(), cookies[cookies.len() - 1].clone());
+    for authorization in
+        [format!("Bearer {last}"), format!("bearer {first}x"), format!("Bearer {first}, Bearer {last}")]
+    {
+        for cookie in [None, Some(format!("__Host-sid={last}"))] {
+            let client = client.saying(header::AUTHORIZATION, &authorization);
+            for client in [client.saying(header::AUTHORIZATION, &authorization), client] {
+                let answer = client.send("/recent", cookie.as_deref()).await;
+                seen.note((&answer.headers, answer.status));
+            }
+        }
+    }
     tokens
 }
 

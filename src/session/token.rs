@@ -29,7 +29,8 @@ impl Session {
     /// 500, if this request has made no token, or if it was taken before, or if the head of the response was already sent.
     pub fn take_token(&self) -> Result<Token> {
         if !self.sessions().config().bearer.is_on {
-            let reason = "are off, so no client can send a token that it keeps itself: call `bearer_tokens` on the builder";
+            let reason =
+                "are off, so no client can send a token that it keeps itself: call `bearer_tokens` on the builder";
             return Err(Error::config("bearer_tokens", reason));
         }
         let mut state = self.open_state()?;

@@ -12,6 +12,7 @@ fn contradictions() -> Vec<(ConfigBuilder, &'static str, &'static str)> {
     let development = || b().plain_http_for_development();
     let domain = |domain: &str| b().cookie_name("id").cookie_domain(domain);
     let path = |path: &str| b().cookie_name("id").cookie_path(path);
+    let bearer = |header: &str| b().bearer_tokens().bearer_token_header(header);
     let secs = Duration::from_secs;
     vec![
         (b().idle_timeout(Duration::ZERO), "idle_timeout", "from 1 to 999999999"),
@@ -68,6 +69,14 @@ fn contradictions() -> Vec<(ConfigBuilder, &'static str, &'static str)> {
         (domain("example.com:8080"), "cookie_domain", "host name"),
         (domain("*.example.com"), "cookie_domain", "host name"),
         (domain("example.com,evil.example"), "cookie_domain", "host name"),
+        (b().bearer_token_header("x-session-token"), "bearer_token_header", "needs bearer_tokens"),
+        (bearer(""), "bearer_token_header", "x-session-token"),
+        (bearer("x session"), "bearer_token_header", "letters, digits"),
+        (bearer("x-größe"), "bearer_token_header", "letters, digits"),
+        (bearer("x-token\r\nSet-Cookie: a"), "bearer_token_header", "letters, digits"),
+        (bearer("Set-Cookie"), "bearer_token_header", "nothing else uses"),
+        (bearer("www-authenticate"), "bearer_token_header", "nothing else uses"),
+        (bearer("CONTENT-LENGTH"), "bearer_token_header", "nothing else uses"),
         (b().cookie_max_age(Duration::ZERO), "cookie_max_age", "400 days"),
         (b().cookie_max_age(Duration::from_millis(999)), "cookie_max_age", "one second"),
         (b().cookie_max_age(400 * DAY + secs(1)), "cookie_max_age", "400 days"),
@@ -117,6 +126,8 @@ fn the_limits_themselves_are_allowed() {
         b().plain_http_for_development().same_site(SameSite::Strict),
         b().same_site(SameSite::None),
         b().token_format(TokenFormat::Plain),
+        b().bearer_tokens().token_format(TokenFormat::Plain),
+        b().bearer_tokens().bearer_token_header("X-Session-Token"),
     ];
     for builder in allowed {
         let shown = format!("{builder:?}");

@@ -108,7 +108,10 @@ async fn a_browser_whose_token_is_taken_loses_its_cookie() {
         let browser = client.browser();
         browser.visit("/write").await;
         let answer = browser.visit("/sign_in/ada").await;
-        assert!(answer.set_cookie().unwrap().contains("Max-Age=0"), "the cookie would open nothing, and be a second way");
+        assert!(
+            answer.set_cookie().unwrap().contains("Max-Age=0"),
+            "the cookie would open nothing, and be a second way"
+        );
         assert_eq!((browser.token(), answer.token()), (None, None));
         assert_eq!(client.with(&answer.body, "/read").await.body, "andrew");
     })

@@ -47,7 +47,11 @@ async fn a_token_whose_session_ends_during_the_request_is_invalid() {
         for verb in ["set", "increment", "rotate", "devices"] {
             let token = client.without_token("/sign_in/ada").await.body;
             let answer = client.with(&token, &format!("/revoked_before/{verb}")).await;
-            assert_eq!((answer.status, challenge(&answer)), (StatusCode::UNAUTHORIZED, vec![INVALID.to_owned()]), "{verb}");
+            assert_eq!(
+                (answer.status, challenge(&answer)),
+                (StatusCode::UNAUTHORIZED, vec![INVALID.to_owned()]),
+                "{verb}"
+            );
         }
     })
     .await;
@@ -92,7 +96,11 @@ async fn writing_with_a_token_that_opens_nothing_is_refused_and_stores_nothing()
         for path in ["/write", "/count", "/begin"] {
             place.store.asked();
             let answer = client.with(&token, path).await;
-            assert_eq!((answer.status, challenge(&answer)), (StatusCode::UNAUTHORIZED, vec![INVALID.to_owned()]), "{path}");
+            assert_eq!(
+                (answer.status, challenge(&answer)),
+                (StatusCode::UNAUTHORIZED, vec![INVALID.to_owned()]),
+                "{path}"
+            );
             assert_eq!(place.store.asked(), ["load"], "{path}");
         }
         let answer = client.with(&token, "/sign_in/ada").await;
