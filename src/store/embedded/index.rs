@@ -19,6 +19,24 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// Makes the index of the sessions that the journal contains, and removes those that have ended.
+    pub(super) fn of(sessions: &Sessions, now: SystemTime) -> Index {
+        let mut index = Index::default();
+        let pinned = sessions.pin();
+        for (id, entry) in &pinned {
+            if entry.has_ended(now) {
+                pinned.remove(id);
+                continue;
+            }
+            index.needed += entry.size;
+            if let Some((user, _)) = entry.user() {
+                index.users.entry(user.clone()).or_default().push(*id);
+            }
+        }
+        index.users.values_mut().for_each(|ids| sort(ids, sessions));
+        index
+    }
+
     /// Changes a session in memory only, for a touch that could not be written to the journal.
     pub(super) fn hold_only(&mut self, sessions: &Sessions, id: SessionId, state: State) {
         let at = sessions.pin().get(&id).map(|entry| (entry.part, entry.size));
@@ -54,17 +72,6 @@ impl Index {
             if ids.is_empty() {
                 self.users.remove(user);
             }
-        }
-    }
-
-    /// Completes the index after the journal has been read: removes what has ended, and sorts by sign-in.
-    pub(super) fn settle(&mut self, sessions: &Sessions, now: SystemTime) {
-        let pinned = sessions.pin();
-        for (id, _) in pinned.iter().filter(|(_, entry)| entry.has_ended(now)) {
-            self.hold(sessions, *id, None, 0, 0);
-        }
-        for ids in self.users.values_mut() {
-            sort(ids, sessions);
         }
     }
 

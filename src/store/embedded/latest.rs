@@ -1,61 +1,46 @@
-//! Collects the last state of each session in the journal. Most of what the journal contains is outdated, so the states are read only
-//! at the end, on all cores.
+//! Collects the last state of each session from the journal.
 
-use std::collections::HashMap;
-use std::panic::resume_unwind;
-use std::thread;
+use std::collections::HashSet;
 
-use super::entry::Sessions;
-use super::format::{Reader, State};
-use super::index::Index;
-use super::recovery::Change;
+use super::entry::{Entry, Sessions};
+use super::format::Reader;
+use super::recovery::{Change, unknown_change};
 use crate::record::SessionId;
 
-#[derive(Default)]
-pub(super) struct Latest(HashMap<SessionId, Written>);
+/// How many bytes of the journal there are for each session, about: a few hundred, and as many again that are outdated. A map that grows
+/// while it is filled looks at every id again, which takes longer than all else.
+const JOURNAL_BYTES_OF_A_SESSION: u64 = 800;
 
-/// The state as it is written in the journal.
-struct Written {
-    state: Box<[u8]>,
-    part: u64,
-    size: u64,
-    commit: u64,
+pub(super) struct Latest {
+    pub(super) sessions: Sessions,
+    /// Sessions whose last state is that they are gone, or that it cannot be read.
+    gone: HashSet<SessionId>,
+    /// What could not be read, one sentence each.
+    pub(super) damage: Vec<String>,
 }
 
 impl Latest {
-    /// Notes a state. Must be called in the order in which the states were written.
+    /// Makes room for the sessions that a journal of this length is likely to contain.
+    pub(super) fn of_journal(bytes: u64) -> Latest {
+        let likely = (bytes / JOURNAL_BYTES_OF_A_SESSION) as usize;
+        Latest { sessions: Sessions::with_capacity(likely), gone: HashSet::new(), damage: Vec::new() }
+    }
+
+    /// Notes a state, unless a later one of the session has been noted. Must be called with the last state first.
     pub(super) fn note(&mut self, change: &Change<'_>) {
         let Change { id, state, part, size, commit } = *change;
-        if state.is_empty() {
-            self.0.remove(&id);
-        } else {
-            self.0.insert(id, Written { state: state.into(), part, size, commit });
+        let sessions = self.sessions.pin();
+        if sessions.contains_key(&id) || self.gone.contains(&id) {
+            return;
         }
-    }
-
-    /// Returns the sessions, and what could not be read, one sentence each.
-    pub(super) fn read(self) -> (Sessions, Index, Vec<String>) {
-        let all: Vec<_> = self.0.into_iter().collect();
-        let (sessions, mut index, mut damage) = (Sessions::with_capacity(all.len()), Index::default(), Vec::new());
-        let states = states_of(&all);
-        for ((id, written), state) in all.into_iter().zip(states) {
-            let Written { part, size, commit, .. } = written;
-            match state {
-                Some(state) => index.hold(&sessions, id, Some(state), part, size),
-                None => damage.push(format!("change {commit} is written in a way that is not known here")),
+        match Reader(state).state() {
+            Some(state) => {
+                sessions.insert(id, Entry { state, part, size });
+                return;
             }
+            None if !state.is_empty() => self.damage.push(unknown_change(commit)),
+            None => {}
         }
-        (sessions, index, damage)
+        self.gone.insert(id);
     }
-}
-
-fn states_of(all: &[(SessionId, Written)]) -> Vec<Option<State>> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let read = |(_, written): &(SessionId, Written)| Reader(&written.state).state();
-    thread::scope(|scope| {
-        let parts = all.chunks(all.len().div_ceil(threads).max(1));
-        let readers: Vec<_> =
-            parts.map(|part| scope.spawn(move || part.iter().map(read).collect::<Vec<_>>())).collect();
-        readers.into_iter().flat_map(|reader| reader.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    })
 }

@@ -176,13 +176,14 @@ pub(super) struct Contents {
 impl Contents {
     /// Reads the files. The clock shows at least their latest time from then on.
     pub(super) fn read(dir: &Path, seal: &Seal, clock: &Clock) -> Result<Contents, StoreError> {
-        let mut latest = Latest::default();
+        let unreadable = |error: io::Error| failed(dir, "it cannot be read", &error);
+        let mut latest = Latest::of_journal(recovery::journal_bytes(dir).map_err(unreadable)?);
         let recovered = recovery::read(dir, seal, |change| latest.note(change));
-        let mut recovered = recovered.map_err(|error| failed(dir, "it cannot be read", &error))?;
-        let (sessions, mut index, mut damage) = latest.read();
+        let mut recovered = recovered.map_err(unreadable)?;
+        let Latest { sessions, mut damage, .. } = latest;
         recovered.damage.append(&mut damage);
         clock.not_before(recovered.time);
-        index.settle(&sessions, clock.now());
+        let index = Index::of(&sessions, clock.now());
         Ok(Contents { sessions, index, recovered })
     }
 

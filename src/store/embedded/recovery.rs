@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::SystemTime;
 
 use super::directory::Directory;
@@ -58,15 +61,29 @@ pub(super) struct Change<'a> {
     pub(super) commit: u64,
 }
 
-struct Frame<'a> {
-    commit: u64,
-    time: SystemTime,
-    changes: &'a [u8],
-    end: usize,
-}
-
-/// Reads everything that can be read, in the order in which it was written. Changes nothing.
+/// Reads everything that can be read, the last change first, so that the first state of a session that is seen is its last one, and
+/// what is outdated costs no more than a look. Changes nothing.
 pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(&Change<'_>)) -> io::Result<Recovered> {
+    let (outdated, parts): (Vec<_>, Vec<_>) = parts_of(dir)?.into_iter().partition(|part| *part < seal.first_part);
+    let mut found = Vec::with_capacity(parts.len());
+    let mut unknown = Vec::new();
+    thread::scope(|scope| {
+        let (sender, files) = sync_channel(1);
+        let newest_first = parts.iter().rev().enumerate();
+        // one part is read and checked while the changes in another are looked at
+        scope.spawn(move || {
+            for (i, part) in newest_first {
+                // nobody waits for the others if one could not be read
+                let Ok(()) = sender.send(Part::read(dir, *part, i == 0)) else { return };
+            }
+        });
+        for part in files {
+            let part = part?;
+            unknown.extend(part.each_from_the_last(&mut each));
+            found.push(Part { bytes: Vec::new(), frames: Vec::new(), ..part });
+        }
+        io::Result::Ok(())
+    })?;
     let mut read = Recovered {
         commit: 0,
         time: seal.time,
@@ -75,20 +92,19 @@ pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(&Change<'_>)) -
         unsealed: Vec::new(),
         torn: None,
         unfinished: None,
-        outdated: Vec::new(),
+        outdated,
         last_change: None,
     };
-    let parts;
-    (read.outdated, parts) = parts_of(dir)?.into_iter().partition(|part| *part < seal.first_part);
     let first = if seal.first_part == ANY_PART { parts.first() } else { Some(&seal.first_part) };
     let mut expected = first.copied().unwrap_or_default();
-    for (i, part) in parts.iter().enumerate() {
-        if *part != expected {
-            read.damage.push(format!("{} is missing", names(expected, part - 1)));
+    for part in found.into_iter().rev() {
+        if part.number != expected {
+            read.damage.push(format!("{} is missing", names(expected, part.number - 1)));
         }
-        expected = part + 1;
-        read.part(dir, *part, i + 1 == parts.len(), seal, &mut each)?;
+        expected = part.number + 1;
+        read.part(part, seal);
     }
+    read.damage.extend(unknown.iter().rev().map(|commit| unknown_change(*commit)));
     if read.commit < seal.synced {
         let lost = changes(read.commit + 1, seal.synced);
         let are = are(read.commit + 1, seal.synced);
@@ -98,71 +114,134 @@ pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(&Change<'_>)) -
     Ok(read)
 }
 
-impl Recovered {
-    fn part(
-        &mut self,
-        dir: &Path,
-        part: u64,
-        is_last: bool,
-        seal: &Seal,
-        each: &mut impl FnMut(&Change<'_>),
-    ) -> io::Result<()> {
-        let bytes = fs::read(part_path(dir, part))?;
-        let name = names(part, part);
-        self.parts.push_back((part, bytes.len() as u64));
-        if bytes.get(..TITLE_LEN) != Some(title(part).as_bytes()) {
-            if is_last && title(part).as_bytes().starts_with(&bytes) {
-                self.unfinished = Some(part);
-                return Ok(());
-            }
-            self.damage.push(format!("the first line of {name} is damaged"));
+/// One file of the journal.
+struct Part {
+    number: u64,
+    bytes: Vec<u8>,
+    len: u64,
+    /// The changes that are complete, each with its number and where it is in the file.
+    frames: Vec<(u64, Range<usize>)>,
+    /// What the file contains, in order.
+    sections: Vec<Section>,
+    /// The latest time in it, and the time of its last change.
+    time: Option<(SystemTime, SystemTime)>,
+    torn: Option<Torn>,
+    is_title_damaged: bool,
+    is_unfinished: bool,
+}
+
+/// A section of a part of the journal.
+enum Section {
+    /// Changes whose numbers follow one another: the first and the last of them.
+    Changes(u64, u64),
+    /// Bytes that are not a change.
+    Unreadable(Range<usize>),
+}
+
+impl Part {
+    fn read(dir: &Path, number: u64, is_last: bool) -> io::Result<Part> {
+        let bytes = fs::read(part_path(dir, number))?;
+        let title = title(number);
+        let is_title_damaged = bytes.get(..TITLE_LEN) != Some(title.as_bytes());
+        let mut part = Part {
+            number,
+            len: bytes.len() as u64,
+            frames: Vec::new(),
+            sections: Vec::new(),
+            time: None,
+            torn: None,
+            is_title_damaged,
+            is_unfinished: is_title_damaged && is_last && title.as_bytes().starts_with(&bytes),
+            bytes,
+        };
+        if !part.is_unfinished {
+            part.check(is_last);
         }
-        let mut at = TITLE_LEN.min(bytes.len());
-        while at < bytes.len() {
-            if let Some(frame) = frame(&bytes, at, part) {
-                self.frame(&frame, part, seal, each);
-                at = frame.end;
-                continue;
-            }
-            let unreadable = |end: usize| format!("{name} cannot be read from byte {at} to {}", end - 1);
-            match (at + 1..bytes.len()).find(|next| frame(&bytes, *next, part).is_some()) {
-                Some(next) => {
-                    self.note(self.commit + 1, seal, unreadable(next));
-                    at = next;
-                }
-                None if is_last => {
-                    let begun = bytes[at..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
-                    self.torn = Some((part, Torn { at: at as u64, bytes: bytes.len() - at, begun }));
-                    break;
-                }
-                None => {
-                    self.note(self.commit + 1, seal, unreadable(bytes.len()));
-                    break;
-                }
-            }
-        }
-        Ok(())
+        Ok(part)
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, part: u64, seal: &Seal, each: &mut impl FnMut(&Change<'_>)) {
-        let (first, before) = (self.commit + 1, frame.commit.saturating_sub(1));
+    fn check(&mut self, is_last: bool) {
+        let bytes = &self.bytes;
+        let mut at = TITLE_LEN.min(bytes.len());
+        while at < bytes.len() {
+            if let Some(frame) = frame(bytes, at, self.number) {
+                match self.sections.last_mut() {
+                    Some(Section::Changes(_, last)) if *last + 1 == frame.commit => *last = frame.commit,
+                    _ => self.sections.push(Section::Changes(frame.commit, frame.commit)),
+                }
+                let latest = self.time.map_or(frame.time, |(latest, _)| latest.max(frame.time));
+                self.time = Some((latest, frame.time));
+                at = frame.changes.end;
+                self.frames.push((frame.commit, frame.changes));
+                continue;
+            }
+            let next = (at + 1..bytes.len()).find(|next| frame(bytes, *next, self.number).is_some());
+            if next.is_none() && is_last {
+                let begun = bytes[at..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
+                self.torn = Some(Torn { at: at as u64, bytes: bytes.len() - at, begun });
+                return;
+            }
+            let end = next.unwrap_or(bytes.len());
+            self.sections.push(Section::Unreadable(at..end));
+            at = end;
+        }
+    }
+
+    /// Looks at all changes, the last one first. Returns the numbers of those that are written in a way that is not known here.
+    fn each_from_the_last(&self, each: &mut impl FnMut(&Change<'_>)) -> Vec<u64> {
+        let (mut unknown, mut changes) = (Vec::new(), Vec::new());
+        for (commit, at) in self.frames.iter().rev() {
+            let mut from = Reader(&self.bytes[at.clone()]);
+            while !from.0.is_empty() {
+                let before = from.0.len();
+                let Some((id, state)) = from.change() else {
+                    unknown.push(*commit);
+                    break;
+                };
+                let size = (before - from.0.len()) as u64;
+                changes.push(Change { id, state, part: self.number, size, commit: *commit });
+            }
+            changes.drain(..).rev().for_each(|change| each(&change));
+        }
+        unknown
+    }
+}
+
+impl Recovered {
+    /// Adds what was found in the next part.
+    fn part(&mut self, part: Part, seal: &Seal) {
+        let name = names(part.number, part.number);
+        self.parts.push_back((part.number, part.len));
+        if part.is_unfinished {
+            self.unfinished = Some(part.number);
+            return;
+        }
+        if part.is_title_damaged {
+            self.damage.push(format!("the first line of {name} is damaged"));
+        }
+        for section in part.sections {
+            match section {
+                Section::Changes(first, last) => self.changes(first, last, seal),
+                Section::Unreadable(at) => {
+                    let what = format!("{name} cannot be read from byte {} to {}", at.start, at.end - 1);
+                    self.note(self.commit + 1, seal, what);
+                }
+            }
+        }
+        if let Some((latest, last)) = part.time {
+            self.time = self.time.max(latest);
+            self.last_change = Some(last);
+        }
+        self.torn = part.torn.map(|torn| (part.number, torn));
+    }
+
+    fn changes(&mut self, begin: u64, end: u64, seal: &Seal) {
+        let (first, before) = (self.commit + 1, begin.saturating_sub(1));
         // the oldest part may begin with any number, because what was before it is not needed any more
         if self.commit != 0 && first <= before {
             self.note(first, seal, format!("{} {} missing", changes(first, before), are(first, before)));
         }
-        self.commit = self.commit.max(frame.commit);
-        self.time = self.time.max(frame.time);
-        self.last_change = Some(frame.time);
-        let mut from = Reader(frame.changes);
-        while !from.0.is_empty() {
-            let before = from.0.len();
-            let Some((id, state)) = from.change() else {
-                self.damage.push(format!("change {} is written in a way that is not known here", frame.commit));
-                return;
-            };
-            let size = (before - from.0.len()) as u64;
-            each(&Change { id, state, part, size, commit: frame.commit });
-        }
+        self.commit = self.commit.max(end);
     }
 
     /// Notes something that is missing: as damage if the disk had it, otherwise as a loss that a power cut may cause.
@@ -205,8 +284,16 @@ impl Recovered {
     }
 }
 
+/// A complete entry of the journal: a change of one or more sessions.
+struct Frame {
+    commit: u64,
+    time: SystemTime,
+    /// Where the sessions are. The next entry begins where they end.
+    changes: Range<usize>,
+}
+
 /// Returns the frame at this place, if it is complete.
-fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame<'_>> {
+fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame> {
     let rest = bytes.get(at..)?.strip_prefix(&MARKER)?;
     let mut head = Reader(rest);
     let (len, check) = (u32::from_le_bytes(head.array()?) as usize, head.number()?);
@@ -216,7 +303,13 @@ fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame<'_>> {
     }
     let mut from = Reader(payload);
     let (commit, time) = (from.number()?, from.time()?);
-    Some(Frame { commit, time, changes: from.0, end: at + HEAD_LEN + len })
+    let end = at + HEAD_LEN + len;
+    Some(Frame { commit, time, changes: end - from.0.len()..end })
+}
+
+/// Returns how many bytes the journal has, outdated parts included.
+pub(super) fn journal_bytes(dir: &Path) -> io::Result<u64> {
+    parts_of(dir)?.into_iter().map(|part| Ok(fs::metadata(part_path(dir, part))?.len())).sum()
 }
 
 /// Returns the numbers of the parts, the oldest first.
@@ -237,6 +330,11 @@ fn names(first: u64, last: u64) -> String {
 
 fn changes(first: u64, last: u64) -> String {
     if first == last { format!("change {first}") } else { format!("changes {first} to {last}") }
+}
+
+/// Says that a change was written by something else, perhaps a newer version.
+pub(super) fn unknown_change(commit: u64) -> String {
+    format!("change {commit} is written in a way that is not known here")
 }
 
 fn are(first: u64, last: u64) -> &'static str {

@@ -78,7 +78,7 @@ fn report(args: &[String], size: Size) {
 type Of = (&'static str, &'static str);
 
 /// The first is divided by the second.
-const RATIOS: [(&str, Of, Of); 8] = [
+const RATIOS: [(&str, Of, Of); 9] = [
     ("a load costs, of the bare map's, 1 thread", ("embedded", LOAD_1), ("bare map", LOAD_1)),
     ("a load costs, of the bare map's, 2 threads", ("embedded", LOAD_2), ("bare map", LOAD_2)),
     ("the mix, of the bare map's, 1 thread", ("embedded", "mix/s, 1 thread"), ("bare map", "mix/s, 1 thread")),
@@ -87,6 +87,7 @@ const RATIOS: [(&str, Of, Of); 8] = [
     ("kill -9 safe changes, of SQLite's (NORMAL), 16 tasks", KILL_SAFE_16, ("tower-sessions sqlite", KILL_SAFE_16.1)),
     ("changes on the disk, of SQLite's (FULL), 1 task", ON_DISK_1, ("tower-sessions sqlite", ON_DISK_1.1)),
     ("changes on the disk, of SQLite's (FULL), 16 tasks", ON_DISK_16, ("tower-sessions sqlite", ON_DISK_16.1)),
+    ("a restart, of what it takes at least", ("embedded", "restart, s"), ("embedded", ours::AT_LEAST)),
 ];
 const LOAD_1: &str = "loads/s, 1 thread: ns of a core each";
 const LOAD_2: &str = "loads/s, 2 threads: ns of a core each";
