@@ -1,7 +1,7 @@
 //! Sessions in Redis or Valkey: one hash per session, readable with redis-cli, shared by all servers.
 //!
-//! A read is two plain commands in one flight; every change is one script, because a bare `HSET` on a session that
-//! was just revoked would bring it back without an expiry.
+//! A read is one plain command; every change is one script, because a bare `HSET` on a session that was just revoked would
+//! bring it back without an expiry.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,6 +29,7 @@ mod index;
 mod keys;
 mod later;
 mod link;
+mod moment;
 mod near;
 mod operate;
 mod packed;
@@ -41,6 +42,7 @@ mod role;
 mod scripts;
 mod sentinels;
 mod server;
+mod server_clock;
 #[cfg(feature = "tls")]
 mod tls;
 mod topology;
@@ -52,11 +54,13 @@ pub use connect::RedisBuilder;
 pub use credentials::RedisCredentials;
 pub use durable::Durability;
 use keys::Prefix;
+use link::Answer;
 pub use near::NearCache;
 use near::{Near, TrackingSnapshot};
 use question::Question;
 use scripts::{Call, Scripts};
 use server::Server;
+use server_clock::Time;
 
 /// Keeps sessions in Redis or Valkey. Cheap to clone: clones share one multiplexed connection.
 ///
@@ -124,24 +128,33 @@ impl Redis {
         answer
     }
 
-    /// Reads what is stored at a session's key and how long the key still lives, in milliseconds: one round trip. With a near
-    /// cache, the answer also has the snapshot of the tracking that reports when the key changes.
-    async fn read(&self, id: &SessionId) -> Result<(Value, i64, Option<TrackingSnapshot>), StoreError> {
+    /// Reads the fields at a session's key: one round trip. The second part of the answer is how long the key still lives, in
+    /// milliseconds, if that is needed: negative if it has no expiry or is not there.
+    async fn read(&self, id: &SessionId, needs_expiry: bool) -> Result<Stored, StoreError> {
+        let key = self.prefix.session(id);
+        let mut flight = redis::pipe();
+        flight.hgetall(&key).ignore_errors();
+        if needs_expiry {
+            flight.pttl(&key);
+        }
+        Stored::read(self.server.answer(&key, Question::Read { flight: &flight, asks_time: false }).await?)
+    }
+
+    /// Reads the fields at a session's key and how long the key still lives, and asks for the time: one round trip.
+    async fn read_with_time(&self, id: &SessionId) -> Result<(Value, i64, SystemTime), StoreError> {
         let key = self.prefix.session(id);
         let mut flight = redis::pipe();
         flight.hgetall(&key).pttl(&key).ignore_errors();
-        let ((hash, remaining), seen) = self.server.ask_seen(&key, Question::Flight(&flight)).await?;
-        Ok((hash, remaining, seen))
+        let stored = self.server.answer(&key, Question::Read { flight: &flight, asks_time: true }).await?;
+        let Stored { hash, remaining, time, .. } = Stored::read(stored)?;
+        Ok((hash, remaining.ok_or_else(no_answer)?, time.now))
     }
 
-    /// Returns the server's time when it answered. The record usually tells this time; otherwise it costs one more round trip.
-    async fn time_of(&self, id: &SessionId, record: &Record, remaining: Duration) -> Result<SystemTime, StoreError> {
-        if let Some(now) = now_of(record, remaining) {
-            return Ok(now);
-        }
-        let time = redis::cmd("TIME");
-        let (seconds, micros): (u64, u64) = self.server.ask(&self.prefix.session(id), Question::Command(&time)).await?;
-        Ok(from_millis(1000 * seconds + micros / 1000))
+    /// Asks the server that has a session for the time: one round trip.
+    async fn time(&self, id: &SessionId) -> Result<SystemTime, StoreError> {
+        let question = Question::Read { flight: &redis::pipe(), asks_time: true };
+        let answer = self.server.answer(&self.prefix.session(id), question).await?;
+        Ok(answer.time.ok_or_else(no_answer)?.now)
     }
 }
 
@@ -191,35 +204,44 @@ impl Store for Redis {
         if is_id_alone(presented) {
             return Ok(Lookup::Gone);
         }
+        let is_plain = presented.secret_hash.is_none();
         let reading = self.near.as_ref().map(|near| near.reading(presented.id));
-        let (hash, remaining, seen) = self.read(&presented.id).await?;
+        let Stored { hash, remaining, time, seen } = self.read(&presented.id, is_plain || reading.is_some()).await?;
         if let Value::ServerError(_) = hash {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no hash");
             meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         }
         let stored = texts_of(pairs_of(&hash)?);
-        let remaining = u64::try_from(remaining).map(Duration::from_millis);
-        let (false, Ok(remaining)) = (stored.is_empty(), remaining) else {
-            return Ok(Lookup::Gone); // or gone between the two commands, or a foreign key without an expiry
-        };
+        // a key without an expiry that belongs to another program is no session
+        if stored.is_empty() || is_plain && remaining.is_none_or(|remaining| remaining < 0) {
+            return Ok(Lookup::Gone);
+        }
         let field = |name| stored.iter().find(|(other, _)| *other == name).map(|(_, text)| *text);
         if field(record::CREATED_AT).is_none() && field(record::ENDED).is_some() {
             let secret_hash = field(record::SECRET_HASH).and_then(SecretHash::parse);
             let is_told = secret_hash.is_some() && secret_hash == presented.secret_hash;
             return Ok(if is_told { Lookup::Evicted } else { Lookup::Gone });
         }
-        let Some(record) = Record::from_stored(stored, presented.secret_hash.is_none(), terms) else {
+        let Some(record) = Record::from_stored(stored, is_plain, terms) else {
             tracing::warn!(target: "cloakroom", session = %presented.id, "what stands at a session's key is no session");
             meter::unreadable("record", 1);
             return Ok(Lookup::Gone);
         };
-        let now = self.time_of(&presented.id, &record, remaining).await?;
-        let loaded = Loaded { record: Arc::new(record), now };
-        if let (Some(near), Some(reading)) = (&self.near, reading) {
-            near.keep(reading, &loaded, remaining, terms, seen);
+        let record = Arc::new(record);
+        if let (Some(near), Some(reading), Some(seen)) = (&self.near, reading, seen)
+            && let Some(remaining) = remaining.and_then(|millis| u64::try_from(millis).ok())
+        {
+            near.keep(reading, &record, time, Duration::from_millis(remaining), terms, seen);
         }
-        Ok(loaded.record.look_up(presented, now))
+        let lookup = record.clone().look_up(presented, time.now);
+        let has_passed = time.now >= record.ends_at() || matches!(lookup, Lookup::Replayed(_));
+        if has_passed && !time.is_asked {
+            // Redis still has the session: perhaps its clock was set back, so nothing ends by a time that is reckoned
+            let now = self.time(&presented.id).await?;
+            return Ok(record.look_up(presented, now));
+        }
+        Ok(lookup)
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
@@ -267,22 +289,27 @@ fn text_of(hash: Option<&SecretHash>) -> &str {
     hash.map_or("", SecretHash::as_str)
 }
 
-/// Returns the server's time when it answered. Every expiry that we set is the record's end, so this time is the end minus the
-/// remaining life.
-///
-/// If the result is before the last access, it is wrong. There are three possible reasons: the server's clock was set back,
-/// somebody has changed the record by hand, or, with plain tokens, another program has set the expiry. Such a program does not
-/// know the absolute deadline and sets the idle timeout alone. Only in this last case can the time still be computed, and only
-/// if the computed time is before the session's deadline. Otherwise this returns `None`, and the server has to be asked.
-fn now_of(record: &Record, remaining: Duration) -> Option<SystemTime> {
-    const ROUNDING: Duration = Duration::from_secs(1);
-    let now = |end: SystemTime| end.checked_sub(remaining).unwrap_or(SystemTime::UNIX_EPOCH);
-    let ours = now(record.ends_at());
-    if ours + ROUNDING >= record.last_accessed_at {
-        return Some(ours);
+/// What was read at a session's key.
+struct Stored {
+    hash: Value,
+    /// How long the key still lives, in milliseconds; negative without an expiry. `None` if that was not asked.
+    remaining: Option<i64>,
+    time: Time,
+    /// The snapshot of the tracking that reports when the key changes. Only with a near cache.
+    seen: Option<TrackingSnapshot>,
+}
+
+impl Stored {
+    fn read(Answer { value, seen, time }: Answer) -> Result<Stored, StoreError> {
+        let mut values = read::<Vec<Value>>(value)?.into_iter();
+        let hash = values.next().ok_or_else(no_answer)?;
+        let remaining = values.next().map(read).transpose()?;
+        Ok(Stored { hash, remaining, time: time.ok_or_else(no_answer)?, seen })
     }
-    let is_plain = record.secret_hash.is_none();
-    Some(now(record.last_accessed_at + record.idle_timeout)).filter(|theirs| is_plain && *theirs < record.expires_at)
+}
+
+fn no_answer() -> StoreError {
+    StoreError::unknown("the server's answer is too short")
 }
 
 /// The name and the value of a field, as the store holds them.
@@ -318,7 +345,7 @@ fn texts_of(pairs: Vec<Pair<'_>>) -> Vec<(&str, &str)> {
     texts
 }
 
-/// Converts a part of a script's answer.
+/// Converts a part of an answer.
 fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     T::from_redis_value(value).map_err(StoreError::from_client)
 }

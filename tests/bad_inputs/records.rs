@@ -71,7 +71,6 @@ async fn what_is_no_session_of_ours_is_anonymous() {
         "HDEL KEY secret_hash",
         "HSET KEY secret_hash short",
         "HSET KEY secret_hash ===========================================",
-        "PERSIST KEY",
         "HSET KEY expires_at 1",
         "DEL KEY",
         "RENAME KEY other",

@@ -25,10 +25,10 @@ fn from_outside() -> IpAddr {
 async fn elsewhere() -> FakeServer {
     FakeServer::start(from_outside(), |command, _| match command[0].as_str() {
         "HGETALL" => Said::This("*0\r\n".to_owned()),
-        "PTTL" => Said::This(":-2\r\n".to_owned()),
+        "TIME" => Said::This("*2\r\n:0\r\n:0\r\n".to_owned()),
         "EVALSHA" => Said::This(":0\r\n".to_owned()),
         "ASKING" | "MULTI" => Said::This("+OK\r\n".to_owned()),
-        "EXEC" => Said::This("*2\r\n*0\r\n:-2\r\n".to_owned()),
+        "EXEC" => Said::This("*2\r\n*0\r\n*2\r\n:0\r\n:0\r\n".to_owned()),
         _ => Said::AsUsual,
     })
     .await
@@ -43,7 +43,7 @@ async fn node(named: Option<(IpAddr, u16)>, of_keys: String) -> FakeServer {
             let primary = format!("*3\r\n{}:{port}\r\n{}", bulk(&host.to_string()), bulk("its-id"));
             Said::This(format!("*1\r\n*3\r\n:0\r\n:16383\r\n{primary}"))
         }
-        "HGETALL" | "PTTL" | "EVALSHA" => Said::This(of_keys.clone()),
+        "HGETALL" | "TIME" | "EVALSHA" => Said::This(of_keys.clone()),
         _ => Said::AsUsual,
     })
     .await

@@ -14,13 +14,14 @@ use crate::{Kept, PATIENT, SHORT};
 async fn hanging_up(times: usize) -> FakeServer {
     let left = AtomicUsize::new(times);
     FakeServer::start(IpAddr::V4(Ipv4Addr::LOCALHOST), move |command, _| {
-        if !["HGETALL", "PTTL", "EVALSHA"].contains(&command[0].as_str()) {
+        if !["HGETALL", "TIME", "EVALSHA"].contains(&command[0].as_str()) {
             return Said::AsUsual;
         }
         let hangs_up = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         match command[0].as_str() {
             _ if hangs_up => Said::HangsUp,
             "HGETALL" => Said::This("*0\r\n".to_owned()),
+            "TIME" => Said::This("*2\r\n:0\r\n:0\r\n".to_owned()),
             _ => Said::This(":-2\r\n".to_owned()),
         }
     })

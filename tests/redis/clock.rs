@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use cloakroom::conformance::{mint_plain, new_session, with_new_secret};
+use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
 use cloakroom::store::operate::{Inspect, Save as _};
-use cloakroom::store::{Outcome, Store};
+use cloakroom::store::{Lookup, Outcome, Redis, Refusal, Store};
 use cloakroom::{
     Config, Session, Sessions,
     store::{Fields, SignIn, Terms},
 };
 
 use crate::support::{Browser, ServerClock};
-use crate::{DAY, PATIENT, Stand, anna, millis, rotate_to, set, sign_in, touch_of, visit};
+use crate::{DAY, PATIENT, Stand, anna, confirm, millis, rotate_to, set, sign_in, touch, touch_of, visit};
 
+/// Within this time a store notices that its server's clock was set.
+const NOTICED: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -31,6 +33,8 @@ async fn a_session_lives_on_when_the_servers_clock_is_set_back_in_the_second_hal
     stand.made(&presented, &visit()).await;
 
     clock.set_back(HOUR);
+    assert!(stand.load(&presented).await.is_some(), "it has half a month left");
+    tokio::time::sleep(NOTICED).await;
     let now = stand.time();
     let loaded = stand.load(&presented).await.expect("it has half a month left");
     assert!(millis(loaded.now).abs_diff(now) < 2000, "the time is the server's, whatever was written before");
@@ -40,6 +44,40 @@ async fn a_session_lives_on_when_the_servers_clock_is_set_back_in_the_second_hal
     stand.made(&presented, &visit()).await;
     stand.made(&presented, &touch_of(&loaded)).await;
     assert!(stand.load(&presented).await.is_some());
+}
+
+#[tokio::test]
+async fn no_session_and_no_secret_ends_by_a_time_that_a_store_still_reckons_from_before_the_clock_was_set_back() {
+    let mut clock = ServerClock::new();
+    clock.advance(HOUR);
+    let mut stand = Stand::with_clock(&clock).await;
+    let right = Redis::builder(stand.server.url()).timeout(PATIENT).connect().await.unwrap();
+    stand.load(&mint()).await; // this store has just asked for the time, an hour ahead
+    clock.set_back(HOUR);
+    let reckoning = std::mem::replace(&mut stand.store, right);
+    let old = stand.session(&[]).await; // ends in half an hour
+    let new = with_new_secret(&old);
+    stand.made(&old, &rotate_to(&new)).await;
+    stand.made(&new, &confirm()).await;
+    let ends = stand.hash(&new)["previous_until"].parse::<u64>().unwrap() * 1000;
+    for presented in [new, old] {
+        let lookup = reckoning.load(&presented, &stand.terms).await.unwrap();
+        assert!(matches!(lookup, Lookup::Live(_)) || stand.time() >= ends, "{lookup:?}");
+        let made = reckoning.apply(&presented, &set("theme", "dark"), &stand.terms).await;
+        assert!(matches!(made, Ok(Outcome::Done { .. })), "{made:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_is_not_seen_by_a_store_that_still_reckons_from_before_the_clock_was_set_ahead() {
+    let mut clock = ServerClock::new();
+    let stand = Stand::with_clock(&clock).await;
+    let presented = stand.session(&[]).await;
+    let loaded = stand.load(&presented).await.expect("it ends in half an hour");
+    clock.advance(HOUR);
+    assert_eq!(stand.load(&presented).await, None);
+    let late = stand.store.apply_to(&loaded, &presented, &touch(), &stand.terms).await.unwrap();
+    assert_eq!(late, Outcome::Refused(Refusal::Gone));
 }
 
 #[tokio::test]
@@ -110,6 +148,7 @@ async fn a_secret_that_was_made_while_the_servers_clock_was_ahead_is_replaced_wh
     browser.visit("/sign_in").await;
     assert_eq!(browser.visit("/whoami").await.set_cookie(), None, "it is a moment old");
     clock.set_back(DAY);
+    tokio::time::sleep(NOTICED).await;
     let answer = browser.visit("/whoami").await;
     assert_eq!((answer.body.as_str(), answer.set_cookie().is_some()), ("anna", true));
     let answer = browser.visit("/whoami").await;

@@ -77,16 +77,38 @@ async fn a_session_that_another_program_keeps_alive_ends_at_its_absolute_deadlin
 }
 
 #[tokio::test]
-async fn a_session_without_an_expiry_is_anonymous_and_stays_as_it_is() {
+async fn a_session_of_another_program_without_an_expiry_is_anonymous_and_stays_as_it_is() {
     let mut stand = Stand::new().await;
-    let ours = stand.session(&[("username", "andrew")]).await;
     let foreign = stand.foreign(HOUR, 0);
     let old = stand.foreign(13 * HOUR, 0);
-    for presented in [ours, foreign, old] {
+    for presented in [foreign, old] {
         assert!(stand.ask::<bool>("PERSIST", key(&presented)));
         stand.assert_anonymous(&presented).await;
         assert_eq!(stand.ask::<i64>("PTTL", key(&presented)), -1);
     }
+}
+
+#[tokio::test]
+async fn a_session_of_ours_whose_expiry_somebody_took_away_ends_in_time_and_its_next_change_sets_it_again() {
+    let mut stand = Stand::new().await;
+    for is_planned_on_what_was_loaded in [true, false] {
+        let presented = stand.session(&[("username", "andrew")]).await;
+        assert!(stand.ask::<bool>("PERSIST", key(&presented)));
+        let loaded = stand.load(&presented).await.expect("its fields say when it ends");
+        let changed = match is_planned_on_what_was_loaded {
+            true => stand.store.apply_to(&loaded, &presented, &touch(), &stand.terms).await.unwrap(),
+            false => stand.apply(&presented, &touch()).await,
+        };
+        let Outcome::Done { loaded, .. } = changed else { panic!("{changed:?}") };
+        assert_eq!(stand.expiry(&presented) as u64, millis(loaded.record.ends_at()));
+    }
+
+    let ended = stand.session(&[]).await;
+    assert!(stand.ask::<bool>("PERSIST", key(&ended)));
+    let long_ago = iso(stand.time() - HOUR);
+    let _: i64 = stand.ask("HSET", (key(&ended), "last_accessed_at", long_ago));
+    assert_eq!(stand.load(&ended).await, None);
+    assert_eq!(stand.apply(&ended, &touch()).await, Outcome::Refused(Refusal::Gone));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::app::{app, id_of, signed_in};
 use crate::support::redis_server::Monitor;
 use crate::support::{Browser, Place};
 
-const LOAD: [&str; 2] = ["HGETALL", "PTTL"];
+const LOAD: [&str; 1] = ["HGETALL"];
 const SCRIPT: &str = "EVALSHA";
 
 fn costly(sessions: &Sessions) -> Router {

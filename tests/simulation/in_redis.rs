@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cloakroom::conformance::mint;
 use cloakroom::store::operate::{Restore, Restored, Saved};
-use cloakroom::store::{NearCache, Redis, RedisBuilder, Store, Terms};
+use cloakroom::store::{Change, NearCache, Redis, RedisBuilder, Save, Store, Terms};
 use cloakroom::{Clock, SessionId, UserId};
 
 use crate::lives::Lives;
@@ -155,9 +155,13 @@ impl Place for InRedis {
         store.unwrap_or_else(|error| panic!("the store with a near cache cannot be opened: {error}"))
     }
 
-    /// On a connection, what Redis tells unasked comes before the answer to a later question.
-    async fn settle(near: &Redis) {
-        near.load(&mint(), &Terms::default()).await.expect("the store answers");
+    /// On a connection, what Redis tells unasked comes before the answer to a later question. Whoever changes a session that was
+    /// not loaded asks for the time, and reckons from that for a second.
+    async fn settle(store: &Redis, near: &Redis) {
+        let touch = Change::from(Save { touch: true, ..Save::default() });
+        for store in [store, near] {
+            store.apply(&mint(), &touch, &Terms::default()).await.expect("the store answers");
+        }
     }
 
     fn set_time(&mut self, now: SystemTime) {

@@ -40,8 +40,8 @@ pub(crate) trait Place: Sized + 'static {
         store.clone()
     }
 
-    /// Waits until a near cache has heard of all that has changed.
-    async fn settle(_near: &Self::Store) {}
+    /// Waits until a near cache has heard of all that has changed, and both stores know what time it is.
+    async fn settle(_store: &Self::Store, _near: &Self::Store) {}
 
     /// It is this time now, for a place that has a clock of its own.
     fn set_time(&mut self, _now: SystemTime) {}

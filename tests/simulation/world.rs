@@ -172,6 +172,7 @@ impl<P: Place> World<P> {
             Step::Wait(seconds) => {
                 self.clock.advance(Duration::from_secs(*seconds) + P::LAST_MOMENT);
                 self.place.set_time(self.clock.now());
+                self.settle().await;
             }
             Step::Restart | Step::Kill(_) => self.restart(step).await?,
             Step::Move => self.move_on().await?,
@@ -186,9 +187,11 @@ impl<P: Place> World<P> {
         self.look_into_the_store(matches!(step, Step::Import(..) | Step::Move | Step::Kill(_))).await
     }
 
-    /// Whoever reads from a near cache sees what was changed a moment later. That moment is over now.
+    /// Whoever reads from a near cache sees what was changed a moment later, and a clock that was set is noticed a moment later.
+    /// That moment is over now.
     async fn settle(&self) {
-        P::settle(self.running().near.inner()).await;
+        let Running { store, near, .. } = self.running();
+        P::settle(store.inner(), near.inner()).await;
     }
 
     async fn ask(&mut self, ask: &Ask) -> Result<(), Wrong> {

@@ -176,8 +176,8 @@ fn spawn(port: u16, dir: &tempfile::TempDir, settings: &[String], environment: &
         .expect("these tests need redis-server: `apt-get install redis-server`, or run ./test, which installs it")
 }
 
-/// The commands that clients send, as MONITOR shows them. What scripts call is left out: it costs no round trip. So is the
-/// heartbeat of a store's connection, which asks for the server's role once a second.
+/// The commands that clients send, as MONITOR shows them. What scripts call is left out: it costs no round trip. So is what a
+/// store asks once a second whatever the test does: for the server's role, and, together with a read, for its time.
 pub struct Monitor {
     lines: BufReader<TcpStream>,
     port: u16,
@@ -203,6 +203,17 @@ impl Monitor {
 
     /// The lines since the last call, with every argument.
     pub fn lines(&mut self) -> Vec<String> {
+        let mut lines = self.all_lines();
+        lines.retain(|line| !line.contains(r#""INFO" "replication""#) && !line.ends_with(r#""TIME""#));
+        lines
+    }
+
+    /// How often the time was asked for since the last call.
+    pub fn times(&mut self) -> usize {
+        self.all_lines().iter().filter(|line| line.ends_with(r#""TIME""#)).count()
+    }
+
+    fn all_lines(&mut self) -> Vec<String> {
         let mut marker = TcpStream::connect(("127.0.0.1", self.port)).expect("the server answers");
         marker.write_all(format!("ECHO {END}\r\n").as_bytes()).unwrap();
         let mut seen = Vec::new();
@@ -212,7 +223,7 @@ impl Monitor {
             if line.contains(END) {
                 return seen;
             }
-            if !line.contains(" lua] ") && !line.contains(r#""INFO" "replication""#) {
+            if !line.contains(" lua] ") {
                 seen.push(line.trim().trim_start_matches('+').to_owned());
             }
         }

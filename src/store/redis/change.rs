@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use redis::Value;
 
-use super::question::Question;
 use super::scripts::Call;
 use super::{Pair, Redis, packed, pairs_of, read, texts_of};
 use crate::clock::{from_millis, to_iso, to_millis};
@@ -21,6 +20,10 @@ use crate::store::{Loaded, Outcome};
 
 /// How often a change is planned at most. Each time but the first, somebody else has changed what it rests on.
 const ATTEMPTS: usize = 16;
+
+/// What PTTL answers for a key without an expiry, and for how long such a key stays.
+const NO_EXPIRY: i64 = -1;
+const ENDLESS: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// The reserved fields that every plan rests on, as they stand there. They may have been written by somebody else.
 const RESTS_ON: [&str; 3] = [SESSION_TTL, EXPIRES_AT, LAST_ACCESSED_AT];
@@ -118,15 +121,10 @@ impl Redis {
 
     /// Looks at what stands at a session's key: one round trip.
     async fn look(&self, presented: &Credentials, terms: &Terms) -> Result<Option<Seen>, StoreError> {
-        let key = self.prefix.session(&presented.id);
-        let mut flight = redis::pipe();
-        flight.hgetall(&key).pttl(&key).cmd("TIME").ignore_errors();
-        let (hash, remaining, (seconds, micros)): (Value, i64, (u64, u64)) =
-            self.server.ask(&key, Question::Flight(&flight)).await?;
+        let (hash, remaining, now) = self.read_with_time(&presented.id).await?;
         if let Value::ServerError(_) = hash {
             return Ok(None);
         }
-        let now = from_millis(1000 * seconds + micros / 1000);
         Ok(Seen::found(pairs_of(&hash)?, remaining, now, presented, terms))
     }
 
@@ -161,15 +159,20 @@ impl Seen {
         presented: &Credentials,
         terms: &Terms,
     ) -> Option<Seen> {
-        let expires_at = now + Duration::from_millis(u64::try_from(remaining).ok().filter(|left| *left > 0)?);
+        let is_plain = presented.secret_hash.is_none();
+        let expires_at = match remaining {
+            1.. => now + Duration::from_millis(remaining as u64),
+            // somebody took the expiry of a session of ours away; the key of another program would be no session
+            NO_EXPIRY if !is_plain => now + ENDLESS,
+            _ => return None,
+        };
         let fields = pairs.len();
         let bytes: usize = pairs.iter().map(|(name, text)| name.len() + text.len()).sum();
         let texts = texts_of(pairs);
         let bytes_of_texts: usize = texts.iter().map(|(name, text)| name.len() + text.len()).sum();
         let no_text = (fields - texts.len(), bytes - bytes_of_texts);
-        let is_plain = presented.secret_hash.is_none();
         let mut record = Record::from_stored(texts.iter().copied(), is_plain, terms)?;
-        if now >= record.ends_at() && now < record.expires_at {
+        if remaining != NO_EXPIRY && now >= record.ends_at() && now < record.expires_at {
             // another program keeps it by its expiry alone
             record.last_accessed_at = now;
         }

@@ -16,8 +16,8 @@ use super::client_error::reason;
 use super::dial::Dialer;
 use super::durable::Durability;
 use super::endpoint::Endpoint;
-use super::link::{Elsewhere, Failure, Link};
-use super::near::{Near, TrackingSnapshot};
+use super::link::{Answer, Elsewhere, Failure, Link};
+use super::near::Near;
 use super::question::Question;
 use crate::error::StoreError;
 
@@ -90,7 +90,7 @@ impl Cluster {
         key: &str,
         question: Question<'_>,
         durability: Option<&Durability>,
-    ) -> Result<(Value, Option<TrackingSnapshot>), StoreError> {
+    ) -> Result<Answer, StoreError> {
         let slot = slot_of(key);
         let mut address = self.primary_of(slot)?;
         let mut migrating = false;
@@ -101,9 +101,9 @@ impl Cluster {
             let link = self.link_to(&address).await?;
             let answer = match durability {
                 // this opens a connection of its own, which no task watches or re-makes
-                _ if migrating => link.ask_during_migration(question, durability).await.map(|answer| (answer, None)),
-                None => link.ask_seen(question).await,
-                Some(durability) => link.ask_durably(question, durability).await.map(|answer| (answer, None)),
+                _ if migrating => link.ask_during_migration(question, durability).await,
+                None => link.answer(question).await,
+                Some(durability) => link.ask_durably(question, durability).await,
             };
             let Failure { error, elsewhere, .. } = match answer {
                 Ok(answer) => return Ok(answer),

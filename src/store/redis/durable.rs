@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::client_error::reason;
 use super::question::Question;
+use super::server_clock::ServerClock;
 use crate::error::StoreError;
 
 /// Until what a revoke waits before it counts as done.
@@ -98,7 +99,8 @@ impl DurableConnection {
     /// Asks the question and waits. Returns the answer, and whether the changes are on the required servers and disks.
     pub(super) async fn ask(&self, question: Question<'_>) -> RedisResult<(Value, Result<(), StoreError>)> {
         let mut connection = self.connection.clone();
-        let answer = question.ask(&mut connection).await.inspect_err(|error| {
+        // a revoke does not need the server's time
+        let (answer, _) = question.ask(&mut connection, &ServerClock::default()).await.inspect_err(|error| {
             if error.code().is_none() {
                 self.broken.store(true, Ordering::SeqCst);
             }
@@ -123,7 +125,7 @@ impl DurableConnection {
         question: Question<'_>,
         durability: &Durability,
     ) -> RedisResult<(Value, Result<(), StoreError>)> {
-        let answer = question.ask_during_migration(&mut connection).await?;
+        let (answer, _) = question.ask_during_migration(&mut connection, &ServerClock::default()).await?;
         let reached = durability.wait(&mut connection).await;
         Ok((answer, reached.unwrap_or_else(|error| Err(unanswered(&reason(&error))))))
     }

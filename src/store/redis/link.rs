@@ -20,6 +20,7 @@ use super::near::{Heartbeat, HeartbeatAnswer, Tracking, TrackingSnapshot};
 use super::question::Question;
 use super::role;
 use super::sentinels::PAUSE;
+use super::server_clock::{ServerClock, Time};
 use crate::error::StoreError;
 
 /// The limit on the connections for durable revokes. An application usually has one or two durabilities. An application that
@@ -44,14 +45,31 @@ struct Shared {
 }
 
 enum State {
-    Up {
-        connection: MultiplexedConnection,
-        number: u64,
-        /// What this connection sees of its server. Only with a near cache.
-        tracking: Option<Arc<Tracking>>,
-    },
+    Up(Connected),
     /// The connection is lost, and a task is making a new one.
-    Down { why: String, number: u64 },
+    Down {
+        why: String,
+        number: u64,
+    },
+}
+
+/// The connection that is in use.
+#[derive(Clone)]
+struct Connected {
+    connection: MultiplexedConnection,
+    number: u64,
+    /// What this connection sees of its server. Only with a near cache.
+    tracking: Option<Arc<Tracking>>,
+    clock: Arc<ServerClock>,
+}
+
+/// What a server answered.
+pub(super) struct Answer {
+    pub(super) value: Value,
+    /// Tells whether the process would hear of a change to the answer. Only with a near cache.
+    pub(super) seen: Option<TrackingSnapshot>,
+    /// The server's time. Only for a [`Question::Read`].
+    pub(super) time: Option<Time>,
 }
 
 /// Why a question got no answer.
@@ -83,7 +101,7 @@ impl Link {
         let opened = endpoint.open_for_use(timeout).await;
         let Opened { connection, tracking } =
             opened.map_err(|error| StoreError::new(format!("cannot connect to {endpoint}: {}", reason(&error))))?;
-        let state = Mutex::new(State::Up { connection, number: 0, tracking });
+        let state = Mutex::new(State::Up(Connected { connection, number: 0, tracking, clock: Arc::default() }));
         let (watched, silence_limit) = (endpoint.needs_primary(), endpoint.silence_limit());
         let (attempts, durable_connections) = (Arc::new(Attempts::new()), tokio::sync::Mutex::default());
         let shared = Arc::new(Shared { endpoint, timeout, state, attempts, durable_connections, lost });
@@ -97,18 +115,17 @@ impl Link {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        matches!(*self.0.state(), State::Up { .. })
+        matches!(*self.0.state(), State::Up(_))
     }
 
     /// Asks one question on the connection. If there is no connection, waits first for one attempt to make a new one, and
     /// fails if that fails. Fails at once if the attempts take long to fail.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Value, Failure> {
-        Ok(self.ask_seen(question).await?.0)
+        Ok(self.answer(question).await?.value)
     }
 
-    /// Asks one question like [`ask`](Link::ask). Also returns the snapshot that tells whether the process would hear of a
-    /// change to the answer.
-    pub(super) async fn ask_seen(&self, question: Question<'_>) -> Result<(Value, Option<TrackingSnapshot>), Failure> {
+    /// Asks one question like [`ask`](Link::ask), and returns everything that is known about the answer.
+    pub(super) async fn answer(&self, question: Question<'_>) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let failure = match self.ask_once(question).await {
             Ok(answer) => return Ok(answer),
@@ -125,11 +142,12 @@ impl Link {
         tokio::time::timeout(left, self.ask_once(question)).await.unwrap_or(Err(failure))
     }
 
-    async fn ask_once(&self, question: Question<'_>) -> Result<(Value, Option<TrackingSnapshot>), Failure> {
-        let (mut connection, number, tracking) = self.connected().await?;
+    async fn ask_once(&self, question: Question<'_>) -> Result<Answer, Failure> {
+        let Connected { mut connection, number, tracking, clock } = self.connected().await?;
         let seen = tracking.map(|tracking| tracking.seen());
-        let answer = question.ask(&mut connection).await.map_err(|error| self.failure(error, number))?;
-        Ok((answer, seen))
+        let answer = question.ask(&mut connection, &clock).await;
+        let (value, time) = answer.map_err(|error| self.failure(error, number))?;
+        Ok(Answer { value, seen, time })
     }
 
     /// Asks a server about a key whose slot is just moving to this server.
@@ -137,21 +155,26 @@ impl Link {
         &self,
         question: Question<'_>,
         durability: Option<&Durability>,
-    ) -> Result<Value, Failure> {
-        let (_, number, _) = self.connected().await?;
+    ) -> Result<Answer, Failure> {
+        let Connected { number, clock, .. } = self.connected().await?;
         let wait = durability.map_or(Duration::ZERO, |durability| durability.timeout);
         let answer = async {
             let mut connection = self.0.endpoint.open(self.0.timeout + wait).await?;
             match durability {
-                None => Ok((question.ask_during_migration(&mut connection).await?, Ok(()))),
-                Some(durability) => DurableConnection::ask_during_migration(connection, question, durability).await,
+                None => Ok((question.ask_during_migration(&mut connection, &clock).await?, Ok(()))),
+                Some(durability) => {
+                    let (value, reached) =
+                        DurableConnection::ask_during_migration(connection, question, durability).await?;
+                    Ok(((value, None), reached))
+                }
             }
         };
-        done(answer.await.map_err(|error| self.failure(error, number))?)
+        let (value, time) = done(answer.await.map_err(|error| self.failure(error, number))?)?;
+        Ok(Answer { value, seen: None, time })
     }
 
     /// Asks a question, and waits until the change has reached as many replicas (and disks) as the durability demands.
-    pub(super) async fn ask_durably(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
+    pub(super) async fn ask_durably(&self, question: Question<'_>, durability: &Durability) -> Result<Answer, Failure> {
         match self.ask_durably_once(question, durability).await {
             Err(Failure { elsewhere: Some(Elsewhere::Demoted), .. }) => {
                 self.ask_durably_once(question, durability).await
@@ -160,9 +183,10 @@ impl Link {
         }
     }
 
-    async fn ask_durably_once(&self, question: Question<'_>, durability: &Durability) -> Result<Value, Failure> {
+    async fn ask_durably_once(&self, question: Question<'_>, durability: &Durability) -> Result<Answer, Failure> {
         let (durable, number) = self.durable_connection(durability).await?;
-        done(durable.ask(question).await.map_err(|error| self.failure(error, number))?)
+        let value = done(durable.ask(question).await.map_err(|error| self.failure(error, number))?)?;
+        Ok(Answer { value, seen: None, time: None })
     }
 
     /// Returns the connection for durable revokes. Opens a new one if the last one broke or may lead to a former primary.
@@ -170,7 +194,7 @@ impl Link {
         self.connected().await?;
         let mut durable_connections = self.0.durable_connections.lock().await;
         // checked again: whoever held the lock may have found out that the server is away
-        let (_, number, _) = self.tracked_connection()?;
+        let number = self.connection()?.number;
         durable_connections.retain(|durable| durable.is_good_beside(number));
         if let Some(durable) = durable_connections.iter().find(|durable| durable.is_for(durability)) {
             return Ok((durable.clone(), number));
@@ -187,16 +211,16 @@ impl Link {
 
     /// Returns the connection. If it is lost, waits first for one attempt to make a new one, unless the attempts take long to
     /// fail.
-    async fn connected(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Tracking>>), Failure> {
+    async fn connected(&self) -> Result<Connected, Failure> {
         if !self.is_up() {
             self.0.attempts.wait(|| !self.is_up(), self.0.timeout).await;
         }
-        self.tracked_connection()
+        self.connection()
     }
 
-    fn tracked_connection(&self) -> Result<(MultiplexedConnection, u64, Option<Arc<Tracking>>), Failure> {
+    fn connection(&self) -> Result<Connected, Failure> {
         match &*self.0.state() {
-            State::Up { connection, number, tracking } => Ok((connection.clone(), *number, tracking.clone())),
+            State::Up(connected) => Ok(connected.clone()),
             State::Down { why, .. } => {
                 let error = StoreError::new(format!("{} is not connected: {why}", self.0.endpoint));
                 Err(Failure { error, elsewhere: None, broke: false })
@@ -209,7 +233,8 @@ impl Link {
         if matches!(elsewhere, Some(Elsewhere::Demoted)) {
             self.lost(number, &error);
         }
-        if let (Some(Elsewhere::Moved(_)), State::Up { tracking: Some(tracking), .. }) = (&elsewhere, &*self.0.state())
+        if let (Some(Elsewhere::Moved(_)), State::Up(Connected { tracking: Some(tracking), .. })) =
+            (&elsewhere, &*self.0.state())
         {
             // not only this key: other sessions that were read here may have moved, too
             tracking.forget();
@@ -234,7 +259,7 @@ impl Link {
     /// Gives up this connection and starts to make a new one, unless it has been replaced already.
     fn lost(&self, lost: u64, error: &RedisError) {
         let mut state = self.0.state();
-        if let State::Up { number, tracking, .. } = &*state
+        if let State::Up(Connected { number, tracking, .. }) = &*state
             && *number == lost
         {
             if let Some(tracking) = tracking {
@@ -252,7 +277,7 @@ impl Link {
 }
 
 /// Returns the answer, or an error if too few replicas have the change.
-fn done((answer, reached): (Value, Result<(), StoreError>)) -> Result<Value, Failure> {
+fn done<T>((answer, reached): (T, Result<(), StoreError>)) -> Result<T, Failure> {
     reached.map(|()| answer).map_err(|error| Failure { error, elsewhere: None, broke: false })
 }
 
@@ -270,7 +295,8 @@ impl Shared {
         match opened {
             Ok(Opened { connection, tracking }) => {
                 tracing::info!(target: "cloakroom", server = %self.endpoint, "connected again");
-                *state = State::Up { connection, number: number + 1, tracking };
+                let clock = Arc::default(); // perhaps it is another server, with another clock
+                *state = State::Up(Connected { connection, number: number + 1, tracking, clock });
                 self.attempts.end(false);
                 true
             }
@@ -306,7 +332,7 @@ async fn watch(link: Weak<Shared>) {
     loop {
         tokio::time::sleep(pause).await;
         let Some(link) = link.upgrade().map(Link) else { return };
-        let Ok((mut connection, number, tracking)) = link.tracked_connection() else { continue };
+        let Ok(Connected { mut connection, number, tracking, .. }) = link.connection() else { continue };
         if link.0.endpoint.leads_elsewhere(link.0.timeout).await {
             link.lost(number, &failed("the sentinels name another primary"));
         }
@@ -327,7 +353,9 @@ async fn keep_in_sight(link: Weak<Shared>, silence_limit: Duration) {
     loop {
         tokio::time::sleep(silence_limit / 4).await;
         let Some(link) = link.upgrade().map(Link) else { return };
-        let Ok((mut connection, number, Some(tracking))) = link.tracked_connection() else { continue };
+        let Ok(Connected { mut connection, number, tracking: Some(tracking), .. }) = link.connection() else {
+            continue;
+        };
         let (_, heartbeat) = match heartbeat.take() {
             Some((last, same)) if last == number => heartbeat.insert((last, same)),
             _ => heartbeat.insert((number, link.heartbeat())),

@@ -15,13 +15,15 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use redis::{PushInfo, PushKind, Value};
 
 use super::keys::Prefix;
+use super::moment::Moment;
+use super::server_clock::Time;
 use crate::error::{Error, Result};
 use crate::meter;
 use crate::record::{Credentials, Record, SessionId, Terms};
@@ -29,12 +31,10 @@ use crate::store::{Loaded, Lookup};
 
 mod connection;
 mod heartbeat;
-mod moment;
 mod tracking;
 
 pub(super) use connection::open;
 pub(super) use heartbeat::{Heartbeat, HeartbeatAnswer};
-use moment::Moment;
 pub(super) use tracking::{Tracking, TrackingSnapshot};
 
 /// The number of turns. Several sessions share a turn. The only cost: when one of them changes, another one that is being
@@ -115,11 +115,9 @@ pub(super) struct Near {
 struct Entry {
     record: Arc<Record>,
     terms: Terms,
-    /// When the question left (`asked`) and when the answer had come (`answered`), by this machine's clock.
-    asked: Moment,
+    /// The server's time when the answer had come, and when that was by this machine's clock.
+    time: Time,
     answered: Moment,
-    /// The time on the server's clock when the server answered.
-    now: SystemTime,
     /// When the session ends, by this machine's clock.
     ends: Moment,
     seen: TrackingSnapshot,
@@ -182,11 +180,12 @@ impl Near {
         }
         // The session is judged by the latest time that the server's clock can show now, and answered with the earliest. So a
         // change that is planned with the answered time is never ahead of the server.
-        let latest = entry.now + now.since(entry.asked);
+        let since = now.since(entry.answered);
+        let latest = entry.time.latest + since;
         match entry.record.clone().look_up(presented, latest) {
             Lookup::Live(Loaded { record, .. }) => {
                 meter::near::hit();
-                Some(Lookup::Live(Loaded { record, now: entry.now + now.since(entry.answered) }))
+                Some(Lookup::Live(Loaded { record, now: entry.time.now + since }))
             }
             Lookup::Gone | Lookup::Evicted | Lookup::Replayed(_) => None,
         }
@@ -202,19 +201,18 @@ impl Near {
     pub(super) fn keep(
         &self,
         reading: Reading,
-        loaded: &Loaded,
+        record: &Arc<Record>,
+        time: Time,
         remaining: Duration,
         terms: &Terms,
-        seen: Option<TrackingSnapshot>,
+        seen: TrackingSnapshot,
     ) {
-        let (Some(seen), Loaded { record, now }) = (seen, loaded) else { return };
         let Reading { id, turn, asked } = reading;
         let entry = Entry {
             record: record.clone(),
             terms: *terms,
-            asked,
+            time,
             answered: Moment::now(),
-            now: *now,
             ends: asked + remaining,
             seen,
         };

@@ -1,6 +1,6 @@
 //! What operators ask for: any session without its secret, all sessions, or an answer from one server.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
 use futures_util::future::try_join_all;
 use redis::Value;
@@ -16,7 +16,7 @@ use crate::store::inspect::{Inspect, Scanned};
 impl Inspect for Redis {
     async fn find(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
         match self.found(id).await? {
-            Some((fields, remaining)) => self.loaded(fields, remaining, id, terms).await,
+            Some((fields, now)) => Ok(loaded(&fields, now, id, terms)),
             None => Ok(None),
         }
     }
@@ -46,28 +46,14 @@ impl Inspect for Redis {
 }
 
 impl Redis {
-    /// Reads a session from the fields at its key, and adds the server's time. Returns `None` if the fields are no session.
-    pub(super) async fn loaded(
-        &self,
-        fields: Fields,
-        remaining: Duration,
-        id: &SessionId,
-        terms: &Terms,
-    ) -> Result<Option<Loaded>, StoreError> {
-        let Some(record) = Record::from_stored(fields.iter(), id.is_plain(), terms) else { return Ok(None) };
-        let now = self.time_of(id, &record, remaining).await?;
-        Ok(Some(Loaded { record: record.into(), now }))
-    }
-
-    /// Returns the fields at a session's key and the time until the key expires. `None` if something else stands there, or if
-    /// the key has no expiry.
-    pub(super) async fn found(&self, id: &SessionId) -> Result<Option<(Fields, Duration)>, StoreError> {
-        let (hash, remaining, _) = self.read(id).await?;
-        if let Value::ServerError(_) = hash {
+    /// Returns the fields at a session's key and the server's time. `None` if something else stands there, or if the key has no
+    /// expiry.
+    pub(super) async fn found(&self, id: &SessionId) -> Result<Option<(Fields, SystemTime)>, StoreError> {
+        let (hash, remaining, now) = self.read_with_time(id).await?;
+        if matches!(hash, Value::ServerError(_)) || remaining < 0 {
             return Ok(None);
         }
-        let fields = texts_of(pairs_of(&hash)?).into_iter().collect();
-        Ok(u64::try_from(remaining).ok().map(|millis| (fields, Duration::from_millis(millis))))
+        Ok(Some((texts_of(pairs_of(&hash)?).into_iter().collect(), now)))
     }
 
     /// Returns the prefix with which every key of this store begins.
@@ -131,6 +117,12 @@ impl Redis {
             missing.filter_map(|((id, score), _)| Some((id.expose().as_bytes().to_vec(), score?))).collect();
         if missing.is_empty() { Ok(0) } else { self.prune(&index, &missing).await }
     }
+}
+
+/// Reads a session from the fields at its key. Returns `None` if the fields are no session.
+pub(super) fn loaded(fields: &Fields, now: SystemTime, id: &SessionId, terms: &Terms) -> Option<Loaded> {
+    let record = Record::from_stored(fields.iter(), id.is_plain(), terms)?;
+    Some(Loaded { record: record.into(), now })
 }
 
 pub(super) fn json_of(value: Value) -> serde_json::Value {

@@ -3,7 +3,10 @@
 use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 
+use super::moment::Moment;
 use super::scripts::Call;
+use super::server_clock::{Sample, ServerClock, Time};
+use crate::store::saved::from_micros;
 
 /// One question about one key: one round trip.
 #[derive(Clone, Copy)]
@@ -11,6 +14,12 @@ pub(super) enum Question<'a> {
     Command(&'a Cmd),
     /// Several commands that are sent together. The answer is a list.
     Flight(&'a Pipeline),
+    /// Commands that only read, and are sent together. The answer is a list, and comes with the server's time.
+    Read {
+        flight: &'a Pipeline,
+        /// Whether the server is asked for its time even if it can be reckoned.
+        asks_time: bool,
+    },
     Script(&'a Call<'a>),
 }
 
@@ -47,29 +56,52 @@ impl Question<'_> {
         };
         match self {
             Question::Command(command) => reads(command),
-            Question::Flight(flight) => flight.cmd_iter().all(reads),
+            Question::Flight(flight) | Question::Read { flight, .. } => flight.cmd_iter().all(reads),
             Question::Script(_) => false,
         }
     }
 
-    pub(super) async fn ask(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
-        match self {
-            Question::Command(command) => command.query_async(connection).await,
-            Question::Flight(flight) => whole(flight.query_async(connection).await?),
-            Question::Script(script) => script.ask(connection).await,
-        }
+    /// Asks the question. A read is answered with the server's time, which is asked for only if the clock does not know it.
+    pub(super) async fn ask(
+        self,
+        connection: &mut MultiplexedConnection,
+        clock: &ServerClock,
+    ) -> RedisResult<(Value, Option<Time>)> {
+        let answer = match self {
+            Question::Command(command) => command.query_async(connection).await?,
+            Question::Flight(flight) => whole(flight.query_async(connection).await?)?,
+            Question::Script(script) => script.ask(connection).await?,
+            Question::Read { flight, asks_time } => {
+                let asked = Moment::now();
+                if let Some(sample) = clock.sample(asked).filter(|_| !asks_time) {
+                    let answer = whole(flight.query_async(connection).await?)?;
+                    return Ok((answer, Some(sample.reckon(Moment::now()))));
+                }
+                let answer = whole(with_time(flight).query_async(connection).await?)?;
+                return timed(answer, asked, clock);
+            }
+        };
+        Ok((answer, None))
     }
 
     /// Asks a server that is just taking over the key's slot. Such a server answers only the command that comes right after
     /// ASKING, so nobody else may use this connection.
-    pub(super) async fn ask_during_migration(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+    pub(super) async fn ask_during_migration(
+        self,
+        connection: &mut MultiplexedConnection,
+        clock: &ServerClock,
+    ) -> RedisResult<(Value, Option<Time>)> {
         // The first attempt loads a script that the server does not know yet. That attempt also uses up the ASKING.
         for last in [false, true] {
             redis::cmd("ASKING").exec_async(connection).await?;
+            let asked = Moment::now();
+            // in one transaction, because one ASKING is good for one command or one transaction
             let answer = match self {
-                // in one transaction, because one ASKING is good for one command or one transaction
-                Question::Flight(flight) => flight.clone().atomic().query_async(connection).await.and_then(whole),
-                other => other.ask(connection).await,
+                Question::Flight(flight) => atomically(flight, connection).await.map(|answer| (answer, None)),
+                Question::Read { flight, .. } => {
+                    atomically(&with_time(flight), connection).await.and_then(|answer| timed(answer, asked, clock))
+                }
+                other => other.ask(connection, clock).await,
             };
             match answer {
                 Err(error) if !last && error.redirect_node().is_some() => {}
@@ -78,6 +110,26 @@ impl Question<'_> {
         }
         unreachable!("the last attempt returns")
     }
+}
+
+async fn atomically(flight: &Pipeline, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+    flight.clone().atomic().query_async(connection).await.and_then(whole)
+}
+
+/// Returns these commands, with a last one that asks for the server's time.
+fn with_time(flight: &Pipeline) -> Pipeline {
+    let mut flight = flight.clone();
+    flight.cmd("TIME").ignore_errors();
+    flight
+}
+
+/// Takes the server's time off the answers, and tells it to the clock.
+fn timed(answers: Value, asked: Moment, clock: &ServerClock) -> RedisResult<(Value, Option<Time>)> {
+    let Value::Array(mut answers) = answers else { return Ok((answers, None)) };
+    let (seconds, micros): (u64, u64) = redis::from_redis_value(answers.pop().unwrap_or(Value::Nil))?;
+    let sample = Sample::new(from_micros(1_000_000 * seconds + micros), asked, Moment::now());
+    clock.note(sample);
+    Ok((Value::Array(answers), Some(sample.as_asked())))
 }
 
 /// Returns all answers of a flight, or the error if the server refused one of the commands (loading, moved, no permission,

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redis::{FromRedisValue, Value};
+use redis::FromRedisValue;
 
 use super::durable::Durability;
 use super::later::Later;
-use super::near::TrackingSnapshot;
+use super::link::Answer;
 use super::question::Question;
 use super::topology::Topology;
 use crate::error::StoreError;
@@ -37,18 +37,12 @@ impl Server {
         self.ask_with(key, question, None).await
     }
 
-    /// Asks like [`ask`](Server::ask). Also returns the snapshot that tells whether the process would hear of a change to the
-    /// answer.
-    pub(super) async fn ask_seen<T: FromRedisValue>(
-        &self,
-        key: &str,
-        question: Question<'_>,
-    ) -> Result<(T, Option<TrackingSnapshot>), StoreError> {
-        let (answer, seen) = match self.known().await? {
-            Topology::Cluster(cluster) => cluster.ask(key, question, None).await?,
-            Topology::One(link) => link.ask_seen(question).await.map_err(|failure| failure.error)?,
-        };
-        Ok((T::from_redis_value(answer).map_err(StoreError::from_client)?, seen))
+    /// Asks like [`ask`](Server::ask), and returns everything that is known about the answer.
+    pub(super) async fn answer(&self, key: &str, question: Question<'_>) -> Result<Answer, StoreError> {
+        match self.known().await? {
+            Topology::Cluster(cluster) => cluster.ask(key, question, None).await,
+            Topology::One(link) => link.answer(question).await.map_err(|failure| failure.error),
+        }
     }
 
     /// Asks like [`ask`](Server::ask), but for a revoke, which may have to wait for replicas.
@@ -58,14 +52,14 @@ impl Server {
         question: Question<'_>,
         durability: Option<&Durability>,
     ) -> Result<T, StoreError> {
-        let answer: Value = match (self.known().await?, durability) {
-            (Topology::Cluster(cluster), durability) => cluster.ask(key, question, durability).await?.0,
-            (Topology::One(link), None) => link.ask(question).await.map_err(|failure| failure.error)?,
+        let answer = match (self.known().await?, durability) {
+            (Topology::Cluster(cluster), durability) => cluster.ask(key, question, durability).await?,
+            (Topology::One(link), None) => link.answer(question).await.map_err(|failure| failure.error)?,
             (Topology::One(link), Some(durability)) => {
                 link.ask_durably(question, durability).await.map_err(|failure| failure.error)?
             }
         };
-        T::from_redis_value(answer).map_err(StoreError::from_client)
+        T::from_redis_value(answer.value).map_err(StoreError::from_client)
     }
 
     /// Returns the names of all primaries. The list is empty while no server was reached yet.

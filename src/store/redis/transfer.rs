@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use futures_util::future::try_join_all;
 
 use super::Redis;
+use super::operate::loaded;
 use super::question::Question;
 use super::scripts::Call;
 use crate::clock::to_millis;
@@ -30,11 +31,10 @@ impl Restore for Redis {
 
 impl Redis {
     async fn save_one(&self, id: &SessionId, terms: &Terms) -> Result<Option<Saved>, StoreError> {
-        let Some((fields, remaining)) = self.found(id).await? else { return Ok(None) };
+        let Some((fields, now)) = self.found(id).await? else { return Ok(None) };
         let terms = terms_of(&fields, id.is_plain(), terms);
         let lives = |loaded: &Loaded| loaded.now < loaded.record.ends_at();
-        let loaded = self.loaded(fields, remaining, id, &terms).await?;
-        let Some(loaded) = loaded.filter(lives) else { return Ok(None) };
+        let Some(loaded) = loaded(&fields, now, id, &terms).filter(lives) else { return Ok(None) };
         let mut saved = Saved { id: *id, record: loaded.record, signed_in_at: None };
         if let Some(user) = &saved.record.user_id {
             saved.signed_in_at = Some(self.place_in_index(id, user, &saved.record).await?);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisError, RedisResult, Value};
 
-use super::moment::Moment;
 use super::{Near, Tracking};
 use crate::store::redis::client_error::reason;
 use crate::store::redis::dial::Dialer;
+use crate::store::redis::moment::Moment;
 
 /// Opens a connection on which the server tells of changes. If the server cannot do so, opens an ordinary connection, and
 /// every session is read from the server each time.

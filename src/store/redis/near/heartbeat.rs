@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult};
 
 use super::Tracking;
-use super::moment::Moment;
+use crate::store::redis::moment::Moment;
 use crate::store::redis::role;
 
 /// A question that is asked on a connection at intervals, to notice a connection that was lost without a sign.

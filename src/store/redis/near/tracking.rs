@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::moment::Moment;
+use crate::store::redis::moment::Moment;
 
 /// The tracking of one connection. Whatever was read on the connection may be served only as long as its tracking holds.
 #[derive(Debug, Default)]
