@@ -286,7 +286,16 @@ impl ConfigBuilder {
     /// Sets the cookie's name. Default: `__Host-sid`.
     ///
     /// Browsers accept a name with the prefix `__Host-` only over TLS, from this very host and for all paths, so that no subdomain
-    /// and no page in plain text can plant it. (RFC 6265bis, section 4.1.3)
+    /// and no page in plain text can plant it. With the longer prefix `__Host-Http-`, newer browsers (Chromium since version 140)
+    /// also refuse the cookie when a script sets it, so that a script that somebody has smuggled into a page cannot plant one
+    /// either. To older browsers it is a `__Host-` cookie like any other. (RFC 6265bis, section 4.1.3)
+    ///
+    /// ```
+    /// use cloakroom::Config;
+    ///
+    /// let config = Config::builder().cookie_name("__Host-Http-sid").build()?;
+    /// # Ok::<(), cloakroom::Error>(())
+    /// ```
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.config.cookie.name = name.into();
         self
@@ -316,6 +325,22 @@ impl ConfigBuilder {
     /// ```
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
         self.config.cookie.domain = Some(domain.into());
+        self
+    }
+
+    /// Gives the cookie the attribute `Partitioned`, for an application that other sites show in a frame: the browser then keeps a
+    /// cookie for each of these sites, so that a visitor has one session in each, and none of them can be used to follow the
+    /// visitor. Browsers that block other cookies in frames of other sites accept this one. Default: off. This is possible only with
+    /// [`SameSite::None`]. (CHIPS, draft-cutler-httpbis-partitioned-cookies)
+    ///
+    /// ```
+    /// use cloakroom::{Config, SameSite};
+    ///
+    /// let config = Config::builder().same_site(SameSite::None).cookie_partitioned().build()?;
+    /// # Ok::<(), cloakroom::Error>(())
+    /// ```
+    pub fn cookie_partitioned(mut self) -> Self {
+        self.config.cookie.partitioned = true;
         self
     }
 

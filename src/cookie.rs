@@ -44,6 +44,7 @@ pub(crate) struct CookieSettings {
     pub(crate) path: String,
     pub(crate) domain: Option<String>,
     pub(crate) max_age: Option<Duration>,
+    pub(crate) partitioned: bool,
 }
 
 impl Default for CookieSettings {
@@ -55,6 +56,7 @@ impl Default for CookieSettings {
             path: "/".to_owned(),
             domain: None,
             max_age: None,
+            partitioned: false,
         }
     }
 }
@@ -94,6 +96,11 @@ impl CookieSettings {
         if self.same_site == SameSite::None && !self.secure {
             let reason = "must not be None when plain http is allowed, because browsers accept it only with Secure";
             return Err(Error::config("same_site", reason));
+        }
+        if self.partitioned && self.same_site != SameSite::None {
+            let reason =
+                "needs same_site(SameSite::None), because a cookie for frames in other sites must be sent in them";
+            return Err(Error::config("cookie_partitioned", reason));
         }
         let is_attribute = |text: &str| {
             !text.is_empty() && text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic() && b != b';')
@@ -184,6 +191,9 @@ fn header(value: &str, max_age: Option<Duration>, settings: &CookieSettings) -> 
             SameSite::Lax => cookie::SameSite::Lax,
             SameSite::None => cookie::SameSite::None,
         });
+    if settings.partitioned {
+        cookie = cookie.partitioned(true);
+    }
     if let Some(domain) = &settings.domain {
         cookie = cookie.domain(domain.as_str());
     }

@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -17,6 +16,7 @@ use cloakroom::store::Memory;
 use cloakroom::{Config, Error, Field, Session, Sessions, local_path};
 
 use crate::support::browser::Browser;
+use crate::support::served::serve;
 
 const NAME: Field<String> = Field::new("name");
 
@@ -35,21 +35,6 @@ struct Handshake {
     origin: String,
     has_cookie: bool,
     status: u16,
-}
-
-/// Serves on a port of its own, until the test ends.
-fn serve(app: Router) -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.set_nonblocking(true).expect("a listener that does not block");
-    let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            axum::serve(listener, app).await
-        })
-    });
-    port
 }
 
 /// An application whose page gives its visitor a session, and whose socket says who that is.

@@ -80,6 +80,10 @@ async fn every_cookie_setting_reaches_the_browser() {
     let expected = "__Secure-id=TOKEN; HttpOnly; SameSite=Strict; Secure; Path=/app; Domain=example.com; Max-Age=3600";
     assert_eq!(first_cookie(config).await, expected);
 
+    let framed = Config::builder().cookie_name("__Host-Http-id").same_site(SameSite::None).cookie_partitioned();
+    let expected = "__Host-Http-id=TOKEN; HttpOnly; SameSite=None; Partitioned; Secure; Path=/";
+    assert_eq!(first_cookie(framed).await, expected);
+
     let plain = first_cookie(Config::builder().token_format(TokenFormat::Plain).same_site(SameSite::None)).await;
     assert_eq!(plain, "__Host-sid=PLAIN; HttpOnly; SameSite=None; Secure; Path=/");
 }
@@ -115,6 +119,12 @@ async fn a_removal_repeats_the_attributes_or_browsers_would_ignore_it() {
     browser.visit("/write").await;
     let removal = browser.visit("/sign_out").await.set_cookie().unwrap();
     assert_eq!(removal, "id=; HttpOnly; SameSite=Lax; Secure; Path=/app; Domain=example.com; Max-Age=0");
+
+    let config = Config::builder().same_site(SameSite::None).cookie_partitioned();
+    let browser = Browser::new(app(&Place::memory().sessions_with(config)));
+    browser.visit("/write").await;
+    let removal = browser.visit("/sign_out").await.set_cookie().unwrap();
+    assert_eq!(removal, "__Host-sid=; HttpOnly; SameSite=None; Partitioned; Secure; Path=/; Max-Age=0");
 }
 
 #[tokio::test]

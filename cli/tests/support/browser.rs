@@ -35,6 +35,12 @@ impl Browser {
         Browser { driver: WebDriver::start(json!({ "profile.managed_default_content_settings.javascript": 2 })) }
     }
 
+    /// One that is told whether a frame of another site may have a cookie that is not partitioned.
+    pub fn with_cookies_of_other_sites(allowed: bool) -> Browser {
+        let mode = if allowed { 0 } else { 1 };
+        Browser { driver: WebDriver::start(json!({ "profile.cookie_controls_mode": mode })) }
+    }
+
     pub fn go(&self, url: &str) {
         self.driver.post("/url", json!({ "url": url })).expect("the page loads");
     }

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod browser;
 pub mod demo;
 pub mod operator;
+pub mod served;
 pub mod terminal;
 pub mod visitor;
 pub mod webdriver;
