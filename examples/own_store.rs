@@ -76,6 +76,12 @@ impl Store for TreeStore {
         Ok(if was_evicted { Lookup::Evicted } else { Lookup::Gone })
     }
 
+    async fn load_by_id(&self, id: &SessionId, _terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let (mut tree, now) = self.lock();
+        tree.forget_what_has_ended(now);
+        Ok(tree.records.get(id).map(|record| Loaded { record: record.clone(), now }))
+    }
+
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         let (mut tree, now) = self.lock();
         tree.forget_what_has_ended(now);

@@ -107,6 +107,8 @@ macro_rules! conformance {
                 a_session_that_nobody_made_is_not_there
                 a_wrong_secret_reads_nothing
                 the_session_id_alone_opens_nothing
+                a_session_is_read_by_its_id_as_long_as_it_lives
+                whoever_watches_a_session_hears_of_its_end_and_of_its_new_secret
                 reading_changes_nothing
                 the_stores_time_does_not_go_back
                 many_readers_at_once_read_each_their_own

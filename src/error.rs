@@ -229,8 +229,8 @@ impl fmt::Display for Error {
             Kind::Gone(absence) => write!(f, "the session is gone: {absence}"),
             Kind::Conflict(what) => write!(f, "conflict: {what}"),
             Kind::HeadSent => f.write_str(
-                "the response head was already sent, so the session can no longer be changed: change it before the handler \
-                 returns",
+                "the response head was already sent, so no cookie can be set and this handle no longer changes the session: \
+                 change it before the handler returns, or take `after_response` for a stream or a socket",
             ),
             Kind::NoLayer => {
                 f.write_str("there is no session layer around this route: add `sessions.layer()` to the router")

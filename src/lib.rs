@@ -94,7 +94,7 @@ pub use crate::record::{
     Device, Field, MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_USER_ID_BYTES, OnLimit, OnReplay, Page, SessionId, Token,
     TokenFormat, UserId,
 };
-pub use crate::session::{Ended, Session, SigningIn};
+pub use crate::session::{Creating, Ended, LiveSession, Session, SigningIn};
 pub use crate::sessions::Sessions;
 #[cfg(feature = "axum")]
 pub use crate::web::axum::{Fresh, RecentSignIn, SignedIn};

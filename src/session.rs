@@ -20,15 +20,19 @@ mod token;
 mod csrf;
 mod refresh;
 mod commit;
+mod live;
+mod outside;
 
 mod absence;
 mod immediate;
 mod pending;
 mod state;
 
+pub use live::LiveSession;
+pub use outside::Creating;
 pub use sign_in::SigningIn;
-use state::State;
 pub(crate) use state::{ClientChanges, TokenChange};
+use state::{Current, State};
 
 /// The session of one request. A clone is cheap and stands for the same session.
 ///
@@ -118,13 +122,17 @@ impl Session {
             Carrier::Nothing => Absence::NoCookie,
         };
         Ok(Session(Arc::new(Inner {
-            sessions: sessions.clone(),
-            state: Mutex::new(state),
-            turn: tokio::sync::Mutex::new(()),
             user_agent: user_agent.cloned(),
             without_session,
             judged,
+            ..Inner::new(sessions, state)
         })))
+    }
+
+    /// Holds a session outside a request, or is about to create one. Nothing extends it but a touch that is asked for.
+    fn outside(sessions: &Sessions, current: Option<Current>) -> Session {
+        let state = State { current, peeking: true, is_outside: true, ..State::default() };
+        Session(Arc::new(Inner::new(sessions, state)))
     }
 
     fn format(&self) -> TokenFormat {
@@ -143,6 +151,19 @@ impl Session {
     fn open_state(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state();
         if state.over { Err(Error::head_sent()) } else { Ok(state) }
+    }
+}
+
+impl Inner {
+    fn new(sessions: &Sessions, state: State) -> Inner {
+        Inner {
+            sessions: sessions.clone(),
+            state: Mutex::new(state),
+            turn: tokio::sync::Mutex::new(()),
+            user_agent: None,
+            without_session: Absence::Meanwhile,
+            judged: Judged::Unknown,
+        }
     }
 }
 

@@ -9,10 +9,10 @@ use crate::error::{Error, Result, StoreError};
 use crate::events::{Event, Events, RevokeReason};
 use crate::meter::{self, Verb};
 use crate::record::{
-    Change, Credentials, Device, Loaded, Lookup, NewSession, OnReplay, Outcome, Page, SessionId, SignedOut, Target,
-    Terms, TokenFormat, UserId,
+    Change, Credentials, Device, Loaded, Lookup, NewSession, OnReplay, Outcome, Page, Refusal, SessionId, SignedOut,
+    Target, Terms, TokenFormat, UserId,
 };
-use crate::store::{AnyStore, Store};
+use crate::store::{AnyStore, Store, Watch};
 
 mod ask;
 mod counted;
@@ -168,7 +168,7 @@ impl Sessions {
         }
     }
 
-    pub(crate) async fn create(&self, new: &NewSession) -> Result<Outcome> {
+    pub(crate) async fn make(&self, new: &NewSession) -> Result<Outcome> {
         let answer = self.0.store.create(new, self.terms());
         Ok(self.ask(Verb::Create, Some(&new.presented.id), answer).await?)
     }
@@ -210,6 +210,32 @@ impl Sessions {
             ReadFrom::Store => self.0.store.load_fresh(presented, self.terms()),
         };
         Ok(self.ask(Verb::Load, Some(&presented.id), answer).await?)
+    }
+
+    /// Reads a session by its id, whatever its secret is.
+    pub(crate) async fn load_by_id(&self, id: &SessionId) -> Result<Option<Loaded>> {
+        Ok(self.ask(Verb::Load, Some(id), self.0.store.load_by_id(id, self.terms())).await?)
+    }
+
+    /// Begins to watch a session, if the store can tell when something happens to it.
+    pub(crate) fn watch(&self, id: &SessionId) -> Option<Watch> {
+        self.0.store.watch(id)
+    }
+
+    /// Changes a session that the application knows by its id. It needs no secret of the session, so a secret that was
+    /// replaced meanwhile is no reason to refuse: a change that was refused for it is asked for again.
+    pub(crate) async fn apply_by_id(&self, mut loaded: Loaded, id: &SessionId, change: &Change) -> Result<Outcome> {
+        loop {
+            let presented = Credentials { id: *id, secret_hash: loaded.record.secret_hash };
+            let outcome = self.apply(Some(&loaded), &presented, change).await?;
+            if !matches!(outcome, Outcome::Refused(Refusal::Gone)) {
+                return Ok(outcome);
+            }
+            match self.load_by_id(id).await? {
+                Some(now) if now.record.secret_hash != presented.secret_hash => loaded = now,
+                _ => return Ok(outcome),
+            }
+        }
     }
 
     /// Changes a session, which this request has loaded before, if it has.

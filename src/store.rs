@@ -15,7 +15,7 @@ pub use crate::record::{
     Change, Credentials, EVICTION_NOTICE, FieldChanges, Fields, IndexEntry, Loaded, Lookup, NewSession, Outcome,
     Previous, Record, Refusal, Rotation, Save, SecretHash, SignIn, SignedOut, Target, Terms, reserved_fields,
 };
-use crate::record::{Device, Page, UserId};
+use crate::record::{Device, Page, SessionId, UserId};
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
@@ -24,12 +24,14 @@ mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod saved;
+mod watchers;
 
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedBuilder, Repaired};
 pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::{Durability, NearCache, Redis, RedisBuilder, RedisCredentials};
+pub use watchers::{Watch, Watchers};
 
 /// What the tools of an operator need of a store and a web application does not: to look at any session without its secret, and
 /// to move sessions to another store.
@@ -87,6 +89,22 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Reads a live session by its id, whatever its secrets are, from where it is stored. It is asked for what an application does
+    /// with a session outside a request of its visitor.
+    fn load_by_id(
+        &self,
+        id: &SessionId,
+        terms: &Terms,
+    ) -> impl Future<Output = Result<Option<Loaded>, StoreError>> + Send;
+
+    /// Begins to watch a session for somebody who waits for its end. The store tells the [`Watch`] at least when the session has ended
+    /// or has another secret, and may tell more. `None` means that the store cannot tell: then it is asked at intervals, as it also is
+    /// in case something was missed.
+    #[allow(unused_variables)]
+    fn watch(&self, id: &SessionId) -> Option<Watch> {
+        None
+    }
+
     /// Changes a session if the credentials open it. A change that rotates to the secret that is already the current one was made
     /// before: the answer is success, and nothing is changed a second time.
     ///
@@ -141,6 +159,8 @@ pub(crate) trait AnyStore: Send + Sync {
     fn load_fresh<'a>(&'a self, presented: &'a Credentials, terms: &'a Terms) -> Answer<'a, Lookup>;
     fn load_at_hand(&self, presented: &Credentials, terms: &Terms) -> Option<Lookup>;
     fn may_be_near(&self) -> bool;
+    fn load_by_id<'a>(&'a self, id: &'a SessionId, terms: &'a Terms) -> Answer<'a, Option<Loaded>>;
+    fn watch(&self, id: &SessionId) -> Option<Watch>;
     fn apply<'a>(
         &'a self,
         loaded: Option<&'a Loaded>,
@@ -174,6 +194,14 @@ impl<S: Store> AnyStore for S {
 
     fn may_be_near(&self) -> bool {
         Store::may_be_near(self)
+    }
+
+    fn load_by_id<'a>(&'a self, id: &'a SessionId, terms: &'a Terms) -> Answer<'a, Option<Loaded>> {
+        Box::pin(Store::load_by_id(self, id, terms))
+    }
+
+    fn watch(&self, id: &SessionId) -> Option<Watch> {
+        Store::watch(self, id)
     }
 
     fn apply<'a>(

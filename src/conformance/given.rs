@@ -64,6 +64,12 @@ impl<S: Store> Given<S> {
         self.load(presented).await.expect("the session is there").record
     }
 
+    /// The record of a session by its id, without a secret.
+    pub(super) async fn by_id(&self, presented: &Credentials) -> Option<Arc<Record>> {
+        let loaded = self.store.load_by_id(&presented.id, &self.terms).await.expect("the store answers");
+        loaded.map(|loaded| loaded.record)
+    }
+
     pub(super) async fn fields(&self, presented: &Credentials) -> Fields {
         self.record(presented).await.fields.clone()
     }

@@ -194,8 +194,8 @@ impl Credentials {
     }
 }
 
-/// The secret that opens a session, for a client that keeps it itself. [`Session::take_token`](crate::Session::take_token)
-/// returns it.
+/// The secret that opens a session, for a client that keeps it itself. [`Session::take_token`](crate::Session::take_token) and
+/// [`Sessions::create`](crate::Sessions::create) return it.
 ///
 /// Browsers get their token in a cookie, and applications never see it. Give this one to its client and nobody else: do not log
 /// it, and do not put it into a URL. `Debug` shows only the session's id.
@@ -243,7 +243,7 @@ impl Token {
         self.presented
     }
 
-    /// Returns the token itself: what the client sends after `Authorization: Bearer`.
+    /// Returns the token itself, as the client sends it: for example after `Authorization: Bearer`.
     pub fn expose(&self) -> &str {
         &self.text
     }

@@ -54,7 +54,7 @@ impl Session {
             return Ok(());
         };
         let answer = match &purpose {
-            Purpose::Create(new) => self.sessions().create(new).await,
+            Purpose::Create(new) => self.sessions().make(new).await,
             Purpose::Change(presented, change) => {
                 let loaded = self.state().loaded_as(presented);
                 self.sessions().apply(loaded.as_ref(), presented, change).await
@@ -85,7 +85,7 @@ impl Session {
         let presented = token.presented();
         // even if it is not durable: a token that opens a session must reach its browser
         state.token = TokenChange::Set(token, self.sessions().config().cookie_max_age(&loaded.record));
-        state.current = Some(Current { presented, loaded, source: Source::Minted });
+        state.current = Some(Current::new(presented, loaded, Source::Minted));
         state.unopened.clear();
         durable
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Session;
 use super::commit::Accepted;
-use super::state::{Candidate, Minted, Purpose};
+use super::state::{Candidate, Minted, Purpose, Source};
 use crate::credential::Carrier;
 use crate::error::{Error, Result};
 use crate::record::{Change, FieldChanges, Fields, NewSession, Save, Token};
@@ -53,15 +53,25 @@ impl Session {
 
     /// Changes the stored session, and takes in what it is afterwards.
     pub(super) async fn change(&self, fields: FieldChanges) -> Result<()> {
-        let (presented, loaded, change) = {
+        let touch = !self.state().peeking;
+        self.save(fields, touch).await
+    }
+
+    /// Changes the stored session. A touch extends it.
+    pub(super) async fn save(&self, fields: FieldChanges, touch: bool) -> Result<()> {
+        let (current, loaded, change) = {
             let state = self.state();
-            let current = state.current.as_ref().ok_or_else(Error::gone)?;
-            let listed = current.listed().filter(|_| state.touch_is_due(self.sessions()));
-            let save = Save { fields, touch: !state.peeking, confirm: !current.is_minted(), listed };
-            (current.presented, current.loaded.clone(), Change::Save(save))
+            let current = state.current.clone().ok_or_else(Error::gone)?;
+            let listed = if touch { current.listed_if_due(self.sessions()) } else { None };
+            let loaded = if state.is_outside { current.reckoned() } else { current.loaded.clone() };
+            let save = Save { fields, touch, confirm: current.is_brought(), listed };
+            (current, loaded, Change::Save(save))
         };
-        let Accepted { loaded, durable, .. } =
-            self.accept(self.sessions().apply(Some(&loaded), &presented, &change).await?)?;
+        let answer = match current.source {
+            Source::ById => self.sessions().apply_by_id(loaded, &current.presented.id, &change).await?,
+            _ => self.sessions().apply(Some(&loaded), &current.presented, &change).await?,
+        };
+        let Accepted { loaded, durable, .. } = self.accept(answer)?;
         let mut state = self.state();
         if let Some(fields) = change.fields() {
             state.pending.forget(fields);

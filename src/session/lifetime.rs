@@ -41,6 +41,12 @@ impl Session {
     /// Returns [`is_invalid`](Error::is_invalid) unless the timeout is in whole seconds, at least one second and at most
     /// the absolute lifetime. Returns an error if the head of the response was already sent.
     pub fn set_idle_timeout(&self, idle: Duration) -> Result<()> {
+        self.check_idle_timeout(idle)?;
+        self.open_state()?.pending.idle_timeout = Some(idle);
+        Ok(())
+    }
+
+    pub(super) fn check_idle_timeout(&self, idle: Duration) -> Result<()> {
         let terms = self.0.sessions.config().terms();
         let own = self.state().record().map(|record| record.longest_idle(terms));
         let absolute = own.unwrap_or(terms.absolute_lifetime);
@@ -53,7 +59,6 @@ impl Session {
                 format!("must not exceed the absolute lifetime, {absolute:?}"),
             ));
         }
-        self.open_state()?.pending.idle_timeout = Some(idle);
         Ok(())
     }
 

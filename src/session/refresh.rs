@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
-use super::state::Current;
+use super::state::{Current, Source};
 use crate::error::{Absence, Error, Result};
 use crate::record::Lookup;
 use crate::sessions::ReadFrom;
@@ -13,9 +13,9 @@ impl Session {
     /// on what was true a moment ago. Immediate: one round trip with a near cache, unless this request has already asked
     /// the store; none without. If the session has ended, this request has none afterwards.
     ///
-    /// A handle that is kept after the response, in a stream, a socket or a task, shows the session as it was then. On such
-    /// a handle this always reads the session again: one round trip. It uses the token of its request, which is still
-    /// accepted after one rotation. After a second rotation, or after a sign-in, the handle has no session any more.
+    /// A handle that is kept after the response shows the session as it was then. On such a handle this always reads the
+    /// session again: one round trip. It uses the token of its request, which is still accepted after one rotation, so a
+    /// stream or a socket takes [`after_response`](Session::after_response) instead.
     ///
     /// ```
     /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
@@ -59,8 +59,11 @@ impl Session {
         let mut random = [0; 1];
         getrandom::fill(&mut random).map_err(|_| Error::no_randomness())?;
         tokio::time::sleep(Duration::from_micros(u64::from(attempt) * (200 + 20 * u64::from(random[0])))).await;
-        let presented = self.presented().ok_or_else(Error::gone)?;
-        let loaded = self.sessions().load_again(&presented).await?;
+        let current = self.state().current.clone().ok_or_else(Error::gone)?;
+        let loaded = match current.source {
+            Source::ById => self.sessions().load_by_id(&current.presented.id).await?,
+            _ => self.sessions().load_again(&current.presented).await?,
+        };
         let loaded = loaded.ok_or_else(|| self.gone_because(Absence::Meanwhile))?;
         self.state().see(loaded);
         Ok(())

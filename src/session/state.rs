@@ -1,7 +1,7 @@
 //! What a request knows of its session, and what it has done so far.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Ended;
 use super::pending::Pending;
@@ -37,24 +37,34 @@ pub(super) struct State {
     pub(super) peeking: bool,
     /// The head of the response was sent: nothing can be changed any more.
     pub(super) over: bool,
+    /// The session is held outside a request. No browser will get a cookie, so a secret that another request has given the
+    /// session is followed.
+    pub(super) is_outside: bool,
 }
 
 /// The session of a request, and how it is known.
+#[derive(Clone)]
 pub(super) struct Current {
     /// What is shown to the store: what the request brought, or what was minted since.
     pub(super) presented: Credentials,
     /// The session as it was last seen.
     pub(super) loaded: Loaded,
+    /// When the store had answered.
+    seen_at: Instant,
     pub(super) source: Source,
 }
 
-/// How a request came by its session.
+/// How a request came by its session, or who holds it outside a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// The browser brought the token, and the session was read from here.
     Brought(ReadFrom),
     /// The token was minted while answering this request: the browser does not have it yet.
     Minted,
+    /// Another request has replaced the secret since: it is not known whether the browser has the new one.
+    Followed,
+    /// The application knows the session by its id, and nobody has shown a token.
+    ById,
 }
 
 /// A token that the request brought, and why it opens nothing.
@@ -158,7 +168,7 @@ impl State {
     /// Takes in what one of the request's tokens opens.
     pub(super) fn found(&mut self, presented: Credentials, lookup: Lookup, from: ReadFrom) {
         match lookup {
-            Lookup::Live(loaded) => self.opened(Current { presented, loaded, source: Source::Brought(from) }),
+            Lookup::Live(loaded) => self.opened(Current::new(presented, loaded, Source::Brought(from))),
             Lookup::Gone => self.unopened.push(Unopened::Unknown(presented)),
             Lookup::Evicted => self.unopened.push(Unopened::Evicted),
             Lookup::Replayed(_) => self.unopened.push(Unopened::Replayed),
@@ -222,6 +232,9 @@ impl State {
     pub(super) fn see(&mut self, loaded: Loaded) {
         if let Some(current) = &mut self.current {
             current.see(loaded);
+            if self.is_outside {
+                current.follow();
+            }
         }
     }
 
@@ -283,7 +296,7 @@ impl State {
         };
         let minted_at = record.rotated_at.unwrap_or(record.created_at);
         let is_old = now.duration_since(minted_at).map_or(true, |since| since >= interval);
-        is_old && !current.is_minted() && !self.peeking && current.has_current_secret()
+        is_old && current.is_brought() && !self.peeking && current.has_current_secret()
     }
 
     /// Whether the session is to be extended: by the time since the last touch, not by what is left, because near the
@@ -291,15 +304,7 @@ impl State {
     /// a touch. A record from the future was kept alive by another program, and the store must look at its deadline; or the
     /// store's clock was set back, and its expiry must be set by the clock as it is now.
     pub(super) fn touch_is_due(&self, sessions: &Sessions) -> bool {
-        let Some(current) = self.current.as_ref().filter(|_| !self.peeking) else {
-            return false;
-        };
-        let Loaded { record, now } = &current.loaded;
-        let interval = sessions.config().touch_interval(record.idle_timeout);
-        let is_unconfirmed = record.previous.is_some_and(|held| held.until.is_none())
-            && !current.is_minted()
-            && current.has_current_secret();
-        is_unconfirmed || now.duration_since(record.last_accessed_at).map_or(true, |since| since >= interval)
+        !self.peeking && self.current.as_ref().is_some_and(|current| current.touch_is_due(sessions))
     }
 }
 
@@ -351,8 +356,20 @@ impl State {
 }
 
 impl Current {
+    pub(super) fn new(presented: Credentials, loaded: Loaded, source: Source) -> Current {
+        Current { presented, loaded, seen_at: Instant::now(), source }
+    }
+
     pub(super) fn record(&self) -> &Record {
         &self.loaded.record
+    }
+
+    fn touch_is_due(&self, sessions: &Sessions) -> bool {
+        let Loaded { record, now } = &self.loaded;
+        let interval = sessions.config().touch_interval(record.idle_timeout);
+        let is_unconfirmed =
+            record.previous.is_some_and(|held| held.until.is_none()) && self.is_brought() && self.has_current_secret();
+        is_unconfirmed || now.duration_since(record.last_accessed_at).map_or(true, |since| since >= interval)
     }
 
     /// Whether the secret is the current one, and not the held previous one.
@@ -360,8 +377,9 @@ impl Current {
         self.presented.secret_hash == self.record().secret_hash
     }
 
-    pub(super) fn is_minted(&self) -> bool {
-        self.source == Source::Minted
+    /// Whether the browser has shown the secret.
+    pub(super) fn is_brought(&self) -> bool {
+        matches!(self.source, Source::Brought(_))
     }
 
     /// Whether a near cache has answered for the store.
@@ -370,14 +388,36 @@ impl Current {
     }
 
     fn see(&mut self, loaded: Loaded) {
-        self.loaded = loaded;
+        (self.loaded, self.seen_at) = (loaded, Instant::now());
         if self.may_be_outdated() {
             self.source = Source::Brought(ReadFrom::Store);
         }
     }
 
-    /// What the index of the user's sessions says of this one, if somebody is signed in.
-    pub(super) fn listed(&self) -> Option<IndexEntry> {
+    /// Takes over the secret that the session has by now. The last one opened the session, so no sign-in was in between.
+    fn follow(&mut self) {
+        let current = self.record().secret_hash;
+        if self.presented.secret_hash != current {
+            self.presented.secret_hash = current;
+            if self.source != Source::ById {
+                self.source = Source::Followed;
+            }
+        }
+    }
+
+    /// Returns the session as it was last seen, with the store's time as it should be by now. A change that is planned with an
+    /// old time has to be planned a second time.
+    pub(super) fn reckoned(&self) -> Loaded {
+        Loaded { record: self.loaded.record.clone(), now: self.loaded.now + self.seen_at.elapsed() }
+    }
+
+    /// Returns what the index of the user's sessions says of this one, if somebody is signed in and the session is due to be
+    /// extended. The index may have lost it.
+    pub(super) fn listed_if_due(&self, sessions: &Sessions) -> Option<IndexEntry> {
+        self.touch_is_due(sessions).then(|| self.listed()).flatten()
+    }
+
+    fn listed(&self) -> Option<IndexEntry> {
         let record = self.record();
         let (user, signed_in_at) = (record.user_id.clone()?, record.signed_in_at?);
         Some(IndexEntry { user, signed_in_at, expires_at: record.expires_at })

@@ -5,7 +5,7 @@ use tracing::{Instrument, Level, Span, field};
 use super::{Sessions, counted};
 use crate::error::StoreError;
 use crate::meter::{self, Verb};
-use crate::record::{Credentials, Device, Lookup, Outcome, Refusal, SessionId, SignedOut};
+use crate::record::{Credentials, Device, Loaded, Lookup, Outcome, Refusal, SessionId, SignedOut};
 use crate::store::Answer;
 
 /// The kind of a failure in one word, and the error.
@@ -133,6 +133,12 @@ impl StoreAnswer for SignedOut {
             SignedOut::Gone => "gone",
             SignedOut::Stale => "stale",
         }
+    }
+}
+
+impl StoreAnswer for Option<Loaded> {
+    fn name(&self) -> &'static str {
+        if self.is_some() { "live" } else { "gone" }
     }
 }
 

@@ -14,7 +14,7 @@ use self::journal::Told;
 use self::keeper::Keeper;
 use self::writer::Writer;
 use super::inspect::{Inspect, Scanned};
-use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
+use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target, Watch};
 use crate::clock::{Clock, to_millis};
 use crate::error::StoreError;
 use crate::record::{Change, Credentials, Device, EVICTION_NOTICE, Page, Record, Refusal, SessionId, Terms, UserId};
@@ -172,6 +172,14 @@ impl Store for Embedded {
         let (lookup, passed) = self.shared.look_up(presented);
         // otherwise `load` has to write to the journal first
         self.shared.knows(passed).then_some(lookup)
+    }
+
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        Inspect::find(self, id, terms).await
+    }
+
+    fn watch(&self, id: &SessionId) -> Option<Watch> {
+        Some(self.shared.writer().index.watchers.watch(id))
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::inspect::{Inspect, Scanned};
-use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
+use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target, Watch, Watchers};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::record::{
@@ -37,6 +37,7 @@ struct Held {
     evicted: HashMap<SessionId, (Option<SecretHash>, SystemTime)>,
     /// When there are this many entries, the expired ones are removed. On average this costs each create a constant time.
     sweep_at: usize,
+    watchers: Watchers,
 }
 
 impl Memory {
@@ -98,6 +99,14 @@ impl Store for Memory {
     fn load_at_hand(&self, presented: &Credentials, _terms: &Terms) -> Option<Lookup> {
         let now = self.clock.now();
         Some(self.held().look_up(presented, now))
+    }
+
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        Inspect::find(self, id, terms).await
+    }
+
+    fn watch(&self, id: &SessionId) -> Option<Watch> {
+        Some(self.held().watchers.watch(id))
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
@@ -187,6 +196,7 @@ impl Held {
         }
         let record = Arc::new(record);
         self.records.insert(id, record.clone());
+        self.watchers.changed(&id);
         Ok((record, evicted))
     }
 
@@ -214,7 +224,9 @@ impl Held {
 
     /// Ends a session, and returns its record if it was live.
     fn end(&mut self, id: &SessionId, now: SystemTime) -> Option<Arc<Record>> {
-        self.records.remove(id).filter(|record| now < record.ends_at())
+        let ended = self.records.remove(id);
+        self.watchers.changed(id);
+        ended.filter(|record| now < record.ends_at())
     }
 
     fn sweep(&mut self, now: SystemTime) {

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join;
 use redis::{FromRedisValue, Value};
 
-use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target};
+use super::inspect::Inspect;
+use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target, Watch};
 use crate::clock::from_millis;
 use crate::error::{Result, StoreError};
 use crate::meter;
@@ -242,6 +243,16 @@ impl Store for Redis {
             return Ok(record.look_up(presented, now));
         }
         Ok(lookup)
+    }
+
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let found = Inspect::find(self, id, terms).await?;
+        // another program may have kept it beyond its deadline
+        Ok(found.filter(|loaded| loaded.now < loaded.record.ends_at()))
+    }
+
+    fn watch(&self, id: &SessionId) -> Option<Watch> {
+        self.near.as_ref().map(|near| near.watchers.watch(id))
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use cloakroom::store::{Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
+use cloakroom::store::{Loaded, Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
 use cloakroom::{
-    Clock, Device, OnLimit, Page, UserId,
+    Clock, Device, OnLimit, Page, SessionId, UserId,
     store::{Change, Credentials, StoreError, Terms},
 };
 
@@ -57,6 +57,11 @@ impl Store for Stepped {
     async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         self.pass().await;
         self.memory.load(presented, terms).await
+    }
+
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        self.pass().await;
+        self.memory.load_by_id(id, terms).await
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {

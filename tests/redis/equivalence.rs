@@ -84,6 +84,10 @@ impl Store for Remembering {
         self.redis.load(presented, terms).await
     }
 
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        self.redis.load_by_id(id, terms).await
+    }
+
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         let Some(loaded) = self.remembered(&presented.id, terms).await else {
             return self.redis.apply(presented, change, terms).await;

@@ -250,6 +250,10 @@ impl<P: Place> Store for Faulty<P> {
         true
     }
 
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        self.ask(Reach::Nothing, self.store.load_by_id(id, terms)).await
+    }
+
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {
         self.changed(presented, change, self.store.apply(presented, change, terms)).await
     }

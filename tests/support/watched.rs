@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use cloakroom::store::{Loaded, Lookup, Memory, NewSession, Outcome, Redis, SignedOut, Store, Target};
 use cloakroom::{
-    Device, Page, UserId,
+    Device, Page, SessionId, UserId,
     store::{Change, Credentials, StoreError, Terms},
 };
 
@@ -36,6 +36,7 @@ trait Answered: Debug + Sized {
 }
 
 impl Answered for Lookup {}
+impl Answered for Option<Loaded> {}
 impl Answered for Vec<Device> {}
 
 impl Answered for Outcome {
@@ -196,6 +197,16 @@ impl Store for Watched {
             }
         };
         self.watch("load", &(presented, terms), answer).await
+    }
+
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        let answer = async {
+            match &self.inner {
+                Inner::Memory(memory) => memory.load_by_id(id, terms).await,
+                Inner::Redis(redis) => redis.load_by_id(id, terms).await,
+            }
+        };
+        self.watch("load", &(id, terms), answer).await
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use cloakroom::store::{Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
+use cloakroom::store::{Loaded, Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
 use cloakroom::{
-    Config, Device, Error, Field, Page, Session, Sessions, TokenFormat, UserId,
+    Config, Device, Error, Field, Page, Session, SessionId, Sessions, TokenFormat, UserId,
     store::{Change, Credentials, Refusal, StoreError, Terms},
 };
 
@@ -238,6 +238,10 @@ impl Store for AlwaysLate {
 
     async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
         self.0.load(presented, terms).await
+    }
+
+    async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {
+        self.0.load_by_id(id, terms).await
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {

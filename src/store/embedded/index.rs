@@ -8,6 +8,7 @@ use super::entry::{Entry, Sessions};
 use super::format::State;
 use crate::clock::to_millis;
 use crate::record::{Page, Record, Refusal, SessionId, SignIn, UserId};
+use crate::store::Watchers;
 
 /// The sessions of each user. It is not stored, but built from the sessions when the store is opened.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub(super) struct Index {
     users: HashMap<UserId, Vec<SessionId>>,
     /// How many bytes of the journal are needed.
     pub(super) needed: u64,
+    pub(super) watchers: Watchers,
 }
 
 impl Index {
@@ -64,6 +66,7 @@ impl Index {
             Some(entry) => sessions.insert(id, entry),
             None => sessions.remove(&id),
         };
+        self.watchers.changed(&id);
     }
 
     fn strike(&mut self, user: &UserId, id: &SessionId) {

@@ -27,7 +27,7 @@ use super::server_clock::Time;
 use crate::error::{Error, Result};
 use crate::meter;
 use crate::record::{Credentials, Record, SessionId, Terms};
-use crate::store::{Loaded, Lookup};
+use crate::store::{Loaded, Lookup, Watchers};
 
 mod connection;
 mod heartbeat;
@@ -109,6 +109,8 @@ pub(super) struct Near {
     /// How many changes this process has heard of, for each group of sessions.
     turns: [Mutex<u64>; TURNS],
     hasher: RandomState,
+    /// Those who wait for the end of a session.
+    pub(super) watchers: Watchers,
 }
 
 /// A session as it was read.
@@ -167,6 +169,7 @@ impl Near {
             sessions: Cache::with(sessions, bytes, weight, DefaultHashBuilder::default(), Leaving),
             turns: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
+            watchers: Watchers::default(),
         })
     }
 
@@ -227,11 +230,14 @@ impl Near {
     /// Drops a session that has changed. When this process has changed it itself, whoever asks from now on sees the change,
     /// even before the server's push comes.
     pub(super) fn changed(&self, id: &SessionId) {
-        let mut turn = self.turn(id);
-        *turn += 1;
-        if self.sessions.remove(id).is_some() {
-            meter::near::invalidated();
+        {
+            let mut turn = self.turn(id);
+            *turn += 1;
+            if self.sessions.remove(id).is_some() {
+                meter::near::invalidated();
+            }
         }
+        self.watchers.changed(id);
     }
 
     /// Handles a push, which is a message that the server sends unasked.
