@@ -299,10 +299,7 @@ impl State {
         is_old && current.is_brought() && !self.peeking && current.has_current_secret()
     }
 
-    /// Whether the session is to be extended: by the time since the last touch, not by what is left, because near the
-    /// absolute deadline that would touch on every read. A new secret that was presented for the first time is confirmed by
-    /// a touch. A record from the future was kept alive by another program, and the store must look at its deadline; or the
-    /// store's clock was set back, and its expiry must be set by the clock as it is now.
+    /// Whether this request is to extend the session.
     pub(super) fn touch_is_due(&self, sessions: &Sessions) -> bool {
         !self.peeking && self.current.as_ref().is_some_and(|current| current.touch_is_due(sessions))
     }
@@ -364,6 +361,10 @@ impl Current {
         &self.loaded.record
     }
 
+    /// Whether the session is due to be extended: by the time since the last touch, not by what is left, because near the
+    /// absolute deadline that would touch on every read. A new secret that was presented for the first time is confirmed by
+    /// a touch. A record from the future was kept alive by another program, and the store must look at its deadline; or the
+    /// store's clock was set back, and its expiry must be set by the clock as it is now.
     fn touch_is_due(&self, sessions: &Sessions) -> bool {
         let Loaded { record, now } = &self.loaded;
         let interval = sessions.config().touch_interval(record.idle_timeout);
