@@ -26,8 +26,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// The routes of the application.
-pub fn app(sessions: &Sessions) -> Router {
+pub(crate) fn app(sessions: &Sessions) -> Router {
     Router::new()
         .route("/", get(async || Html(PAGE)))
         .route("/sign-in", post(sign_in))

@@ -7,6 +7,8 @@
 //! 3. [Signing in](mod@sign_in): connect a session to a user, and protect routes
 //! 4. [Devices and signing out](mod@devices): show users where they are signed in, and end sessions
 //!     - [Bearer tokens](mod@bearer): mobile applications, command lines and other services
+//!     - [Streams and sockets](mod@streams): after the response's head has left, until the user signs out
+//!     - [Sessions outside a request](mod@outside_requests): jobs, scripts and other transports
 //! 5. [CSRF](mod@csrf): refuse requests that other sites forge
 //!     - [Posts from other sites](mod@cross_site): payment pages and identity providers
 //!     - [Middleware and layers](mod@middleware): the order of layers, routes outside, background work
@@ -49,6 +51,9 @@ chapters! {
     devices: "devices.md";
     #[cfg(feature = "axum")]
     bearer: "bearer.md";
+    #[cfg(all(feature = "axum", feature = "redis"))]
+    streams: "streams.md";
+    outside_requests: "outside-requests.md";
     #[cfg(feature = "axum")]
     csrf: "csrf.md";
     #[cfg(feature = "axum")]

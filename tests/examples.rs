@@ -21,14 +21,16 @@ mod example {
     pub(crate) mod choose_store;
     pub(crate) mod hello;
     pub(crate) mod identity_provider;
+    pub(crate) mod jobs;
     pub(crate) mod json_api;
     pub(crate) mod own_store;
     pub(crate) mod passwords;
+    pub(crate) mod streams;
     // with its own tests
     pub(crate) mod testing;
 }
 
-use example::{choose_store, hello, identity_provider, json_api, own_store, passwords};
+use example::{choose_store, hello, identity_provider, jobs, json_api, own_store, passwords, streams};
 
 /// A browser with the cookie that it was given last.
 struct Browser {
@@ -173,6 +175,42 @@ async fn an_api_takes_changes_only_with_the_token_of_the_session() {
     let with = [&json[..], &[("x-csrf-token", token)]].concat();
     assert_eq!(browser.send(Method::POST, "/api/cart", &with, item).await.status, StatusCode::NO_CONTENT);
     assert!(browser.get("/api/session").await.text.contains(&format!("\"cart\":[{item}]")));
+}
+
+#[tokio::test]
+async fn a_device_sends_measurements_with_its_token_and_an_operator_looks_at_its_session() {
+    let clock = Clock::manual(SystemTime::now());
+    let sessions = Sessions::new(Memory::with_clock(clock.clone()), Config::default());
+    let (token, id) = jobs::pair(&sessions, "thermometer").await.unwrap();
+    for expected in 1..=3 {
+        clock.advance(Duration::from_secs(500));
+        assert_eq!(jobs::measured(&sessions, token.expose()).await.unwrap(), Some(expected), "it has gone on");
+    }
+    let shown = jobs::look(&sessions, &id).await.unwrap();
+    assert!(shown.ends_with("is thermometer, which has sent 3 measurements and has 3600s left"), "{shown}");
+    clock.advance(Duration::from_secs(3600));
+    assert_eq!(jobs::measured(&sessions, token.expose()).await.unwrap(), None);
+    assert!(jobs::look(&sessions, &id).await.unwrap().ends_with("has ended"));
+}
+
+#[tokio::test]
+async fn a_job_tells_a_user_something_on_each_of_their_devices() {
+    let sessions = sessions();
+    let app = streams::app(&sessions);
+    for _ in 0..2 {
+        assert_eq!(Browser::at(&app).post("/sign-in", "name=ada").await.status, StatusCode::OK);
+    }
+    assert_eq!(jobs::announce(&sessions, "ada", "Your export is ready.").await.unwrap(), 2);
+    sessions.revoke_user("ada").await.unwrap();
+    assert_eq!(jobs::announce(&sessions, "ada", "Your export is ready.").await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn only_who_is_signed_in_hears_what_is_said_in_the_room() {
+    let mut browser = Browser::at(&streams::app(&sessions()));
+    assert!(browser.get("/").await.text.contains("EventSource"));
+    assert_eq!(browser.get("/events").await.location, "/sign-in");
+    assert_eq!(browser.send(Method::GET, "/events", &[], "").await.status, StatusCode::UNAUTHORIZED);
 }
 
 struct InATree(Clock);

@@ -35,6 +35,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// what needs one is not here: a new token ([`rotate`](Session::rotate), [`sign_in`](Session::sign_in)) reaches a browser
 /// only in the head of a response. Nothing here creates a session: one that has ended stays ended.
 ///
+/// A change costs one round trip, and one more if the secret, the idle timeout or the deadline is not as it was last seen.
+///
 /// None of it counts as activity of the visitor, except [`touch`](LiveSession::touch) and a new
 /// [idle timeout](LiveSession::set_idle_timeout): what a server does by itself does not keep a visitor signed in.
 ///

@@ -14,7 +14,7 @@ use self::journal::Told;
 use self::keeper::Keeper;
 use self::writer::Writer;
 use super::inspect::{Inspect, Scanned};
-use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target, Watch};
+use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target, Watch, Watchers};
 use crate::clock::{Clock, to_millis};
 use crate::error::StoreError;
 use crate::record::{Change, Credentials, Device, EVICTION_NOTICE, Page, Record, Refusal, SessionId, Terms, UserId};
@@ -85,6 +85,8 @@ struct Shared {
     told: Told,
     writer: Mutex<Writer>,
     synced: watch::Sender<Synced>,
+    /// The index tells them of every change.
+    watchers: Watchers,
 }
 
 /// Up to which change the disk has everything.
@@ -179,7 +181,7 @@ impl Store for Embedded {
     }
 
     fn watch(&self, id: &SessionId) -> Option<Watch> {
-        Some(self.shared.writer().index.watchers.watch(id))
+        Some(self.shared.watchers.watch(id))
     }
 
     async fn apply(&self, presented: &Credentials, change: &Change, terms: &Terms) -> Result<Outcome, StoreError> {

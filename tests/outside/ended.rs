@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloakroom::store::{Memory, Store};
 use cloakroom::{Config, Ended, Sessions};
 
-use crate::{COUNT, MOST_SESSIONS, World, on_every_store, soon};
+use crate::{COUNT, MOST_SESSIONS, on_every_store, soon};
 
 #[tokio::test]
 async fn a_stream_hears_of_a_sign_out_elsewhere() {
@@ -170,18 +170,4 @@ async fn nobody_is_watched_for_any_more_when_the_stream_was_dropped() {
     drop(again);
     let (_, next) = sessions.create().await.unwrap();
     assert!(format!("{:?}", store.watch(&next.id()).unwrap()).contains("sessions: 1"), "only the new one is left");
-}
-
-#[tokio::test]
-async fn with_a_near_cache_a_stream_costs_nothing_while_nothing_happens() {
-    let world = World::redis(true).await;
-    let server = world.server.as_ref().unwrap();
-    let (_, live) = world.here.create().await.unwrap();
-    let waiting = tokio::spawn(live.check_every(Duration::from_millis(10)).ended_owned());
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let mut monitor = server.monitor();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let asked = monitor.commands();
-    assert!(!asked.iter().any(|command| command == "HGETALL"), "{asked:?}");
-    waiting.abort();
 }

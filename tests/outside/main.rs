@@ -4,6 +4,7 @@
 mod support;
 
 mod after_response;
+mod costs;
 mod ended;
 mod jobs;
 mod lost_connection;

@@ -14,7 +14,7 @@ use crate::support::RedisServer;
 use crate::{World, manager, on_every_store, redis, soon};
 
 #[path = "../../examples/streams.rs"]
-#[allow(dead_code, missing_docs, unreachable_pub)]
+#[allow(dead_code)] // its `main` is for people
 mod streams;
 
 /// A server of the application `examples/streams.rs`, and a user who is signed in.

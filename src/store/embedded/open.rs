@@ -235,6 +235,7 @@ impl Opening {
             .map_err(|error| failed(dir.path(), "it cannot be written", &error))?;
         let distrusted = distrusts.then(|| journal.part() - 1);
         let shared = Arc::new(Shared {
+            watchers: index.watchers.clone(),
             dir,
             clock: options.clock,
             wait_for_disk: options.wait_for_disk,
