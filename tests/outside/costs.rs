@@ -8,9 +8,10 @@ use crate::support::redis_server::Monitor;
 use crate::support::{Browser, Place};
 use crate::{COUNT, Held, NAME, World, app, soon};
 
-const READ: [&str; 2] = ["HGETALL", "PTTL"];
+const READ: [&str; 1] = ["HGETALL"];
+/// One flight as well.
+const READ_BY_ID: [&str; 2] = ["HGETALL", "PTTL"];
 const CHANGE: [&str; 1] = ["EVALSHA"];
-const READ_AND_CHANGE: [&str; 3] = ["HGETALL", "PTTL", "EVALSHA"];
 const NOTHING: [&str; 0] = [];
 const CART: Field<Vec<u32>> = Field::new("cart");
 
@@ -37,9 +38,9 @@ async fn every_method_costs_what_its_documentation_says() {
     let opened = sessions.find_by_token(token.expose()).await.unwrap().unwrap();
     assert_eq!(monitor.commands(), READ, "find_by_token");
     let found = sessions.find(&made.id()).await.unwrap().unwrap();
-    assert_eq!(monitor.commands(), READ, "find");
+    assert_eq!(monitor.commands(), READ_BY_ID, "find");
 
-    for session in [made, opened, found] {
+    for (session, read) in [(made, &READ[..]), (opened, &READ[..]), (found, &READ_BY_ID[..])] {
         // another handle has changed the idle timeout, on which a change rests
         session.refresh().await.unwrap();
         monitor.commands();
@@ -52,13 +53,13 @@ async fn every_method_costs_what_its_documentation_says() {
         costs("set", session.set(NAME, "Ada").await, &CHANGE).await;
         costs("increment", session.increment(COUNT, 1).await.map(drop), &CHANGE).await;
         costs("remove", session.remove(COUNT).await, &CHANGE).await;
-        costs("refresh", session.refresh().await, &READ).await;
+        costs("refresh", session.refresh().await, read).await;
         costs("update", session.update(CART, |cart| cart.push(7)).await, &CHANGE).await;
-        costs("take", session.take(CART).await.map(drop), &READ_AND_CHANGE).await;
-        costs("take of nothing", session.take(CART).await.map(drop), &READ).await;
+        costs("take", session.take(CART).await.map(drop), &[read, &CHANGE[..]].concat()).await;
+        costs("take of nothing", session.take(CART).await.map(drop), read).await;
         costs("set_idle_timeout", session.set_idle_timeout(Duration::from_secs(600)).await, &CHANGE).await;
         costs("touch", session.touch().await, &CHANGE).await;
-        costs("is_live", session.is_live().await.map(drop), &READ).await;
+        costs("is_live", session.is_live().await.map(drop), read).await;
     }
 }
 
@@ -124,7 +125,7 @@ async fn waiting_for_the_end_costs_a_read_per_interval_and_nothing_with_a_near_c
         });
         tokio::time::sleep(Duration::from_millis(500)).await;
         let asked: Vec<_> = monitor.commands().into_iter().filter(|name| READ.contains(&name.as_str())).collect();
-        assert!(asked.chunks(2).all(|flight| flight == expected), "{asked:?}");
+        assert!(asked.iter().all(|name| expected.contains(&name.as_str())), "{asked:?}");
         assert_eq!(asked.is_empty(), near);
         world.elsewhere.revoke(&live.id()).await.unwrap();
         assert_eq!(soon("the end", waiting).await.unwrap().unwrap(), None);

@@ -25,25 +25,19 @@ async fn a_stream_hears_of_a_sign_out_elsewhere() {
 #[tokio::test]
 async fn a_stream_hears_of_every_way_in_which_a_session_ends() {
     on_every_store(async |world| {
-        let end: [&dyn Fn(cloakroom::SessionId) -> std::pin::Pin<Box<dyn Future<Output = ()>>>; 3] = [
-            &|id| {
-                let elsewhere = world.elsewhere.clone();
-                Box::pin(async move { assert!(elsewhere.revoke(&id).await.unwrap()) })
-            },
-            &|_| {
-                let elsewhere = world.elsewhere.clone();
-                Box::pin(async move { assert_eq!(elsewhere.revoke_user("andrew").await.unwrap(), 1) })
-            },
-            &|id| {
-                let elsewhere = world.elsewhere.clone();
-                Box::pin(async move { assert!(elsewhere.find(&id).await.unwrap().unwrap().end().await.unwrap()) })
-            },
-        ];
-        for end in end {
+        for way in ["by its id", "of the user", "by a job"] {
             let visitor = world.visitor();
             visitor.elsewhere.visit("/sign_in").await;
             let live = visitor.stream().await;
-            let (ended, ()) = tokio::join!(soon("the end", live.ended()), end(live.id()));
+            let end = async {
+                let elsewhere = &world.elsewhere;
+                match way {
+                    "by its id" => assert!(elsewhere.revoke(&live.id()).await.unwrap()),
+                    "of the user" => assert_eq!(elsewhere.revoke_user("andrew").await.unwrap(), 1),
+                    _ => assert!(elsewhere.find(&live.id()).await.unwrap().unwrap().end().await.unwrap()),
+                }
+            };
+            let (ended, ()) = tokio::join!(soon(way, live.ended()), end);
             assert_eq!(ended.unwrap(), None);
             assert_eq!(soon("the end again", live.ended()).await.unwrap(), None);
         }
