@@ -11,7 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::config::{Config, Csrf};
 use crate::record::SecretHash;
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Where a browser says that a request comes from.
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The name of the request header in which a script sends the CSRF token (a form sends it in a field): `x-csrf-token`.
 pub const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");

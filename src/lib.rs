@@ -44,6 +44,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `axum` (default) | the extractors for axum; includes `tower` |
+//! | `actix` | the middleware and the extractors for actix-web |
 //! | `tower` | the layer, for any framework that is made of tower services |
 //! | `embedded` | the store in one directory of this machine, without a server |
 //! | `redis` | the store in Redis or Valkey |
@@ -61,6 +62,7 @@ mod cookie;
 mod bearer;
 mod credential;
 mod csrf;
+mod headers;
 mod sessions;
 mod record;
 mod local_path;
@@ -96,11 +98,8 @@ pub use crate::record::{
 };
 pub use crate::session::{Creating, Ended, LiveSession, Session, SigningIn};
 pub use crate::sessions::Sessions;
-#[cfg(feature = "axum")]
-pub use crate::web::axum::{Fresh, RecentSignIn, SignedIn};
-#[cfg(feature = "axum")]
+pub use crate::web::extract::{Fresh, RecentSignIn, SignedIn};
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub use crate::web::layer::SessionLayer;
 pub use crate::web::rejection::SignInRejection;
-#[cfg(feature = "tower")]
 pub use crate::web::respond::RequestHead;
-#[cfg(feature = "tower")]
-pub use crate::web::tower::SessionLayer;

@@ -3,9 +3,8 @@
 //!
 //! [Writing an adapter](crate::guide::writing_an_adapter) shows a whole one.
 
-#[cfg(feature = "axum")]
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tokio::sync::OnceCell;
 
 use std::sync::Arc;
@@ -18,21 +17,25 @@ use crate::events::Event;
 use crate::session::{ClientChanges, Session};
 use crate::sessions::{ReadFrom, Sessions};
 
-#[cfg(feature = "tower")]
 mod accept;
 mod changes;
-#[cfg(feature = "axum")]
-pub(crate) mod axum;
-#[cfg(feature = "axum")]
+pub(crate) mod extract;
 pub(crate) mod rejection;
-#[cfg(feature = "tower")]
 pub(crate) mod respond;
+#[cfg(any(feature = "tower", feature = "actix"))]
+mod untouched;
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub(crate) mod layer;
+#[cfg(feature = "actix")]
+pub mod actix;
+#[cfg(feature = "axum")]
+mod axum;
 #[cfg(feature = "tower")]
-pub(crate) mod tower;
+mod tower;
 
+pub use crate::headers::{Headers, ResponseHeaders};
 pub use changes::{FailedCommit, ResponseChanges};
-#[cfg(feature = "tower")]
-pub use respond::{ErrorResponses, OnError, PlainErrors};
+pub use respond::{Asked, ErrorResponses, OnError, PlainErrors};
 #[cfg(feature = "tower")]
 pub use tower::{SessionFuture, SessionService};
 
@@ -95,8 +98,9 @@ struct Inner {
     judged: Judged,
     brought: Brought,
     user_agent: Option<HeaderValue>,
+    /// A person who asked for a page sent the request, and there is a sign-in page.
+    wants_page: bool,
     /// What the request asks for, if the sign-in page is told it.
-    #[cfg(feature = "axum")]
     wanted: Option<PathAndQuery>,
     session: OnceCell<Result<Session>>,
     /// The response is being sent: a session that is loaded from now on cannot be changed.
@@ -104,6 +108,19 @@ struct Inner {
 }
 
 impl Visit {
+    /// The headers of a request that are looked at. A framework that has header types of its own needs to convert only these,
+    /// but all values of each.
+    pub const HEADERS: [HeaderName; 8] = [
+        header::ACCEPT,
+        header::AUTHORIZATION,
+        header::COOKIE,
+        header::HOST,
+        header::ORIGIN,
+        csrf::SEC_FETCH_SITE,
+        header::UPGRADE,
+        header::USER_AGENT,
+    ];
+
     /// Looks for a token among a request's cookies, or in its header `Authorization` if
     /// [`bearer_tokens`](crate::ConfigBuilder::bearer_tokens) are on, and checks where the request comes from (see
     /// [`Csrf`](crate::Csrf)). No I/O.
@@ -135,13 +152,16 @@ impl Visit {
             })?,
         };
         let user_agent = headers.get(header::USER_AGENT).cloned();
+        let wants_page =
+            config.sign_in_page.is_some() && brought.carrier != Carrier::Bearer && wants_page(method, headers);
+        let wanted = config.sign_in_next.as_ref().filter(|_| wants_page).and_then(|_| uri.path_and_query().cloned());
         Ok(OngoingVisit(Visit(Arc::new(Inner {
             sessions: sessions.clone(),
             judged,
             brought,
             user_agent,
-            #[cfg(feature = "axum")]
-            wanted: config.sign_in_next.as_ref().and_then(|_| uri.path_and_query().cloned()),
+            wants_page,
+            wanted,
             session: OnceCell::new(),
             over: AtomicBool::new(false),
         }))))
@@ -218,8 +238,19 @@ impl Visit {
         self.0.sessions.is_same(sessions)
     }
 
-    fn of(extensions: &http::Extensions) -> Result<&Visit> {
-        extensions.get().ok_or_else(Error::no_layer)
+    /// Returns the visit that was found where the adapter leaves it, or the error that says that there is no session layer
+    /// around the route.
+    ///
+    /// ```
+    /// # use cloakroom::web::Visit;
+    /// let error = Visit::found(None).unwrap_err();
+    /// assert!(error.to_string().contains("no session layer"));
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error for `None`.
+    pub fn found(visit: Option<&Visit>) -> Result<&Visit> {
+        visit.ok_or_else(Error::no_layer)
     }
 }
 
@@ -324,7 +355,7 @@ impl Session {
     /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer, and an error if there is no
     /// session layer around the route.
     pub async fn load(extensions: &http::Extensions) -> Result<Session> {
-        Visit::of(extensions)?.session().await
+        Visit::found(extensions.get())?.session().await
     }
 
     /// Returns the session of a request from its extensions, past a [near cache](crate::store::NearCache), for middleware
@@ -347,8 +378,14 @@ impl Session {
     /// # Errors
     /// Returns the errors of [`load`](Session::load).
     pub async fn load_fresh(extensions: &http::Extensions) -> Result<Session> {
-        Visit::of(extensions)?.fresh_session().await
+        Visit::found(extensions.get())?.fresh_session().await
     }
+}
+
+/// Returns true if a person asks for a page, and not a program, or a page for one of its parts.
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    method == Method::GET && accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 impl std::fmt::Debug for Visit {

@@ -1,9 +1,14 @@
 //! What a browser sees, through the real layer and router, with sessions in memory and in Redis.
+#![allow(clippy::duplicate_mod)] // a scenario is compiled once for each framework
 
 mod support;
 
-mod web {
+#[path = "web"]
+mod on_axum {
+    use crate::support::on_axum as framework;
+
     mod adapter;
+    mod bodies;
     mod changed_settings;
     mod cookies;
     mod errors;
@@ -19,6 +24,26 @@ mod web {
     mod signing_out;
     mod statuses;
     mod tower_http;
+    mod two_cookies;
+    mod values;
+}
+
+#[path = "web"]
+mod on_actix {
+    use crate::support::on_actix as framework;
+
+    mod changed_settings;
+    mod cookies;
+    mod errors;
+    mod failing_store;
+    mod fields;
+    mod late;
+    mod layers;
+    mod lists;
+    mod lazy;
+    mod opting_out;
+    mod signing_out;
+    mod statuses;
     mod two_cookies;
     mod values;
 }

@@ -1,11 +1,10 @@
 //! The token for forms: what only a page of this session can know.
 
-use http::HeaderMap;
-
 use super::Session;
 use crate::csrf::{self, CSRF_HEADER, Judged, WRONG_TOKEN};
 use crate::error::{Error, Result};
 use crate::events::Event;
+use crate::headers::Headers;
 use crate::record::{Loaded, TokenFormat};
 
 impl Session {
@@ -112,7 +111,7 @@ impl Session {
     ///
     /// # Errors
     /// Returns the errors of [`check_csrf`](Session::check_csrf).
-    pub fn check_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
+    pub fn check_csrf_header(&self, headers: &impl Headers) -> Result<()> {
         self.check_csrf(in_header(headers))
     }
 
@@ -169,11 +168,11 @@ impl Session {
     ///
     /// # Errors
     /// Returns the errors of [`require_csrf`](Session::require_csrf).
-    pub fn require_csrf_header(&self, headers: &HeaderMap) -> Result<()> {
+    pub fn require_csrf_header(&self, headers: &impl Headers) -> Result<()> {
         self.require_csrf(in_header(headers))
     }
 }
 
-fn in_header(headers: &HeaderMap) -> &str {
-    headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default()
+fn in_header(headers: &impl Headers) -> &str {
+    headers.values(&CSRF_HEADER).next().and_then(|value| str::from_utf8(value).ok()).unwrap_or_default()
 }

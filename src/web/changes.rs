@@ -1,10 +1,11 @@
 //! What the end of a visit does to the head of the response.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 use crate::config::Config;
 use crate::cookie;
 use crate::error::Error;
+use crate::headers::{Headers, ResponseHeaders};
 use crate::session::{ClientChanges, TokenChange};
 
 /// What an adapter does to the head of the response. See [`apply`](ResponseChanges::apply).
@@ -63,7 +64,7 @@ impl ResponseChanges {
     ///   [`bearer_token_header`](crate::ConfigBuilder::bearer_token_header) if it hands a token over. With either of them, and
     ///   if the handler has taken a token, `Cache-Control: no-store`, whatever the application had set.
     /// - `WWW-Authenticate: Bearer` on a response of 401, if bearer tokens are on and the application has set no such header.
-    pub fn apply(self, headers: &mut HeaderMap) {
+    pub fn apply(self, headers: &mut impl ResponseHeaders) {
         for name in self.vary {
             if !varies_by(headers, name) {
                 headers.append(header::VARY, HeaderValue::from_static(name));
@@ -73,13 +74,13 @@ impl ResponseChanges {
             headers.append(header::SET_COOKIE, cookie);
         }
         if let Some((name, token)) = self.new_token {
-            headers.insert(name, token);
+            headers.replace(name, token);
         }
         if self.is_secret {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.replace(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if let Some(challenge) = self.challenge {
-            headers.entry(header::WWW_AUTHENTICATE).or_insert(challenge);
+            headers.default(header::WWW_AUTHENTICATE, challenge);
         }
     }
 }
@@ -101,8 +102,8 @@ impl FailedCommit {
     }
 }
 
-fn varies_by(headers: &HeaderMap, name: &str) -> bool {
-    let mut varies = headers.get_all(header::VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+fn varies_by(headers: &impl Headers, name: &str) -> bool {
+    let mut varies = headers.values(&header::VARY).flat_map(|value| value.split(|b| *b == b','));
     varies.any(|other| {
         let other = other.trim_ascii();
         other == b"*" || other.eq_ignore_ascii_case(name.as_bytes())

@@ -1,12 +1,9 @@
 //! What an extractor answers if nobody is signed in, or not recently enough.
 
-use axum_core::response::{IntoResponse, Response};
-use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Visit;
-use crate::credential::Carrier;
+use super::{Inner, Visit};
 use crate::error::Error;
 use crate::local_path::is_local_path;
 
@@ -81,32 +78,38 @@ impl SignInRejection {
         }
     }
 
-    pub(super) fn of(parts: &Parts, error: Error) -> SignInRejection {
+    pub(super) fn of(visit: &Visit, error: Error) -> SignInRejection {
         if error.is_signed_out() {
-            SignInRejection::SignedOut { error, redirect: redirect(parts) }
+            SignInRejection::SignedOut { error, redirect: redirect(visit) }
         } else if error.is_not_recent() {
-            SignInRejection::NotRecent { error, redirect: redirect(parts) }
+            SignInRejection::NotRecent { error, redirect: redirect(visit) }
         } else {
             SignInRejection::Failed(error)
         }
     }
+
+    /// Returns the sign-in page to redirect to (303), with the place where the visitor wanted to go, and logs it. Returns
+    /// `None` if the answer is the [error](SignInRejection::error): there is no such page, or no person asked for one.
+    pub fn redirect(&self) -> Option<HeaderValue> {
+        let page = self.page()?;
+        tracing::debug!(target: "cloakroom", error = %self.error(), "a visitor was sent to the sign-in page");
+        Some(page)
+    }
+
+    pub(super) fn page(&self) -> Option<HeaderValue> {
+        match self {
+            SignInRejection::Failed(_) => None,
+            SignInRejection::SignedOut { redirect, .. } | SignInRejection::NotRecent { redirect, .. } => {
+                HeaderValue::try_from(redirect.as_deref()?).ok()
+            }
+        }
+    }
 }
 
-impl IntoResponse for SignInRejection {
-    fn into_response(self) -> Response {
-        match self {
-            SignInRejection::SignedOut { error, redirect: Some(page) }
-            | SignInRejection::NotRecent { error, redirect: Some(page) } => match HeaderValue::try_from(page) {
-                Ok(page) => {
-                    tracing::debug!(target: "cloakroom", %error, "a visitor was sent to the sign-in page");
-                    (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
-                }
-                Err(_) => error.into_response(),
-            },
-            SignInRejection::Failed(error)
-            | SignInRejection::SignedOut { error, redirect: None }
-            | SignInRejection::NotRecent { error, redirect: None } => error.into_response(),
-        }
+/// The session could not be read, or there is no session layer around the route.
+impl From<Error> for SignInRejection {
+    fn from(error: Error) -> SignInRejection {
+        SignInRejection::Failed(error)
     }
 }
 
@@ -124,20 +127,12 @@ impl std::fmt::Display for SignInRejection {
 
 impl std::error::Error for SignInRejection {}
 
-/// Returns the sign-in page, if one is configured, for a person who asked for a page, and not for a program with a bearer
-/// token.
-fn redirect(parts: &Parts) -> Option<String> {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if parts.method != Method::GET || !accept.contains("text/html") {
-        return None;
-    }
-    let visit = &parts.extensions.get::<Visit>()?.0;
-    if visit.brought.carrier == Carrier::Bearer {
-        return None;
-    }
-    let config = visit.sessions.config();
-    let page = config.sign_in_page.as_deref()?;
-    let wanted = visit.wanted.as_ref().map(|wanted| wanted.as_str()).filter(|wanted| is_local_path(wanted));
+/// Returns the sign-in page, if one is configured, for a person who asked for a page.
+fn redirect(visit: &Visit) -> Option<String> {
+    let Inner { sessions, wants_page, wanted, .. } = &*visit.0;
+    let config = sessions.config();
+    let page = config.sign_in_page.as_deref().filter(|_| *wants_page)?;
+    let wanted = wanted.as_ref().map(|wanted| wanted.as_str()).filter(|wanted| is_local_path(wanted));
     match config.sign_in_next.as_deref().zip(wanted) {
         Some((parameter, wanted)) => Some(with_parameter(page, parameter, wanted)),
         None => Some(page.to_owned()),

@@ -8,82 +8,15 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::respond::{ErrorResponses, OnError, PlainErrors, RequestHead, respond, retell};
+use super::layer::SessionLayer;
+use super::respond::{ErrorResponses, PlainErrors};
 use super::{FailedCommit, OngoingVisit, ResponseChanges, Visit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sessions::Sessions;
 
-impl Sessions {
-    /// Returns the layer that gives sessions to the routes inside it. A route that does not ask for its session costs
-    /// nothing.
-    ///
-    /// ```
-    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
-    /// # doctest::with_sessions(async |sessions| {
-    /// use axum::{Router, routing::get};
-    /// use cloakroom::Session;
-    ///
-    /// let app: Router = Router::new()
-    ///     .route("/", get(async |session: Session| format!("{:?}", session.user())))
-    ///     .layer(sessions.layer());
-    /// # assert_eq!(doctest::status_of(app, "/").await, 200);
-    /// # Ok(())
-    /// # });
-    /// ```
-    pub fn layer(&self) -> SessionLayer {
-        if !self.config().cookie.secure {
-            tracing::warn!(target: "cloakroom", "the session cookie is not Secure: for development over plain http only");
-        }
-        SessionLayer { sessions: self.clone(), errors: PlainErrors }
-    }
-}
+pub(super) mod answer;
 
-/// Gives sessions to the services inside it. Made by [`Sessions::layer`].
-///
-/// By default the layer answers errors as [`PlainErrors`] does. This needs a response body that implements `From<String>`,
-/// as that of axum does. With [`on_error`](SessionLayer::on_error) the body may be of any type.
-#[derive(Debug, Clone)]
-pub struct SessionLayer<E = PlainErrors> {
-    sessions: Sessions,
-    errors: E,
-}
-
-impl SessionLayer {
-    /// Makes the application answer all errors in its own way: those of the layer itself, such as a request of another site
-    /// or a commit that failed, and those that an extractor or a handler returned, unless something between them and the
-    /// layer has answered already. `Set-Cookie`, `Vary`, `Retry-After` and similar headers are kept, whatever is answered.
-    ///
-    /// The head of each request is copied for this. [`RequestHead::default_response`] answers the errors that the
-    /// application leaves to the layer.
-    ///
-    /// ```
-    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
-    /// # doctest::with_sessions(async |sessions| {
-    /// use axum::http::{StatusCode, header};
-    /// use axum::response::{Html, IntoResponse, Response};
-    /// use cloakroom::{Error, RequestHead};
-    ///
-    /// fn error_page(error: &Error, request: &RequestHead) -> Response {
-    ///     let accept = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    ///     if !accept.is_some_and(|accept| accept.contains("text/html")) {
-    ///         return request.default_response(error);
-    ///     }
-    ///     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    ///     (status, Html(format!("<!doctype html><title>Sorry</title><p>{}", error.public_message()))).into_response()
-    /// }
-    ///
-    /// let app: axum::Router = axum::Router::new().layer(sessions.layer().on_error(error_page));
-    /// # assert_eq!(doctest::status_of(app, "/").await, 404);
-    /// # Ok(())
-    /// # });
-    /// ```
-    pub fn on_error<F, B>(self, respond: F) -> SessionLayer<OnError<F>>
-    where
-        F: Fn(&Error, &RequestHead) -> Response<B>,
-    {
-        SessionLayer { sessions: self.sessions, errors: OnError::new(respond) }
-    }
-}
+use answer::{respond, retell};
 
 impl<S, E: Clone> Layer<S> for SessionLayer<E> {
     type Service = SessionService<S, E>;
@@ -104,7 +37,7 @@ pub struct SessionService<S, E = PlainErrors> {
 impl<S, E, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S, E>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    E: ErrorResponses<ResBody>,
+    E: ErrorResponses<Response<ResBody>>,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
@@ -119,7 +52,7 @@ where
         if request.extensions().get::<Visit>().is_some_and(|visit| visit.is_of(&self.sessions)) {
             return SessionFuture { step: Step::Answering { answer: self.inner.call(request), begun: None } };
         }
-        let asked = self.errors.asked(&request);
+        let asked = self.errors.asked(request.method(), request.uri(), request.headers());
         match Visit::begin(&self.sessions, request.method(), request.uri(), request.headers()) {
             Err(error) => {
                 SessionFuture { step: Step::Refused { response: Some(respond(error, &self.errors, &asked)) } }
@@ -138,7 +71,7 @@ pin_project_lite::pin_project! {
     /// The future of a [`SessionService`]: first the inner response, then the commit.
     pub struct SessionFuture<F, ResBody, E = PlainErrors>
     where
-        E: ErrorResponses<ResBody>,
+        E: ErrorResponses<Response<ResBody>>,
     {
         #[pin]
         step: Step<F, ResBody, E, E::Asked>,
@@ -166,7 +99,7 @@ type Finishing = Pin<Box<dyn Future<Output = Result<ResponseChanges, FailedCommi
 impl<F, ResBody, E, Failure> Future for SessionFuture<F, ResBody, E>
 where
     F: Future<Output = Result<Response<ResBody>, Failure>>,
-    E: ErrorResponses<ResBody>,
+    E: ErrorResponses<Response<ResBody>>,
 {
     type Output = F::Output;
 
@@ -200,7 +133,7 @@ where
     }
 }
 
-fn finished<B, E: ErrorResponses<B>>(
+fn finished<B, E: ErrorResponses<Response<B>>>(
     response: Response<B>,
     committed: Result<ResponseChanges, FailedCommit>,
     errors: &E,

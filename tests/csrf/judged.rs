@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, header};
-use axum::routing::any;
 use cloakroom::{Config, ConfigBuilder, Csrf, Field, Session};
 
+use super::framework::{Router, any};
 use crate::support::{Answer, Browser, Fault, Place};
 
 const SITE: &str = "sec-fetch-site";

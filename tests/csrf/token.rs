@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query};
-use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
-use axum::routing::{get, post as posted};
+use axum::http::{HeaderName, Request, StatusCode, header};
 use cloakroom::{CSRF_HEADER, Config, Csrf, Error, Field, Session, Sessions, TokenFormat};
 
+use super::framework::{Headers, Path, Query, Router, get, post as posted};
 use crate::support::{Answer, Browser, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
@@ -21,7 +19,7 @@ fn app(sessions: &Sessions) -> Router {
         session.check_csrf(shown.unwrap_or_default())?;
         Ok::<_, Error>("accepted")
     };
-    let by_script = async |session: Session, headers: HeaderMap| {
+    let by_script = async |session: Session, Headers(headers): Headers| {
         session.check_csrf_header(&headers)?;
         Ok::<_, Error>("accepted")
     };
@@ -269,7 +267,7 @@ fn shop(sessions: &Sessions) -> Router {
         session.require_csrf(&token)?;
         session.increment(Field::new("paid"), 1).await.map(|paid| paid.to_string())
     };
-    let by_script = async |session: Session, headers: HeaderMap| session.require_csrf_header(&headers);
+    let by_script = async |session: Session, Headers(headers): Headers| session.require_csrf_header(&headers);
     Router::new()
         .route("/page", get(async |session: Session| session.csrf_token()))
         .route("/begun", get(begun))

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::routing::get;
 use cloakroom::{Device, Error, Field, Page, Session, SessionId, Sessions, SignedIn};
 
+use super::framework::{Path, Router, State, get};
 use crate::support::{Browser, Place};
 
 pub(super) fn field(name: impl Into<std::borrow::Cow<'static, str>>) -> Field<String> {

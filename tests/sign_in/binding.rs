@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::{Config, Error, Session, SessionId, Sessions, TokenFormat};
 use tokio::sync::Barrier;
 
 use super::app::{app, ask_with, field, id_of, pass, signed_in, whoami};
+use super::framework::{Router, get};
 use crate::support::{Browser, Place, on_each_store};
 
 #[tokio::test]

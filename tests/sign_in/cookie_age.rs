@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::{Config, ConfigBuilder, Session, Sessions};
 
 use super::app::{app, ask_with, id_of, signed_in};
+use super::framework::{Router, get};
 use crate::support::{Answer, Browser, Place, on_each_store};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

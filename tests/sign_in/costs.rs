@@ -1,10 +1,9 @@
 //! What signing in and out costs: the commands that Redis saw, exactly.
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::{Config, ConfigBuilder, OnLimit, RecentSignIn, Session, Sessions, SignedIn};
 
 use super::app::{app, id_of, signed_in};
+use super::framework::{Router, get};
 use crate::support::redis_server::Monitor;
 use crate::support::{Browser, Place};
 

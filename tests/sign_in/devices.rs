@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
 use axum::http::header::USER_AGENT;
-use axum::routing::get;
-use axum::{Json, Router};
 use cloakroom::{Config, Error, Page, Session, SessionId, Sessions, UserId};
 
 use super::app::{app, ask_with, id_of, pass, signed_in};
+use super::framework::{Json, Path, Router, State, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use axum::routing::get;
 use cloakroom::store::Target;
 use cloakroom::{Config, Error, Event, OnLimit, OnReplay, RevokeReason, Session, SessionId, Sessions, UserId};
 
 use super::app::{app, ask_with, field, id_of, pass, signed_in};
+use super::framework::get;
 use super::told::Told;
 use crate::support::{Browser, Fault, Place, on_each_store};
 

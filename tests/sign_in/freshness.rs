@@ -3,14 +3,13 @@
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::header::{ACCEPT, LOCATION, VARY};
 use axum::http::{Method, Request};
-use axum::routing::{any, get};
 use cloakroom::{Config, ConfigBuilder, RecentSignIn, Session, Sessions, SignInRejection, SignedIn};
 
 use super::app::{app, pass, signed_in};
+use super::framework::{Router, any, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 fn guarded(sessions: &Sessions) -> Router {

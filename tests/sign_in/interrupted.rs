@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::store::Redis;
 use cloakroom::{Config, Error, Session, Sessions};
 
 use super::app::{app, ask_with, count, id_of, signed_in, whoami};
+use super::framework::{Router, get};
 use crate::support::{Browser, Cut, Fault, Gate, Place, Watched, on_each_store};
 
 /// Gives up on a sign-in that hangs; then the store works again.

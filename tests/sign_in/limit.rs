@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use cloakroom::{Config, ConfigBuilder, Error, OnLimit, Page, Session, SessionId, Sessions, UserId};
 
 use super::app::{app, ask_with, field, id_of, listed, signed_in};
+use super::framework::{IntoResponse, Path, Response, Router, State, get};
 use crate::support::{Browser, Place, on_each_store};
 
 fn at_most(sessions: usize) -> ConfigBuilder {

@@ -1,15 +1,12 @@
 //! Where a visitor wanted to go: told to the sign-in page, and checked on the way back.
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::Query;
+use axum::http::Request;
 use axum::http::header::{ACCEPT, LOCATION};
-use axum::http::{Request, Uri};
-use axum::response::Redirect;
-use axum::routing::{any, get};
 use cloakroom::{Config, ConfigBuilder, RecentSignIn, Session, SignedIn, local_path};
 use serde::Deserialize;
 
+use super::framework::{Query, Redirect, Router, any, get};
 use crate::support::{Browser, Place};
 
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -22,7 +19,7 @@ struct Wanted {
 
 /// Every path but the sign-in page is for people who are signed in.
 fn app(config: ConfigBuilder) -> Router {
-    let account = async |SignedIn { .. }: SignedIn, uri: Uri| uri.to_string();
+    let account = async |SignedIn { .. }: SignedIn| "for those who are signed in";
     let pay = async |_: RecentSignIn<600>| "paid";
     let sign_in = async |session: Session, Query(wanted): Query<Wanted>| {
         session.sign_in("anna").await?;

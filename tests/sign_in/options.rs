@@ -2,12 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use axum::http::header::USER_AGENT;
-use axum::routing::get;
 use cloakroom::{Config, Error, Session, Sessions};
 
 use super::app::{app, id_of, signed_in};
+use super::framework::{Router, get};
 use crate::support::{Browser, Place, on_each_store};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::routing::get;
 use cloakroom::{Config, ConfigBuilder, Error, Event, OnReplay, Session, Sessions};
 use tokio::sync::Notify;
 
 use super::app::{app, ask_with, field, id_of, signed_in, whoami};
+use super::framework::{Path, get};
 use super::told::Told;
 use crate::support::{Browser, Fault, Place, on_each_store};
 
@@ -181,7 +181,7 @@ async fn of_two_requests_that_both_find_it_due_one_rotates_and_both_changes_are_
     let place = Place::memory();
     let sessions = place.sessions_with(every_minute());
     let barrier = Arc::new(tokio::sync::Barrier::new(2));
-    let meet = async move |session: Session, path: axum::extract::Path<String>| {
+    let meet = async move |session: Session, path: Path<String>| {
         barrier.wait().await;
         session.set(field(path.0), "set")
     };

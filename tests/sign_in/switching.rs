@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::routing::get;
 use cloakroom::{Error, OnLimit, Session};
 use tokio::sync::Notify;
 
 use super::app::{app, ask_with, field, id_of, signed_in, whoami};
+use super::framework::get;
 use crate::support::{Browser, Fault, on_each_store};
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! User ids: what is one, what is none, and how little an odd one can do.
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
 use cloakroom::{Error, Page, Session, Sessions, UserId};
 
 use super::app::{app, id_of, signed_in};
+use super::framework::{Path, Router, get};
 use crate::support::{Browser, on_each_store};
 
 #[tokio::test]

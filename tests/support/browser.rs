@@ -1,17 +1,21 @@
 //! A browser, as far as cookies go: it keeps the cookies that it is told to keep, and sends them back.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
-use tower::ServiceExt;
+use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
 
-/// Talks to a router as a client over the wire does. Clones share their cookies, as tabs do.
+/// An application, of whatever framework: a request goes in, a response comes out.
+pub trait Serve: Send + Sync {
+    fn serve(&self, request: Request<Body>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+}
+
+/// Talks to an application as a client over the wire does. Clones share their cookies, as tabs do.
 #[derive(Clone)]
 pub struct Browser {
-    app: Router,
+    app: Arc<dyn Serve>,
     jar: Arc<Mutex<BTreeMap<String, String>>>,
     /// The headers that the browser sends besides its cookies.
     says: Vec<(HeaderName, String)>,
@@ -28,18 +32,18 @@ pub struct Answer {
 }
 
 impl Browser {
-    pub fn new(app: Router) -> Browser {
-        Browser { app, jar: Arc::default(), says: Vec::new() }
+    pub fn new(app: impl Serve + 'static) -> Browser {
+        Browser { app: Arc::new(app), jar: Arc::default(), says: Vec::new() }
     }
 
     /// Another visitor of the same application.
     pub fn stranger(&self) -> Browser {
-        Browser::new(self.app.clone())
+        Browser { app: self.app.clone(), jar: Arc::default(), says: Vec::new() }
     }
 
     /// A browser with the same cookies at another application: at this one after it has been changed.
-    pub fn at(&self, app: Router) -> Browser {
-        Browser { app, jar: self.jar.clone(), says: self.says.clone() }
+    pub fn at(&self, app: impl Serve + 'static) -> Browser {
+        Browser { app: Arc::new(app), jar: self.jar.clone(), says: self.says.clone() }
     }
 
     /// A browser with the same cookies, which sends one more header.
@@ -77,7 +81,7 @@ impl Browser {
     }
 
     pub async fn ask(&self, request: Request<Body>) -> Answer {
-        let response = self.app.clone().oneshot(request).await.unwrap();
+        let response = self.app.serve(request).await;
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let body = String::from_utf8_lossy(&body).into_owned();

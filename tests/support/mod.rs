@@ -9,6 +9,8 @@ pub mod faults;
 pub mod gate;
 pub mod network;
 pub mod numbers;
+pub mod on_actix;
+pub mod on_axum;
 pub mod place;
 pub mod redis_server;
 pub mod sentinels;

@@ -1,11 +1,9 @@
 //! What the browser and the caches are told.
 
-use axum::Router;
 use axum::http::header::{CACHE_CONTROL, HeaderName, VARY};
-use axum::response::IntoResponse;
-use axum::routing::get;
 use cloakroom::{Config, ConfigBuilder, Field, SameSite, Session, Sessions, TokenFormat};
 
+use super::framework::{IntoResponse, Path, Router, get};
 use crate::support::{Browser, Capture, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
@@ -41,7 +39,7 @@ fn app(sessions: &Sessions) -> Router {
         .layer(sessions.layer())
 }
 
-async fn vary(_: Session, axum::extract::Path(value): axum::extract::Path<String>) -> impl IntoResponse {
+async fn vary(_: Session, Path(value): Path<String>) -> impl IntoResponse {
     ([(VARY, value)], "")
 }
 

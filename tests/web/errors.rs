@@ -1,19 +1,12 @@
 //! What a person, a program and the log are told of an error, and how an application answers in its own way.
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request};
-use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, RETRY_AFTER, SET_COOKIE, VARY,
-};
-use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::{Next, from_fn};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, RETRY_AFTER, VARY};
+use axum::http::{Method, Request, StatusCode};
 use cloakroom::{Config, Error, Field, OnLimit, RecentSignIn, RequestHead, Session, SessionId, Sessions, SignedIn};
-use tower::{Layer, ServiceExt, service_fn};
 use tracing::Level;
 
+use super::framework::{Html, IntoResponse, Passing, Path, Response, Router, any, around, get};
 use crate::support::{Answer, Browser, Capture, Fault, Place};
 
 const NAME: Field<String> = Field::new("name");
@@ -185,21 +178,22 @@ async fn whatever_is_answered_the_head_keeps_what_browsers_and_caches_must_know(
         session.increment(Field::new("count"), 1).await?;
         session.check_csrf("made up")
     };
-    let with_headers = async |request: Request, next: Next| {
-        let mut response = next.run(request).await;
-        let headers = response.headers_mut();
-        headers.append(SET_COOKIE, HeaderValue::from_static("theme=dark"));
-        headers.append(VARY, HeaderValue::from_static("Origin"));
-        headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
-        headers.append(ETAG, HeaderValue::from_static("\"of the body before\""));
-        headers.append("x-trace", HeaderValue::from_static("7"));
-        response
+    let with_headers = async |request: Passing| {
+        let mut passed = request.go_on().await?;
+        for (name, value) in [
+            ("set-cookie", "theme=dark"),
+            ("vary", "Origin"),
+            ("cache-control", "private"),
+            ("etag", "\"of the body before\""),
+            ("x-trace", "7"),
+        ] {
+            passed.append(name, value);
+        }
+        Ok(passed)
     };
     let inner = || {
-        Router::new()
-            .route("/fails", get(fails))
-            .route("/account", get(async |_: SignedIn| ()))
-            .layer(from_fn(with_headers))
+        let routes = Router::new().route("/fails", get(fails)).route("/account", get(async |_: SignedIn| ()));
+        around(routes, with_headers)
     };
     for app in [inner().layer(sessions.layer().on_error(page)), inner().layer(sessions.layer())] {
         let browser = Browser::new(app).saying(ACCEPT, "application/json");
@@ -220,20 +214,15 @@ async fn whatever_is_answered_the_head_keeps_what_browsers_and_caches_must_know(
 async fn what_the_application_has_answered_before_the_layer_stays() {
     let place = Place::memory();
     let sessions = place.sessions();
-    let anew = async |request: Request, next: Next| {
-        let response = next.run(request).await;
-        let error = response.extensions().get::<Error>().cloned();
-        error.map_or(response, |error| (StatusCode::IM_A_TEAPOT, format!("anew: {}", error.code())).into_response())
+    let anew = async |request: Passing| {
+        let passed = request.go_on().await?;
+        let error = passed.error().expect("it failed");
+        Ok(passed.replace((StatusCode::IM_A_TEAPOT, format!("anew: {}", error.code()))))
     };
-    let body_only = async |request: Request, next: Next| {
-        let (mut parts, _) = next.run(request).await.into_parts();
-        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-        parts.headers.remove(CONTENT_LENGTH);
-        Response::from_parts(parts, Body::from("<p>another body"))
-    };
+    let body_only = async |request: Passing| Ok(request.go_on().await?.with_body("text/html", "<p>another body"));
     for (app, status, body) in [
-        (routes(&sessions).layer(from_fn(anew)), 418, "anew: signed_out"),
-        (routes(&sessions).layer(from_fn(body_only)), 401, "<p>another body"),
+        (around(routes(&sessions), anew), 418, "anew: signed_out"),
+        (around(routes(&sessions), body_only), 401, "<p>another body"),
     ] {
         for app in [app.clone().layer(sessions.layer().on_error(page)), app.layer(sessions.layer())] {
             let answer = ask(&Browser::new(app), Method::GET, "/account", "application/json").await;
@@ -251,35 +240,6 @@ async fn a_head_request_gets_the_head_of_the_error() {
         let answer = ask(&Browser::new(app.clone()), Method::HEAD, "/account", accept).await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (401, ""));
     }
-    let service = place.sessions().layer().layer(service_fn(text));
-    // a server of another framework might send what it is given
-    let request = Request::builder().method("HEAD").uri("/").header("upgrade", "websocket").header("origin", "null");
-    let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
-    assert_eq!((response.status().as_u16(), response.body().as_str()), (403, ""));
-}
-
-/// A service of another framework, whose bodies are texts.
-async fn text(_: Request<()>) -> Result<Response<String>, Error> {
-    Ok(Response::new("the handler's".to_owned()))
-}
-
-/// A body that is made of no text.
-struct Frames(u16);
-
-async fn frames(_: Request<()>) -> Result<Response<Frames>, Error> {
-    Ok(Response::new(Frames(200)))
-}
-
-#[tokio::test]
-async fn services_of_other_bodies_are_served_too() {
-    let place = Place::memory();
-    let post = || Request::post("/").header("sec-fetch-site", "cross-site").body(()).unwrap();
-    let response = place.sessions().layer().layer(service_fn(text)).oneshot(post()).await.unwrap();
-    assert!(response.body().starts_with("This request seems to come from another site"));
-
-    let layer = place.sessions().layer().on_error(|error, _| Response::new(Frames(error.status())));
-    let response = layer.layer(service_fn(frames)).oneshot(post()).await.unwrap();
-    assert_eq!(response.body().0, 403);
 }
 
 #[tokio::test]

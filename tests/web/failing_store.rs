@@ -1,13 +1,9 @@
 //! The store failing is not the visitor being anonymous.
 
-use axum::Router;
-use axum::extract::Request;
 use axum::http::header::{RETRY_AFTER, VARY};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use cloakroom::{Config, Error, Field, Session, Sessions};
 
+use super::framework::{Passed, Passing, Path, Router, Stopped, around, get};
 use crate::support::{Answer, Browser, Capture, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
@@ -156,7 +152,7 @@ async fn a_creation_or_rotation_whose_answer_was_lost_is_asked_again_and_succeed
         let sessions = place.sessions();
         let store = place.store.clone();
         // the store comes back after the verb has failed; the commit settles what was on its way
-        let lost = async move |session: Session, path: axum::extract::Path<String>| {
+        let lost = async move |session: Session, path: Path<String>| {
             store.fault_everywhere(Fault::AnswerLost);
             let error = match path.as_str() {
                 "increment" => session.increment(COUNT, 1).await.unwrap_err(),
@@ -229,15 +225,15 @@ async fn a_redis_that_is_gone_is_a_503_and_works_again_when_it_is_back() {
 
 #[tokio::test]
 async fn a_layer_further_out_can_render_the_error() {
-    async fn page(request: Request, next: Next) -> Response {
-        let response = next.run(request).await;
-        match response.extensions().get::<Error>() {
-            Some(error) => (response.status(), format!("sorry: {error}")).into_response(),
-            None => response,
-        }
+    async fn page(request: Passing) -> Result<Passed, Stopped> {
+        let passed = request.go_on().await?;
+        Ok(match passed.error() {
+            Some(error) => passed.replace(format!("sorry: {error}")),
+            None => passed,
+        })
     }
     let place = Place::memory();
-    let browser = Browser::new(app(&place.sessions()).layer(from_fn(page)));
+    let browser = Browser::new(around(app(&place.sessions()), page));
     browser.visit("/write").await;
     for verb in ["load", "apply"] {
         place.store.fault(verb, Fault::Away);

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::{Config, Error, Field, Session, Sessions};
 use serde::{Deserialize, Serialize};
 
+use super::framework::{Path, Router, get};
 use crate::support::{Browser, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
@@ -143,9 +142,7 @@ async fn parallel_increments_in_one_request_add_up_and_make_one_session() {
 }
 
 fn timed(sessions: &Sessions) -> Router {
-    let ttl = async |session: Session, axum::extract::Path(secs): axum::extract::Path<u64>| {
-        session.set_idle_timeout(Duration::from_secs(secs))
-    };
+    let ttl = async |session: Session, Path(secs): Path<u64>| session.set_idle_timeout(Duration::from_secs(secs));
     Router::new()
         .route("/write", get(async |session: Session| session.set(NAME, "andrew")))
         .route("/read", get(async |session: Session| session.exists().to_string()))

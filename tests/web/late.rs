@@ -3,16 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Path;
-use axum::extract::Request;
-use axum::http::{Extensions, StatusCode};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use cloakroom::{Config, Error, Field, OnReplay, Session, Sessions};
+use axum::http::StatusCode;
+use cloakroom::{Config, Error, Field, OnReplay, Session, Sessions, web::Visit};
 use tokio::sync::Notify;
 
+use super::framework::{Kept, Path, Router, Stopped, around, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
@@ -66,15 +61,15 @@ async fn a_write_after_the_head_has_left_is_an_error() {
 #[tokio::test]
 async fn a_session_first_loaded_after_the_head_has_left_cannot_be_written_either() {
     on_each_store(async |place| {
-        let kept: Arc<Mutex<Option<Extensions>>> = Arc::default();
+        let kept: Arc<Mutex<Option<Visit>>> = Arc::default();
         let keep = kept.clone();
-        let leak = async move |request: Request| *keep.lock().unwrap() = Some(request.extensions().clone());
+        let leak = async move |Kept(visit): Kept| *keep.lock().unwrap() = Some(visit);
         let browser = Browser::new(app(&place.sessions(), Router::new().route("/leak", get(leak))));
         browser.visit("/write").await;
         browser.visit("/leak").await;
 
-        let extensions = kept.lock().unwrap().take().unwrap();
-        let session = Session::load(&extensions).await.unwrap();
+        let visit = kept.lock().unwrap().take().unwrap();
+        let session = visit.session().await.unwrap();
         assert_eq!(session.get(NAME).unwrap().as_deref(), Some("andrew"));
         assert!(session.set(NAME, "lost in silence").is_err());
         assert!(session.increment(COUNT, 1).await.is_err());
@@ -112,16 +107,16 @@ async fn a_commit_stores_now_and_the_handler_may_go_on() {
 
 /// A time-out inside the session layer: drops the handler when the test says so.
 fn timed_out_when(told: Arc<Notify>, routes: Router) -> Router {
-    routes.layer(from_fn(move |request: Request, next: Next| {
+    around(routes, move |request| {
         let told = told.clone();
         async move {
             tokio::select! {
                 biased;
-                response = next.run(request) => response,
-                () = told.notified() => StatusCode::REQUEST_TIMEOUT.into_response() as Response,
+                passed = request.go_on() => passed,
+                () = told.notified() => Err(Stopped::Status(StatusCode::REQUEST_TIMEOUT)),
             }
         }
-    }))
+    })
 }
 
 #[tokio::test]

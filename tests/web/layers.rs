@@ -1,13 +1,9 @@
 //! Several managers, the same layer twice, middleware, and no layer at all.
 
-use axum::Router;
-use axum::extract::Request;
 use axum::http::header::VARY;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use cloakroom::{Config, Error, Field, Session, Sessions};
 
+use super::framework::{Passed, Passing, Router, Stopped, around, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");
@@ -21,15 +17,9 @@ async fn read(session: Session) -> Result<String, Error> {
 }
 
 /// Middleware that writes the path into its session.
-async fn remember_path(request: Request, next: Next) -> Response {
-    let written = match Session::load(request.extensions()).await {
-        Ok(session) => session.set(NAME, request.uri().path()),
-        Err(error) => Err(error),
-    };
-    match written {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
-    }
+async fn remember_path(request: Passing) -> Result<Passed, Stopped> {
+    request.session().await?.set(NAME, &request.path())?;
+    request.go_on().await
 }
 
 #[tokio::test]
@@ -54,12 +44,8 @@ async fn one_manager_inside_another_gives_each_its_own_session_and_cookie() {
     let (outer, inner) = (Place::memory(), Place::memory());
     let outer_sessions = outer.sessions_with(Config::builder().cookie_name("__Host-outer"));
     let inner_sessions = inner.sessions_with(Config::builder().cookie_name("__Host-inner"));
-    let app = Router::new()
-        .route("/count", get(count))
-        .layer(inner_sessions.layer())
-        .layer(from_fn(remember_path))
-        .layer(outer_sessions.layer());
-    let browser = Browser::new(app);
+    let inside = Router::new().route("/count", get(count)).layer(inner_sessions.layer());
+    let browser = Browser::new(around(inside, remember_path).layer(outer_sessions.layer()));
     let answer = browser.visit("/count").await;
     assert_eq!(answer.set_cookies().len(), 2);
     assert_eq!(answer.all(VARY), ["Cookie"]);
@@ -73,13 +59,8 @@ async fn one_manager_inside_another_gives_each_its_own_session_and_cookie() {
 async fn the_same_layer_twice_is_as_good_as_once() {
     on_each_store(async |place| {
         let sessions = place.sessions();
-        let app = Router::new()
-            .route("/count", get(count))
-            .route("/read", get(read))
-            .layer(sessions.layer())
-            .layer(from_fn(remember_path))
-            .layer(sessions.clone().layer());
-        let browser = Browser::new(app);
+        let inside = Router::new().route("/count", get(count)).route("/read", get(read)).layer(sessions.layer());
+        let browser = Browser::new(around(inside, remember_path).layer(sessions.clone().layer()));
         let answer = browser.visit("/count").await;
         assert_eq!(answer.set_cookies().len(), 1);
         assert_eq!(answer.all(VARY), ["Cookie"]);
@@ -94,12 +75,8 @@ async fn the_same_layer_twice_is_as_good_as_once() {
 async fn middleware_and_handler_share_one_session() {
     on_each_store(async |place| {
         let sessions = place.sessions();
-        let app = Router::new()
-            .route("/read", get(read))
-            .route("/count", get(count))
-            .layer(from_fn(remember_path))
-            .layer(sessions.layer());
-        let browser = Browser::new(app);
+        let inside = Router::new().route("/read", get(read)).route("/count", get(count));
+        let browser = Browser::new(around(inside, remember_path).layer(sessions.layer()));
         assert_eq!(browser.visit("/read").await.body, "/read");
         place.store.asked();
         assert_eq!(browser.visit("/read").await.body, "/read");

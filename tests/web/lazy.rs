@@ -1,9 +1,8 @@
 //! No session without a reason.
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::{Error, Field, Session, Sessions};
 
+use super::framework::{Router, get};
 use crate::support::{Browser, Fault, on_each_store};
 
 const NAME: Field<String> = Field::new("name");

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
 use cloakroom::{Config, Error, Field, Session, Sessions, TokenFormat};
 use tokio::sync::Notify;
 
+use super::framework::{Path, Router, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 const MESSAGES: Field<Vec<String>> = Field::new("messages");

@@ -1,21 +1,19 @@
 //! Routes that stand beside the session layer, or in one with other rules.
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::header::{HeaderName, ORIGIN};
-use axum::http::{HeaderMap, Method, Request};
-use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::http::{Method, Request};
 use cloakroom::{Config, Csrf, Error, Field, Session};
 
+use super::framework::{Headers, Redirect, Router, get, post};
 use crate::support::{Answer, Browser, Place, on_each_store};
 
 const PAID: Field<String> = Field::new("paid");
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const BANK: &str = "https://bank.example";
 
-async fn hook(headers: HeaderMap) -> &'static str {
-    match headers.get("x-signature").is_some_and(|signature| signature == "right") {
+async fn hook(Headers(headers): Headers) -> &'static str {
+    match headers.get("x-signature").is_some_and(|signature| signature.as_bytes() == b"right") {
         true => "taken",
         false => "not signed",
     }

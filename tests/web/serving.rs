@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
 use cloakroom::store::Embedded;
 use cloakroom::{Config, Error, Field, Page, Session, SessionId, Sessions, SignedIn};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
+use super::framework::{Router, State, get};
 use crate::support::{Browser, on_each_store};
 
 const NAME: Field<String> = Field::new("name");

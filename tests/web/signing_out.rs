@@ -1,9 +1,8 @@
 //! The session ends on the server first, then the cookie goes.
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::{Error, Field, Session, Sessions};
 
+use super::framework::{Router, get};
 use crate::support::{Browser, on_each_store};
 
 const NAME: Field<String> = Field::new("name");

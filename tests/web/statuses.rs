@@ -1,11 +1,9 @@
 //! What stands when, by the status of the response and the commit's own answer.
 
-use axum::Router;
-use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
 use cloakroom::{Error, Field, Session, Sessions};
 
+use super::framework::{Path, Router, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");

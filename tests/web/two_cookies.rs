@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use cloakroom::{Config, Error, Field, OnReplay, Session, Sessions};
 
+use super::framework::{Router, get};
 use crate::support::{Browser, Place, on_each_store};
 
 const NAME: Field<String> = Field::new("name");

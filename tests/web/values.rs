@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
 use cloakroom::store::{Loaded, Lookup, Memory, NewSession, Outcome, SignedOut, Store, Target};
 use cloakroom::{
     Config, Device, Error, Field, Page, Session, SessionId, Sessions, TokenFormat, UserId,
     store::{Change, Credentials, Refusal, StoreError, Terms},
 };
 
+use super::framework::{Path, Router, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 const FLASH: Field<String> = Field::new("flash");
