@@ -51,7 +51,7 @@ fn app(sessions: &Sessions, seen: &Seen) -> Router {
     // an error page that notes the head of its request
     let layer = sessions.layer().on_error(move |error, request| {
         heads.note(request);
-        request.default_response::<axum::body::Body>(error)
+        request.default_response::<axum::response::Response>(error)
     });
     let csrf = async |session: Session| session.csrf_token();
     let taking = seen.clone();
