@@ -32,6 +32,8 @@ mod on_axum {
 mod on_actix {
     use crate::support::on_actix as framework;
 
+    mod actix;
+    mod actix_server;
     mod changed_settings;
     mod cookies;
     mod errors;

@@ -79,14 +79,23 @@ impl Router {
     }
 
     /// Wraps the routes that are there so far, as axum does.
-    pub fn layer<L, B>(mut self, layer: L) -> Router
+    pub fn layer<L, B>(self, layer: L) -> Router
     where
         L: Transform<NextService, ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
         L: Clone + Send + Sync + 'static,
         B: MessageBody + 'static,
     {
+        self.wrapped_in(move || layer.clone())
+    }
+
+    /// Wraps the routes that are there so far in a middleware that is made for each of them.
+    pub fn wrapped_in<L, B>(mut self, layer: impl Fn() -> L + Send + Sync + 'static) -> Router
+    where
+        L: Transform<NextService, ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+        B: MessageBody + 'static,
+    {
         let layer: Layer = Arc::new(move |next| {
-            let layer = layer.clone();
+            let layer = layer();
             Box::pin(async move {
                 let service = Rc::new(layer.new_transform(NextService(next)).await.ok().expect("a middleware"));
                 Rc::new(move |request: ServiceRequest| {
