@@ -1,12 +1,10 @@
 //! An application for clients with bearer tokens and for browsers, and such a client.
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
 use axum::http::{HeaderName, Method, Request, StatusCode, header};
-use axum::routing::{any, get};
 use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, SignedIn};
 
+use super::framework::{Path, Router, State, any, get};
 use crate::support::{Answer, Browser, Place};
 
 const NAME: Field<String> = Field::new("name");
