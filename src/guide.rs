@@ -21,7 +21,7 @@
 //! 7. [Going to production](mod@production): a checklist for the day on which others begin to use it
 //!     - [Proxies, caches and cookies](mod@proxies): what must come through, the back button, several applications on one host
 //! 8. [Testing your application](mod@testing): through time, without a server
-//! 9. [Other frameworks](mod@other_frameworks): whatever takes a layer of tower
+//! 9. [Other frameworks](mod@other_frameworks): actix-web, and whatever takes a layer of tower
 //! 10. [Writing a store](mod@writing_a_store): keep sessions in another database
 //! 11. [Writing an adapter](mod@writing_an_adapter): use sessions in a framework without tower
 //! 12. [Operating](mod@operating): the program for operators
@@ -42,7 +42,7 @@ macro_rules! chapters {
 }
 
 chapters! {
-    #[cfg(all(feature = "axum", feature = "embedded"))]
+    #[cfg(all(feature = "axum", feature = "actix", feature = "embedded"))]
     getting_started: "getting-started.md";
     sessions: "sessions.md";
     #[cfg(feature = "axum")]
@@ -77,7 +77,7 @@ chapters! {
     proxies: "proxies.md";
     #[cfg(all(feature = "axum", feature = "testing"))]
     testing: "testing.md";
-    #[cfg(feature = "axum")]
+    #[cfg(all(feature = "axum", feature = "actix"))]
     other_frameworks: "other-frameworks.md";
     #[cfg(feature = "conformance")]
     writing_a_store: "writing-a-store.md";

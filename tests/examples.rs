@@ -18,6 +18,7 @@ mod support;
 #[allow(dead_code)] // their `main` is for people
 #[path = "../examples"]
 mod example {
+    pub(crate) mod actix;
     pub(crate) mod choose_store;
     pub(crate) mod hello;
     pub(crate) mod identity_provider;
@@ -89,6 +90,32 @@ async fn hello_counts_page_views() {
     assert_eq!(one.get("/").await.text, "You have been here 1 times.\n");
     assert_eq!(one.get("/").await.text, "You have been here 2 times.\n");
     assert_eq!(other.get("/").await.text, "You have been here 1 times.\n");
+}
+
+#[tokio::test]
+async fn people_sign_in_and_out_on_actix_web() {
+    use actix_web::{App, dev::Service, test};
+    let app = test::init_service(App::new().configure(example::actix::routes).wrap(sessions().layer())).await;
+    let cookie = std::cell::RefCell::new(String::new());
+    let ask = async |request: test::TestRequest| {
+        let request =
+            request.insert_header(("cookie", cookie.borrow().as_str())).insert_header(("accept", "text/html"));
+        let response = app.call(request.to_request()).await.unwrap();
+        if let Some(set) = response.headers().get("set-cookie") {
+            *cookie.borrow_mut() = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+        }
+        let location = response.headers().get("location").map(|page| page.to_str().unwrap().to_owned());
+        (location.unwrap_or_default(), String::from_utf8(test::read_body(response).await.to_vec()).unwrap())
+    };
+    let get = |path: &str| ask(test::TestRequest::get().uri(path));
+    let post = |path: &str, form: &[(&str, &str)]| ask(test::TestRequest::post().uri(path).set_form(form));
+    assert_eq!(get("/").await.1, "Hello, stranger. You have been here 1 times.\n");
+    assert_eq!(get("/account").await.0, "/sign-in");
+    assert_eq!(post("/sign-in", &[("user", "ada")]).await.0, "/account");
+    assert_eq!(get("/account").await.1, "This is your account, ada. You have been on the first page 1 times.\n");
+    assert_eq!(get("/").await.1, "Hello, ada. You have been here 2 times.\n");
+    post("/sign-out", &[]).await;
+    assert_eq!(get("/account").await.0, "/sign-in");
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub enum Kind {
     Tutorial,
     OneHgetall,
     ActixPlain,
+    CloakroomActixEmbedded,
+    CloakroomActixRedis,
     ActixSessionRedis,
 }
 
@@ -41,20 +43,28 @@ impl Kind {
             Kind::Tutorial => "the Redis tutorial's store",
             Kind::OneHgetall => "one HGETALL by hand",
             Kind::ActixPlain => "actix-web without sessions",
+            Kind::CloakroomActixEmbedded => "Cloakroom on actix-web, embedded",
+            Kind::CloakroomActixRedis => "Cloakroom on actix-web, Redis",
             Kind::ActixSessionRedis => "actix-session, Redis",
         }
     }
 
     /// What its figures are divided by: the same framework without sessions.
     pub fn plain(self) -> Kind {
-        match self {
-            Kind::ActixPlain | Kind::ActixSessionRedis => Kind::ActixPlain,
-            _ => Kind::AxumPlain,
-        }
+        if self.is_on_actix() { Kind::ActixPlain } else { Kind::AxumPlain }
+    }
+
+    pub fn is_on_actix(self) -> bool {
+        use Kind::{ActixPlain, ActixSessionRedis, CloakroomActixEmbedded, CloakroomActixRedis};
+        matches!(self, ActixPlain | ActixSessionRedis | CloakroomActixEmbedded | CloakroomActixRedis)
     }
 
     pub fn is_ours(self) -> bool {
-        matches!(self, Kind::CloakroomEmbedded | Kind::CloakroomRedis | Kind::CloakroomNear)
+        use Kind::{CloakroomActixEmbedded, CloakroomActixRedis, CloakroomEmbedded, CloakroomNear, CloakroomRedis};
+        matches!(
+            self,
+            CloakroomEmbedded | CloakroomRedis | CloakroomNear | CloakroomActixEmbedded | CloakroomActixRedis
+        )
     }
 
     pub fn has_sessions(self) -> bool {

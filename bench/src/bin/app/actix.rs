@@ -1,40 +1,30 @@
 //! actix-web without sessions, and with actix-session and its defaults on Redis.
 
+use std::net::SocketAddr;
+
 use actix_session::storage::RedisSessionStore;
 use actix_session::{Session, SessionMiddleware};
 use actix_web::cookie::Key;
+use actix_web::dev::Server;
 use actix_web::error::ErrorInternalServerError;
 use actix_web::web::{Data, Path, get, post};
 use actix_web::{App, HttpResponse, HttpServer};
-use cloakroom_bench::{Kind, TEXTS, texts};
+use cloakroom_bench::{TEXTS, texts};
 
 use crate::{Arguments, Result, announce, end_of_input, greeting};
 
 type Answer = actix_web::Result<HttpResponse>;
 
-pub fn run(arguments: &Arguments) -> Result<()> {
-    actix_web::rt::System::new().block_on(async {
-        match arguments.kind {
-            Kind::ActixPlain => run_plain().await,
-            _ => run_with_sessions(arguments).await,
-        }
-    })
-}
-
-async fn run_plain() -> Result<()> {
+pub async fn plain() -> Result<()> {
     let server = HttpServer::new(|| App::new().route("/read", get().to(async || greeting(TEXTS[0].1, 1))));
     let server = server.bind("127.0.0.1:0")?;
-    announce(server.addrs()[0]);
-    tokio::select! {
-        ended = server.run() => Ok(ended?),
-        () = end_of_input() => Ok(()),
-    }
+    serve(server.addrs()[0], server.run()).await
 }
 
-async fn run_with_sessions(arguments: &Arguments) -> Result<()> {
+pub async fn with_actix_session(arguments: &Arguments) -> Result<()> {
     let store = RedisSessionStore::new(format!("redis://127.0.0.1:{}", arguments.redis_port)).await?;
     let (key, long) = (Key::generate(), arguments.long_value);
-    let server = HttpServer::new(move || {
+    let app = move || {
         App::new()
             .app_data(Data::new(long))
             .wrap(SessionMiddleware::new(store.clone(), key.clone()))
@@ -43,11 +33,16 @@ async fn run_with_sessions(arguments: &Arguments) -> Result<()> {
             .route("/change", post().to(change))
             .route("/sign-in/{user}", post().to(sign_in))
             .route("/sign-out", post().to(sign_out))
-    });
-    let server = server.bind("127.0.0.1:0")?;
-    announce(server.addrs()[0]);
+    };
+    let server = HttpServer::new(app).bind("127.0.0.1:0")?;
+    serve(server.addrs()[0], server.run()).await
+}
+
+/// Serves until the input ends.
+pub async fn serve(address: SocketAddr, server: Server) -> Result<()> {
+    announce(address);
     tokio::select! {
-        ended = server.run() => Ok(ended?),
+        ended = server => Ok(ended?),
         () = end_of_input() => Ok(()),
     }
 }

@@ -11,13 +11,14 @@ use cloakroom_bench::{Kind, texts};
 
 use crate::{Arguments, Result, greeting};
 
-const NAME: Field<String> = Field::new("name");
-const VIEWS: Field<i64> = Field::new("views");
+pub const NAME: Field<String> = Field::new("name");
+pub const VIEWS: Field<i64> = Field::new("views");
 
-pub async fn router(arguments: &Arguments) -> Result<Router> {
+/// The sessions of the application, on whatever framework.
+pub async fn sessions(arguments: &Arguments) -> Result<Sessions> {
     let redis = Redis::builder(format!("redis://127.0.0.1:{}", arguments.redis_port));
-    let sessions = match arguments.kind {
-        Kind::CloakroomEmbedded => {
+    Ok(match arguments.kind {
+        Kind::CloakroomEmbedded | Kind::CloakroomActixEmbedded => {
             let store = Embedded::open(&arguments.directory).map_err(Error::from)?;
             Sessions::new(store, Config::default())
         }
@@ -26,7 +27,10 @@ pub async fn router(arguments: &Arguments) -> Result<Router> {
             Sessions::new(redis.connect().await?, Config::default())
         }
         _ => Sessions::new(redis.connect().await?, Config::default()),
-    };
+    })
+}
+
+pub async fn router(arguments: &Arguments) -> Result<Router> {
     Ok(Router::new()
         .route("/begin", post(begin))
         .route("/read", get(read))
@@ -34,7 +38,7 @@ pub async fn router(arguments: &Arguments) -> Result<Router> {
         .route("/sign-in/{user}", post(sign_in))
         .route("/sign-out", post(sign_out))
         .with_state(arguments.long_value)
-        .layer(sessions.layer()))
+        .layer(sessions(arguments).await?.layer()))
 }
 
 async fn begin(State(long): State<bool>, session: Session) -> std::result::Result<(), Error> {

@@ -14,6 +14,7 @@ mod actix;
 mod axum_session;
 mod by_hand;
 mod cloakroom;
+mod cloakroom_on_actix;
 mod plain;
 mod tower_sessions;
 
@@ -46,9 +47,9 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    match arguments.kind {
-        Kind::ActixPlain | Kind::ActixSessionRedis => actix::run(&arguments),
-        _ => tokio::runtime::Runtime::new()?.block_on(run_axum(&arguments)),
+    match arguments.kind.is_on_actix() {
+        true => actix_web::rt::System::new().block_on(run_actix(&arguments)),
+        false => tokio::runtime::Runtime::new()?.block_on(run_axum(&arguments)),
     }
 }
 
@@ -60,9 +61,17 @@ async fn run_axum(arguments: &Arguments) -> Result<()> {
         Kind::TowerSessionsMemory | Kind::TowerSessionsRedis => tower_sessions::router(arguments).await?,
         Kind::AxumSessionRedis => axum_session::router(arguments).await?,
         Kind::Tutorial | Kind::OneHgetall => by_hand::router(arguments).await?,
-        Kind::ActixPlain | Kind::ActixSessionRedis => unreachable!("actix-web has a runtime of its own"),
+        _ => unreachable!("actix-web has a runtime of its own"),
     };
     serve(router).await
+}
+
+async fn run_actix(arguments: &Arguments) -> Result<()> {
+    match arguments.kind {
+        Kind::ActixPlain => actix::plain().await,
+        Kind::ActixSessionRedis => actix::with_actix_session(arguments).await,
+        _ => cloakroom_on_actix::run(arguments).await,
+    }
 }
 
 async fn serve(router: Router) -> Result<()> {

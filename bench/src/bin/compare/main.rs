@@ -99,7 +99,15 @@ fn memory(arguments: &Arguments) -> Result<Vec<report::MemoryRow>> {
             turn::memory_of_json(arguments.sessions, long)?,
         ));
         for kind in arguments.kinds() {
-            let in_redis = !matches!(kind, Kind::CloakroomEmbedded | Kind::CloakroomNear | Kind::TowerSessionsMemory);
+            // what the framework is makes no difference to what is stored
+            let in_redis = !matches!(
+                kind,
+                Kind::CloakroomEmbedded
+                    | Kind::CloakroomNear
+                    | Kind::CloakroomActixEmbedded
+                    | Kind::CloakroomActixRedis
+                    | Kind::TowerSessionsMemory
+            );
             if !in_redis || !kind.does(Operation::SignIn) {
                 continue;
             }

@@ -1,19 +1,15 @@
-//! An application on actix-web: people sign in, see their account, and sign out.
-//!
-//! ```text
-//! cargo run --example actix_web --features actix,embedded
-//! ```
+//! An application on actix-web: people sign in, see their account, and sign out. Run it with `cargo run --example actix` and
+//! open <http://127.0.0.1:3000/>.
 
 use actix_web::web::{Form, ServiceConfig, get, post};
 use actix_web::{App, HttpResponse, HttpServer, http::header};
-use cloakroom::store::Embedded;
-use cloakroom::{Config, Error, Field, Session, Sessions, SignedIn};
+use cloakroom::{Config, Error, Field, Session, Sessions, SignedIn, store::Memory};
 use serde::Deserialize;
 
 const VISITS: Field<i64> = Field::new("visits");
 
 /// The routes. Tests mount them as `main` does.
-pub fn routes(app: &mut ServiceConfig) {
+pub(crate) fn routes(app: &mut ServiceConfig) {
     app.route("/", get().to(home))
         .route("/sign-in", get().to(form))
         .route("/sign-in", post().to(sign_in))
@@ -63,7 +59,7 @@ fn to(page: &str) -> HttpResponse {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::builder().plain_http_for_development().sign_in_page("/sign-in").build()?;
     // once, outside the closure: all workers share it
-    let sessions = Sessions::new(Embedded::open("sessions")?, config);
+    let sessions = Sessions::new(Memory::new(), config);
     println!("http://127.0.0.1:3000/");
     let app = move || App::new().configure(routes).wrap(sessions.layer());
     HttpServer::new(app).bind(("127.0.0.1", 3000))?.run().await?;
