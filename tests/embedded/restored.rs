@@ -1,5 +1,6 @@
 //! Whole sessions that come from another store.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::{mint, new_session};
@@ -52,6 +53,24 @@ async fn restored_sessions_keep_their_order_of_sign_in_and_a_new_sign_in_is_the_
     assert_eq!(latest_first(&here).await, ids);
     drop(here);
     assert_eq!(latest_first(&Embedded::open(&path).unwrap()).await, ids, "also after a restart");
+}
+
+#[tokio::test]
+async fn sessions_of_two_stores_that_signed_in_at_the_same_moment_keep_their_order_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("here");
+    let clock = Clock::manual(SystemTime::now());
+    let open = |path: &Path| Embedded::builder(path).clock(clock.clone()).open().unwrap();
+    let here = open(&path);
+    for name in ["one", "two", "three", "four", "five", "six"] {
+        let there = open(&dir.path().join(name));
+        let session = signed_in(&there, 9).await;
+        assert_eq!(here.restore(&saved(&there, &[session]).await).await.unwrap(), [Restored::Made]);
+    }
+    let listed = latest_first(&here).await;
+    assert!(listed.is_sorted_by(|one, other| one > other), "the ids decide, as in Redis: {listed:?}");
+    drop(here);
+    assert_eq!(latest_first(&open(&path)).await, listed);
 }
 
 #[tokio::test]

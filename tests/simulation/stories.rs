@@ -11,11 +11,13 @@ const ADA: usize = 0;
 const BOB: usize = 1;
 const PHONE: usize = 0;
 const LAPTOP: usize = 1;
+const TABLET: usize = 2;
 const KIOSK: usize = 3;
 const SHOP: usize = 0;
 const APP: usize = 1;
 const DESK: usize = 2;
 const FORUM: usize = 3;
+const TUTORIAL: usize = 4;
 
 fn asked(browser: usize, server: usize, act: Act) -> Ask {
     Ask { browser, server, act, fate: Fate::Fine }
@@ -120,6 +122,14 @@ fn simulation_story_a_sign_in_that_died_more_than_an_hour_ago_counts_as_no_sessi
     };
     let moments = (1..8).flat_map(|after| [(after, APP), (after, DESK)]);
     happen(&moments.map(program).collect::<Vec<_>>());
+}
+
+#[test]
+fn simulation_story_sessions_that_signed_in_at_the_same_moment_keep_their_order_over_a_restart() {
+    let import = Step::Import(asked(TABLET, DESK, SignIn(ADA, Usual)), Order { pace: 816_573_781, swapped: true });
+    let again = Step::Ask(asked(TABLET, TUTORIAL, SignIn(ADA, Short)));
+    let out = Step::Ask(asked(LAPTOP, DESK, SignOut));
+    happen(&vec![vec![asks(LAPTOP, SignIn(ADA, Usual)), Step::Export, out, import, again, Kill(0)]; 8]);
 }
 
 #[test]

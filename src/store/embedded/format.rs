@@ -9,8 +9,8 @@ use crate::record::{Fields, Previous, Record, SecretHash, SessionId, UserId};
 /// What the store knows about a session id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// A session, and when its user signed in, in microseconds since 1970, or 0 if nobody has signed in. No two sessions of a user have
-    /// the same time, so it gives their order.
+    /// A session, and when its user signed in, in microseconds since 1970, or 0 if nobody has signed in. It gives
+    /// the order of a user's sessions. Only a session that came from another store can have the time of another one.
     Live(Arc<Record>, u64),
     /// A session that was evicted. Whoever presents this secret before this time is told so.
     Evicted(Option<SecretHash>, SystemTime),

@@ -137,7 +137,9 @@ impl Index {
     }
 }
 
+/// Sorts by sign-in. A session that came from another store may have signed in at the same microsecond as one of this store. Their ids
+/// then decide, as they do in Redis, so that the order is the same after a restart and after a move.
 fn sort(ids: &mut [SessionId], sessions: &Sessions) {
     let sessions = sessions.pin();
-    ids.sort_by_key(|id| sessions.get(id).and_then(Entry::user).map(|(_, order)| order));
+    ids.sort_by_key(|id| (sessions.get(id).and_then(Entry::user).map(|(_, order)| order), *id));
 }
