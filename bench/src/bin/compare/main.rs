@@ -6,6 +6,7 @@ mod processes;
 mod report;
 mod picture;
 mod turn;
+mod work;
 
 use std::error::Error;
 use std::fs;
@@ -43,6 +44,10 @@ struct Arguments {
     /// Also writes the generated part of docs/performance.md, and the picture beside it and in src/guide/figure.md.
     #[arg(long)]
     publish: bool,
+    /// Instead of all this, counts the instructions and allocations of a request with valgrind, and prints how they differ from the
+    /// committed figures in work.json. With --publish these are written anew.
+    #[arg(long)]
+    work: bool,
 }
 
 impl Arguments {
@@ -60,6 +65,9 @@ impl Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.work {
+        return work::report(arguments.publish);
+    }
     if arguments.rounds == 0 || arguments.seconds == 0 || arguments.sessions == 0 {
         return Err("--rounds, --seconds and --sessions must be at least 1".into());
     }

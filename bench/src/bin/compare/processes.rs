@@ -1,9 +1,9 @@
 //! The processes of a run: a Redis, an application, wrk. Each ends with its value.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -97,29 +97,80 @@ fn number_in(text: &str, name: &str) -> Result<f64> {
 pub struct Application {
     process: Ended,
     address: String,
+    connections: u32,
+}
+
+/// What valgrind counts of an application.
+#[derive(Debug, Clone, Copy)]
+pub enum Tool {
+    Instructions,
+    Allocations,
+}
+
+impl Tool {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Tool::Instructions => &["--tool=callgrind", "--callgrind-out-file=/dev/null"],
+            Tool::Allocations => &["--tool=memcheck", "--leak-check=no", "--undef-value-errors=no"],
+        }
+    }
+
+    /// What stands before the number in its last lines.
+    fn announces(self) -> &'static str {
+        match self {
+            Tool::Instructions => "Collected :",
+            Tool::Allocations => "total heap usage:",
+        }
+    }
 }
 
 impl Application {
     pub fn start(kind: Kind, redis: &Redis, directory: &Path, long_value: bool) -> Result<Application> {
-        let program = std::env::current_exe()?.with_file_name("app");
-        let mut command = Command::new(&program);
-        command
-            .args(["--kind", &kind.name(), "--redis-port", &redis.port.to_string(), "--directory"])
-            .arg(directory.join("store"));
+        let mut command = Command::new(program()?);
         if long_value {
             command.arg("--long-value");
         }
+        Application::spawn(command, kind, redis, directory, CONNECTIONS)
+    }
+
+    /// Starts it so that valgrind counts what it does, which takes some fifty times as long. It gets one request at a time, so that what
+    /// several requests could share is counted for each.
+    pub fn start_under(tool: Tool, kind: Kind, redis: &Redis, directory: &Path) -> Result<Application> {
+        let mut command = Command::new("valgrind");
+        command.args(tool.arguments()).arg(program()?).stderr(Stdio::piped());
+        Application::spawn(command, kind, redis, directory, 1)
+    }
+
+    fn spawn(
+        mut command: Command,
+        kind: Kind,
+        redis: &Redis,
+        directory: &Path,
+        connections: u32,
+    ) -> Result<Application> {
         let child = command
+            .args(["--kind", &kind.name(), "--redis-port", &redis.port.to_string(), "--directory"])
+            .arg(directory.join("store"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("{} does not start: {error}", program.display()))?;
+            .map_err(|error| format!("{} does not start: {error}", command.get_program().display()))?;
         let mut process = Ended(child);
         let mut line = String::new();
         let stdout = process.0.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().strip_prefix("listening ").ok_or_else(|| format!("{} ended", kind.name()))?;
-        Ok(Application { address: address.to_owned(), process })
+        Ok(Application { address: address.to_owned(), process, connections })
+    }
+
+    /// Ends it, and returns what the tool has counted since it started.
+    pub fn counted(mut self, tool: Tool) -> Result<u64> {
+        drop(self.process.0.stdin.take());
+        let mut said = String::new();
+        self.process.0.stderr.take().ok_or("it was not started under valgrind")?.read_to_string(&mut said)?;
+        let after = said.split_once(tool.announces()).ok_or_else(|| format!("valgrind has not counted:\n{said}"))?.1;
+        let number = after.split_whitespace().next().unwrap_or_default().replace(',', "");
+        Ok(number.parse().map_err(|_| format!("valgrind has counted {number:?}"))?)
     }
 
     /// Seconds of CPU since it started, user and system, in steps of a clock tick (10 ms).
@@ -131,6 +182,10 @@ impl Application {
             after.split_whitespace().skip(11).take(2).map(str::parse).collect::<std::result::Result<_, _>>()?;
         Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
     }
+}
+
+fn program() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("app"))
 }
 
 /// USER_HZ: 100 on every Linux since 2.6.
@@ -168,7 +223,7 @@ pub const CONNECTIONS: u32 = 64;
 pub fn load(application: &Application, load: &Load) -> Result<Loaded> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/load.lua");
     let mut command = Command::new("wrk");
-    command.args(["--threads", "1", "--connections", &CONNECTIONS.to_string(), "--timeout", "10s"]);
+    command.args(["--threads", "1", "--connections", &application.connections.to_string(), "--timeout", "10s"]);
     let url = format!("http://{}", application.address);
     match load {
         Load::For { seconds, operation, cookies } => {

@@ -67,6 +67,24 @@ pub fn measure(kind: Kind, arguments: &Arguments) -> Result<Vec<(Operation, Meas
     Ok(found)
 }
 
+/// Fills the application with sessions and reads each of them, so that caches are warm. Then asks each of them for this once.
+pub fn each_session_once(
+    kind: Kind,
+    operation: Option<Operation>,
+    sessions: usize,
+    redis: &Redis,
+    directory: &Path,
+    application: &Application,
+) -> Result<()> {
+    let jars = jars(directory, sessions)?;
+    begin(kind, &jars, redis, directory, application)?;
+    for operation in [Some(Operation::Read), operation].into_iter().flatten() {
+        let once = Load::Once { path: operation.path(), cookies: &jars.begun, new_cookies: None };
+        check(kind, &once, &load(application, &once)?)?;
+    }
+    Ok(())
+}
+
 fn jars(directory: &Path, sessions: usize) -> Result<Jars> {
     let visitors = directory.join("visitors");
     fs::write(&visitors, "\n".repeat(sessions))?;
