@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::pin::pin;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -15,25 +16,31 @@ use cloakroom::{Config, Error, LiveSession, Session, Sessions, SignedIn, store::
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::broadcast;
 
-/// Whoever is in the room hears what is said.
-type Room = broadcast::Sender<String>;
+#[derive(Clone)]
+struct Room {
+    /// Whoever is in the room hears what is said.
+    said: broadcast::Sender<String>,
+    /// How often a stream asks whether its session still lives, if its store does not tell.
+    check_every: Duration,
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
     let sessions = Sessions::new(Memory::new(), Config::builder().plain_http_for_development().build()?);
     println!("http://localhost:3000/");
-    axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app(&sessions)).await?;
+    axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app(&sessions, Duration::from_secs(10)))
+        .await?;
     Ok(())
 }
 
-pub(crate) fn app(sessions: &Sessions) -> Router {
+pub(crate) fn app(sessions: &Sessions, check_every: Duration) -> Router {
     Router::new()
         .route("/", get(async || Html(PAGE)))
         .route("/sign-in", post(sign_in))
         .route("/sign-out", post(async |session: Session| session.sign_out().await))
         .route("/events", get(events))
         .route("/socket", get(socket))
-        .with_state(Room::new(16))
+        .with_state(Room { said: broadcast::Sender::new(16), check_every })
         .layer(sessions.layer())
 }
 
@@ -49,8 +56,8 @@ async fn sign_in(session: Session, Form(Name { name }): Form<Name>) -> Result<()
 
 /// What is said in the room, until the session ends.
 async fn events(State(room): State<Room>, SignedIn { session, .. }: SignedIn) -> Result<impl IntoResponse, Error> {
-    let live = session.after_response().await?;
-    let heard = stream::unfold(room.subscribe(), async |mut heard| {
+    let live = session.after_response().await?.check_every(room.check_every);
+    let heard = stream::unfold(room.said.subscribe(), async |mut heard| {
         let text = heard.recv().await.ok()?;
         Some((Ok::<_, Infallible>(Event::default().data(text)), heard))
     });
@@ -64,19 +71,19 @@ async fn socket(
     SignedIn { session, .. }: SignedIn,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Error> {
-    let live = session.after_response().await?;
+    let live = session.after_response().await?.check_every(room.check_every);
     Ok(upgrade.on_upgrade(|socket| talk(socket, live, room)))
 }
 
 async fn talk(mut socket: WebSocket, live: LiveSession, room: Room) {
-    let mut heard = room.subscribe();
+    let mut heard = room.said.subscribe();
     let mut ended = pin!(live.ended());
     loop {
         tokio::select! {
             _ = &mut ended => break,
             said = socket.recv() => match said {
                 // who talks is there, so the session is extended; an error says that it has ended, or that nobody knows
-                Some(Ok(Message::Text(text))) if live.touch().await.is_ok() => drop(room.send(text.to_string())),
+                Some(Ok(Message::Text(text))) if live.touch().await.is_ok() => drop(room.said.send(text.to_string())),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 _ => break,
             },

@@ -223,7 +223,7 @@ async fn a_device_sends_measurements_with_its_token_and_an_operator_looks_at_its
 #[tokio::test]
 async fn a_job_tells_a_user_something_on_each_of_their_devices() {
     let sessions = sessions();
-    let app = streams::app(&sessions);
+    let app = streams::app(&sessions, Duration::from_secs(10));
     for _ in 0..2 {
         assert_eq!(Browser::at(&app).post("/sign-in", "name=ada").await.status, StatusCode::OK);
     }
@@ -234,7 +234,7 @@ async fn a_job_tells_a_user_something_on_each_of_their_devices() {
 
 #[tokio::test]
 async fn only_who_is_signed_in_hears_what_is_said_in_the_room() {
-    let mut browser = Browser::at(&streams::app(&sessions()));
+    let mut browser = Browser::at(&streams::app(&sessions(), Duration::from_secs(10)));
     assert!(browser.get("/").await.text.contains("EventSource"));
     assert_eq!(browser.get("/events").await.location, "/sign-in");
     assert_eq!(browser.send(Method::GET, "/events", &[], "").await.status, StatusCode::UNAUTHORIZED);

@@ -7,7 +7,9 @@ mod after_response;
 mod costs;
 mod ended;
 mod jobs;
+mod late_answers;
 mod lost_connection;
+mod model;
 mod sockets;
 
 use std::sync::{Arc, Mutex};

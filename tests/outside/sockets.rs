@@ -1,5 +1,7 @@
 //! Streams and sockets of a real server, with clients over TCP.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use cloakroom::Sessions;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -10,8 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::support::RedisServer;
-use crate::{World, manager, on_every_store, redis, soon};
+use crate::{on_every_store, soon};
 
 #[path = "../../examples/streams.rs"]
 #[allow(dead_code)] // its `main` is for people
@@ -24,10 +25,10 @@ struct Served {
 }
 
 impl Served {
-    async fn by(sessions: &Sessions) -> Served {
+    async fn by(sessions: &Sessions, check_every: Duration) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let app = streams::app(sessions);
+        let app = streams::app(sessions, check_every);
         tokio::spawn(async move { axum::serve(listener, app).await });
         let mut served = Served { address, cookie: String::new() };
         let head = served.post("/sign-in", "name=ada").await;
@@ -93,13 +94,13 @@ async fn say(socket: &mut WebSocketStream<TcpStream>, text: &str) {
 }
 
 #[tokio::test]
-async fn events_and_a_socket_are_heard_and_both_close_at_a_sign_out_elsewhere() {
+async fn events_and_a_socket_are_heard_and_close_at_a_sign_out_elsewhere_as_soon_as_the_store_tells_or_is_asked() {
     on_every_store(async |world| {
-        if world.interval != crate::NEVER {
-            return; // the application asks at its own interval, which is the next test
-        }
-        let served = Served::by(&world.here).await;
-        let elsewhere = Served { address: Served::by(&world.elsewhere).await.address, cookie: served.cookie.clone() };
+        let served = Served::by(&world.here, world.interval).await;
+        let elsewhere = Served {
+            address: Served::by(&world.elsewhere, world.interval).await.address,
+            cookie: served.cookie.clone(),
+        };
         let (mut events, mut socket) = (served.events().await, served.socket().await.unwrap());
         say(&mut socket, "good morning").await;
         soon("the events", until_heard(&mut events, "data: good morning")).await;
@@ -121,26 +122,9 @@ async fn events_and_a_socket_are_heard_and_both_close_at_a_sign_out_elsewhere() 
 }
 
 #[tokio::test]
-async fn without_a_near_cache_both_close_within_the_interval() {
-    let server = RedisServer::start();
-    let sessions = manager(redis(server.url(), false).await);
-    let served = Served::by(&sessions).await;
-    let elsewhere = Served {
-        address: Served::by(&manager(redis(server.url(), false).await)).await.address,
-        cookie: served.cookie.clone(),
-    };
-    let (mut events, mut socket) = (served.events().await, served.socket().await.unwrap());
-    elsewhere.post("/sign-out", "").await;
-    let mut rest = Vec::new();
-    soon("the end of the events", events.read_to_end(&mut rest)).await.unwrap();
-    let closed = soon("the end of the socket", next(&mut socket)).await.unwrap().unwrap();
-    assert!(closed.is_close(), "{closed:?}");
-}
-
-#[tokio::test]
 async fn a_client_that_goes_away_leaves_no_task_behind() {
-    for world in [World::in_memory(), World::embedded(), World::redis(true).await] {
-        let served = Served::by(&world.here).await;
+    on_every_store(async |world| {
+        let served = Served::by(&world.here, world.interval).await;
         let tasks = || Handle::current().metrics().num_alive_tasks();
         settled(&tasks, 0).await;
         let before = tasks();
@@ -156,7 +140,8 @@ async fn a_client_that_goes_away_leaves_no_task_behind() {
             drop(clients);
             settled(&tasks, before).await;
         }
-    }
+    })
+    .await;
 }
 
 /// Waits until there are no more tasks than that. Without a number, until there are as many for a while.
@@ -164,7 +149,7 @@ async fn settled(tasks: &dyn Fn() -> usize, most: usize) {
     let mut last = (tasks(), 0);
     soon(&format!("{most} tasks"), async {
         while if most == 0 { last.1 < 20 } else { tasks() > most } {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
             last = if tasks() == last.0 { (last.0, last.1 + 1) } else { (tasks(), 0) };
         }
     })
