@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::state::{Current, Source, TokenChange};
 use super::{LiveSession, Session};
 use crate::error::{Error, Result};
-use crate::record::{Credentials, Field, Lookup, SessionId, Token};
+use crate::record::{Credentials, Field, Lookup, SessionId, Token, UserId};
 use crate::sessions::{ReadFrom, Sessions};
 
 impl Sessions {
@@ -33,11 +33,13 @@ impl Sessions {
     /// ```
     ///
     /// # Errors
-    /// Returns [`is_invalid`](Error::is_invalid) for a value, a name or an idle timeout that is not allowed, and a store error
-    /// ([`is_store`](Error::is_store)) if the store does not answer. If its answer was lost, the session may have been made;
-    /// nobody has its token, and it expires.
+    /// Returns [`is_invalid`](Error::is_invalid) for a value, a name, a user id or an idle timeout that is not allowed,
+    /// [`is_limit`](Error::is_limit) if the user has too many sessions and the policy is to refuse another, and a store error
+    /// ([`is_store`](Error::is_store)) if the store does not answer. After an error no session is left. Only if the answer
+    /// of the store was lost, the session may have been made; nobody has its token, and it expires.
     pub fn create(&self) -> Creating {
-        Creating { session: Session::outside(self, None), refused: Ok(()) }
+        let session = Session::outside(self, None);
+        Creating { session, idle_timeout: None, user: None, device: None, refused: Ok(()) }
     }
 
     /// Returns the session that a token opens, for a transport whose client sends its token. `None` if it opens nothing: it is
@@ -107,10 +109,14 @@ impl Sessions {
     }
 }
 
-/// A session that is being created outside a request. From [`Sessions::create`].
+/// A session that is being created outside a request, and its options. [`Sessions::create`] returns it.
 #[must_use = "the session is created only when this is awaited"]
 pub struct Creating {
     session: Session,
+    idle_timeout: Option<Duration>,
+    user: Option<UserId>,
+    device: Option<String>,
+    /// The first option that is not allowed.
     refused: Result<()>,
 }
 
@@ -124,24 +130,73 @@ impl Creating {
     /// Gives the session its own idle timeout, instead of the configured one.
     pub fn idle_timeout(self, idle: Duration) -> Creating {
         let set = self.session.set_idle_timeout(idle);
-        self.and(set)
+        Creating { idle_timeout: Some(idle), ..self.and(set) }
     }
 
-    /// The first error is told when the session is to be created.
+    /// Signs this user in, after the application has found out who they are. The limit on the user's sessions applies, and the
+    /// session is in the list of their devices. Two more round trips, and three more if the user has one session too many.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// let (token, live) = sessions.create().sign_in("ada").device("The television").await?;
+    /// assert_eq!(live.user().unwrap().as_str(), "ada");
+    /// # assert!(sessions.find_by_token(token.expose()).await?.is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn sign_in<U>(self, user: U) -> Creating
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
+        match user.try_into() {
+            Ok(user) => Creating { user: Some(user), ..self },
+            Err(error) => self.and(Err(error.into())),
+        }
+    }
+
+    /// Labels the session in the list of the user's devices. At most [`MAX_LABEL_BYTES`](crate::MAX_LABEL_BYTES) are kept.
+    pub fn device(self, label: impl Into<String>) -> Creating {
+        Creating { device: Some(label.into()), ..self }
+    }
+
     fn and(mut self, next: Result<()>) -> Creating {
         self.refused = self.refused.and(next);
         self
     }
 
     async fn create(self) -> Result<(Token, LiveSession)> {
-        self.refused?;
-        self.session.begin()?;
-        self.session.commit().await?;
+        self.refused.clone()?;
+        if let Err(error) = self.make().await {
+            // nobody gets its token
+            if let Some(id) = self.session.id() {
+                let _ = self.session.sessions().revoke(&id).await;
+            }
+            return Err(error);
+        }
         let mut state = self.session.state();
         let (TokenChange::Set(token, _), Some(current)) = (std::mem::take(&mut state.token), &state.current) else {
             return Err(Error::gone());
         };
         Ok((token, LiveSession::new(self.session.sessions(), current.clone())))
+    }
+
+    async fn make(&self) -> Result<()> {
+        if self.user.is_some() {
+            self.session.sessions().need_secrets()?;
+        }
+        self.session.begin()?;
+        self.session.commit().await?;
+        let Some(user) = self.user.clone() else { return Ok(()) };
+        let mut signing_in = self.session.sign_in(user);
+        if let Some(idle) = self.idle_timeout {
+            signing_in = signing_in.idle_timeout(idle);
+        }
+        if let Some(label) = &self.device {
+            signing_in = signing_in.device(label);
+        }
+        signing_in.await
     }
 }
 

@@ -22,7 +22,7 @@ async fn watched() -> (Place, Sessions, Monitor) {
     let (_, session) = sessions.create().await.unwrap();
     session.set(NAME, "Ada").await.unwrap();
     session.end().await.unwrap();
-    let (_, session) = sessions.create().await.unwrap();
+    let (_, session) = sessions.create().sign_in("bob").await.unwrap();
     sessions.revoke(&session.id()).await.unwrap();
     let monitor = place.server().monitor();
     (place, sessions, monitor)
@@ -33,6 +33,9 @@ async fn every_method_costs_what_its_documentation_says() {
     let (_place, sessions, mut monitor) = watched().await;
     let (token, made) = sessions.create().set(NAME, "Ada").await.unwrap();
     assert_eq!(monitor.commands(), CHANGE, "create");
+    sessions.create().sign_in("ada").await.unwrap();
+    let asked = monitor.commands();
+    assert_eq!(asked.iter().filter(|command| *command == "EVALSHA").count(), 3, "create with a user: {asked:?}");
     assert!(sessions.find_by_token("malformed").await.unwrap().is_none());
     assert_eq!(monitor.commands(), NOTHING, "find_by_token with what is no token");
     let opened = sessions.find_by_token(token.expose()).await.unwrap().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cloakroom::{Config, Error, Event, Field, LiveSession, RevokeReason, Sessions, TokenFormat};
+use cloakroom::{Config, Error, Event, Field, LiveSession, OnLimit, Page, RevokeReason, Sessions, TokenFormat};
 use tokio::sync::mpsc;
 
 use crate::support::{Browser, Fault, Place, on_each_store};
@@ -254,6 +254,55 @@ async fn a_job_that_knows_the_id_goes_on_through_sign_ins_and_new_secrets() {
         visitor.elsewhere.visit("/rotate").await;
         assert!(found.end().await.unwrap());
         assert_eq!(visitor.elsewhere.visit("/show").await.body, "\"\" 0");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_who_is_signed_in_outside_a_request_has_one_more_device_and_the_limit_applies() {
+    on_every_store(async |world| {
+        let create = || world.here.create().set(NAME, "Ada").idle_timeout(10 * MINUTE);
+        let mut tokens = Vec::new();
+        for label in ["first", "second", "third"] {
+            let (token, live) = create().sign_in("ada").device(label).await.unwrap();
+            assert_eq!((live.user().unwrap().as_str(), live.idle_timeout()), ("ada", 10 * MINUTE));
+            assert_eq!(live.get(NAME).unwrap().as_deref(), Some("Ada"));
+            tokens.push(token);
+        }
+        let devices = world.elsewhere.devices("ada", Page::default()).await.unwrap();
+        let labels: Vec<_> = devices.iter().map(|device| device.label.as_deref().unwrap()).collect();
+        assert_eq!(labels, ["third", "second"], "two are allowed");
+        for (token, lives) in tokens.iter().zip([false, true, true]) {
+            assert_eq!(world.elsewhere.find_by_token(token.expose()).await.unwrap().is_some(), lives);
+        }
+        assert!(create().sign_in("").await.unwrap_err().is_invalid());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_could_not_be_made_as_asked_for_is_not_left_behind() {
+    on_each_store(async |place| {
+        let config = Config::builder().max_sessions_per_user(1).on_limit(OnLimit::RefuseNew);
+        let sessions = place.sessions_with(config);
+        let (_, first) = sessions.create().sign_in("ada").await.unwrap();
+        place.store.asked();
+        assert!(sessions.create().sign_in("ada").await.unwrap_err().is_limit());
+        assert_eq!(place.store.asked(), ["create", "apply", "revoke"]);
+        place.store.fault("apply", Fault::AnswerLost);
+        assert!(sessions.create().sign_in("bob").await.unwrap_err().is_unknown());
+        place.store.heal();
+        assert!(sessions.devices("bob", Page::default()).await.unwrap().is_empty());
+        assert!(first.is_live().await.unwrap());
+        if place.is_redis() {
+            let keys: Vec<String> = place.server().ask(&["KEYS", "session:*"]);
+            let sessions: Vec<_> = keys.iter().filter(|key| !key.starts_with("session:user:")).collect();
+            assert_eq!(sessions, [&format!("session:{}", first.id())]);
+        }
+        let plain = place.sessions_with(Config::builder().token_format(TokenFormat::Plain));
+        place.store.asked();
+        assert!(plain.create().sign_in("ada").await.unwrap_err().is_config());
+        assert!(place.store.asked().is_empty());
     })
     .await;
 }
