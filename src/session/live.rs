@@ -173,6 +173,18 @@ impl LiveSession {
     /// Adds to a counter and returns its new value. A counter that does not exist starts at 0, and increments add up exactly,
     /// whoever makes them. One round trip.
     ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_sessions(async |sessions| {
+    /// const DELIVERED: Field<i64> = Field::new("delivered");
+    /// # let (_, live) = sessions.create().await?;
+    ///
+    /// assert_eq!(live.increment(DELIVERED, 1).await?, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Returns the errors of [`Session::increment`], and [`is_gone`](Error::is_gone) if the session has ended. After
     /// [`is_unknown`](Error::is_unknown) the increment was made once or not at all.
@@ -209,6 +221,20 @@ impl LiveSession {
     /// Reads a value and removes it in one step: only one of several gets it. Reads the session again first: one round trip,
     /// and one more if there is a value.
     ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_sessions(async |sessions| {
+    /// const MESSAGES: Field<Vec<String>> = Field::new("messages");
+    /// # let (_, live) = sessions.create().set(MESSAGES, &vec!["Hello".to_owned()]).await?;
+    ///
+    /// // of several streams of one session, one shows the messages
+    /// assert_eq!(live.take(MESSAGES).await?.unwrap_or_default(), ["Hello"]);
+    /// assert_eq!(live.take(MESSAGES).await?, None);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Returns the errors of [`Session::take`], and [`is_gone`](Error::is_gone) if the session has ended.
     pub async fn take<T: DeserializeOwned>(&self, field: Field<T>) -> Result<Option<T>> {
@@ -239,6 +265,16 @@ impl LiveSession {
 
     /// Extends the session by its idle timeout, because its visitor is active: call it for what the visitor does, such as a
     /// message on a socket, and not for what the server sends. One round trip.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let (_, live) = sessions.create().await?;
+    /// live.touch().await?;
+    /// assert_eq!(live.remaining(), live.idle_timeout());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Returns [`is_gone`](Error::is_gone) if the session has ended, and a store error ([`is_store`](Error::is_store)) if

@@ -364,6 +364,23 @@ async fn a_token_that_was_replaced_some_time_ago_is_judged_as_in_a_request() {
     .await;
 }
 
+#[tokio::test]
+async fn a_plain_session_that_another_program_keeps_beyond_its_time_is_not_found() {
+    let place = Place::redis().await;
+    let sessions = place.sessions_with(Config::builder().token_format(TokenFormat::Plain));
+    let (token, made) = sessions.create().idle_timeout(Duration::from_secs(1)).await.unwrap();
+    let key = format!("session:{}", token.expose());
+    assert_eq!(place.server().ask::<i64>(&["EXPIRE", &key, "1000"]), 1);
+    crate::soon("its time is over", async {
+        while made.is_live().await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(sessions.find(&made.id()).await.unwrap().is_none());
+    assert_eq!(place.server().ask::<i64>(&["EXISTS", &key]), 1);
+}
+
 /// For what has to be sent to another task.
 #[test]
 fn a_live_session_can_be_sent_and_shared() {

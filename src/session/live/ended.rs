@@ -18,6 +18,18 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 impl LiveSession {
     /// Sets how often [`ended`](LiveSession::ended) asks the store whether the session is still live. Default: 10 seconds. A
     /// time below 10 milliseconds counts as 10 milliseconds.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::Duration;
+    /// # doctest::with_session(async |session| {
+    /// # session.sign_in("ada").await?;
+    /// let live = session.after_response().await?.check_every(Duration::from_secs(2));
+    /// # live.end().await?;
+    /// live.ended().await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn check_every(self, interval: Duration) -> LiveSession {
         LiveSession { interval: interval.max(SHORTEST_PAUSE), ..self }
     }

@@ -30,6 +30,17 @@ impl LiveSession {
     /// Returns true if the session is still live. One round trip, or none out of a warm
     /// [near cache](crate::store::NearCache). What the other methods show is as new as this afterwards.
     ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let (_, live) = sessions.create().await?;
+    /// assert!(live.is_live().await?);
+    /// sessions.revoke(&live.id()).await?;
+    /// assert!(!live.is_live().await?);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Returns a store error ([`is_store`](Error::is_store)) if the store does not answer. This does not mean that the session
     /// has ended.
