@@ -60,7 +60,7 @@ impl Browser {
     ///
     /// # Errors
     /// Returns the error of the function, whose deferred changes are then not stored, and a store error
-    /// ([`is_store`](Error::is_store)) if the store does not answer.
+    /// ([`is_store`](crate::Error::is_store)) if the store does not answer.
     pub async fn with_session<T>(&mut self, handler: impl AsyncFnOnce(Session) -> Result<T>) -> Result<T> {
         let mut head = HeaderMap::new();
         self.add_cookies(&mut head);

@@ -44,7 +44,7 @@
 //!
 //! - **The order.** What is wrapped later is further out. What may answer in a handler's place (time-outs, caught panics)
 //!   belongs inside, so it is wrapped before `sessions.layer()`. CORS, compression and logs belong outside.
-//! - **Errors.** A handler's `?` is enough: [`Error`](crate::Error) is a `ResponseError`, and the middleware gives it the form
+//! - **Errors.** A handler's `?` is enough: [`Error`] is a `ResponseError`, and the middleware gives it the form
 //!   that the request asks for, or that [`on_error`](crate::SessionLayer::on_error) says. For middleware further out, the
 //!   error is in the extensions of the response.
 //! - **A store that does not answer** is never a visitor who is not signed in. actix-web gives a handler `None` for every
@@ -53,7 +53,7 @@
 //! - **In your own middleware** take the session with `request.extract::<Session>()`, or as an argument of
 //!   `actix_web::middleware::from_fn`.
 //! - **Runtimes.** Each worker of actix-web has a runtime of its own. A [`Session`](crate::Session) and the
-//!   [`Sessions`](crate::Sessions) may be used on any of them, and in `tokio::spawn`.
+//!   [`Sessions`] may be used on any of them, and in `tokio::spawn`.
 
 use std::cell::RefCell;
 use std::future::{Future, Ready, ready};
