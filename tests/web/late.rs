@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use cloakroom::{Config, Error, Field, OnReplay, Session, Sessions, web::Visit};
-use tokio::sync::Notify;
+use cloakroom::{Config, Error, Field, OnReplay, Session, SessionId, Sessions, SignedIn, web::Visit};
+use tokio::sync::{Notify, mpsc};
 
 use super::framework::{Kept, Path, Router, Stopped, around, get};
 use crate::support::{Browser, Fault, Place, on_each_store};
@@ -384,4 +384,36 @@ async fn a_handle_that_is_kept_still_sees_its_session_after_a_rotation_and_is_no
     session.refresh().await.unwrap();
     assert_eq!(session.get(COUNT).unwrap(), Some(1));
     assert_eq!(browser.visit("/show").await.body, "\"andrew\" 1");
+}
+
+#[tokio::test]
+async fn a_task_that_outlives_its_request_cannot_change_the_session_and_asks_the_manager_instead() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let (jobs, mut queue) = mpsc::channel::<(Session, SessionId)>(1);
+        let start = async move |SignedIn { session, .. }: SignedIn| {
+            let id = session.id().expect("somebody is signed in");
+            jobs.send((session, id)).await.expect("the queue is there");
+            "it is being done"
+        };
+        let app = Router::new()
+            .route("/sign_in", get(async |session: Session| session.sign_in("andrew").await))
+            .route("/start", get(start))
+            .route("/account", get(async |SignedIn { .. }: SignedIn| ()))
+            .layer(sessions.layer());
+        let browser = Browser::new(app);
+        browser.visit("/sign_in").await;
+        browser.visit("/start").await;
+        let (session, id) = queue.recv().await.unwrap();
+
+        let job = tokio::spawn(async move {
+            assert!(session.set(NAME, "too late").unwrap_err().to_string().contains("head was already sent"));
+            assert!(session.sign_out().await.is_err());
+            assert_eq!(session.user().unwrap().as_str(), "andrew", "what was read can still be read");
+            sessions.revoke(&id).await.unwrap()
+        });
+        assert!(job.await.unwrap());
+        assert_eq!(browser.get("/account").await.status, 401);
+    })
+    .await;
 }

@@ -100,6 +100,35 @@ async fn a_route_outside_the_layer_says_what_is_missing() {
 }
 
 #[tokio::test]
+async fn middleware_outside_the_layer_says_what_is_missing() {
+    let place = Place::memory();
+    let inside = Router::new().route("/read", get(read)).layer(place.sessions().layer());
+    let answer = Browser::new(around(inside, remember_path)).get("/read").await;
+    assert_eq!(answer.status, 500);
+    assert!(answer.error.unwrap().to_string().contains("no session layer"));
+    assert!(place.store.asked().is_empty());
+}
+
+#[tokio::test]
+async fn middleware_that_takes_the_error_goes_on_while_the_store_is_away() {
+    async fn if_known(request: Passing) -> Result<Passed, Stopped> {
+        let user = request.session().await.ok().and_then(|session| session.user());
+        let mut passed = request.go_on().await?;
+        passed.append("x-user", user.as_ref().map_or("unknown", |user| user.as_str()));
+        Ok(passed)
+    }
+    let place = Place::memory();
+    let sign_in = async |session: Session| session.sign_in("andrew").await;
+    let routes = Router::new().route("/sign_in", get(sign_in)).route("/work", get(async || "done"));
+    let browser = Browser::new(around(routes, if_known).layer(place.sessions().layer()));
+    browser.visit("/sign_in").await;
+    let user = async || browser.visit("/work").await.all("x-user".parse().unwrap());
+    assert_eq!(user().await, ["andrew"]);
+    place.store.fault("load", Fault::Away);
+    assert_eq!(user().await, ["unknown"]);
+}
+
+#[tokio::test]
 async fn clones_of_a_manager_are_the_same_manager() {
     let place = Place::memory();
     let sessions: Sessions = place.sessions();
