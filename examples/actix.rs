@@ -59,9 +59,9 @@ fn to(page: &str) -> HttpResponse {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::builder().plain_http_for_development().sign_in_page("/sign-in").build()?;
     // once, outside the closure: all workers share it
-    let sessions = Sessions::new(Memory::new(), config);
+    let layer = Sessions::new(Memory::new(), config).layer();
     println!("http://127.0.0.1:3000/");
-    let app = move || App::new().configure(routes).wrap(sessions.layer());
+    let app = move || App::new().configure(routes).wrap(layer.clone());
     HttpServer::new(app).bind(("127.0.0.1", 3000))?.run().await?;
     Ok(())
 }

@@ -75,7 +75,7 @@ chapters! {
     production: "production.md";
     #[cfg(feature = "axum")]
     proxies: "proxies.md";
-    #[cfg(all(feature = "axum", feature = "testing"))]
+    #[cfg(all(feature = "axum", feature = "actix", feature = "testing"))]
     testing: "testing.md";
     #[cfg(all(feature = "axum", feature = "actix"))]
     other_frameworks: "other-frameworks.md";

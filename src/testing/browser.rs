@@ -13,6 +13,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use crate::error::Result;
+use crate::headers::Headers;
 use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::web::Visit;
@@ -88,8 +89,8 @@ impl Browser {
     }
 
     /// Keeps the cookies that the head of a response sets, and forgets those that it removes.
-    pub fn keep_cookies(&mut self, response: &HeaderMap) {
-        for header in response.get_all(header::SET_COOKIE).iter().filter_map(|header| header.to_str().ok()) {
+    pub fn keep_cookies(&mut self, response: &impl Headers) {
+        for header in response.values(&header::SET_COOKIE).filter_map(|header| str::from_utf8(header).ok()) {
             self.keep_cookie(header);
         }
     }

@@ -61,11 +61,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use actix_web::HttpMessage as _;
-use actix_web::HttpResponse;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::error::InternalError;
+use actix_web::{HttpMessage, HttpResponse};
 
 use super::layer::SessionLayer;
 use super::respond::{ErrorResponses, PlainErrors};
@@ -136,16 +135,15 @@ where
             }
         };
         let discarded = Discarded::default();
-        let outer = request.extensions_mut().insert(ongoing.visit().clone());
-        request.extensions_mut().insert(discarded.clone());
+        let outer = leave(&request, ongoing.visit().clone(), discarded.clone());
         let begun = Begun { ongoing, discarded, errors: self.errors.clone(), asked };
         let answer = self.inner.call(request);
         Box::pin(async {
             match answer.await {
                 Ok(response) => {
                     let (request, response) = response.into_parts();
-                    if let Some(outer) = outer {
-                        request.extensions_mut().insert(outer);
+                    if let Some((visit, discarded)) = outer {
+                        leave(&request, visit, discarded);
                     }
                     Ok(ServiceResponse::new(request, begun.finish(response).await))
                 }
@@ -157,6 +155,12 @@ where
             }
         })
     }
+}
+
+/// Leaves a visit where the extractors find it, and returns the one that was there, which is another manager's.
+fn leave(request: &impl HttpMessage, visit: Visit, discarded: Discarded) -> Option<(Visit, Discarded)> {
+    let mut extensions = request.extensions_mut();
+    extensions.insert(visit).zip(extensions.insert(discarded))
 }
 
 /// The error of an extractor that nobody has heard of, because actix-web discards it for an `Option`.

@@ -1,16 +1,17 @@
 //! What only actix-web has: its own way to treat the errors of extractors, and guards that are middleware.
 
-use actix_web::dev::ServiceRequest;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{HttpResponse, body::MessageBody};
+use actix_web::{FromRequest as _, HttpResponse, body::MessageBody};
 use axum::http::StatusCode;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
-use cloakroom::{Error, Field, Fresh, RecentSignIn, Session, Sessions, SignInRejection, SignedIn};
+use cloakroom::{Config, Error, Field, Fresh, RecentSignIn, Session, Sessions, SignInRejection, SignedIn};
 
 use super::framework::{Passing, Router, Stopped, around, get};
 use crate::support::{Browser, Capture, Fault, Place};
 
 const NAME: Field<String> = Field::new("name");
+const COUNT: Field<i64> = Field::new("count");
 
 fn app(sessions: &Sessions) -> Router {
     let told = async |who: Result<SignedIn, SignInRejection>| who.map_or_else(|why| why.to_string(), name);
@@ -65,7 +66,7 @@ async fn guard(
     SignedIn { session, .. }: SignedIn,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
-) -> Result<actix_web::dev::ServiceResponse<impl MessageBody>, actix_web::Error> {
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     session.set(NAME, "came in")?;
     next.call(request).await
 }
@@ -87,13 +88,36 @@ async fn an_extractor_of_a_middleware_guards_routes_whose_handlers_never_ask() {
     assert_eq!(place.store.asked(), ["load", "apply"]);
 }
 
+/// Middleware that counts after the handler.
+async fn count_afterwards(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    Session::extract(response.request()).await?.increment(COUNT, 1).await?;
+    Ok(response)
+}
+
+#[tokio::test]
+async fn a_middleware_between_two_managers_has_the_session_of_the_outer_one_also_after_the_handler() {
+    let (outer, inner) = (Place::memory(), Place::memory());
+    let (outside, inside) = (outer.sessions_with(Config::builder().cookie_name("__Host-outer")), inner.sessions());
+    let set = async |session: Session| session.set(NAME, "andrew");
+    let routes = Router::new().route("/", get(set)).layer(inside.layer());
+    let browser = Browser::new(routes.wrapped_in(|| from_fn(count_afterwards)).layer(outside.layer()));
+    assert_eq!(browser.visit("/").await.set_cookies().len(), 2);
+    browser.visit("/").await;
+    assert_eq!(inner.store.asked(), ["create", "load", "apply"]);
+    assert_eq!(outer.store.asked(), ["create", "load", "apply"]);
+}
+
 #[tokio::test]
 async fn an_error_of_a_middleware_decides_what_is_stored_and_takes_the_cookie_along() {
     for (status, stored) in [(404, "later"), (503, "")] {
         let sessions = Place::memory().sessions();
         let fails = move |request: Passing| async move {
             let session = request.session().await?;
-            session.increment(Field::new("count"), 1).await?;
+            session.increment(COUNT, 1).await?;
             session.set(NAME, "later")?;
             Err(Stopped::Status(StatusCode::from_u16(status).unwrap()))
         };

