@@ -157,6 +157,12 @@ macro_rules! conformance {
                 a_shorter_idle_timeout_counts_from_now
                 a_changed_idle_timeout_beyond_the_absolute_lifetime_is_cut
                 a_refused_change_extends_nothing
+                a_session_ends_at_its_own_deadline_however_often_it_is_touched
+                a_new_session_may_have_a_deadline_of_its_own
+                its_own_deadline_never_lets_a_session_live_longer_than_its_absolute_lifetime
+                its_own_deadline_may_be_moved_and_taken_away_again
+                its_own_deadline_is_kept_by_a_sign_in_that_gives_no_other
+                a_deadline_that_has_passed_is_refused
             }
             revoke {
                 a_revoked_session_is_gone_for_every_verb
@@ -352,7 +358,7 @@ pub fn with_new_secret(presented: &Credentials) -> Credentials {
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test()).unwrap();
 /// ```
 pub fn new_session(presented: Credentials, fields: Fields) -> NewSession {
-    NewSession { presented, fields, idle_timeout: None }
+    NewSession { presented, fields, idle_timeout: None, own_deadline: None }
 }
 
 #[cfg(test)]

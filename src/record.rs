@@ -44,8 +44,10 @@ pub struct Record {
     pub last_accessed_at: SystemTime,
     /// The idle timeout, in whole seconds: the field `session_ttl`.
     pub idle_timeout: Duration,
-    /// The absolute deadline, in whole seconds.
+    /// The absolute deadline, in whole seconds: by the absolute lifetime, or its own if that is earlier.
     pub expires_at: SystemTime,
+    /// The deadline that the application has given to this session, in whole seconds. `None` if it has given none.
+    pub own_deadline: Option<SystemTime>,
     /// The hash of the secret that opens the session, or `None` with plain tokens.
     pub secret_hash: Option<SecretHash>,
     /// The secret before the last rotation, as long as it is held.
@@ -86,15 +88,17 @@ impl Record {
     /// Returns the record of a new session.
     ///
     /// # Errors
-    /// Returns a [`Refusal::Invalid`] that says which limit the fields exceed.
+    /// Returns a [`Refusal::Invalid`] that says which limit the fields exceed, or that the session's own deadline has passed.
     pub fn new(new: &NewSession, terms: &Terms, now: SystemTime) -> Result<Record, Refusal> {
         check_size(&new.fields, terms)?;
+        check_deadline(new.own_deadline, now)?;
         Ok(Record {
             fields: new.fields.clone(),
             created_at: now,
             last_accessed_at: now,
             idle_timeout: new.idle_timeout.unwrap_or(terms.idle_timeout).min(terms.absolute_lifetime),
-            expires_at: whole_second(now + terms.absolute_lifetime),
+            expires_at: earlier(whole_second(now + terms.absolute_lifetime), new.own_deadline),
+            own_deadline: new.own_deadline,
             secret_hash: new.presented.secret_hash,
             previous: None,
             rotated_at: None,
@@ -118,6 +122,12 @@ impl Record {
     pub(crate) fn longest_idle(&self, terms: &Terms) -> Duration {
         let own = self.expires_at.duration_since(self.signed_in_at.unwrap_or(self.created_at));
         own.unwrap_or_default().max(terms.absolute_lifetime)
+    }
+
+    /// Returns the latest deadline that this session may have: by its absolute lifetime, or its present one if that is later.
+    pub(crate) fn latest_deadline(&self, terms: &Terms) -> SystemTime {
+        let lifetime = self.absolute_lifetime.unwrap_or(terms.absolute_lifetime);
+        whole_second(self.signed_in_at.unwrap_or(self.created_at) + lifetime).max(self.expires_at)
     }
 
     /// Returns true if the credentials contain the current secret or the held previous one, even after its grace period.
@@ -147,6 +157,21 @@ impl Record {
 /// Rounds a deadline down to whole seconds, so that nothing lives longer than it should.
 fn whole_second(time: SystemTime) -> SystemTime {
     from_millis(to_millis(time) / 1000 * 1000)
+}
+
+/// Returns the deadline of a session that has a deadline of its own, or has none.
+fn earlier(deadline: SystemTime, own: Option<SystemTime>) -> SystemTime {
+    own.map_or(deadline, |own| own.min(deadline))
+}
+
+/// Refuses a deadline that has passed: the session would end while it is being changed.
+fn check_deadline(own: Option<SystemTime>, now: SystemTime) -> Result<(), Refusal> {
+    match own {
+        Some(own) if own <= now => {
+            Err(Refusal::Invalid { field: OWN_DEADLINE.to_owned(), reason: DEADLINE_HAS_PASSED })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

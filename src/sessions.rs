@@ -162,9 +162,10 @@ impl Sessions {
     pub(crate) fn need_secrets(&self) -> Result<()> {
         match self.config().token_format {
             TokenFormat::Secret => Ok(()),
-            TokenFormat::Plain => {
-                Err(Error::config("token_format", "Plain has no rotation, no sign-in and no list of a user's sessions"))
-            }
+            TokenFormat::Plain => Err(Error::config(
+                "token_format",
+                "Plain has no rotation, no sign-in, no list of a user's sessions and no deadline of a session's own",
+            )),
         }
     }
 

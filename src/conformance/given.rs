@@ -212,6 +212,10 @@ pub(super) fn idle(timeout: Duration) -> Change {
     FieldChanges { idle_timeout: Some(timeout), ..FieldChanges::default() }.into()
 }
 
+pub(super) fn deadline(own: impl Into<Option<SystemTime>>) -> Change {
+    FieldChanges { own_deadline: Some(own.into()), ..FieldChanges::default() }.into()
+}
+
 /// The confirmation that a request makes whose browser presented the token.
 pub(super) fn confirm() -> Change {
     Save { confirm: true, ..Save::default() }.into()

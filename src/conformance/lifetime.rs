@@ -4,12 +4,13 @@
 //! where it came too late (`in_time`). What must happen after a session ends may come later without harm.
 #![allow(missing_docs)] // the names say it
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Fixture;
-use super::given::{add, given, given_lifetimes, idle, set, touch};
-use crate::record::Refusal;
-use crate::store::Outcome;
+use super::given::{Given, add, deadline, fields, given, given_lifetimes, idle, set, sign_in, touch, user};
+use super::{mint, new_session};
+use crate::record::{NewSession, Refusal, SignIn};
+use crate::store::{Outcome, Store};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -127,4 +128,116 @@ pub async fn a_refused_change_extends_nothing<F: Fixture>(fixture: &F) {
     no_number.fields_mut().idle_timeout = Some(SECOND);
     assert_eq!(given.apply(&presented, &no_number).await.invalid_field(), "a");
     assert_eq!(given.record(&presented).await, before);
+}
+
+/// A time in whole seconds, as deadlines are given.
+fn in_seconds(now: SystemTime, seconds: u64) -> SystemTime {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs() + seconds)
+}
+
+async fn now<S: Store>(given: &Given<S>) -> SystemTime {
+    given.load(&given.session(&[]).await).await.expect("it was just made").now
+}
+
+pub async fn a_session_ends_at_its_own_deadline_however_often_it_is_touched<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let (presented, touched, own) = in_time(2 * SECOND, async || {
+        let presented = given.session(&[("a", "1"), ("n", "1")]).await;
+        let own = in_seconds(now(&given).await, 3);
+        given.apply(&presented, &deadline(own)).await.made();
+        (presented, given.apply(&presented, &touch()).await, own)
+    })
+    .await;
+    let record = touched.made().record;
+    assert_eq!((record.own_deadline, record.expires_at, record.ends_at()), (Some(own), own, own));
+    fixture.advance(3 * SECOND).await;
+    given.assert_gone(&presented).await;
+}
+
+pub async fn a_new_session_may_have_a_deadline_of_its_own<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let (presented, made, own) = in_time(2 * SECOND, async || {
+        let own = in_seconds(now(&given).await, 3);
+        let new = NewSession { own_deadline: Some(own), ..new_session(mint(), fields(&[("a", "1"), ("n", "1")])) };
+        (new.presented, given.create(&new).await, own)
+    })
+    .await;
+    let record = made.made().record;
+    assert_eq!((record.own_deadline, record.expires_at, record.ends_at()), (Some(own), own, own));
+    fixture.advance(3 * SECOND).await;
+    given.assert_gone(&presented).await;
+}
+
+pub async fn its_own_deadline_never_lets_a_session_live_longer_than_its_absolute_lifetime<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let late = in_seconds(now(&given).await, 30 * 24 * 3600);
+    let new = NewSession { own_deadline: Some(late), ..new_session(mint(), fields(&[])) };
+    given.create(&new).await.made();
+    let presented = given.session(&[]).await;
+    let by_lifetime = given.record(&presented).await.expires_at;
+    given.apply(&presented, &deadline(late)).await.made();
+    let (signed_in, answer) =
+        given.sign_in(&given.session(&[]).await, &SignIn { own_deadline: Some(late), ..sign_in(&user("anna")) }).await;
+    answer.made();
+    for presented in [new.presented, presented, signed_in] {
+        let record = given.record(&presented).await;
+        assert_eq!(record.own_deadline, Some(late));
+        assert!(record.expires_at <= record.last_accessed_at + given.terms.absolute_lifetime);
+        assert!(record.expires_at + SECOND > record.created_at + given.terms.absolute_lifetime, "nor shorter");
+    }
+    assert_eq!(given.record(&presented).await.expires_at, by_lifetime);
+}
+
+pub async fn its_own_deadline_may_be_moved_and_taken_away_again<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let presented = given.session(&[("a", "1")]).await;
+    let by_lifetime = given.record(&presented).await.expires_at;
+    let now = now(&given).await;
+    for own in [in_seconds(now, 600), in_seconds(now, 3600), in_seconds(now, 60)] {
+        given.apply(&presented, &deadline(own)).await.made();
+        let record = given.record(&presented).await;
+        assert_eq!((record.own_deadline, record.expires_at), (Some(own), own));
+        assert_eq!(record.ends_at(), own.min(record.last_accessed_at + record.idle_timeout));
+    }
+    given.apply(&presented, &deadline(None)).await.made();
+    let record = given.record(&presented).await;
+    assert_eq!((record.own_deadline, record.expires_at), (None, by_lifetime));
+    assert_eq!(record.ends_at(), record.last_accessed_at + record.idle_timeout);
+}
+
+pub async fn its_own_deadline_is_kept_by_a_sign_in_that_gives_no_other<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let now = now(&given).await;
+    let (first, second) = (in_seconds(now, 600), in_seconds(now, 3600));
+    let anna = sign_in(&user("anna"));
+    let visitor = given.session(&[]).await;
+    given.apply(&visitor, &deadline(first)).await.made();
+    let (signed_in, answer) = given.sign_in(&visitor, &anna).await;
+    assert_eq!(deadlines(answer), (Some(first), first));
+    let (again, answer) = given.sign_in(&signed_in, &SignIn { own_deadline: Some(second), ..anna.clone() }).await;
+    assert_eq!(deadlines(answer), (Some(second), second));
+    let (once_more, answer) = given.sign_in(&again, &anna).await;
+    assert_eq!(deadlines(answer), (Some(second), second));
+    assert_eq!(given.record(&once_more).await.expires_at, second);
+}
+
+fn deadlines(answer: Outcome) -> (Option<SystemTime>, SystemTime) {
+    let record = answer.made().record;
+    (record.own_deadline, record.expires_at)
+}
+
+pub async fn a_deadline_that_has_passed_is_refused<F: Fixture>(fixture: &F) {
+    let given = given(fixture).await;
+    let presented = given.session(&[("a", "1")]).await;
+    let before = given.record(&presented).await;
+    let passed = in_seconds(now(&given).await, 0);
+    assert_eq!(given.apply(&presented, &deadline(passed)).await.invalid_field(), "own_deadline");
+    let bound = SignIn { own_deadline: Some(passed), ..sign_in(&user("anna")) };
+    assert_eq!(given.sign_in(&presented, &bound).await.1.invalid_field(), "own_deadline");
+    assert_eq!(given.record(&presented).await, before);
+    assert_eq!(given.listed(&user("anna")).await, []);
+    let new = NewSession { own_deadline: Some(passed), ..new_session(mint(), fields(&[])) };
+    assert_eq!(given.create(&new).await.invalid_field(), "own_deadline");
+    assert_eq!(given.load(&new.presented).await, None);
 }

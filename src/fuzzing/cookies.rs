@@ -50,7 +50,7 @@ impl Site {
         let config = Config::builder().token_format(format).build().expect("a configuration");
         for token in issued {
             let presented = Credentials::parse(format, token.as_bytes()).expect("a token");
-            let new = NewSession { presented, fields: Fields::new(), idle_timeout: None };
+            let new = NewSession { presented, fields: Fields::new(), idle_timeout: None, own_deadline: None };
             runtime.block_on(store.create(&new, config.terms())).expect("a session");
         }
         Site { runtime, sessions: Sessions::new(store, config), format, issued }

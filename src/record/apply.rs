@@ -8,7 +8,7 @@ use super::outcome::{COUNTER_OVERFLOW, NOT_A_COUNTER, Refusal, TOO_MANY_BYTES, T
 use super::terms::Terms;
 use super::token::{Credentials, SecretHash};
 use super::user::UserId;
-use super::{Previous, Record, whole_second};
+use super::{Previous, Record, check_deadline, earlier, whole_second};
 
 impl Record {
     /// Makes a change, or leaves the record as it was. Every store does this.
@@ -38,6 +38,7 @@ impl Record {
         }
         let repeats_sign_in = self.repeats_sign_in(presented, change, terms, now);
         self.check_credentials(presented, change, repeats_sign_in)?;
+        check_deadline(change.own_deadline(), now)?;
         let binds = change.sign_in().filter(|_| !repeats_sign_in);
         if let Some(new) = binds
             && new.discard_fields
@@ -61,6 +62,10 @@ impl Record {
             self.bind(new, terms, now);
         } else if !self.holds_sign_in(terms, now) {
             self.sign_in_secret_hash = None;
+        }
+        if let Some(own) = change.fields().and_then(|fields| fields.own_deadline) {
+            self.expires_at = earlier(self.latest_deadline(terms), own);
+            self.own_deadline = own;
         }
         if let Some(idle) = change.fields().and_then(|fields| fields.idle_timeout) {
             self.idle_timeout = idle.min(self.longest_idle(terms));
@@ -127,7 +132,9 @@ impl Record {
         self.signed_in_at = Some(whole_second(now));
         self.auth_time = Some(whole_second(new.auth_time.unwrap_or(now).min(now)));
         self.idle_timeout = new.idle_timeout.unwrap_or(terms.idle_timeout);
-        self.expires_at = whole_second(now + new.absolute_lifetime.unwrap_or(terms.absolute_lifetime));
+        self.own_deadline = new.own_deadline.or(self.own_deadline);
+        let lifetime = new.absolute_lifetime.unwrap_or(terms.absolute_lifetime);
+        self.expires_at = earlier(whole_second(now + lifetime), self.own_deadline);
         self.absolute_lifetime = new.absolute_lifetime;
         self.cookie_max_age = new.cookie_max_age;
         self.device = new.device.clone();

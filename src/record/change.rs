@@ -27,12 +27,20 @@ pub struct FieldChanges {
     pub expect: BTreeMap<String, Option<String>>,
     /// A new idle timeout for this session, in whole seconds.
     pub idle_timeout: Option<Duration>,
+    /// A deadline of its own for this session, in whole seconds, or `Some(None)` to take it away. It never lets the session live
+    /// longer than its absolute lifetime.
+    pub own_deadline: Option<Option<SystemTime>>,
 }
 
 impl FieldChanges {
     /// Returns true if nothing is changed.
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && self.idle_timeout.is_none()
+        self.set.is_empty() && self.remove.is_empty() && self.add.is_empty() && !self.changes_lifetime()
+    }
+
+    /// Returns true if the session gets an idle timeout or a deadline of its own, or loses its own deadline.
+    pub fn changes_lifetime(&self) -> bool {
+        self.idle_timeout.is_some() || self.own_deadline.is_some()
     }
 
     pub(crate) fn set(&mut self, name: &str, text: String) {
@@ -106,12 +114,20 @@ impl Change {
         }
     }
 
-    /// Returns what the change does to the fields and the idle timeout. A sign-in changes neither.
+    /// Returns what the change does to the fields and the lifetime. A sign-in does not say it in this way.
     pub fn fields(&self) -> Option<&FieldChanges> {
         match self {
             Change::Save(save) => Some(&save.fields),
             Change::Rotate(rotation) => Some(&rotation.fields),
             Change::SignIn { .. } => None,
+        }
+    }
+
+    /// Returns the deadline that the session is to get, if it is to get one.
+    pub(crate) fn own_deadline(&self) -> Option<SystemTime> {
+        match self {
+            Change::SignIn { new, .. } => new.own_deadline,
+            Change::Save(_) | Change::Rotate(_) => self.fields()?.own_deadline?,
         }
     }
 
@@ -126,7 +142,7 @@ impl Change {
     /// Returns true if the session was in use, which extends its idle timeout from now.
     pub fn touches(&self) -> bool {
         match self {
-            Change::Save(save) => save.touch || save.fields.idle_timeout.is_some(),
+            Change::Save(save) => save.touch || save.fields.changes_lifetime(),
             Change::Rotate(_) | Change::SignIn { .. } => true,
         }
     }
@@ -174,6 +190,8 @@ pub struct SignIn {
     pub idle_timeout: Option<Duration>,
     /// An absolute lifetime, from now, instead of the configured one.
     pub absolute_lifetime: Option<Duration>,
+    /// A deadline of its own for this session, in whole seconds. With `None` the session keeps the one that it has.
+    pub own_deadline: Option<SystemTime>,
     /// How long the browser keeps the cookie, instead of the configured time. Zero means until the browser is closed.
     pub cookie_max_age: Option<Duration>,
     /// When the user proved who they are, if that was not just now.
@@ -201,6 +219,7 @@ impl SignIn {
             user,
             idle_timeout: None,
             absolute_lifetime: None,
+            own_deadline: None,
             cookie_max_age: None,
             auth_time: None,
             device: None,
@@ -241,6 +260,8 @@ pub struct NewSession {
     pub fields: Fields,
     /// The session's own idle timeout in whole seconds, if it differs from the configured one.
     pub idle_timeout: Option<Duration>,
+    /// A deadline of its own for the session, in whole seconds.
+    pub own_deadline: Option<SystemTime>,
 }
 
 /// Which sessions to revoke.

@@ -103,6 +103,7 @@ impl Refusal {
 
 pub(crate) const NOT_A_COUNTER: &str = "does not hold a whole number";
 pub(crate) const COUNTER_OVERFLOW: &str = "would become larger or smaller than a 64-bit number can be";
+pub(crate) const DEADLINE_HAS_PASSED: &str = "has passed, by the clock of the store";
 pub(crate) const TOO_MANY_FIELDS: &str = "would have more fields than `max_fields` allows";
 pub(crate) const TOO_MANY_BYTES: &str = "would be larger than `max_bytes` allows";
 

@@ -13,6 +13,7 @@ pub(crate) const CREATED_AT: &str = "created_at";
 pub(crate) const LAST_ACCESSED_AT: &str = "last_accessed_at";
 pub(crate) const SESSION_TTL: &str = "session_ttl";
 pub(crate) const EXPIRES_AT: &str = "expires_at";
+pub(crate) const OWN_DEADLINE: &str = "own_deadline";
 pub(crate) const SECRET_HASH: &str = "secret_hash";
 pub(crate) const PREVIOUS_SECRET_HASH: &str = "previous_secret_hash";
 pub(crate) const PREVIOUS_UNTIL: &str = "previous_until";
@@ -29,11 +30,12 @@ pub(crate) const SIGN_IN_SECRET_HASH: &str = "sign_in_secret_hash";
 pub(crate) const ENDED: &str = "ended";
 
 /// The names that no application's field may have.
-pub(crate) const RESERVED: [&str; 17] = [
+pub(crate) const RESERVED: [&str; 18] = [
     CREATED_AT,
     LAST_ACCESSED_AT,
     SESSION_TTL,
     EXPIRES_AT,
+    OWN_DEADLINE,
     SECRET_HASH,
     PREVIOUS_SECRET_HASH,
     PREVIOUS_UNTIL,
@@ -120,6 +122,7 @@ impl Record {
             stored.push((PREVIOUS_SECRET_HASH, previous.secret_hash.as_str().to_owned()));
             stored.extend(previous.until.map(|until| (PREVIOUS_UNTIL, seconds(until))));
         }
+        stored.extend(self.own_deadline.map(|at| (OWN_DEADLINE, seconds(at))));
         stored.extend(self.rotated_at.map(|at| (ROTATED_AT, seconds(at))));
         stored.extend(self.user_id.as_ref().map(|user| (USER_ID, user.as_str().to_owned())));
         stored.extend(self.auth_time.map(|at| (AUTH_TIME, seconds(at))));
@@ -163,6 +166,7 @@ impl Record {
             last_accessed_at: found.last_accessed_at.unwrap_or(created_at),
             idle_timeout: found.idle.map_or(terms.idle_timeout, Duration::from_secs),
             expires_at: found.expires_at.unwrap_or_else(|| whole_second(created_at + terms.absolute_lifetime)),
+            own_deadline: found.own_deadline,
             secret_hash: if plain { None } else { Some(found.secret_hash?) },
             previous: found.previous.map(|secret_hash| Previous { secret_hash, until: found.previous_until }),
             rotated_at: found.rotated_at,
@@ -190,6 +194,7 @@ struct Found {
     last_accessed_at: Option<SystemTime>,
     idle: Option<u64>,
     expires_at: Option<SystemTime>,
+    own_deadline: Option<SystemTime>,
     secret_hash: Option<SecretHash>,
     previous: Option<SecretHash>,
     previous_until: Option<SystemTime>,
@@ -216,6 +221,7 @@ impl Found {
             // with plain tokens the other names belong to the application
             _ if plain => return false,
             EXPIRES_AT => self.expires_at = second(),
+            OWN_DEADLINE => self.own_deadline = second(),
             SECRET_HASH => self.secret_hash = SecretHash::parse(text),
             PREVIOUS_SECRET_HASH => self.previous = SecretHash::parse(text),
             PREVIOUS_UNTIL => self.previous_until = second(),

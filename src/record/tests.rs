@@ -25,7 +25,7 @@ fn sign_in(rotate_to: &Credentials) -> Change {
 fn a_second_click_is_the_same_sign_in_until_the_grace_is_over() {
     let terms = Terms::default();
     let visitor = Token::mint(TokenFormat::Secret).expect("randomness").presented();
-    let new = NewSession { presented: visitor, fields: Default::default(), idle_timeout: None };
+    let new = NewSession { presented: visitor, fields: Default::default(), idle_timeout: None, own_deadline: None };
     let mut record = Record::new(&new, &terms, after(Duration::ZERO)).expect("it is small");
     record.apply(&visitor, &sign_in(&new_secret(&visitor)), &terms, after(Duration::ZERO)).expect("it may sign in");
     // a second more, because the time of the sign-in is kept in whole seconds

@@ -6,7 +6,9 @@ use super::state::{Candidate, ClientChanges, Current, Minted, Purpose, Source, S
 use crate::error::{Absence, Error, Result};
 use crate::events::Event;
 use crate::meter;
-use crate::record::{COUNTER_OVERFLOW, FieldChanges, Fields, Loaded, Outcome, Refusal, Rotation, SessionId};
+use crate::record::{
+    COUNTER_OVERFLOW, DEADLINE_HAS_PASSED, FieldChanges, Fields, Loaded, Outcome, Refusal, Rotation, SessionId,
+};
 use crate::sessions::Sessions;
 
 /// A change that a store has made.
@@ -73,6 +75,7 @@ impl Session {
                 state.pending.forget(&FieldChanges {
                     set: new.fields,
                     idle_timeout: new.idle_timeout,
+                    own_deadline: new.own_deadline.map(Some),
                     ..FieldChanges::default()
                 });
             }
@@ -115,6 +118,9 @@ impl Session {
             Outcome::Refused(Refusal::Gone) => Err(self.gone_because(Absence::Meanwhile)),
             Outcome::Refused(Refusal::Conflict) => {
                 Err(Error::conflict("another request has changed the session meanwhile"))
+            }
+            Outcome::Refused(Refusal::Invalid { reason: DEADLINE_HAS_PASSED, .. }) => {
+                Err(Error::malformed("the deadline", DEADLINE_HAS_PASSED))
             }
             Outcome::Refused(Refusal::Invalid { field, reason }) if field == "session" => {
                 Err(Error::too_large("the session", reason))
@@ -204,7 +210,8 @@ impl Session {
     }
 
     async fn store_once(&self, delta: &FieldChanges, rotate: bool) -> Result<()> {
-        if rotate && self.rotate_with(delta.clone()).await? {
+        // a rotation writes nothing to the index, which must know a later deadline
+        if rotate && delta.own_deadline.is_none() && self.rotate_with(delta.clone()).await? {
             return Ok(());
         }
         self.change(delta.clone()).await

@@ -1,6 +1,6 @@
 //! Immediate methods: they run one at a time, and none is left half-done.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Session;
 use super::commit::Accepted;
@@ -24,7 +24,7 @@ impl Session {
         Ok(turn)
     }
 
-    /// Makes the session with these fields and the deferred idle timeout.
+    /// Makes the session with these fields and the deferred lifetime.
     ///
     /// A client whose bearer token opens nothing gets no session by writing to one: it would not get to know the token.
     pub(super) async fn create(&self, fields: Fields) -> Result<()> {
@@ -32,16 +32,24 @@ impl Session {
         if is_bearer && self.sessions().config().bearer.token_header.is_none() {
             return Err(self.gone_because(self.absence()));
         }
-        let idle_timeout = self.state().pending.idle_timeout;
-        self.create_with(fields, idle_timeout).await
+        let (idle_timeout, own_deadline) = {
+            let pending = &self.state().pending;
+            (pending.idle_timeout, pending.own_deadline.flatten())
+        };
+        self.create_with(fields, idle_timeout, own_deadline).await
     }
 
-    pub(super) async fn create_with(&self, fields: Fields, idle_timeout: Option<Duration>) -> Result<()> {
+    pub(super) async fn create_with(
+        &self,
+        fields: Fields,
+        idle_timeout: Option<Duration>,
+        own_deadline: Option<SystemTime>,
+    ) -> Result<()> {
         let token = match std::mem::take(&mut self.state().minted) {
             Minted::ForCreation(token) => token,
             _ => Token::mint(self.format())?,
         };
-        let new = NewSession { presented: token.presented(), fields, idle_timeout };
+        let new = NewSession { presented: token.presented(), fields, idle_timeout, own_deadline };
         self.send(token, Purpose::Create(Box::new(new))).await
     }
 
@@ -62,7 +70,13 @@ impl Session {
         let (current, loaded, change) = {
             let state = self.state();
             let current = state.current.clone().ok_or_else(Error::gone)?;
-            let listed = if touch { current.listed_if_due(self.sessions()) } else { None };
+            let listed = if fields.own_deadline.is_some() {
+                current.listed_until_its_latest_deadline(self.sessions())
+            } else if touch {
+                current.listed_if_due(self.sessions())
+            } else {
+                None
+            };
             let loaded = if state.is_outside { current.reckoned() } else { current.loaded.clone() };
             let save = Save { fields, touch, confirm: current.is_brought(), listed };
             (current, loaded, Change::Save(save))

@@ -1,6 +1,6 @@
 //! How long a session lives.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Session;
 use crate::error::{Error, Result};
@@ -62,6 +62,53 @@ impl Session {
         Ok(())
     }
 
+    /// Returns when the session ends regardless of activity, or `None` if no session is stored.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::{Duration, SystemTime};
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// assert!(session.deadline() <= Some(SystemTime::now() + Duration::from_secs(12 * 3600)));
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn deadline(&self) -> Option<SystemTime> {
+        self.state().record().map(|record| record.expires_at)
+    }
+
+    /// Lets this session end at a point in time of its own: the end of an exam, or of a shift. With `None` it has no deadline
+    /// of its own any more. Deferred. A visitor without a session does not get one by this alone.
+    ///
+    /// The session never lives longer than by its absolute lifetime, and the idle timeout still counts. The deadline is rounded
+    /// down to whole seconds, and compared with the store's clock. It stays with the session: no request moves it, and it is
+    /// still there after a sign-in that gives no other one. [`SigningIn::deadline`](crate::SigningIn::deadline) sets it in one
+    /// step with a sign-in.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::{Duration, SystemTime};
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
+    /// session.set_deadline(in_an_hour)?;
+    /// session.commit().await?;
+    /// assert!(session.deadline() <= Some(in_an_hour));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the head of the response was already sent, and a configuration error with plain tokens, in whose
+    /// layout there is no place for a deadline. A deadline that has passed is refused when it is stored, by
+    /// [`commit`](Session::commit) or at the end of the request: [`is_invalid`](Error::is_invalid), 400. Call
+    /// [`sign_out`](Session::sign_out) to end a session now.
+    pub fn set_deadline(&self, at: impl Into<Option<SystemTime>>) -> Result<()> {
+        self.sessions().need_secrets()?;
+        self.open_state()?.pending.own_deadline = Some(at.into().map(stored_deadline));
+        Ok(())
+    }
+
     /// Returns how much time the session had left when it was last read or changed, or `None` if no session is stored.
     ///
     /// ```
@@ -97,4 +144,11 @@ impl Session {
     pub fn peek(&self) {
         self.state().peeking = true;
     }
+}
+
+/// Returns a deadline as it is stored: in whole seconds, rounded down, with at most eleven digits.
+pub(super) fn stored_deadline(at: SystemTime) -> SystemTime {
+    const LATEST: Duration = Duration::from_secs(99_999_999_999);
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default().min(LATEST);
+    UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }

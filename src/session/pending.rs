@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::record::{FieldChanges, Fields};
 
@@ -13,6 +13,7 @@ pub(super) struct Pending {
     remove: BTreeSet<String>,
     pushed: AllPushed,
     pub(super) idle_timeout: Option<Duration>,
+    pub(super) own_deadline: Option<Option<SystemTime>>,
     /// A session is to be made, even if nothing is set.
     pub(super) begins: bool,
 }
@@ -38,7 +39,8 @@ pub(super) struct Seen {
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.idle_timeout.is_none() && !self.makes_a_session()
+        let changes_lifetime = self.idle_timeout.is_some() || self.own_deadline.is_some();
+        self.remove.is_empty() && !changes_lifetime && !self.makes_a_session()
     }
 
     /// Whether a visitor without a session gets one for these changes.
@@ -117,6 +119,7 @@ impl Pending {
             set: self.set.clone(),
             remove: self.remove.clone(),
             idle_timeout: self.idle_timeout,
+            own_deadline: self.own_deadline,
             ..FieldChanges::default()
         };
         for (name, Pushed { items, is_list }) in &self.pushed {
@@ -145,6 +148,9 @@ impl Pending {
         self.remove.retain(|name| !stored.remove.contains(name));
         if self.idle_timeout == stored.idle_timeout {
             self.idle_timeout = None;
+        }
+        if self.own_deadline == stored.own_deadline {
+            self.own_deadline = None;
         }
         self.begins = false;
     }

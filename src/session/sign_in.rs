@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Session;
 use super::commit::is_done;
+use super::lifetime::stored_deadline;
 use super::pending::Pending;
 use super::state::Unopened;
 use crate::cookie;
@@ -49,7 +50,7 @@ impl Session {
     /// | [`is_limit`](Error::is_limit) | the user has as many sessions as allowed, and the policy is to refuse another |
     /// | [`is_gone`](Error::is_gone) | the session was ended while it was being signed in, for instance by a sign-out everywhere. What was ended stays ended |
     /// | [`is_conflict`](Error::is_conflict) | another user is signed in, and another request has just replaced the secret of that session |
-    /// | [`is_invalid`](Error::is_invalid) | a user id or an option is not allowed |
+    /// | [`is_invalid`](Error::is_invalid) | a user id or an option is not allowed, or the deadline has passed |
     /// | [`is_not_durable`](Error::is_not_durable) | the user is signed in and the browser gets its token, but a failure of the store now may undo it |
     /// | [`is_store`](Error::is_store) | the store does not answer |
     /// | [`is_config`](Error::is_config) | plain tokens are configured, which have no sign-in |
@@ -64,6 +65,7 @@ impl Session {
             user,
             idle_timeout: None,
             absolute_lifetime: None,
+            deadline: None,
             cookie_max_age: None,
             auth_time: None,
             device: None,
@@ -373,7 +375,7 @@ impl Session {
 
     async fn bind_once(&self, new: &SignIn) -> Result<()> {
         // the deferred changes stay deferred, because the sign-in would overwrite an idle timeout
-        let made = if self.exists() { Ok(()) } else { self.create_with(Fields::new(), None).await };
+        let made = if self.exists() { Ok(()) } else { self.create_with(Fields::new(), None, None).await };
         if !is_done(&made) {
             return made;
         }
@@ -394,6 +396,7 @@ pub struct SigningIn<'a> {
     user: Result<UserId>,
     idle_timeout: Option<Duration>,
     absolute_lifetime: Option<Duration>,
+    deadline: Option<SystemTime>,
     cookie_max_age: Option<Duration>,
     auth_time: Option<SystemTime>,
     device: Option<String>,
@@ -434,6 +437,27 @@ impl SigningIn<'_> {
     /// ```
     pub fn absolute_lifetime(mut self, absolute: Duration) -> Self {
         self.absolute_lifetime = Some(absolute);
+        self
+    }
+
+    /// Lets this session end at a point in time, whatever the lifetimes say, such as the end of what an identity provider
+    /// vouches for. The absolute lifetime still counts if it ends earlier. Rounded down to whole seconds.
+    ///
+    /// The deadline stays with the session: neither a request nor a later sign-in moves it, unless they give another one. See
+    /// [`Session::set_deadline`].
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use std::time::{Duration, SystemTime};
+    /// # doctest::with_session(async |session| {
+    /// let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
+    /// session.sign_in("ada").deadline(in_an_hour).await?;
+    /// assert!(session.deadline() <= Some(in_an_hour));
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn deadline(mut self, at: SystemTime) -> Self {
+        self.deadline = Some(at);
         self
     }
 
@@ -562,6 +586,7 @@ impl SigningIn<'_> {
             user,
             idle_timeout: Some(idle.min(absolute)),
             absolute_lifetime: granted,
+            own_deadline: self.deadline.map(stored_deadline),
             cookie_max_age: self.cookie_max_age.or(kept_age),
             auth_time: self.auth_time,
             device: device.filter(|label| !label.is_empty()),

@@ -418,6 +418,13 @@ impl Current {
         self.touch_is_due(sessions).then(|| self.listed()).flatten()
     }
 
+    /// Returns the same for a session whose deadline may move to later, up to what its lifetime allows: the index must not end
+    /// before it.
+    pub(super) fn listed_until_its_latest_deadline(&self, sessions: &Sessions) -> Option<IndexEntry> {
+        let expires_at = self.record().latest_deadline(sessions.config().terms());
+        self.listed().map(|listed| IndexEntry { expires_at, ..listed })
+    }
+
     fn listed(&self) -> Option<IndexEntry> {
         let record = self.record();
         let (user, signed_in_at) = (record.user_id.clone()?, record.signed_in_at?);

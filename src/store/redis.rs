@@ -11,7 +11,7 @@ use redis::{FromRedisValue, Value};
 
 use super::inspect::Inspect;
 use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target, Watch};
-use crate::clock::from_millis;
+use crate::clock::{from_millis, to_millis};
 use crate::error::{Result, StoreError};
 use crate::meter;
 use crate::record::{
@@ -176,7 +176,8 @@ impl Store for Redis {
         script
             .arg(text_of(new.presented.secret_hash.as_ref()))
             .arg(idle.as_secs())
-            .arg(terms.absolute_lifetime.as_secs());
+            .arg(terms.absolute_lifetime.as_secs())
+            .arg(new.own_deadline.map(|own| (to_millis(own) / 1000).to_string()).unwrap_or_default());
         for (name, text) in new.fields.iter() {
             script.arg(name).arg(text);
         }
@@ -366,7 +367,8 @@ fn created(answer: Vec<Value>, new: &NewSession, terms: &Terms) -> Result<Outcom
     let mut answer = answer.into_iter();
     let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
     match read::<String>(next()?)?.as_str() {
-        "made" => {
+        // where its own deadline has passed, the record says so
+        "made" | "passed" => {
             let now = from_millis(read(next()?)?);
             Ok(match Record::new(new, terms, now) {
                 Ok(record) => Outcome::done(Loaded { record: record.into(), now }, Vec::new()),

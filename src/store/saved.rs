@@ -170,6 +170,7 @@ mod tests {
             last_accessed_at: at(1007),
             idle_timeout: Duration::from_secs(600),
             expires_at: at(43_200_000),
+            own_deadline: Some(at(43_200_000)),
             secret_hash: presented().secret_hash,
             previous: Some(Previous { secret_hash: presented().secret_hash.unwrap(), until: Some(at(30_000)) }),
             rotated_at: Some(at(1000)),

@@ -75,7 +75,7 @@ impl Script {
             self.secrets.push(0);
             let fields = [("views".to_owned(), "0".to_owned()), ("cart".to_owned(), "x".repeat(180))].into();
             let presented = presented(self.thread, sessions, 0);
-            return Operation::Create(NewSession { presented, fields, idle_timeout: None });
+            return Operation::Create(NewSession { presented, fields, idle_timeout: None, own_deadline: None });
         }
         let session = sessions - 1 - (number >> 8) % RECENT.min(sessions);
         let token = presented(self.thread, session, self.secrets[session as usize]);

@@ -39,7 +39,9 @@ async fn stored(
     let in_redis: HashMap<String, String> = redis::cmd("HGETALL").arg(crate::key(&secrets[0])).query(client).unwrap();
     let is_time = |name: &str| name.ends_with("_at") || name.ends_with("_until") || name == "auth_time";
     [in_memory, in_redis.iter().collect()].map(|fields: Fields| {
-        fields.iter().map(|(name, text)| (name, if is_time(name) { "(a time)" } else { text })).collect()
+        let is_own = |name: &str, text: &str| name == "expires_at" && fields.get("own_deadline") == Some(text);
+        let shown = |name, text| if is_time(name) && !is_own(name, text) { "(a time)" } else { text };
+        fields.iter().map(|(name, text)| (name, shown(name, text))).collect()
     })
 }
 

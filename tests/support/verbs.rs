@@ -23,7 +23,7 @@ const TEXTS: [&str; 9] =
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // a few of them, in a test
 pub enum Verb {
-    Create { fields: Fields, idle: Option<u64> },
+    Create { fields: Fields, idle: Option<u64>, deadline: Option<SystemTime> },
     Load,
     Apply(Planned),
     Revoke,
@@ -79,14 +79,23 @@ fn idle() -> impl Strategy<Value = Option<u64>> {
     option::weighted(0.2, prop_oneof![600_u64..3600, Just(999_999)])
 }
 
+/// A deadline of a session's own: mostly none, or one that has passed, or before any absolute lifetime ends, or after all.
+fn deadline() -> impl Strategy<Value = Option<SystemTime>> {
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970").as_secs();
+    let at = prop_oneof![1 => Just(now - 1), 3 => Just(now + 3000), 3 => Just(now + 3001), 1 => Just(99_999_999_999)];
+    option::weighted(0.3, at.prop_map(|at| SystemTime::UNIX_EPOCH + Duration::from_secs(at)))
+}
+
 prop_compose! {
     fn fields()(
         changes in btree_map(name(), field_change(), 0..4),
         expect in btree_map(name(), option::of(text()), 0..2),
         expects in prop::bool::weighted(0.2),
         idle in idle(),
+        own_deadline in option::weighted(0.2, deadline()),
     ) -> FieldChanges {
-        let mut fields = FieldChanges { idle_timeout: idle.map(Duration::from_secs), ..FieldChanges::default() };
+        let idle_timeout = idle.map(Duration::from_secs);
+        let mut fields = FieldChanges { idle_timeout, own_deadline, ..FieldChanges::default() };
         if expects {
             fields.expect = expect;
         }
@@ -106,6 +115,7 @@ prop_compose! {
         user in prop::sample::select(&["andrew", "beth"]),
         idle in idle(),
         absolute in option::of(4000_u64..99_999),
+        own_deadline in deadline(),
         cookie_max_age in option::of(0_u64..99_999),
         only_again in prop::bool::weighted(0.2),
         device in option::of(text()),
@@ -118,6 +128,7 @@ prop_compose! {
             // the idle timeout must be within the absolute lifetime: a configuration and a sign-in check that
             idle_timeout: idle.map(|secs| Duration::from_secs(secs.min(4000))),
             absolute_lifetime: absolute.map(Duration::from_secs),
+            own_deadline,
             cookie_max_age: cookie_max_age.map(Duration::from_secs),
             auth_time: None,
             device: device.filter(|text| !text.is_empty()),
@@ -157,8 +168,8 @@ fn planned(most: usize) -> impl Strategy<Value = Planned> {
 /// A verb, the session, and the secret that is presented. `most` is the limit of a user's sessions.
 pub fn step(sessions: usize, most: usize) -> impl Strategy<Value = (usize, usize, Verb)> {
     let verb = prop_oneof![
-        2 => (btree_map(name(), text(), 0..3), idle())
-            .prop_map(|(fields, idle)| Verb::Create { fields: fields.iter().collect(), idle }),
+        2 => (btree_map(name(), text(), 0..3), idle(), deadline())
+            .prop_map(|(fields, idle, deadline)| Verb::Create { fields: fields.iter().collect(), idle, deadline }),
         1 => Just(Verb::Load),
         8 => planned(most).prop_map(Verb::Apply),
         1 => Just(Verb::Revoke),
@@ -174,10 +185,13 @@ pub enum Times {
     Each,
 }
 
-/// What a test may compare: everything but the two stores' times.
+/// What a test may compare: everything but the two stores' times. A deadline of a session's own is not one of these.
 pub fn timeless(mut record: Record) -> Record {
     let same = SystemTime::UNIX_EPOCH;
-    (record.created_at, record.last_accessed_at, record.expires_at) = (same, same, same);
+    (record.created_at, record.last_accessed_at) = (same, same);
+    if record.own_deadline != Some(record.expires_at) {
+        record.expires_at = same;
+    }
     record.rotated_at = record.rotated_at.map(|_| same);
     record.auth_time = record.auth_time.map(|_| same);
     record.signed_in_at = record.signed_in_at.map(|_| same);
@@ -211,9 +225,9 @@ pub async fn run<S: Store>(
     let answer = |applied| if times == Times::Same { applied } else { answer(applied) };
     let presented = &secrets[secret];
     match verb {
-        Verb::Create { fields, idle } => {
+        Verb::Create { fields, idle, deadline } => {
             let idle_timeout = idle.map(Duration::from_secs);
-            let new = NewSession { idle_timeout, ..new_session(*presented, fields.clone()) };
+            let new = NewSession { idle_timeout, own_deadline: *deadline, ..new_session(*presented, fields.clone()) };
             format!("{:?}", answer(store.create(&new, terms).await.unwrap()))
         }
         Verb::Load => {

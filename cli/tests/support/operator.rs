@@ -237,7 +237,8 @@ impl Application {
 
     fn create(&self, presented: Credentials, seconds: u64, fields: &[&str]) {
         let fields = fields.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
-        let new = NewSession { presented, fields, idle_timeout: Some(Duration::from_secs(seconds)) };
+        let new =
+            NewSession { presented, fields, idle_timeout: Some(Duration::from_secs(seconds)), own_deadline: None };
         let done = self.runtime.block_on(self.store.create(&new, Config::default().terms()));
         assert!(matches!(done, Ok(Outcome::Done { .. })), "{done:?}");
     }

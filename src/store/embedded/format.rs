@@ -18,6 +18,8 @@ pub(super) enum State {
 
 const LIVE: u8 = 1;
 const EVICTED: u8 = 2;
+/// A session with a deadline of its own, which comes first.
+const LIVE_UNTIL: u8 = 3;
 
 /// Appends a session and its state, or `None` if it is gone. The length comes first, so that a reader can skip the state.
 pub(super) fn write(out: &mut Vec<u8>, id: &SessionId, state: Option<&State>) {
@@ -27,7 +29,13 @@ pub(super) fn write(out: &mut Vec<u8>, id: &SessionId, state: Option<&State>) {
     match state {
         None => {}
         Some(State::Live(record, order)) => {
-            out.push(LIVE);
+            match record.own_deadline {
+                None => out.push(LIVE),
+                Some(own) => {
+                    out.push(LIVE_UNTIL);
+                    put_time(out, own);
+                }
+            }
             out.extend(order.to_le_bytes());
             write_record(out, record);
         }
@@ -102,9 +110,10 @@ impl<'a> Reader<'a> {
     /// Reads the state of a session. It must use every byte.
     pub(super) fn state(mut self) -> Option<State> {
         let state = match self.byte()? {
-            LIVE => {
-                let order = self.number()?;
-                State::Live(Arc::new(self.record()?), order)
+            LIVE => self.live(None)?,
+            LIVE_UNTIL => {
+                let own_deadline = self.time()?;
+                self.live(Some(own_deadline))?
             }
             EVICTED => State::Evicted(self.option(Self::hash)?, self.time()?),
             _ => return None,
@@ -112,13 +121,19 @@ impl<'a> Reader<'a> {
         self.0.is_empty().then_some(state)
     }
 
+    fn live(&mut self, own_deadline: Option<SystemTime>) -> Option<State> {
+        let order = self.number()?;
+        Some(State::Live(Arc::new(self.record(own_deadline)?), order))
+    }
+
     // Rust evaluates these in the order in which they are listed, which is the order in which they were written
-    fn record(&mut self) -> Option<Record> {
+    fn record(&mut self, own_deadline: Option<SystemTime>) -> Option<Record> {
         Some(Record {
             created_at: self.time()?,
             last_accessed_at: self.time()?,
             idle_timeout: self.duration()?,
             expires_at: self.time()?,
+            own_deadline,
             secret_hash: self.option(Self::hash)?,
             previous: self
                 .option(|from| Some(Previous { secret_hash: from.hash()?, until: from.option(Self::time)? }))?,
@@ -200,6 +215,7 @@ mod tests {
             last_accessed_at: at(1),
             idle_timeout: Duration::from_secs(1800),
             expires_at: at(43_200),
+            own_deadline: Some(at(43_200)),
             secret_hash: hash(1),
             previous: Some(Previous { secret_hash: hash(2).unwrap(), until: Some(at(30)) }),
             rotated_at: Some(at(2)),
@@ -219,7 +235,7 @@ mod tests {
         let mut bare = Record { previous: None, rotated_at: None, user_id: None, auth_time: None, ..record() };
         (bare.signed_in_at, bare.absolute_lifetime, bare.cookie_max_age) = (None, None, None);
         (bare.device, bare.ip, bare.secret_hash, bare.fields) = (None, None, None, Fields::new());
-        bare.sign_in_secret_hash = None;
+        (bare.sign_in_secret_hash, bare.own_deadline) = (None, None);
         let until = full.expires_at;
         let secret_hash = full.secret_hash;
         vec![

@@ -55,7 +55,7 @@ impl Peer for Bare {
 }
 
 pub(crate) fn new_session(presented: Credentials) -> NewSession {
-    NewSession { presented, fields: fields(), idle_timeout: None }
+    NewSession { presented, fields: fields(), idle_timeout: None, own_deadline: None }
 }
 
 pub(crate) fn change(number: u64) -> Change {

@@ -103,7 +103,7 @@ fn during_a_sweep(size: Size, all: &Arc<Vec<Credentials>>, figures: &mut Figures
         for session in 0..size.sessions {
             peer.create(session).await;
             let presented = load::presented((size.sessions + session) as u64);
-            let new = NewSession { presented, fields: fields(), idle_timeout: Some(Duration::from_secs(60)) };
+            let new = NewSession { presented, fields: fields(), idle_timeout: Some(Duration::from_secs(60)), own_deadline: None };
             peer.store.create(&new, &peer.terms).await.unwrap();
         }
     });

@@ -99,7 +99,7 @@ async fn begin(store: &Redis, group: char, number: u32) -> Result<SessionId> {
         ("page_views".to_owned(), "1".to_owned()),
         ("last_page".to_owned(), "/shop/outdoor/shoes/boots?colour=brown&sort=price".to_owned()),
     ]);
-    let new = NewSession { presented, fields, idle_timeout: None };
+    let new = NewSession { presented, fields, idle_timeout: None, own_deadline: None };
     match store.create(&new, &Terms::default()).await.map_err(Error::from)? {
         Outcome::Done { .. } => Ok(presented.id),
         Outcome::Refused(refusal) => bail!("a session was refused: {refusal:?}"),

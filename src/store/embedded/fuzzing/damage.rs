@@ -155,7 +155,7 @@ fn changes(number: u64, held: &Held) -> Vec<(SessionId, Option<State>)> {
     let id = presented.id;
     let Some(State::Live(record, _)) = held.get(&id) else {
         let fields = Fields::from([("cart", "x".repeat(number as usize))]);
-        let new = NewSession { presented, fields, idle_timeout: None };
+        let new = NewSession { presented, fields, idle_timeout: None, own_deadline: None };
         let record = Record::new(&new, &Terms::default(), time(number)).expect("it fits");
         return vec![(id, Some(State::Live(record.into(), 0)))];
     };

@@ -33,7 +33,7 @@ fn read(answer: &Value) {
         }
         let format = if plain { TokenFormat::Plain } else { TokenFormat::Secret };
         let presented = Token::mint(format).expect("randomness").presented();
-        let new = NewSession { presented, fields: Fields::new(), idle_timeout: None };
+        let new = NewSession { presented, fields: Fields::new(), idle_timeout: None, own_deadline: None };
         if let Ok(answer) = Vec::<Value>::from_redis_value(answer.clone())
             && let Ok(Outcome::Done { loaded, .. }) = created(answer, &new, &terms)
         {
