@@ -9,6 +9,7 @@ mod on_axum {
 
     mod app;
     mod binding;
+    mod deadline;
     mod options;
     mod switching;
     mod interrupted;
