@@ -418,8 +418,8 @@ impl Current {
         self.touch_is_due(sessions).then(|| self.listed()).flatten()
     }
 
-    /// Returns the same for a session whose deadline may move to later, up to what its lifetime allows: the index must not end
-    /// before it.
+    /// Returns what the index of the user's sessions says of this one, with the latest deadline that its lifetime allows: for a
+    /// session whose deadline may move to later, because the index must not end before it.
     pub(super) fn listed_until_its_latest_deadline(&self, sessions: &Sessions) -> Option<IndexEntry> {
         let expires_at = self.record().latest_deadline(sessions.config().terms());
         self.listed().map(|listed| IndexEntry { expires_at, ..listed })
