@@ -86,6 +86,7 @@ impl<S: Store> SessionStore for CloakroomStore<S> {
                 presented: layout::credentials(&record.id),
                 fields: stored.fields_of_creation(),
                 idle_timeout: Some(left),
+                own_deadline: None,
             };
             match self.0.store.create(&new, &self.0.terms).await.map_err(failed)? {
                 // a store takes a session with the same token for one whose answer was lost
