@@ -34,6 +34,7 @@ mod on_actix {
 
     mod app;
     mod binding;
+    mod deadline;
     mod options;
     mod switching;
     mod interrupted;

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
 use cloakroom::{Config, Error, Session, Sessions, TokenFormat};
 
 use super::app::{app, pass};
+use super::framework::{Path, Router, get};
 use crate::support::{Browser, Place, on_each_store};
 
 const MINUTE: Duration = Duration::from_secs(60);
