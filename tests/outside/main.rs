@@ -10,6 +10,7 @@ mod jobs;
 mod late_answers;
 mod lost_connection;
 mod model;
+mod on_actix;
 mod sockets;
 
 use std::sync::{Arc, Mutex};
