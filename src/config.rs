@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adoption::Adoption;
 use crate::bearer::BearerSettings;
 use crate::cookie::{self, CookieSettings, SameSite};
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub struct Config {
     pub(crate) store_timeout: Duration,
     pub(crate) cookie: CookieSettings,
     pub(crate) bearer: BearerSettings,
+    pub(crate) adoption: Option<Adoption>,
     pub(crate) rotate_every: Option<Duration>,
     pub(crate) max_sessions_per_user: usize,
     pub(crate) on_limit: OnLimit,
@@ -80,6 +82,7 @@ impl Config {
                 store_timeout: Duration::from_secs(2),
                 cookie: CookieSettings::default(),
                 bearer: BearerSettings::default(),
+                adoption: None,
                 rotate_every: None,
                 max_sessions_per_user: 100,
                 on_limit: OnLimit::default(),
@@ -459,6 +462,14 @@ impl ConfigBuilder {
         self
     }
 
+    /// Takes visitors over from the sessions that the application had before: a browser without a session here that brings the
+    /// cookie of the former system gets a session with what the former one held, once. Nobody has to sign in again. See
+    /// [`Adoption`] and [Coming from elsewhere](crate::guide::coming_from_elsewhere).
+    pub fn adopt(mut self, adoption: Adoption) -> Self {
+        self.config.adoption = Some(adoption);
+        self
+    }
+
     /// Calls a function for everything that happens to sessions: see [`Event`]. The function runs on a thread of its own, so no request
     /// waits for it.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
@@ -496,7 +507,7 @@ impl ConfigBuilder {
     /// # Errors
     /// Returns a [configuration error](Error::is_config) for the first setting that is not allowed or contradicts another one. The
     /// message names the setting and what is allowed.
-    pub fn build(self) -> Result<Config> {
+    pub fn build(mut self) -> Result<Config> {
         let Terms { idle_timeout, absolute_lifetime, rotation_grace, max_fields, max_bytes } = self.config.terms;
         check_lifetime("idle_timeout", idle_timeout)?;
         check_lifetime("absolute_lifetime", absolute_lifetime)?;
@@ -528,6 +539,9 @@ impl ConfigBuilder {
         }
         self.config.cookie.check()?;
         self.config.bearer.check()?;
+        if let Some(adoption) = &mut self.config.adoption {
+            adoption.check(&self.config.cookie, self.config.token_format)?;
+        }
         self.config.check_sign_in()?;
         Ok(self.config)
     }

@@ -161,7 +161,7 @@ pub(crate) fn is_there<'a>(headers: impl IntoIterator<Item = &'a [u8]>, settings
     values(headers, settings).next().is_some()
 }
 
-fn values<'a>(
+pub(crate) fn values<'a>(
     headers: impl IntoIterator<Item = &'a [u8]>,
     settings: &CookieSettings,
 ) -> impl Iterator<Item = &'a [u8]> {

@@ -1,7 +1,10 @@
 //! What a request brings to name its session: the token in a cookie, or in the header `Authorization`.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::adoption::FormerCookie;
 use crate::bearer;
 use crate::config::Config;
 use crate::cookie::{self, Tokens};
@@ -13,6 +16,8 @@ pub(crate) struct Brought {
     /// The well-formed tokens.
     pub(crate) tokens: Tokens,
     pub(crate) carrier: Carrier,
+    /// The cookie of the sessions that the application had before.
+    pub(crate) former: Option<Arc<FormerCookie>>,
 }
 
 /// Where a client keeps its token, as far as a request shows. The token itself need not be well-formed.
@@ -39,8 +44,12 @@ pub(crate) fn read(headers: &HeaderMap, config: &Config) -> Result<Brought, &'st
         Some(_) if has_cookie => Err("it brings both the session cookie and a bearer token"),
         Some(token) => {
             let tokens = Credentials::parse(config.token_format, token).into_iter().collect();
-            Ok(Brought { tokens, carrier: Carrier::Bearer })
+            Ok(Brought { tokens, carrier: Carrier::Bearer, former: None })
         }
-        None => Ok(Brought { tokens, carrier: if has_cookie { Carrier::Cookie } else { Carrier::Nothing } }),
+        None => {
+            let carrier = if has_cookie { Carrier::Cookie } else { Carrier::Nothing };
+            let former = config.adoption.as_ref().and_then(|adoption| adoption.read(headers)).map(Arc::new);
+            Ok(Brought { tokens, carrier, former })
+        }
     }
 }

@@ -46,6 +46,14 @@ pub enum Event {
         /// The user who signed in.
         user: UserId,
     },
+    /// A visitor was taken over from the sessions that the application had before. For a user this event comes in the place of
+    /// [`SignedIn`](Event::SignedIn).
+    Adopted {
+        /// The session that the visitor has now.
+        session: SessionId,
+        /// The user who is signed in, if somebody is.
+        user: Option<UserId>,
+    },
     /// A session was given a new secret.
     Rotated {
         /// The session with the new secret.

@@ -59,6 +59,7 @@
 mod session;
 pub mod web;
 mod cookie;
+mod adoption;
 mod bearer;
 mod credential;
 mod csrf;
@@ -85,6 +86,7 @@ pub mod guide;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use crate::adoption::{Adoption, BoxError, FormerSession, FormerSessions};
 pub use crate::clock::Clock;
 pub use crate::config::{Config, ConfigBuilder, Csrf};
 pub use crate::cookie::SameSite;

@@ -55,6 +55,8 @@ table! {
         "Changes and requests that were refused, by reason."
     describe_counter SIGN_INS "cloakroom_sign_ins_total" Count
         "Sign-ins: users who were bound to a session."
+    describe_counter ADOPTED "cloakroom_adopted_total" Count
+        "Visitors who were taken over from the sessions that the application had before."
     describe_counter ROTATIONS "cloakroom_rotations_total" Count
         "New secrets that sessions were given without a sign-in."
     describe_counter REPLAYS "cloakroom_replays_total" Count

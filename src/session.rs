@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::adoption::FormerCookie;
 use crate::credential::{Brought, Carrier};
 use crate::csrf::Judged;
 use crate::error::{Absence, Error, Result};
@@ -27,6 +28,7 @@ mod absence;
 mod immediate;
 mod pending;
 mod state;
+mod take_over;
 
 pub use live::LiveSession;
 pub use outside::Creating;
@@ -71,6 +73,8 @@ struct Inner {
     turn: tokio::sync::Mutex<()>,
     /// The browser's `User-Agent`.
     user_agent: Option<HeaderValue>,
+    /// The browser's cookie of the sessions that the application had before.
+    former: Option<Arc<FormerCookie>>,
     /// Why this request has no session, if none of its tokens says more.
     without_session: Absence,
     /// What is known of where the request comes from.
@@ -94,7 +98,7 @@ impl Session {
         judged: Judged,
         from: ReadFrom,
     ) -> Result<Session> {
-        let Brought { tokens, carrier } = brought;
+        let Brought { tokens, carrier, former } = brought;
         let mut state = State { carrier: *carrier, ..State::default() };
         let mut replays = Vec::new();
         for presented in tokens {
@@ -121,12 +125,17 @@ impl Session {
             Carrier::Nothing if sessions.config().bearer.is_on => Absence::NoCredential,
             Carrier::Nothing => Absence::NoCookie,
         };
-        Ok(Session(Arc::new(Inner {
+        let session = Session(Arc::new(Inner {
             user_agent: user_agent.cloned(),
+            former: former.clone(),
             without_session,
             judged,
             ..Inner::new(sessions, state)
-        })))
+        }));
+        if former.is_some() {
+            Box::pin(session.meet_former()).await?;
+        }
+        Ok(session)
     }
 
     /// Holds a session outside a request, or is about to create one. Nothing extends it but a touch that is asked for.
@@ -161,6 +170,7 @@ impl Inner {
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
             user_agent: None,
+            former: None,
             without_session: Absence::Meanwhile,
             judged: Judged::Unknown,
         }

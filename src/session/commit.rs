@@ -100,7 +100,9 @@ impl Session {
         let Some(new) = change.sign_in().filter(|new| !new.only_again) else {
             return self.sessions().tell(Event::Rotated { session });
         };
-        self.sessions().tell(Event::SignedIn { session, user: new.user.clone() });
+        if !self.state().is_taking_over {
+            self.sessions().tell(Event::SignedIn { session, user: new.user.clone() });
+        }
         for other in evicted {
             self.sessions().tell(Event::Evicted { session: other, user: new.user.clone(), by: session });
         }

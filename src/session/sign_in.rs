@@ -104,7 +104,8 @@ impl Session {
         };
         let opened: Vec<_> = current.into_iter().chain(rivals).collect();
         if opened.is_empty() && unopened.is_empty() {
-            // a visitor who never had a session
+            // a visitor who never had a session here
+            self.end_former_session().await?;
             self.state().pending = Pending::default();
             return Ok(());
         }
@@ -227,6 +228,7 @@ impl Session {
         let _turn = self.turn().await?;
         let (user, current) = self.signed_in()?;
         self.still_opens().await?;
+        self.end_former_session().await?;
         let ended = self.sessions().end(Target::AllOf(user), RevokeReason::SignedOut, Some(current)).await;
         // a session whose end is not durable has ended, too
         if is_done(&ended) {
@@ -242,6 +244,7 @@ impl Session {
     /// Returns [`is_gone`](Error::is_gone) if one of the tokens is an old secret of a live session. Tries all tokens, and
     /// then returns the first error; that something is not durable is returned only if nothing else failed.
     pub(super) async fn sign_out_of(&self, tokens: &[Credentials]) -> Result<u64> {
+        self.end_former_session().await?;
         let ended = self.end_all(tokens, RevokeReason::SignedOut).await;
         if is_done(&ended) {
             self.state().start_over();
@@ -250,7 +253,7 @@ impl Session {
     }
 
     /// Does so, and leaves what this request knows of its session as it is.
-    async fn end_all(&self, tokens: &[Credentials], reason: RevokeReason) -> Result<u64> {
+    pub(super) async fn end_all(&self, tokens: &[Credentials], reason: RevokeReason) -> Result<u64> {
         let mut all = Ok(0);
         for presented in tokens {
             let ended = match self.sessions().sign_out(presented, reason).await {
@@ -346,6 +349,7 @@ impl Session {
         if tokens.is_empty() {
             return Ok(());
         }
+        self.end_former_session().await?;
         let ended = self.end_all(&tokens, reason).await;
         if is_done(&ended) {
             self.state().start_over();
@@ -392,16 +396,16 @@ impl Session {
 /// A sign-in that still has to be awaited, and its options. [`Session::sign_in`] returns it.
 #[must_use = "a sign-in does nothing until it is awaited"]
 pub struct SigningIn<'a> {
-    session: &'a Session,
-    user: Result<UserId>,
-    idle_timeout: Option<Duration>,
-    absolute_lifetime: Option<Duration>,
-    deadline: Option<SystemTime>,
-    cookie_max_age: Option<Duration>,
-    auth_time: Option<SystemTime>,
-    device: Option<String>,
-    ip: Option<String>,
-    discard_fields: bool,
+    pub(super) session: &'a Session,
+    pub(super) user: Result<UserId>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) absolute_lifetime: Option<Duration>,
+    pub(super) deadline: Option<SystemTime>,
+    pub(super) cookie_max_age: Option<Duration>,
+    pub(super) auth_time: Option<SystemTime>,
+    pub(super) device: Option<String>,
+    pub(super) ip: Option<String>,
+    pub(super) discard_fields: bool,
 }
 
 impl SigningIn<'_> {

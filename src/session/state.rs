@@ -33,6 +33,10 @@ pub(super) struct State {
     pub(super) is_taken: bool,
     /// The store has said that the token of this request opens nothing any more.
     pub(super) is_lost: bool,
+    /// The browser's session of the former system has ended, so its cookie goes.
+    pub(super) former_is_over: bool,
+    /// A former session is being taken over: its sign-in is not one of the user.
+    pub(super) is_taking_over: bool,
     /// This request does not extend the session.
     pub(super) peeking: bool,
     /// The head of the response was sent: nothing can be changed any more.
@@ -156,6 +160,8 @@ pub(crate) struct ClientChanges {
     pub(crate) is_taken: bool,
     /// The client's bearer token is of no use any more.
     pub(crate) token_is_invalid: bool,
+    /// The browser's cookie of the former system is of no use any more.
+    pub(crate) former_is_over: bool,
 }
 
 impl State {
@@ -204,8 +210,8 @@ impl State {
 
     /// Begins with an empty session, after the former one has ended.
     pub(super) fn start_over(&mut self) {
-        let (carrier, is_taken, peeking) = (self.carrier, self.is_taken, self.peeking);
-        *self = State { token: TokenChange::Remove, carrier, is_taken, peeking, ..State::default() };
+        let State { carrier, is_taken, former_is_over, peeking, .. } = *self;
+        *self = State { token: TokenChange::Remove, carrier, is_taken, former_is_over, peeking, ..State::default() };
     }
 
     /// Returns what to tell the client. A cookie is set or removed only for a client that keeps its token in one. Where the
@@ -220,7 +226,7 @@ impl State {
                 (cookie, token.minted())
             }
         };
-        ClientChanges { cookie, bearer, is_taken, token_is_invalid }
+        ClientChanges { cookie, bearer, is_taken, token_is_invalid, former_is_over: self.former_is_over }
     }
 
     /// Leaves this request without a session. What was minted for its session is of no use for another one.

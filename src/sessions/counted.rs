@@ -21,6 +21,7 @@ pub(super) fn happened(event: &Event) {
     match event {
         Event::Created { .. } => count!(1, CREATED),
         Event::SignedIn { .. } => count!(1, SIGN_INS),
+        Event::Adopted { .. } => count!(1, ADOPTED),
         Event::Rotated { .. } => count!(1, ROTATIONS),
         Event::Replayed { .. } => count!(1, REPLAYS),
         Event::Evicted { .. } => count!(1, EVICTED),

@@ -15,6 +15,8 @@ pub struct ResponseChanges {
     /// What the response depends on, if the session was read.
     vary: &'static [&'static str],
     set_cookie: Option<HeaderValue>,
+    /// Removes the cookie of the former system.
+    remove_former: Option<HeaderValue>,
     /// The header that hands a new token over.
     new_token: Option<(HeaderName, HeaderValue)>,
     /// The response carries a token or removes one, so no cache may keep it.
@@ -39,21 +41,24 @@ impl ResponseChanges {
             (Some(_), false) => &["Cookie"],
             (Some(_), true) => &["Cookie", "Authorization"],
         };
-        let ClientChanges { cookie, bearer, is_taken, token_is_invalid } = changes.unwrap_or_default();
+        let ClientChanges { cookie, bearer, is_taken, token_is_invalid, former_is_over } = changes.unwrap_or_default();
         let set_cookie = match cookie {
             TokenChange::None => None,
             TokenChange::Set(token, max_age) => Some(cookie::set(&token, max_age, &config.cookie)),
             TokenChange::Remove => Some(cookie::remove(&config.cookie)),
         };
+        // if a browser keeps only one of the two cookies, it has ours already, or is given it now
+        let former = config.adoption.as_ref().filter(|former| former_is_over && !former.is_replaced_by(&config.cookie));
+        let remove_former = former.map(|former| cookie::remove(&former.cookie));
         let new_token = bearer.as_ref().and_then(|token| config.bearer.hand_over(token));
         if let (Some(token), None) = (bearer, &new_token) {
             let session = token.presented().id;
             tracing::warn!(target: "cloakroom", %session, "nobody got the new token of a session: a handler takes it with \
                 `take_token`, or `bearer_token_header` hands it over");
         }
-        let is_secret = set_cookie.is_some() || new_token.is_some() || is_taken;
+        let is_secret = set_cookie.is_some() || remove_former.is_some() || new_token.is_some() || is_taken;
         let challenge = if is_refused { config.bearer.challenge(token_is_invalid) } else { None };
-        ResponseChanges { vary, set_cookie, new_token, is_secret, challenge }
+        ResponseChanges { vary, set_cookie, remove_former, new_token, is_secret, challenge }
     }
 
     /// Adds the headers that clients and caches need:
@@ -70,7 +75,7 @@ impl ResponseChanges {
                 headers.append(header::VARY, HeaderValue::from_static(name));
             }
         }
-        if let Some(cookie) = self.set_cookie {
+        for cookie in self.set_cookie.into_iter().chain(self.remove_former) {
             headers.append(header::SET_COOKIE, cookie);
         }
         if let Some((name, token)) = self.new_token {
