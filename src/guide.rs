@@ -18,6 +18,11 @@
 //!     - [Near cache](mod@near_cache): read sessions without a round trip
 //!     - [Moving to another store](mod@moving): take all sessions along, and sign nobody out
 //!     - [Sharing sessions with other programs](mod@sharing): the layout in Redis, and tokens that others understand
+//!     - [Coming from elsewhere](mod@coming_from_elsewhere): change to Cloakroom, and sign nobody out
+//!     - [Coming from tower-sessions and axum-login](mod@coming_from_tower_sessions): all at once, or the stores first
+//!     - [Coming from actix-session](mod@coming_from_actix_session): encrypted cookies, sessions in Redis
+//!     - [Coming from the Redis tutorials](mod@coming_from_redis_tutorials): one Redis for both, in any language
+//!     - [Coming from express-session or Spring Session](mod@coming_from_express_or_spring): from another language, on the same Redis
 //! 7. [Going to production](mod@production): a checklist for the day on which others begin to use it
 //!     - [Proxies, caches and cookies](mod@proxies): what must come through, the back button, several applications on one host
 //! 8. [Testing your application](mod@testing): through time, without a server
@@ -71,6 +76,16 @@ chapters! {
     #[cfg(feature = "embedded")]
     moving: "moving.md";
     sharing: "sharing.md";
+    #[cfg(all(feature = "axum", feature = "redis", feature = "embedded"))]
+    coming_from_elsewhere: "coming-from-elsewhere.md";
+    #[cfg(all(feature = "axum", feature = "redis", feature = "embedded"))]
+    coming_from_tower_sessions: "coming-from-tower-sessions.md";
+    #[cfg(all(feature = "axum", feature = "redis", feature = "embedded"))]
+    coming_from_actix_session: "coming-from-actix-session.md";
+    #[cfg(all(feature = "axum", feature = "redis", feature = "embedded"))]
+    coming_from_redis_tutorials: "coming-from-redis-tutorials.md";
+    #[cfg(all(feature = "axum", feature = "redis", feature = "embedded"))]
+    coming_from_express_or_spring: "coming-from-express-or-spring.md";
     #[cfg(feature = "axum")]
     production: "production.md";
     #[cfg(feature = "axum")]
