@@ -73,7 +73,7 @@ async fn serve_former_application(redis: String, key: Key) -> String {
                         "/sign-out",
                         post().to(async |session: Session| {
                             session.purge();
-                            HttpResponse::Ok()
+                            HttpResponse::Ok().finish()
                         }),
                     )
                     .route("/cart/{item}", post().to(put_into_cart))
