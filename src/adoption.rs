@@ -22,8 +22,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// [Coming from elsewhere](crate::guide::coming_from_elsewhere) has the whole story.
 pub trait FormerSessions: Send + Sync + 'static {
     /// Returns the session that the former cookie opens, or `None` if it opens none. It is asked for a browser that brings the
-    /// former cookie and none of Cloakroom. `cookie` is the cookie's value as it stands in the request; `headers` are all headers of
-    /// the request.
+    /// former cookie and none of Cloakroom. `cookie` is the cookie's value as it stands in the request. `headers` are the
+    /// headers of the request, on actix-web only [those](crate::web::Visit::HEADERS) that Cloakroom looks at: all cookies are
+    /// among them.
     ///
     /// # Errors
     /// An error makes the request fail with 503: that the former store does not answer does not mean that nobody is signed in.
