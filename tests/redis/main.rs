@@ -17,6 +17,7 @@ mod layout;
 mod limit;
 mod outage;
 mod planned;
+mod races;
 mod restoring;
 mod rights;
 mod times;
