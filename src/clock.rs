@@ -122,7 +122,7 @@ pub(crate) fn to_iso(time: SystemTime) -> String {
 
 /// Reads an ISO 8601 time with any offset. A time without an offset is taken as UTC, because Python's `utcnow` writes such times.
 ///
-/// The text must have a date and at least hours and minutes, with their separators. The scripts in Redis read exactly these as well.
+/// The text must have a date and at least hours and minutes, with their separators.
 pub(crate) fn from_iso(text: &str) -> Option<SystemTime> {
     let at = |i: usize| text.as_bytes().get(i).copied().unwrap_or_default();
     let has_separators = (at(4), at(7), at(13)) == (b'-', b'-', b':') && matches!(at(10), b'T' | b' ');

@@ -4,8 +4,8 @@
 //!
 //! The author of a store implements a handful of methods, each of which is atomic. A store decides nothing by itself: what a
 //! change makes of a record is in [`Record::apply`](crate::store::Record::apply), which the store calls. Where the record lives
-//! in another program, the store repeats these rules exactly, as the scripts of [`Redis`] do. The conformance kit (feature
-//! `conformance`) tests whether it does.
+//! in another program, the store plans with it and lets that program compare and write, as [`Redis`] does. The conformance kit
+//! (feature `conformance`) tests whether it does that right.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -14,7 +14,7 @@ use axum::routing::get;
 use cloakroom::store::Redis;
 use cloakroom::{Config, ConfigBuilder, Error, Field, Session, Sessions, TokenFormat};
 use support::redis_server::Monitor;
-use support::{Browser, Place, RedisServer};
+use support::{Browser, Gate, Place, RedisServer};
 
 const NAME: Field<String> = Field::new("name");
 const COUNT: Field<i64> = Field::new("count");
@@ -50,6 +50,7 @@ fn app(sessions: &Sessions) -> Router {
         .route("/commit_twice", get(commit_twice))
         .route("/idle", get(async |session: Session| session.set_idle_timeout(Duration::from_secs(600))))
         .route("/rotate", get(async |session: Session| session.rotate().await))
+        .route("/sign_in", get(async |session: Session| session.sign_in("anna").await))
         .route("/sign_out", get(async |session: Session| session.sign_out().await))
         .layer(sessions.layer())
 }
@@ -94,6 +95,42 @@ async fn every_kind_of_request_costs_what_the_table_says() {
         scene.costs("/set_and_count", &read_and(&["EVALSHA", "EVALSHA"])).await;
         scene.costs("/commit_twice", &read_and(&["EVALSHA"])).await;
         scene.costs("/sign_out", &read_and(&["EVALSHA"])).await;
+    }
+}
+
+/// A command that a request sends, its bytes, and those of its answer.
+type Sent = (&'static str, usize, usize);
+
+/// What a request sends to Redis, and how many commands the scripts among it call.
+const ON_THE_WIRE: &[(&str, &[Sent], usize)] = &[
+    ("/write", &[("EVALSHA", 413, 30)], 6),
+    ("/read", &[("HGETALL", 54, 268)], 0),
+    ("/write", &[("HGETALL", 54, 268), ("EVALSHA", 470, 30)], 4),
+    ("/count", &[("HGETALL", 54, 268), ("EVALSHA", 466, 37)], 5),
+    ("/rotate", &[("HGETALL", 54, 286), ("EVALSHA", 648, 30)], 6),
+    // the new token is confirmed
+    ("/read", &[("HGETALL", 54, 397), ("EVALSHA", 507, 30)], 4),
+    ("/sign_in", &[("HGETALL", 54, 436), ("EVALSHA", 155, 62), ("EVALSHA", 731, 30)], 14),
+    ("/sign_out", &[("HGETALL", 54, 488), ("EVALSHA", 178, 4)], 2),
+];
+
+#[tokio::test]
+async fn every_kind_of_request_sends_and_is_answered_the_bytes_that_the_table_says() {
+    let server = RedisServer::start();
+    let gate = Gate::before(server.port()).await;
+    let store = Redis::builder(gate.url()).timeout(Duration::from_secs(20)).connect().await.unwrap();
+    let config = Config::builder().store_timeout(Duration::from_secs(20)).build().unwrap();
+    let first = Browser::new(app(&Sessions::new(store, config)));
+    for (path, ..) in ON_THE_WIRE {
+        first.visit(path).await; // from now on the server knows the scripts
+    }
+    let (browser, mut monitor) = (first.stranger(), server.monitor());
+    for (path, sent, scripted) in ON_THE_WIRE {
+        gate.passed();
+        browser.visit(path).await;
+        let passed = gate.passed();
+        let passed: Vec<_> = passed.iter().map(|(name, sent, answered)| (name.as_str(), *sent, *answered)).collect();
+        assert_eq!((passed.as_slice(), monitor.scripted()), (*sent, *scripted), "{path}");
     }
 }
 

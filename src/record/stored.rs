@@ -105,6 +105,36 @@ impl Record {
         reserved.chain(own).collect()
     }
 
+    /// Returns true if all reserved fields but the last access are the same in another record.
+    pub(crate) fn has_reserved_of(&self, other: &Record) -> bool {
+        // every field is named, so that a new one is not forgotten here
+        let Record {
+            fields: _,
+            created_at,
+            last_accessed_at: _,
+            idle_timeout,
+            expires_at,
+            own_deadline,
+            secret_hash,
+            previous,
+            rotated_at,
+            user_id,
+            auth_time,
+            signed_in_at,
+            absolute_lifetime,
+            cookie_max_age,
+            sign_in_secret_hash,
+            device,
+            ip,
+        } = self;
+        (created_at, idle_timeout, expires_at) == (&other.created_at, &other.idle_timeout, &other.expires_at)
+            && (secret_hash, previous, rotated_at) == (&other.secret_hash, &other.previous, &other.rotated_at)
+            && (user_id, auth_time, signed_in_at) == (&other.user_id, &other.auth_time, &other.signed_in_at)
+            && (absolute_lifetime, own_deadline) == (&other.absolute_lifetime, &other.own_deadline)
+            && cookie_max_age == &other.cookie_max_age
+            && (sign_in_secret_hash, device, ip) == (&other.sign_in_secret_hash, &other.device, &other.ip)
+    }
+
     /// The reserved fields under their names in the store, as text.
     pub(crate) fn to_reserved(&self) -> Vec<(&'static str, String)> {
         let [idle_timeout, expires_at] = self.lifetime_texts();

@@ -11,7 +11,6 @@ use redis::{FromRedisValue, Value};
 
 use super::inspect::Inspect;
 use super::{Loaded, Lookup, NewSession, Outcome, SignedOut, Store, Target, Watch};
-use crate::clock::{from_millis, to_millis};
 use crate::error::{Result, StoreError};
 use crate::meter;
 use crate::record::{
@@ -23,6 +22,7 @@ mod change;
 mod client_error;
 mod cluster;
 mod connect;
+mod create;
 mod credentials;
 mod dial;
 mod durable;
@@ -151,11 +151,19 @@ impl Redis {
         Ok((hash, remaining.ok_or_else(no_answer)?, time.now))
     }
 
-    /// Asks the server that has a session for the time: one round trip.
-    async fn time(&self, id: &SessionId) -> Result<SystemTime, StoreError> {
+    /// Asks the server that has a key for the time: one round trip.
+    async fn time(&self, key: &str) -> Result<SystemTime, StoreError> {
         let question = Question::Read { flight: &redis::pipe(), asks_time: true };
-        let answer = self.server.answer(&self.prefix.session(id), question).await?;
-        Ok(answer.time.ok_or_else(no_answer)?.now)
+        Ok(self.server.answer(key, question).await?.time.ok_or_else(no_answer)?.now)
+    }
+
+    /// Guesses the time of the server that has a key, for what that server compares with its clock. One round trip only if it was
+    /// never asked.
+    async fn guess_time(&self, key: &str) -> Result<SystemTime, StoreError> {
+        match self.server.guess_time(key).await? {
+            Some(now) => Ok(now),
+            None => self.time(key).await,
+        }
     }
 }
 
@@ -167,21 +175,7 @@ impl std::fmt::Debug for Redis {
 
 impl Store for Redis {
     async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
-        if let Err(refusal) = record::check_size(&new.fields, terms) {
-            return Ok(Outcome::Refused(refusal));
-        }
-        let idle = new.idle_timeout.unwrap_or(terms.idle_timeout).min(terms.absolute_lifetime);
-        let key = self.prefix.session(&new.presented.id);
-        let mut script = Call::new(&self.scripts.create, &key);
-        script
-            .arg(text_of(new.presented.secret_hash.as_ref()))
-            .arg(idle.as_secs())
-            .arg(terms.absolute_lifetime.as_secs())
-            .arg(new.own_deadline.map(|own| (to_millis(own) / 1000).to_string()).unwrap_or_default());
-        for (name, text) in new.fields.iter() {
-            script.arg(name).arg(text);
-        }
-        created(self.run(&new.presented.id, &script, None).await?, new, terms)
+        self.create_as_planned(new, terms).await
     }
 
     async fn load(&self, presented: &Credentials, terms: &Terms) -> Result<Lookup, StoreError> {
@@ -240,7 +234,7 @@ impl Store for Redis {
         let has_passed = time.now >= record.ends_at() || matches!(lookup, Lookup::Replayed(_));
         if has_passed && !time.is_asked {
             // Redis still has the session: perhaps its clock was set back, so nothing ends by a time that is reckoned
-            let now = self.time(&presented.id).await?;
+            let now = self.time(&self.prefix.session(&presented.id)).await?;
             return Ok(record.look_up(presented, now));
         }
         Ok(lookup)
@@ -360,31 +354,4 @@ fn texts_of(pairs: Vec<Pair<'_>>) -> Vec<(&str, &str)> {
 /// Converts a part of an answer.
 fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     T::from_redis_value(value).map_err(StoreError::from_client)
-}
-
-/// Returns the outcome of creating a session from the answer of the script.
-fn created(answer: Vec<Value>, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
-    let mut answer = answer.into_iter();
-    let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
-    match read::<String>(next()?)?.as_str() {
-        // where its own deadline has passed, the record says so
-        "made" | "passed" => {
-            let now = from_millis(read(next()?)?);
-            Ok(match Record::new(new, terms, now) {
-                Ok(record) => Outcome::done(Loaded { record: record.into(), now }, Vec::new()),
-                Err(refusal) => Outcome::Refused(refusal),
-            })
-        }
-        "there" => {
-            let now = from_millis(read(next()?)?);
-            let packed = read::<Vec<u8>>(next()?)?;
-            let plain = new.presented.secret_hash.is_none();
-            let pairs = packed::unpack(&packed);
-            let record = pairs.and_then(|pairs| Record::from_stored(texts_of(pairs), plain, terms));
-            let record = record.ok_or(StoreError::unknown("a script's answer is no session"))?;
-            Ok(Outcome::done(Loaded { record: record.into(), now }, Vec::new()))
-        }
-        "conflict" => Ok(Outcome::Refused(Refusal::Conflict)),
-        _ => Err(StoreError::unknown("a script answered something unknown")),
-    }
 }

@@ -20,7 +20,6 @@ mod planned;
 mod races;
 mod restoring;
 mod rights;
-mod times;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

@@ -33,6 +33,9 @@ struct Shared {
 
 struct State {
     mode: Mode,
+    /// The commands that were let through and answered since somebody last asked: each with its name, its bytes, and those of its
+    /// reply.
+    passed: Vec<(String, usize, usize)>,
     /// Commands that stand before the gate.
     waiting: usize,
     /// Commands that were let through and answered.
@@ -64,7 +67,8 @@ impl Gate {
     pub async fn before(server: u16) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().unwrap().port();
-        let state = State { mode: Mode::Open, waiting: 0, answered: 0, was_cut: false, finished: false };
+        let state =
+            State { mode: Mode::Open, passed: Vec::new(), waiting: 0, answered: 0, was_cut: false, finished: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let gate = Gate { shared: shared.clone(), port };
         tokio::spawn(async move {
@@ -95,6 +99,11 @@ impl Gate {
     /// This many commands pass, then the line is cut until the gate is opened.
     pub fn cut_after(&self, commands: usize, cut: Cut) {
         self.set(Mode::Cutting(commands, cut));
+    }
+
+    /// The commands that were let through and answered since the last call: each with its name, its bytes, and those of its reply.
+    pub fn passed(&self) -> Vec<(String, usize, usize)> {
+        std::mem::take(&mut self.shared.state().passed)
     }
 
     /// Whether the line has been cut.
@@ -224,6 +233,7 @@ impl Shared {
         }
         to_server.write_all(command).await.ok()?;
         let reply = replies.recv().await?;
+        self.state().passed.push((name_of(command), command.len(), reply.len()));
         if matches!(verdict, Verdict::Cut(Cut::BeforeReply)) {
             return None;
         }
@@ -255,6 +265,11 @@ impl Shared {
             }
         }
     }
+}
+
+fn name_of(command: &[u8]) -> String {
+    let name = command.split(|byte| *byte == b'\n').nth(2).unwrap_or_default();
+    String::from_utf8_lossy(name).trim().to_owned()
 }
 
 /// Whether a command asks for the server's role, or for its time alone. A store does both once a second, whatever the test's

@@ -203,14 +203,23 @@ impl Monitor {
 
     /// The lines since the last call, with every argument.
     pub fn lines(&mut self) -> Vec<String> {
-        let mut lines = self.all_lines();
+        let mut lines = self.sent();
         lines.retain(|line| !line.contains(r#""INFO" "replication""#) && !line.ends_with(r#""TIME""#));
         lines
     }
 
+    /// How many commands scripts have called since the last call.
+    pub fn scripted(&mut self) -> usize {
+        self.all_lines().iter().filter(|line| line.contains(" lua] ")).count()
+    }
+
     /// How often the time was asked for since the last call.
     pub fn times(&mut self) -> usize {
-        self.all_lines().iter().filter(|line| line.ends_with(r#""TIME""#)).count()
+        self.sent().iter().filter(|line| line.ends_with(r#""TIME""#)).count()
+    }
+
+    fn sent(&mut self) -> Vec<String> {
+        self.all_lines().into_iter().filter(|line| !line.contains(" lua] ")).collect()
     }
 
     fn all_lines(&mut self) -> Vec<String> {
@@ -223,9 +232,7 @@ impl Monitor {
             if line.contains(END) {
                 return seen;
             }
-            if !line.contains(" lua] ") {
-                seen.push(line.trim().trim_start_matches('+').to_owned());
-            }
+            seen.push(line.trim().trim_start_matches('+').to_owned());
         }
     }
 }

@@ -42,10 +42,8 @@ struct Found {
     reserved: Vec<(String, String)>,
     /// When the key expires.
     expires_at: SystemTime,
-    /// How many there are, also those that are no text.
-    fields: usize,
-    /// How many are no text, and their bytes: they count for nobody.
-    no_text: (usize, usize),
+    /// How many there are, and their bytes, also of those that are no text.
+    size: (usize, usize),
 }
 
 /// A change, and what it rests on.
@@ -56,9 +54,7 @@ struct Plan<'a> {
     equal: Vec<(&'a str, Cow<'a, str>)>,
     /// Fields that must not be there.
     absent: Vec<&'a str>,
-    /// How many fields there must be.
-    fields: Option<usize>,
-    /// How many fields there may be afterwards, and how many bytes, if it may be too many.
+    /// How many fields there may be when it is made, and how many bytes.
     most: Option<(usize, usize)>,
     removed: Vec<&'a str>,
     /// What is written of the reserved fields.
@@ -166,11 +162,8 @@ impl Seen {
             NO_EXPIRY if !is_plain => now + ENDLESS,
             _ => return None,
         };
-        let fields = pairs.len();
-        let bytes: usize = pairs.iter().map(|(name, text)| name.len() + text.len()).sum();
+        let size = (pairs.len(), pairs.iter().map(|(name, text)| name.len() + text.len()).sum());
         let texts = texts_of(pairs);
-        let bytes_of_texts: usize = texts.iter().map(|(name, text)| name.len() + text.len()).sum();
-        let no_text = (fields - texts.len(), bytes - bytes_of_texts);
         let mut record = Record::from_stored(texts.iter().copied(), is_plain, terms)?;
         if remaining != NO_EXPIRY && now >= record.ends_at() && now < record.expires_at {
             // another program keeps it by its expiry alone
@@ -178,7 +171,7 @@ impl Seen {
         }
         let reserved = texts.into_iter().filter(|(name, _)| RESTS_ON.contains(name));
         let reserved = reserved.map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
-        Some(Seen { record: Arc::new(record), now, found: Some(Found { reserved, expires_at, fields, no_text }) })
+        Some(Seen { record: Arc::new(record), now, found: Some(Found { reserved, expires_at, size }) })
     }
 
     /// Plans a change. Whatever decides about it is compared when it is written, so that it is made as planned or not at all.
@@ -245,6 +238,18 @@ impl Seen {
         }
     }
 
+    /// How many fields are stored, and how many bytes.
+    fn size(&self) -> (usize, usize) {
+        self.found.as_ref().map_or_else(
+            || {
+                let reserved = self.record.to_reserved();
+                let bytes: usize = reserved.iter().map(|(name, text)| name.len() + text.len()).sum();
+                (reserved.len() + self.record.fields.len(), bytes + self.record.fields.bytes())
+            },
+            |found| found.size,
+        )
+    }
+
     /// What ends a session that another program has kept beyond its absolute deadline.
     fn end_beyond_deadline(&self) -> Option<Plan<'_>> {
         let is_beyond = self.found.is_some() && self.now >= self.record.expires_at;
@@ -262,7 +267,6 @@ impl Seen {
             after,
             equal: Vec::new(),
             absent: Vec::new(),
-            fields: None,
             most: None,
             removed: Vec::new(),
             set: Vec::new(),
@@ -282,6 +286,9 @@ impl Found {
 impl<'a> Plan<'a> {
     /// What becomes of the reserved fields.
     fn write_reserved(&mut self) {
+        if self.seen.found.is_none() && self.after.has_reserved_of(&self.seen.record) {
+            return;
+        }
         let before = self.seen.record.to_reserved();
         let after = self.after.to_reserved();
         for (name, text) in &after {
@@ -318,22 +325,18 @@ impl<'a> Plan<'a> {
         is_near(before.len(), after.len(), terms.max_fields) || is_near(before.bytes(), after.bytes(), terms.max_bytes)
     }
 
-    /// Has the script look whether the session is still within the limits, to which our own fields do not count.
+    /// Lets others only add as much meanwhile as there is room for beside what this change adds.
     fn look_at_size(&mut self, terms: &Terms) {
-        let (fields, bytes) = self.seen.found.as_ref().map_or((0, 0), |found| found.no_text);
-        let reserved = self.after.to_reserved();
-        let ours: usize = reserved.iter().map(|(name, text)| name.len() + text.len()).sum();
-        self.most = Some((terms.max_fields + reserved.len() + fields, terms.max_bytes + ours + bytes));
+        let (fields, bytes) = self.seen.size();
+        let room = |most: usize, after: usize| most.saturating_sub(after);
+        let after = &self.after.fields;
+        self.most = Some((fields + room(terms.max_fields, after.len()), bytes + room(terms.max_bytes, after.bytes())));
     }
 
-    /// Lets nobody change any field meanwhile.
+    /// Lets nobody change or add any field meanwhile.
     fn rest_on_all_fields(&mut self) {
         let seen = self.seen;
-        self.fields = Some(
-            seen.found
-                .as_ref()
-                .map_or_else(|| seen.record.to_reserved().len() + seen.record.fields.len(), |found| found.fields),
-        );
+        self.most = Some((seen.size().0, usize::MAX));
         self.equal.extend(seen.record.fields.iter().map(|(name, text)| (name, Cow::Borrowed(text))));
     }
 
@@ -349,8 +352,7 @@ impl<'a> Plan<'a> {
             .arg(seen.stands(LAST_ACCESSED_AT, &last_access).as_deref().unwrap_or_default())
             .arg(u8::from(only_touches))
             .arg(to_millis(seen.record.ends_at()))
-            .arg(self.ends_at.map(|end| to_millis(end).to_string()).unwrap_or_default())
-            .arg(self.fields.map(|fields| fields.to_string()).unwrap_or_default());
+            .arg(self.ends_at.map(|end| to_millis(end).to_string()).unwrap_or_default());
         match self.most {
             Some((fields, bytes)) => script.arg(fields).arg(bytes),
             None => script.arg("").arg(""),

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use redis::Value;
@@ -125,6 +125,12 @@ impl Cluster {
             }
         }
         Err(StoreError::new(format!("slot {slot} of the cluster is pointed from server to server")))
+    }
+
+    /// Guesses the time of the server that has the key's slot. `None` if that server was never asked.
+    pub(super) fn guess_time(&self, key: &str) -> Option<SystemTime> {
+        let address = self.primary_of(slot_of(key)).ok()?;
+        self.map.read().unwrap_or_else(PoisonError::into_inner).links.get(&address)?.guess_time()
     }
 
     /// Returns the address and the connection of every primary, for operations on all keys. The connection is `None` if the

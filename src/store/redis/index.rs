@@ -5,13 +5,14 @@
 //! - An id is taken out only when its record is missing. Ids are never used again, so a missing record stays missing.
 //! - A restore is the exception: it makes a record again, and somebody may have found the id without its record before. So an id
 //!   is taken out only if it still has the score that it had when its record was missing. A restore writes the id again, with
-//!   another score, once the record is there. Until then a marker in the index stands for the session.
+//!   another score, once the record is there. Until then a marker in the index stands for the session: `restoring <id> <signed in
+//!   at, s> <number>`, with a score below those of all ids.
 //! - A sign-in that would make too many sessions first ends others, and only then is bound. If the server of the application
 //!   dies in between, the user has too few sessions, not too many.
 
 use super::question::Question;
 use super::scripts::Call;
-use super::{Redis, text_of};
+use super::{Redis, no_answer, text_of};
 use crate::clock::{from_millis, to_millis};
 use crate::error::StoreError;
 use crate::record::{
@@ -23,6 +24,7 @@ use crate::store::saved::seconds;
 use crate::store::{Loaded, Outcome, SignedOut};
 use futures_util::future::{join_all, try_join_all, try_join3};
 use redis::Value;
+use std::time::SystemTime;
 
 /// What an index holds: an id, or what another program wrote, and its score.
 pub(super) type Entry = (Vec<u8>, f64);
@@ -30,20 +32,34 @@ pub(super) type Entry = (Vec<u8>, f64);
 /// How long a sign-in may be on its way at most, in seconds (`HOUR` in index.lua).
 const LONGEST_SIGN_IN: f64 = 3600.0;
 
+/// The score of a restore's marker is this, less the time at which the restore began, in seconds (index.lua).
+pub(super) const RESTORING: f64 = -1e12;
+
+/// What is to become of an entry: the member, the score that was seen (empty if it was not there), and the new score (empty if it is
+/// to be taken out).
+pub(super) type Replaced<'a> = (&'a [u8], String, String);
+
+pub(super) type EnlistedAnswer = (String, String, f64, Vec<Entry>);
+
 /// The answer of the script that writes an id to the index.
-struct Enlisted {
+pub(super) struct Enlisted {
     score: String,
-    /// All ids in the order of sign-in, if there are too many; otherwise empty.
-    ids: Vec<Entry>,
-    /// The ids whose sign-in was refused long ago.
-    refused: Vec<Entry>,
     /// The score that the id had before; empty if the id was not in the index.
     before: String,
     /// The server's time, in seconds.
     now: f64,
+    /// The ids whose sign-in was refused long ago. Only if there are too many ids.
+    refused: Vec<Entry>,
+    /// All other ids in the order of sign-in, if there are too many; otherwise empty.
+    ids: Vec<Entry>,
 }
 
 impl Enlisted {
+    pub(super) fn read((score, before, now, mut refused): EnlistedAnswer) -> Enlisted {
+        let ids = refused.split_off(refused.partition_point(|(_, score)| *score < 0.0));
+        Enlisted { score, before, now, refused, ids }
+    }
+
     /// Returns whether the id was not in the index before, or was there only as a refused sign-in.
     fn is_new(&self) -> bool {
         self.before.is_empty() || self.before.starts_with('-')
@@ -101,8 +117,7 @@ impl Redis {
         let index = self.prefix.user(&new.user);
         let mut script = Call::new(&self.scripts.enlist, &index);
         script.arg(presented.id.expose()).arg(lifetime.as_secs()).arg(new.max_sessions).arg(policy_of(new));
-        let (score, ids, refused, before, now) = self.server.ask(&index, Question::Script(&script)).await?;
-        let enlisted = Enlisted { score, ids, refused, before, now };
+        let enlisted = Enlisted::read(self.server.ask(&index, Question::Script(&script)).await?);
         let evicted = match enlisted.ids.is_empty() {
             true => Ok(Vec::new()),
             false => self.make_room(presented, change, new, &enlisted, terms).await?,
@@ -132,10 +147,11 @@ impl Redis {
         if enlisted.is_new() && !self.is_not_theirs(id.expose().as_bytes(), user).await? {
             return Ok(());
         }
-        let index = self.prefix.user(user);
-        let mut script = Call::new(&self.scripts.refused, &index);
-        script.arg(id.expose()).arg(&enlisted.score).arg(&enlisted.before);
-        self.server.ask::<u64>(&index, Question::Script(&script)).await.map(drop)
+        // An id that was there before gets its former score. One that was not stays, marked, because another sign-in of the same
+        // session may be on its way. If that has written the id since, the id has another score, and stays as it is.
+        let former = if enlisted.is_new() { format!("-{}", enlisted.score) } else { enlisted.before.clone() };
+        let entry = (id.expose().as_bytes(), enlisted.score.clone(), former);
+        self.replace(&self.prefix.user(user), None, &[entry]).await.map(drop)
     }
 
     /// Writes a session's id into the index again, in the same flight as a touch. So if a failover has lost acknowledged writes,
@@ -154,9 +170,32 @@ impl Redis {
     /// was missing, or was there as a refused sign-in.
     async fn list_again(&self, id: &SessionId, listed: &IndexEntry) -> Result<bool, StoreError> {
         let index = self.prefix.user(&listed.user);
-        let mut script = Call::new(&self.scripts.relist, &index);
-        script.arg(id.expose()).arg(seconds(listed.signed_in_at)).arg(to_millis(listed.expires_at));
-        self.server.ask(&index, Question::Script(&script)).await
+        let entry = |seen| (id.expose().as_bytes(), seen, seconds(listed.signed_in_at));
+        let (listed_again, found) = self.replace(&index, Some(listed.expires_at), &[entry(String::new())]).await?;
+        if !found.starts_with('-') {
+            return Ok(listed_again == 1);
+        }
+        Ok(self.replace(&index, Some(listed.expires_at), &[entry(found)]).await?.0 == 1)
+    }
+
+    /// Changes entries of an index, one after the other, as long as each is what was seen: one round trip. Returns how many were
+    /// changed, and the score of the first that is something else by now. Keeps the index until an hour after a deadline, if there is
+    /// one.
+    pub(super) async fn replace(
+        &self,
+        index: &str,
+        deadline: Option<SystemTime>,
+        entries: &[Replaced<'_>],
+    ) -> Result<(usize, String), StoreError> {
+        let mut script = Call::new(&self.scripts.entries, index);
+        match deadline {
+            Some(deadline) => script.arg(to_millis(deadline)),
+            None => script.arg(""),
+        };
+        for (member, seen, score) in entries {
+            script.arg(member).arg(seen).arg(score);
+        }
+        self.server.ask(index, Question::Script(&script)).await
     }
 
     /// Ends the sessions over the limit. Ends no session if the limit refuses the new one instead, or if the new one cannot be
@@ -182,22 +221,20 @@ impl Redis {
         let mut script = Call::new(&self.scripts.choose, &index);
         // a session that is bound to the user counts, even if the index did not know it
         let may_be_marked = enlisted.is_new() && !is_bound;
-        script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose()).arg(score);
-        script.arg(u8::from(may_be_marked));
-        // a sign-in that died is treated as a refused one, but never the sign-in that is being made now
+        script.arg(policy_of(new)).arg(new.max_sessions).arg(presented.id.expose());
+        script.arg(if may_be_marked { score } else { "" });
+        // A sign-in that died has left a visitor's session here, which counts no more. It may be signed in again at this moment, so it
+        // is marked, as one that was refused; but never the sign-in that is being made now.
         let own = presented.id.expose().as_bytes();
-        let dead: Vec<&Entry> = (ids.iter().zip(&behind))
-            .filter(|((id, score), behind)| **behind == Behind::Visitors && enlisted.is_long_ago(*score) && id != own)
-            .map(|(entry, _)| entry)
-            .collect();
-        script.arg(dead.len());
-        for (id, score) in dead {
-            script.arg(id).arg(score);
+        for ((id, score), behind) in ids.iter().zip(&behind) {
+            match behind {
+                Behind::Visitors if enlisted.is_long_ago(*score) && id != own => script.arg(id).arg(score).arg(-score),
+                Behind::Ghost => script.arg(id).arg(score).arg(""),
+                _ => continue,
+            };
         }
-        let ghosts = behind.iter().map(|behind| *behind == Behind::Ghost);
-        let over = ids.iter().zip(ghosts).chain(refused.iter().zip(strangers)).filter(|(_, is_over)| *is_over);
-        for ((id, score), _) in over {
-            script.arg(id).arg(score);
+        for ((id, score), _) in refused.iter().zip(strangers).filter(|(_, is_stranger)| *is_stranger) {
+            script.arg(id).arg(score).arg("");
         }
         let chosen: Vec<String> = self.server.ask(&index, Question::Script(&script)).await?;
         if new.on_limit == OnLimit::RefuseNew {
@@ -271,14 +308,11 @@ impl Redis {
     /// Ends all sessions of a user, except `kept`. First asks the index, and then ends all sessions in one parallel flight.
     /// Returns how many of them were bound to the user. Their entries stay in the index until they are pruned.
     pub(super) async fn end_all(&self, user: &UserId, kept: Option<&SessionId>) -> Result<u64, StoreError> {
-        let index = self.prefix.user(user);
-        let mut script = Call::new(&self.scripts.everywhere, &index);
-        script.arg(kept.map_or("", SessionId::expose));
-        let (ids, unsure): (Vec<Vec<u8>>, Vec<Vec<u8>>) = self.server.ask(&index, Question::Script(&script)).await?;
-        let all = ids.into_iter().map(|id| (id, false)).chain(unsure.into_iter().map(|id| (id, true)));
-        let all = all.filter_map(|(id, bound)| Some((session_of(&id)?, bound))).filter(|(id, _)| kept != Some(id));
-        let endings =
-            all.map(async |(id, bound)| self.end(&id, user.as_str(), bound, 0, None).await).collect::<Vec<_>>();
+        let all = self.ids_of(user, kept).await?;
+        let endings = all
+            .into_iter()
+            .map(async |(id, bound)| self.end(&id, user.as_str(), bound, 0, None).await)
+            .collect::<Vec<_>>();
         let mut ended = 0;
         let mut failure = None;
         for ending in join_all(endings).await {
@@ -294,6 +328,37 @@ impl Redis {
             }
         }
         failure.map_or(Ok(ended), |error| Err(error.after_ending(ended)))
+    }
+
+    /// Returns the ids of a user's sessions except `kept`, and whether each ends only if it is bound to the user: one round trip, and two
+    /// more while sessions are restored. A session that is just being restored is among them, and its marker is taken away. By that
+    /// the restore sees that it must end what it makes.
+    async fn ids_of(&self, user: &UserId, kept: Option<&SessionId>) -> Result<Vec<(SessionId, bool)>, StoreError> {
+        let index = self.prefix.user(user);
+        let (mut entries, mut now) = self.entries(&index).await?;
+        let restored = |member: &[u8]| restored_by(member).filter(|id| kept != Some(id));
+        let markers: Vec<Entry> = entries.iter().filter(|(member, _)| restored(member).is_some()).cloned().collect();
+        if !markers.is_empty() {
+            self.prune(&index, &markers).await?;
+            (entries, now) = self.entries(&index).await?;
+        }
+        let ids = entries.iter().filter(|(_, score)| *score > RESTORING).filter_map(|(id, score)| {
+            // A sign-in that was written more than an hour ago is not on its way any more: its session was bound, or its server died
+            // before that, and then it is a visitor's.
+            let must_be_bound = *score < now - LONGEST_SIGN_IN;
+            Some((session_of(id)?, must_be_bound))
+        });
+        let restored = markers.iter().filter_map(|(marker, _)| Some((restored_by(marker)?, true)));
+        Ok(ids.chain(restored).filter(|(id, _)| kept != Some(id)).collect())
+    }
+
+    /// Reads an index, and returns the server's time in seconds as well: one round trip.
+    async fn entries(&self, index: &str) -> Result<(Vec<Entry>, f64), StoreError> {
+        let mut flight = redis::pipe();
+        flight.cmd("ZRANGE").arg(index).arg(0).arg(-1).arg("WITHSCORES");
+        let answer = self.server.answer(index, Question::Read { flight: &flight, asks_time: true }).await?;
+        let (entries,) = super::read(answer.value)?;
+        Ok((entries, to_millis(answer.time.ok_or_else(no_answer)?.now) as f64 / 1000.0))
     }
 
     /// Returns a page of a user's sessions: one round trip to the index, and one to the sessions. If there are ghosts on the
@@ -401,11 +466,16 @@ impl Redis {
 
     /// Takes ids whose record is missing out of an index. Returns how many it has taken out.
     pub(super) async fn prune(&self, index: &str, missing: &[Entry]) -> Result<u64, StoreError> {
-        let mut script = Call::new(&self.scripts.prune, index);
-        for (id, score) in missing {
-            script.arg(id).arg(score);
+        let mut entries =
+            missing.iter().map(|(id, score)| (id.as_slice(), score.to_string(), String::new())).collect::<Vec<_>>();
+        let mut taken_out = 0;
+        while !entries.is_empty() {
+            let (changed, _) = self.replace(index, None, &entries).await?;
+            taken_out += changed as u64;
+            // one that has another score by now stays
+            entries.drain(..entries.len().min(changed + 1));
         }
-        self.server.ask(index, Question::Script(&script)).await
+        Ok(taken_out)
     }
 }
 
@@ -422,6 +492,11 @@ pub(super) fn values_of(values: Value) -> Result<Option<Vec<Option<String>>>, St
     }
     let values: Vec<Option<Vec<u8>>> = redis::from_redis_value(values).map_err(StoreError::from_client)?;
     Ok(Some(values.into_iter().map(|bytes| String::from_utf8(bytes?).ok()).collect()))
+}
+
+/// Returns the session that is about to be made by a restore whose marker this is.
+fn restored_by(member: &[u8]) -> Option<SessionId> {
+    session_of(member.strip_prefix(b"restoring ")?.split(|byte| *byte == b' ').next()?)
 }
 
 /// Returns the session that an entry of an index names. Returns `None` if another program has written something else there.

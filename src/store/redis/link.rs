@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, Value};
@@ -16,6 +16,7 @@ use super::attempts::{Attempts, delays};
 use super::client_error::{failed, reason};
 use super::durable::{Durability, DurableConnection};
 use super::endpoint::{Endpoint, Opened};
+use super::moment::Moment;
 use super::near::{Heartbeat, HeartbeatAnswer, Tracking, TrackingSnapshot};
 use super::question::Question;
 use super::role;
@@ -148,6 +149,11 @@ impl Link {
         let answer = question.ask(&mut connection, &clock).await;
         let (value, time) = answer.map_err(|error| self.failure(error, number))?;
         Ok(Answer { value, seen, time })
+    }
+
+    /// Guesses the server's time from when it was last asked. `None` if it was not asked on this connection.
+    pub(super) fn guess_time(&self) -> Option<SystemTime> {
+        self.connection().ok()?.clock.guess(Moment::now())
     }
 
     /// Asks a server about a key whose slot is just moving to this server.

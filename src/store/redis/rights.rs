@@ -11,6 +11,28 @@ use crate::error::StoreError;
 /// An id of 128 zero bits, which no session has. It also serves as the name of a user whom no application has.
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
+/// What the store sends and what its scripts call, in forms that change nothing: no key is there, or an argument is one that the
+/// command refuses after the server has let it pass.
+const COMMANDS: &[&str] = &[
+    "time",
+    "hgetall SESSION",
+    "hmget SESSION created_at",
+    "hget SESSION created_at",
+    "pttl SESSION",
+    "hset SESSION created_at a-text last_accessed_at",
+    "hdel SESSION created_at",
+    "hincrby SESSION created_at no-number",
+    "del SESSION",
+    "pexpireat SESSION 1",
+    "zadd INDEX xx 0 id",
+    "zcount INDEX 0 +inf",
+    "zrange INDEX 0 0",
+    "zrangebyscore INDEX 0 +inf",
+    "zrevrangebyscore INDEX +inf 0",
+    "zrem INDEX id",
+    "zscore INDEX id",
+];
+
 /// Tries all commands on each primary that can be reached. One round trip, and three more in a cluster. Nothing is changed.
 ///
 /// # Errors
@@ -34,8 +56,11 @@ pub(super) async fn check(server: &Topology, scripts: &Scripts, prefix: &Prefix)
 /// Returns what the user must be granted in addition, written as ACL rules.
 async fn missing_everywhere(link: &Link, scripts: &Scripts, prefix: &Prefix) -> Vec<String> {
     let key = |kind: &str| format!("{}{kind}{NOBODY}", prefix.as_str());
+    let (session, index) = (key(""), key("user:"));
     let mut script = Call::without_key(&scripts.rights);
-    script.arg(key("")).arg(key("user:"));
+    for command in COMMANDS {
+        script.arg(command.replace("SESSION", &session).replace("INDEX", &index));
+    }
     match link.ask(Question::Script(&script)).await {
         Ok(answer) => {
             let missing: Vec<String> = redis::from_redis_value(answer).unwrap_or_default();

@@ -4,40 +4,24 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
 
 pub(super) struct Scripts {
-    pub(super) create: Script,
+    pub(super) make: Script,
     pub(super) change: Script,
     pub(super) end: Script,
     pub(super) enlist: Script,
     pub(super) choose: Script,
-    pub(super) relist: Script,
-    pub(super) refused: Script,
-    pub(super) prune: Script,
-    pub(super) everywhere: Script,
-    pub(super) restore: Script,
-    pub(super) restoring: Script,
-    pub(super) restored: Script,
+    pub(super) entries: Script,
     pub(super) rights: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Scripts {
         Scripts {
-            create: Script::new(concat!(
-                include_str!("lua/prelude.lua"),
-                include_str!("lua/dates.lua"),
-                include_str!("lua/create.lua")
-            )),
+            make: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/make.lua"))),
             change: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/change.lua"))),
             end: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/end.lua"))),
             enlist: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/enlist.lua"))),
             choose: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/choose.lua"))),
-            relist: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/relist.lua"))),
-            refused: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/refused.lua"))),
-            prune: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/prune.lua"))),
-            everywhere: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/everywhere.lua"))),
-            restore: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/restore.lua"))),
-            restoring: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/restoring.lua"))),
-            restored: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/restored.lua"))),
+            entries: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/entries.lua"))),
             rights: Script::new(include_str!("lua/rights.lua")),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use redis::FromRedisValue;
 
@@ -43,6 +44,14 @@ impl Server {
             Topology::Cluster(cluster) => cluster.ask(key, question, None).await,
             Topology::One(link) => link.answer(question).await.map_err(|failure| failure.error),
         }
+    }
+
+    /// Guesses the time of the server that has this key, from when it was last asked, perhaps long ago. `None` if it never was.
+    pub(super) async fn guess_time(&self, key: &str) -> Result<Option<SystemTime>, StoreError> {
+        Ok(match self.known().await? {
+            Topology::Cluster(cluster) => cluster.guess_time(key),
+            Topology::One(link) => link.guess_time(),
+        })
     }
 
     /// Asks like [`ask`](Server::ask), but for a revoke, which may have to wait for replicas.

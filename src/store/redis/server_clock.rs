@@ -41,6 +41,12 @@ impl ServerClock {
         sample.filter(|sample| now.since(sample.asked) < RECKONED_FOR)
     }
 
+    /// Guesses the time from the last answer, however long ago that was. For what the server compares with its clock.
+    pub(super) fn guess(&self, now: Moment) -> Option<SystemTime> {
+        let sample = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sample.map(|sample| sample.reckon(now).now)
+    }
+
     /// Notes an answer.
     pub(super) fn note(&self, sample: Sample) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,10 +66,12 @@ impl Sample {
         Time { now: whole_millis(self.shown), is_asked: true, ..self.reckon(self.answered) }
     }
 
-    /// Returns the time at a later moment.
+    /// Returns the time at a later moment. Two clocks never run at quite the same speed, so a thousandth of what has passed is left
+    /// out, to be never ahead of the server's.
     pub(super) fn reckon(&self, now: Moment) -> Time {
+        let since = now.since(self.answered);
         Time {
-            now: whole_millis(self.shown + now.since(self.answered)),
+            now: whole_millis(self.shown + (since - since / 1000)),
             latest: whole_millis(self.shown + now.since(self.asked)),
             is_asked: false,
         }
@@ -90,7 +98,7 @@ mod tests {
         clock.note(Sample::new(shown, at(10), at(14)));
         let sample = clock.sample(at(1009)).expect("it is not a second old");
         let time = sample.reckon(at(1009));
-        assert_eq!(time.now, shown + Duration::from_millis(995), "the server may have looked at its clock last thing");
+        assert_eq!(time.now, shown + Duration::from_millis(994), "the server may have looked at its clock last thing");
         assert_eq!(time.latest, shown + Duration::from_millis(999), "or first thing");
         assert!(clock.sample(at(1010)).is_none());
     }

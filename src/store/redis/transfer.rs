@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use futures_util::future::try_join_all;
 
 use super::Redis;
+use super::create::Made;
+use super::index::RESTORING;
 use super::operate::loaded;
 use super::question::Question;
-use super::scripts::Call;
 use crate::clock::to_millis;
 use crate::error::StoreError;
 use crate::record::{Record, SessionId, Terms, UserId};
@@ -55,20 +56,25 @@ impl Redis {
 
     async fn restore_one(&self, saved: &Saved) -> Result<Restored, StoreError> {
         let Saved { id, record, signed_in_at } = saved;
-        let Some(user) = &record.user_id else { return self.make(saved).await };
+        let Some(user) = &record.user_id else { return self.make_saved(saved).await };
         let index = self.prefix.user(user);
         let signed_in_at = seconds(signed_in_at.or(record.auth_time).unwrap_or(record.created_at));
         // the number keeps apart the markers of two programs that restore the same session
         let marker = format!("restoring {} {signed_in_at} {:016x}", id.expose(), any_number()?);
 
-        let mut script = Call::new(&self.scripts.restoring, &index);
-        script.arg(&marker).arg(id.expose()).arg(&signed_in_at).arg(to_millis(record.expires_at));
-        let score: Option<String> = self.server.ask(&index, Question::Script(&script)).await?;
-        match self.make(saved).await {
+        let began = RESTORING - to_millis(self.guess_time(&index).await?) as f64 / 1000.0;
+        let (began, id_bytes) = (format!("{began:.3}"), id.expose().as_bytes());
+        let marked = (marker.as_bytes(), String::new(), began.clone());
+        let entered = (id_bytes, String::new(), beside(&signed_in_at));
+        // whoever finds the id without a session may take it out: the last step writes it again
+        let (count, held) = self.replace(&index, Some(record.expires_at), &[marked, entered]).await?;
+        let score = if count == 2 { beside(&signed_in_at) } else { held };
+        match self.make_saved(saved).await {
             Ok(Restored::Made) => {
-                let mut script = Call::new(&self.scripts.restored, &index);
-                script.arg(&marker).arg(id.expose()).arg(&signed_in_at).arg(score.unwrap_or_default());
-                if self.server.ask(&index, Question::Script(&script)).await? {
+                // Somebody may have found the id when its session was missing, and be about to take it out: it needs another score.
+                let is_same = score.parse::<f64>().ok() == signed_in_at.parse().ok();
+                let after = if is_same { beside(&signed_in_at) } else { signed_in_at };
+                if self.end_restore(&index, id_bytes, score, after, (marker.as_bytes(), began)).await? {
                     return Ok(Restored::Made);
                 }
                 // all of the user's sessions were ended before this session was made
@@ -79,31 +85,47 @@ impl Redis {
             // user's others.
             Err(error) if error.is_unknown() => Err(error),
             not_made => {
-                let command = redis::cmd("ZREM").arg(&index).arg(&marker).clone();
-                let removed: Result<(), StoreError> = self.server.ask(&index, Question::Command(&command)).await;
+                let removed = self.replace(&index, None, &[(marker.as_bytes(), began, String::new())]).await;
                 if let Err(error) = removed {
-                    tracing::warn!(target: "cloakroom", session = %id, %error, "the marker of a restore stays for an hour");
+                    tracing::warn!(target: "cloakroom", session = %id, %error, "the marker of a restore stays in the index");
                 }
                 not_made
             }
         }
     }
 
-    async fn make(&self, saved: &Saved) -> Result<Restored, StoreError> {
-        let Saved { id, record, .. } = saved;
-        let key = self.prefix.session(id);
-        let mut script = Call::new(&self.scripts.restore, &key);
-        script.arg(to_millis(record.ends_at()));
-        for (name, text) in record.to_stored() {
-            script.arg(name).arg(text);
-        }
-        match self.server.ask::<String>(&key, Question::Script(&script)).await?.as_str() {
-            "made" => Ok(Restored::Made),
-            "taken" => Ok(Restored::Taken),
-            "ended" => Ok(Restored::Ended),
-            _ => Err(StoreError::unknown("a script answered something unknown")),
+    /// The last step of a restore that has made its session: writes the id as it stays, and takes the marker away. Returns `false` if
+    /// the marker was gone, because the user's sessions were ended meanwhile.
+    async fn end_restore(
+        &self,
+        index: &str,
+        id: &[u8],
+        mut seen: String,
+        score: String,
+        (marker, began): (&[u8], String),
+    ) -> Result<bool, StoreError> {
+        loop {
+            let entries = [(id, seen, score.clone()), (marker, began.clone(), String::new())];
+            match self.replace(index, None, &entries).await? {
+                (0, held) => seen = held, // another program has written the id, or taken it out
+                (changed, _) => return Ok(changed == 2),
+            }
         }
     }
+
+    async fn make_saved(&self, saved: &Saved) -> Result<Restored, StoreError> {
+        match self.make(&saved.id, &saved.record, None).await? {
+            Made::Made => Ok(Restored::Made),
+            Made::There { .. } => Ok(Restored::Taken),
+            Made::Ended => Ok(Restored::Ended),
+            Made::Later => Err(StoreError::unknown("a script answered something unknown")),
+        }
+    }
+}
+
+/// Returns another score for the same time of sign-in, in the same microsecond: scores are a quarter of one apart.
+fn beside(score: &str) -> String {
+    format!("{:.8}", score.parse::<f64>().unwrap_or_default() + 0.000_000_25)
 }
 
 fn any_number() -> Result<u64, StoreError> {

@@ -4,9 +4,10 @@
 use redis::{FromRedisValue, Value};
 
 use super::super::change::{Answer, Seen};
-use super::super::index::{Entry, values_of};
+use super::super::create::{Made, was_there};
+use super::super::index::{Enlisted, EnlistedAnswer, Entry, values_of};
 use super::super::operate::json_of;
-use super::super::{created, packed, pairs_of, texts_of};
+use super::super::{packed, pairs_of, texts_of};
 use crate::fuzzing::use_record;
 use crate::record::{Token, TokenFormat};
 use crate::store::{Fields, NewSession, Outcome, Record, Terms};
@@ -35,7 +36,9 @@ fn read(answer: &Value) {
         let presented = Token::mint(format).expect("randomness").presented();
         let new = NewSession { presented, fields: Fields::new(), idle_timeout: None, own_deadline: None };
         if let Ok(answer) = Vec::<Value>::from_redis_value(answer.clone())
-            && let Ok(Outcome::Done { loaded, .. }) = created(answer, &new, &terms)
+            && let Ok(Made::There { now, packed }) = Made::read(answer)
+            && let Some(pairs) = packed::unpack(&packed)
+            && let Ok(Outcome::Done { loaded, .. }) = was_there(pairs, now, &new, &terms)
         {
             assert_eq!(loaded.record.secret_hash.is_none(), plain);
             use_record(&loaded.record);
@@ -50,8 +53,9 @@ fn read(answer: &Value) {
         }
     }
     let _ = values_of(answer.clone());
-    let _ = <(String, Vec<Entry>, Vec<Entry>, String, f64)>::from_redis_value(answer.clone());
-    let _ = <(Vec<Vec<u8>>, Vec<Vec<u8>>)>::from_redis_value(answer.clone());
+    let _ = EnlistedAnswer::from_redis_value(answer.clone()).map(Enlisted::read);
+    let _ = <(Vec<Entry>,)>::from_redis_value(answer.clone());
+    let _ = <(usize, String)>::from_redis_value(answer.clone());
     let _ = <(u64, Vec<Vec<u8>>)>::from_redis_value(answer.clone());
     json_of(answer.clone());
 }

@@ -2,20 +2,20 @@
 -- KEYS[1]  the session
 -- ARGV     1 the server's time that was planned with, ms · 2 whether it is a plain token, 1 or 0
 --          3 the last access as it was seen · 4 whether nothing but the access moves the end, 1 or 0 · 5 the end as seen, ms
---          6 the new end, ms ('' = unchanged) · 7 how many fields there must be ('' = any)
---          8 how many there may be afterwards ('' = this need not be looked at) · 9 how many bytes;
+--          6 the new end, ms ('' = unchanged) · 7 how many fields there may be now ('' = any) · 8 how many bytes;
 --          then five lists, the first four with their length first: equal (all names, then all texts) · absent (name)
 --          added (name, by) · removed (name) · set (name, text), which begins with the last access if there is a new one
 -- Answer   {now, 'done', sum, ...} · {now, 'later'}: that time is too long ago
 --          {now, 'other', what is left of its life in ms, packed name, text, ...}: it is something else by now
-local key, argv = KEYS[1], ARGV
-local now = now_ms()
--- what depends on the time is planned by the application, but never by its clock: by this server's, a moment ago
-local ago = now - argv[1]
-if ago < 0 or ago > 1000 then return { now, 'later' } end
+local key, argv, now = KEYS[1], ARGV, now_ms()
+if is_stale(argv[1], now) then return { now, 'later' } end
+local function other()
+  local stored = of_hash('HGETALL', key) or {}
+  return { now, 'other', redis.call('PTTL', key), cmsgpack.pack(stored) }
+end
 
 -- 1. Is it still what the change rests on?
-local equal = 10
+local equal = 9
 local absent = equal + 1 + 2 * argv[equal]
 local added = absent + 1 + argv[absent]
 local removed = added + 1 + 2 * argv[added]
@@ -24,51 +24,22 @@ local names = { 'last_accessed_at', unpack(argv, equal + 1, equal + argv[equal])
 for i = absent + 1, added - 1 do names[#names + 1] = argv[i] end
 local counters = #names
 for i = added + 1, removed - 1, 2 do names[#names + 1] = argv[i] end
-local found = redis.pcall('HMGET', key, unpack(names))
-local function other()
-  local stored = redis.pcall('HGETALL', key)
-  -- what is no hash is no session; any other refusal (no permission, say) is an error
-  if stored.err and not string.find(stored.err, '^WRONGTYPE') then return stored end
-  return { now, 'other', redis.call('PTTL', key), cmsgpack.pack(stored.err and {} or stored) }
-end
-if found.err then return other() end
+local found = of_hash('HMGET', key, unpack(names))
+if not found then return other() end
 for i = 1, tonumber(argv[equal]) do
   if found[i + 1] ~= argv[equal + argv[equal] + i] then return other() end
 end
 for i = 2 + argv[equal], counters do
   if found[i] then return other() end
 end
-if argv[7] ~= '' and #redis.call('HGETALL', key) ~= 2 * argv[7] then return other() end
 -- a foreign key without an expiry is no session
 if argv[2] == '1' and redis.call('PTTL', key) <= 0 then return other() end
-
--- Does it still fit? Only asked where it may not. What is too large already may be changed, but not grow.
-if argv[8] ~= '' then
-  local stored, size = redis.call('HGETALL', key), {}
-  local fields, bytes = #stored / 2, 0
-  for i = 1, #stored, 2 do
-    size[stored[i]] = #stored[i] + #stored[i + 1]
-    bytes = bytes + size[stored[i]]
-  end
-  local fields_before, bytes_before = fields, bytes
-  local function becomes(name, text)
-    local was, is = size[name], text and #name + #text
-    fields = fields + (is and 1 or 0) - (was and 1 or 0)
-    bytes = bytes + (is or 0) - (was or 0)
-    size[name] = is
-  end
-  for i = set + 1, #argv, 2 do becomes(argv[i], argv[i + 1]) end
-  for i = removed + 1, set do becomes(argv[i]) end
-  for i = added + 1, removed - 1, 2 do
-    local was = found[counters + (i - added + 1) / 2] or '0'
-    becomes(argv[i], string.format('%.0f', (tonumber(was) or 0) + argv[i + 1]))
-  end
-  if (fields > tonumber(argv[8]) and fields > fields_before) or (bytes > tonumber(argv[9]) and bytes > bytes_before) then
-    return other()
-  end
+if argv[7] ~= '' then
+  local stored, bytes = redis.call('HGETALL', key), 0
+  for i = 1, #stored do bytes = bytes + #stored[i] end
+  if #stored > 2 * argv[7] or bytes > tonumber(argv[8]) then return other() end
 end
-
--- A touch that comes late does not take back what a later one has given.
+-- a touch that comes late does not take back what a later one has given
 local last, new_end = found[1], argv[6]
 if argv[4] == '1' and last and last ~= argv[3] and last > argv[set + 2] then
   set, new_end = set + 2, ''
@@ -76,6 +47,10 @@ end
 
 -- 2. Everything or nothing: what the server refuses half-way is undone.
 local sums, extended = {}, false
+-- Lua unpacks at most 8000 at once
+local function in_parts(command, first, last)
+  for i = first, last, 1000 do redis.call(command, key, unpack(argv, i, math.min(i + 999, last))) end
+end
 local function write()
   if new_end ~= '' then
     redis.call('PEXPIREAT', key, new_end)
@@ -89,12 +64,8 @@ local function write()
   for i = added + 1, removed - 1, 2 do
     sums[#sums + 1] = redis.call('HINCRBY', key, argv[i], argv[i + 1])
   end
-  -- Lua unpacks at most 8000 at once
-  for i = set + 1, #argv, 1000 do redis.call('HSET', key, unpack(argv, i, math.min(i + 999, #argv))) end
-  local last_removed = removed + argv[removed]
-  for i = removed + 1, last_removed, 1000 do
-    redis.call('HDEL', key, unpack(argv, i, math.min(i + 999, last_removed)))
-  end
+  in_parts('HSET', set + 1, #argv)
+  in_parts('HDEL', removed + 1, removed + argv[removed])
 end
 local function undo()
   for i = 1, #sums do

@@ -3,13 +3,13 @@
 -- ARGV     1 user ('' = whoever's) · 2 whether it must be bound already, 1 or 0 · 3 how long its browser can learn why, s
 --          (0 = not) · 4 the secret hash that must open it ('' = any)
 -- Answer   1 ended, 0 ended before its user was bound, -1 no record, -2 somebody else's, -3 a stale secret
-local key, user = KEYS[1], ARGV[1]
-local stored, at = read(key)
--- with plain tokens `ended` may be the application's
-if not stored or (at.ended and not at.created_at) then return -1 end
-local secret_hash, owner = stored[at.secret_hash], stored[at.user_id]
+local key, user, shown = KEYS[1], ARGV[1], ARGV[4]
+local found = of_hash('HMGET', key, 'created_at', 'user_id', 'secret_hash', 'previous_secret_hash')
+-- the notice of an eviction has no time of creation
+if not found or not found[1] then return -1 end
+local owner, secret_hash = found[2], found[3]
 if user ~= '' and owner ~= user and (owner or ARGV[2] == '1') then return -2 end
-if ARGV[4] ~= '' and secret_hash ~= ARGV[4] and stored[at.previous_secret_hash] ~= ARGV[4] then return -3 end
+if shown ~= '' and shown ~= secret_hash and shown ~= found[4] then return -3 end
 
 -- delete first: with full memory deleting still works, and makes what follows work
 redis.call('DEL', key)
