@@ -205,8 +205,8 @@ async fn applications_with_prefixes_of_their_own_share_a_server() {
 
 #[tokio::test]
 async fn a_read_takes_the_servers_time_for_now() {
-    // a PTTL is rounded to milliseconds
-    const ROUNDING: u64 = 2;
+    // it is reckoned from an answer that took some time to come
+    const BEHIND: u64 = 1000;
     let mut stand = Stand::new().await;
     let old = stand.session(&[]).await;
     let new = with_new_secret(&old);
@@ -218,7 +218,7 @@ async fn a_read_takes_the_servers_time_for_now() {
         let written = stand.made(&new, &change).await;
         let after = stand.time();
         for now in [read.now, written.now].map(millis) {
-            assert!((before - ROUNDING..=after + ROUNDING).contains(&now), "{before} to {after}, not {now}");
+            assert!((before - BEHIND..=after).contains(&now), "{before} to {after}, not {now}");
         }
     }
 }

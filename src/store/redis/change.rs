@@ -54,8 +54,8 @@ struct Plan<'a> {
     equal: Vec<(&'a str, Cow<'a, str>)>,
     /// Fields that must not be there.
     absent: Vec<&'a str>,
-    /// How many fields there may be when it is made, and how many bytes.
-    most: Option<(usize, usize)>,
+    /// How many bytes there may be when it is made, and how many fields; without a number of fields, exactly that many bytes.
+    most: Option<(usize, Option<usize>)>,
     removed: Vec<&'a str>,
     /// What is written of the reserved fields.
     set: Vec<(&'static str, String)>,
@@ -328,15 +328,22 @@ impl<'a> Plan<'a> {
     /// Lets others only add as much meanwhile as there is room for beside what this change adds.
     fn look_at_size(&mut self, terms: &Terms) {
         let (fields, bytes) = self.seen.size();
+        if self.seen.found.is_none() {
+            // what was loaded earlier must be what is there, because it is not known how many of its fields are ours by now
+            self.most = Some((bytes, None));
+            return;
+        }
         let room = |most: usize, after: usize| most.saturating_sub(after);
         let after = &self.after.fields;
-        self.most = Some((fields + room(terms.max_fields, after.len()), bytes + room(terms.max_bytes, after.bytes())));
+        let (fields, bytes) =
+            (fields + room(terms.max_fields, after.len()), bytes + room(terms.max_bytes, after.bytes()));
+        self.most = Some((bytes, Some(fields)));
     }
 
     /// Lets nobody change or add any field meanwhile.
     fn rest_on_all_fields(&mut self) {
         let seen = self.seen;
-        self.most = Some((seen.size().0, usize::MAX));
+        self.most = Some((usize::MAX, Some(seen.size().0)));
         self.equal.extend(seen.record.fields.iter().map(|(name, text)| (name, Cow::Borrowed(text))));
     }
 
@@ -354,7 +361,8 @@ impl<'a> Plan<'a> {
             .arg(to_millis(seen.record.ends_at()))
             .arg(self.ends_at.map(|end| to_millis(end).to_string()).unwrap_or_default());
         match self.most {
-            Some((fields, bytes)) => script.arg(fields).arg(bytes),
+            Some((bytes, Some(fields))) => script.arg(bytes).arg(fields),
+            Some((bytes, None)) => script.arg(bytes).arg(""),
             None => script.arg("").arg(""),
         };
         script.arg(self.equal.len());

@@ -2,7 +2,8 @@
 -- KEYS[1]  the session
 -- ARGV     1 the server's time that was planned with, ms · 2 whether it is a plain token, 1 or 0
 --          3 the last access as it was seen · 4 whether nothing but the access moves the end, 1 or 0 · 5 the end as seen, ms
---          6 the new end, ms ('' = unchanged) · 7 how many fields there may be now ('' = any) · 8 how many bytes;
+--          6 the new end, ms ('' = unchanged) · 7 how many bytes there may be now ('' = any) · 8 how many fields ('' = the bytes
+--          must be exactly as many);
 --          then five lists, the first four with their length first: equal (all names, then all texts) · absent (name)
 --          added (name, by) · removed (name) · set (name, text), which begins with the last access if there is a new one
 -- Answer   {now, 'done', sum, ...} · {now, 'later'}: that time is too long ago
@@ -37,7 +38,8 @@ if argv[2] == '1' and redis.call('PTTL', key) <= 0 then return other() end
 if argv[7] ~= '' then
   local stored, bytes = redis.call('HGETALL', key), 0
   for i = 1, #stored do bytes = bytes + #stored[i] end
-  if #stored > 2 * argv[7] or bytes > tonumber(argv[8]) then return other() end
+  local most = tonumber(argv[7])
+  if argv[8] == '' and bytes ~= most or argv[8] ~= '' and (#stored > 2 * argv[8] or bytes > most) then return other() end
 end
 -- a touch that comes late does not take back what a later one has given
 local last, new_end = found[1], argv[6]
