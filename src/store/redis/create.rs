@@ -16,7 +16,7 @@ use crate::store::{Loaded, Outcome};
 const ATTEMPTS: usize = 16;
 
 /// What the script answers.
-pub(super) enum Made {
+pub(super) enum Creation {
     Made,
     /// Something was there already, with these fields; none if it is no hash.
     There {
@@ -41,13 +41,13 @@ impl Redis {
         for attempt in 0..ATTEMPTS {
             match Record::new(new, terms, now) {
                 Ok(record) => match self.make(&new.presented.id, &record, Some(now)).await? {
-                    Made::Made => return Ok(Outcome::done(Loaded { record: record.into(), now }, Vec::new())),
-                    Made::There { now, packed } => {
+                    Creation::Made => return Ok(Outcome::done(Loaded { record: record.into(), now }, Vec::new())),
+                    Creation::There { now, packed } => {
                         let pairs = packed::unpack(&packed);
                         let pairs = pairs.ok_or(StoreError::unknown("a script's answer cannot be read"))?;
                         return was_there(pairs, now, new, terms);
                     }
-                    Made::Later | Made::Ended => now = self.time(&key).await?,
+                    Creation::Later | Creation::Ended => now = self.time(&key).await?,
                 },
                 // Its own deadline has passed, perhaps only by a time that was guessed. If it was made before, the answer is the same.
                 Err(refusal) => {
@@ -73,7 +73,7 @@ impl Redis {
         id: &SessionId,
         record: &Record,
         planned: Option<SystemTime>,
-    ) -> Result<Made, StoreError> {
+    ) -> Result<Creation, StoreError> {
         let key = self.prefix.session(id);
         let mut script = Call::new(&self.scripts.make, &key);
         match planned {
@@ -87,19 +87,19 @@ impl Redis {
         for (name, text) in record.fields.iter() {
             script.arg(name).arg(text);
         }
-        Made::read(self.run(id, &script, None).await?)
+        Creation::read(self.run(id, &script, None).await?)
     }
 }
 
-impl Made {
-    pub(super) fn read(answer: Vec<Value>) -> Result<Made, StoreError> {
+impl Creation {
+    pub(super) fn read(answer: Vec<Value>) -> Result<Creation, StoreError> {
         let mut answer = answer.into_iter();
         let mut next = || answer.next().ok_or(StoreError::unknown("a script's answer is too short"));
         match read::<String>(next()?)?.as_str() {
-            "made" => Ok(Made::Made),
-            "later" => Ok(Made::Later),
-            "ended" => Ok(Made::Ended),
-            "there" => Ok(Made::There { now: from_millis(read(next()?)?), packed: read(next()?)? }),
+            "made" => Ok(Creation::Made),
+            "later" => Ok(Creation::Later),
+            "ended" => Ok(Creation::Ended),
+            "there" => Ok(Creation::There { now: from_millis(read(next()?)?), packed: read(next()?)? }),
             _ => Err(StoreError::unknown("a script answered something unknown")),
         }
     }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use futures_util::future::try_join_all;
 
 use super::Redis;
-use super::create::Made;
+use super::create::Creation;
 use super::index::RESTORING;
 use super::operate::loaded;
 use super::question::Question;
@@ -115,10 +115,10 @@ impl Redis {
 
     async fn make_saved(&self, saved: &Saved) -> Result<Restored, StoreError> {
         match self.make(&saved.id, &saved.record, None).await? {
-            Made::Made => Ok(Restored::Made),
-            Made::There { .. } => Ok(Restored::Taken),
-            Made::Ended => Ok(Restored::Ended),
-            Made::Later => Err(StoreError::unknown("a script answered something unknown")),
+            Creation::Made => Ok(Restored::Made),
+            Creation::There { .. } => Ok(Restored::Taken),
+            Creation::Ended => Ok(Restored::Ended),
+            Creation::Later => Err(StoreError::unknown("a script answered something unknown")),
         }
     }
 }

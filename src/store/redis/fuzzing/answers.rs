@@ -4,7 +4,7 @@
 use redis::{FromRedisValue, Value};
 
 use super::super::change::{Answer, Seen};
-use super::super::create::{Made, was_there};
+use super::super::create::{Creation, was_there};
 use super::super::index::{Enlisted, EnlistedAnswer, Entry, values_of};
 use super::super::operate::json_of;
 use super::super::{packed, pairs_of, texts_of};
@@ -36,7 +36,7 @@ fn read(answer: &Value) {
         let presented = Token::mint(format).expect("randomness").presented();
         let new = NewSession { presented, fields: Fields::new(), idle_timeout: None, own_deadline: None };
         if let Ok(answer) = Vec::<Value>::from_redis_value(answer.clone())
-            && let Ok(Made::There { now, packed }) = Made::read(answer)
+            && let Ok(Creation::There { now, packed }) = Creation::read(answer)
             && let Some(pairs) = packed::unpack(&packed)
             && let Ok(Outcome::Done { loaded, .. }) = was_there(pairs, now, &new, &terms)
         {
