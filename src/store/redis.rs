@@ -230,7 +230,12 @@ impl Store for Redis {
         {
             near.keep(reading, &record, time, Duration::from_millis(remaining), terms, seen);
         }
-        let lookup = record.clone().look_up(presented, time.now);
+        let now = match remaining.and_then(|millis| u64::try_from(millis).ok()) {
+            // another program may have shortened its life, which only the key's expiry tells
+            Some(millis) if is_plain => time.now.max(record.ends_at() - Duration::from_millis(millis)),
+            _ => time.now,
+        };
+        let lookup = record.clone().look_up(presented, now);
         let has_passed = time.now >= record.ends_at() || matches!(lookup, Lookup::Replayed(_));
         if has_passed && !time.is_asked {
             // Redis still has the session: perhaps its clock was set back, so nothing ends by a time that is reckoned

@@ -89,6 +89,20 @@ async fn a_session_of_another_program_without_an_expiry_is_anonymous_and_stays_a
 }
 
 #[tokio::test]
+async fn a_session_whose_life_another_program_has_shortened_has_what_its_key_has_left() {
+    let mut stand = Stand::new().await;
+    let foreign = stand.foreign(20, 20);
+    assert!(stand.ask::<bool>("EXPIRE", (key(&foreign), 30)));
+    let loaded = stand.load(&foreign).await.expect("it lives");
+    let left = loaded.record.ends_at().duration_since(loaded.now).unwrap();
+    assert!(left <= Duration::from_secs(30), "{left:?}");
+
+    let touched = stand.store.apply_to(&loaded, &foreign, &touch(), &stand.terms).await.unwrap();
+    assert!(matches!(touched, Outcome::Done { .. }), "{touched:?}");
+    assert!(stand.ask::<i64>("TTL", key(&foreign)) > 30, "its own idle timeout counts again");
+}
+
+#[tokio::test]
 async fn a_session_of_ours_whose_expiry_somebody_took_away_ends_in_time_and_its_next_change_sets_it_again() {
     let mut stand = Stand::new().await;
     for is_planned_on_what_was_loaded in [true, false] {
