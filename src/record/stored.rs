@@ -106,6 +106,7 @@ impl Record {
     }
 
     /// Returns true if all reserved fields but the last access are the same in another record.
+    #[cfg(feature = "redis")]
     pub(crate) fn has_reserved_of(&self, other: &Record) -> bool {
         // every field is named, so that a new one is not forgotten here
         let Record {

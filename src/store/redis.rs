@@ -225,6 +225,7 @@ impl Store for Redis {
             return Ok(Lookup::Gone);
         };
         let record = Arc::new(record);
+        let time = time.not_before(record.last_accessed_at);
         if let (Some(near), Some(reading), Some(seen)) = (&self.near, reading, seen)
             && let Some(remaining) = remaining.and_then(|millis| u64::try_from(millis).ok())
         {

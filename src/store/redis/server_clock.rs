@@ -78,6 +78,14 @@ impl Sample {
     }
 }
 
+impl Time {
+    /// Returns this time, or a later one that the clock has shown already, as far as it can have shown that. Without it, a session that
+    /// another connection has changed a moment ago could seem to be from the future.
+    pub(super) fn not_before(self, shown: SystemTime) -> Time {
+        Time { now: self.now.max(shown.min(self.latest)), ..self }
+    }
+}
+
 fn whole_millis(time: SystemTime) -> SystemTime {
     from_millis(to_millis(time))
 }
@@ -101,6 +109,15 @@ mod tests {
         assert_eq!(time.now, shown + Duration::from_millis(994), "the server may have looked at its clock last thing");
         assert_eq!(time.latest, shown + Duration::from_millis(999), "or first thing");
         assert!(clock.sample(at(1010)).is_none());
+    }
+
+    #[test]
+    fn a_time_that_the_clock_has_shown_moves_the_reckoned_one_on_as_far_as_it_can_be() {
+        let shown = from_millis(5000);
+        let time = Sample::new(shown, at(10), at(14)).reckon(at(14));
+        assert_eq!(time.not_before(from_millis(4000)).now, shown);
+        assert_eq!(time.not_before(from_millis(5003)).now, from_millis(5003));
+        assert_eq!(time.not_before(from_millis(9000)).now, time.latest, "the clock was set back since then");
     }
 
     #[test]
