@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 pub use browser::Browser;
+use http::HeaderValue;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -112,6 +113,34 @@ impl TestSessions {
         let mut browser = self.browser();
         browser.with_session(async |session| session.sign_in(user).await).await?;
         Ok(browser)
+    }
+
+    /// Returns the header `Authorization` of a client of a user who has just signed in, for an application with
+    /// [bearer tokens](crate::ConfigBuilder::bearer_tokens).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cloakroom::Error> {
+    /// use cloakroom::{Config, testing::TestSessions};
+    ///
+    /// let test = TestSessions::with_config(Config::builder().bearer_tokens().build()?);
+    /// let authorization = test.bearer("ada").await?;
+    /// let request = http::Request::get("/account").header("authorization", authorization);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the errors of [`Session::sign_in`](crate::Session::sign_in).
+    pub async fn bearer<U>(&self, user: U) -> Result<HeaderValue>
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
+        let (token, _) = self.sessions.create().sign_in(user).await?;
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).expect("tokens are ASCII");
+        value.set_sensitive(true);
+        Ok(value)
     }
 }
 

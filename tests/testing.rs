@@ -43,6 +43,22 @@ async fn a_test_user_is_signed_in_until_the_idle_timeout() -> Result<(), Error> 
 }
 
 #[tokio::test]
+async fn a_client_with_a_bearer_token_is_signed_in_and_gets_no_cookie() -> Result<(), Error> {
+    let test = TestSessions::with_config(Config::builder().bearer_tokens().build()?);
+    let app = app(test.sessions());
+    let authorization = test.bearer("ada").await?;
+    for (path, status) in [("/account", 200), ("/sign-out", 200), ("/account", 401)] {
+        let request = Request::builder().method(if path == "/account" { "GET" } else { "POST" }).uri(path);
+        let request = request.header("authorization", authorization.clone()).body(Body::empty()).unwrap();
+        let response = test.browser().send(&app, request).await;
+        assert_eq!(response.status(), status, "{path}");
+        assert!(!response.headers().contains_key("set-cookie"), "{path}");
+    }
+    assert!(!format!("{authorization:?}").contains("Bearer"), "it is a secret");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_browser_keeps_the_cookie_that_it_is_given_and_forgets_the_one_that_is_removed() {
     let test = TestSessions::new();
     let (app, mut browser) = (app(test.sessions()), test.browser());
