@@ -209,8 +209,9 @@ impl Store for Redis {
             return Ok(Lookup::Gone);
         }
         let stored = texts_of(pairs_of(&hash)?);
+        let remaining = remaining.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
         // a key without an expiry that belongs to another program is no session
-        if stored.is_empty() || is_plain && remaining.is_none_or(|remaining| remaining < 0) {
+        if stored.is_empty() || is_plain && remaining.is_none() {
             return Ok(Lookup::Gone);
         }
         let field = |name| stored.iter().find(|(other, _)| *other == name).map(|(_, text)| *text);
@@ -226,14 +227,12 @@ impl Store for Redis {
         };
         let record = Arc::new(record);
         let time = time.not_before(record.last_accessed_at);
-        if let (Some(near), Some(reading), Some(seen)) = (&self.near, reading, seen)
-            && let Some(remaining) = remaining.and_then(|millis| u64::try_from(millis).ok())
-        {
-            near.keep(reading, &record, time, Duration::from_millis(remaining), terms, seen);
+        if let (Some(near), Some(reading), Some(seen), Some(remaining)) = (&self.near, reading, seen, remaining) {
+            near.keep(reading, &record, time, remaining, terms, seen);
         }
-        let now = match remaining.and_then(|millis| u64::try_from(millis).ok()) {
+        let now = match remaining {
             // another program may have shortened its life, which only the key's expiry tells
-            Some(millis) if is_plain => time.now.max(record.ends_at() - Duration::from_millis(millis)),
+            Some(remaining) if is_plain => time.now.max(record.ends_at() - remaining),
             _ => time.now,
         };
         let lookup = record.clone().look_up(presented, now);
