@@ -98,7 +98,7 @@ pub use crate::record::{
     Device, Field, MAX_LABEL_BYTES, MAX_NAME_BYTES, MAX_USER_ID_BYTES, OnLimit, OnReplay, Page, SessionId, Token,
     TokenFormat, UserId,
 };
-pub use crate::session::{Creating, Ended, LiveSession, Session, SigningIn};
+pub use crate::session::{Batch, Creating, Ended, LiveSession, Session, SigningIn};
 pub use crate::sessions::Sessions;
 pub use crate::web::extract::{Fresh, RecentSignIn, SignedIn};
 #[cfg(any(feature = "tower", feature = "actix"))]

@@ -13,6 +13,7 @@ use http::HeaderValue;
 
 // rustdoc shows the methods of `Session` in this order
 mod fields;
+mod batch;
 mod facts;
 mod lifetime;
 mod rotation;
@@ -30,6 +31,7 @@ mod pending;
 mod state;
 mod take_over;
 
+pub use batch::Batch;
 pub use live::LiveSession;
 pub use outside::Creating;
 pub use sign_in::SigningIn;

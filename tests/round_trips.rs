@@ -34,6 +34,8 @@ fn app(sessions: &Sessions) -> Router {
         session.set(NAME, "andrew")?;
         session.increment(COUNT, 1).await.map(drop)
     };
+    let batch =
+        async |session: Session| session.batch().expect(NAME, "andrew").set(NAME, "andrew").increment(COUNT, 1).await;
     let commit_twice = async |session: Session| {
         session.set(NAME, "andrew")?;
         session.commit().await?;
@@ -47,6 +49,7 @@ fn app(sessions: &Sessions) -> Router {
         .route("/write", get(async |session: Session| session.set(NAME, "andrew")))
         .route("/count", get(async |session: Session| session.increment(COUNT, 1).await.map(drop)))
         .route("/set_and_count", get(set_and_count))
+        .route("/batch", get(batch))
         .route("/commit_twice", get(commit_twice))
         .route("/idle", get(async |session: Session| session.set_idle_timeout(Duration::from_secs(600))))
         .route("/rotate", get(async |session: Session| session.rotate().await))
@@ -92,6 +95,9 @@ async fn every_kind_of_request_costs_what_the_table_says() {
         for path in ["/write", "/set/1", "/set/100", "/idle", "/count"] {
             scene.costs(path, &read_and(&["EVALSHA"])).await;
         }
+        scene.browser.visit("/write").await;
+        scene.monitor.commands();
+        scene.costs("/batch", &read_and(&["EVALSHA"])).await;
         scene.costs("/set_and_count", &read_and(&["EVALSHA", "EVALSHA"])).await;
         scene.costs("/commit_twice", &read_and(&["EVALSHA"])).await;
         scene.costs("/sign_out", &read_and(&["EVALSHA"])).await;

@@ -8,6 +8,7 @@ mod on_axum {
     use crate::support::on_axum as framework;
 
     mod adapter;
+    mod batches;
     mod bodies;
     mod changed_settings;
     mod cookies;
@@ -34,6 +35,7 @@ mod on_actix {
 
     mod actix;
     mod actix_server;
+    mod batches;
     mod changed_settings;
     mod cookies;
     mod errors;

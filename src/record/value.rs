@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod lost;
+mod same;
 
 /// Why a value could not be written or read, without the value itself.
 pub(crate) type Problem = &'static str;
@@ -20,6 +21,27 @@ pub(crate) fn to_text<V: Serialize + ?Sized>(value: &V) -> Result<String, Proble
     match raw_string(&json) {
         Some(raw) if !is_json(&raw) => Ok(raw),
         _ => Ok(json),
+    }
+}
+
+/// Returns the JSON of a value that a field is expected to have.
+pub(crate) fn to_expected<V: Serialize + ?Sized>(value: &V) -> Result<String, Problem> {
+    to_json(value, DEEPEST)
+}
+
+/// Returns true if the text of a field is a spelling of the value with this JSON.
+pub(crate) fn is_text_of(json: &str, text: &str) -> bool {
+    match raw_string(json) {
+        Some(expected) => from_text::<String>(text).is_ok_and(|string| string == expected),
+        None => same::is_same(json, text),
+    }
+}
+
+/// Returns true if the text of a field is a spelling of the value with this JSON, with plain tokens. Every text is then a string.
+pub(crate) fn is_raw_text_of(json: &str, text: &str) -> bool {
+    match raw_string(json) {
+        Some(expected) => text == expected,
+        None => same::is_same(json, text),
     }
 }
 

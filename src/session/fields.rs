@@ -413,7 +413,7 @@ impl Session {
 
 /// A type that has no JSON is the application's mistake. A value that would not be read back unchanged may come from a
 /// visitor.
-fn unwritable(name: &str, why: &'static str) -> Error {
+pub(super) fn unwritable(name: &str, why: &'static str) -> Error {
     match why {
         value::NO_JSON => invalid_field(name, why),
         _ => Error::malformed(format!("field `{name}`"), why),
@@ -424,7 +424,8 @@ fn invalid_field(name: &str, why: &'static str) -> Error {
     Error::invalid(format!("field `{name}`"), why)
 }
 
-fn sum(name: &str, text: &str, by: i64) -> Result<i64> {
+/// Adds to the text of a counter.
+pub(super) fn sum(name: &str, text: &str, by: i64) -> Result<i64> {
     let field = || format!("field `{name}`");
     let value = crate::record::counter(text).ok_or_else(|| Error::invalid(field(), crate::record::NOT_A_COUNTER))?;
     value.checked_add(by).ok_or_else(|| Error::malformed(field(), crate::record::COUNTER_OVERFLOW))

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::state::{Current, Source};
-use super::{Ended, Session};
+use super::{Batch, Ended, Session};
 use crate::error::{Absence, Error, Result};
 use crate::events::RevokeReason;
 use crate::meter;
@@ -190,6 +190,29 @@ impl LiveSession {
     /// [`is_unknown`](Error::is_unknown) the increment was made once or not at all.
     pub async fn increment(&self, field: Field<i64>, by: i64) -> Result<i64> {
         self.session.increment(field, by).await
+    }
+
+    /// Changes several fields in one step, and only if what the batch expects is stored. One round trip. See
+    /// [`Session::batch`].
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::Field;
+    /// # doctest::with_sessions(async |sessions| {
+    /// const EXPORT: Field<String> = Field::new("export");
+    /// const EXPORTS: Field<i64> = Field::new("exports");
+    /// # let (_, live) = sessions.create().set(EXPORT, "running").await?;
+    ///
+    /// live.batch().expect(EXPORT, "running").set(EXPORT, "ready").increment(EXPORTS, 1).await?;
+    /// # assert_eq!(live.get(EXPORTS)?, Some(1));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the errors of [`Session::batch`], and [`is_gone`](Error::is_gone) if the session has ended.
+    pub fn batch(&self) -> Batch<'_> {
+        self.session.batch()
     }
 
     /// Reads, changes and writes a field without losing the change of another request. If another request came first, the
