@@ -98,10 +98,12 @@ impl Session {
         brought: &Brought,
         user_agent: Option<&HeaderValue>,
         judged: Judged,
+        without_tokens: bool,
         from: ReadFrom,
     ) -> Result<Session> {
         let Brought { tokens, carrier, former } = brought;
-        let mut state = State { carrier: *carrier, ..State::default() };
+        let former = former.as_ref().filter(|_| !without_tokens);
+        let mut state = State { carrier: *carrier, without_tokens, ..State::default() };
         let mut replays = Vec::new();
         for presented in tokens {
             let lookup = sessions.load(presented, from).await?;
@@ -129,7 +131,7 @@ impl Session {
         };
         let session = Session(Arc::new(Inner {
             user_agent: user_agent.cloned(),
-            former: former.clone(),
+            former: former.cloned(),
             without_session,
             judged,
             ..Inner::new(sessions, state)

@@ -102,6 +102,8 @@ struct Inner {
     wants_page: bool,
     /// What the request asks for, if the sign-in page is told it.
     wanted: Option<PathAndQuery>,
+    /// The response can carry no token, so none is made.
+    without_tokens: bool,
     session: OnceCell<Result<Session>>,
     /// The response is being sent: a session that is loaded from now on cannot be changed.
     over: AtomicBool,
@@ -142,6 +144,52 @@ impl Visit {
     /// [`is_cross_site`](Error::is_cross_site), 403, or [`is_ambiguous`](Error::is_ambiguous), 400, if the request names its
     /// session in two ways.
     pub fn begin(sessions: &Sessions, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OngoingVisit> {
+        Visit::begin_with(sessions, method, uri, headers, false)
+    }
+
+    /// Begins a visit whose response cannot carry a token, such as the answer to a proxy that asks who a visitor is: proxies
+    /// drop its `Set-Cookie`. No I/O.
+    ///
+    /// The session is read and extended as usual. A rotation that is due by
+    /// [`rotate_every`](crate::ConfigBuilder::rotate_every) or for the cookie's age waits for a request that can carry the new
+    /// token, and so does the takeover of a [former session](crate::ConfigBuilder::adopt). No cookie is set or removed. What
+    /// needs a new token is an error, 500, and does nothing: a sign-in, a rotation, or a write for a visitor without a session.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # use cloakroom::web::Visit;
+    /// # doctest::with_sessions(async |sessions| {
+    /// # let request = http::Request::new(());
+    /// let ongoing = Visit::begin_without_tokens(&sessions, request.method(), request.uri(), request.headers())?;
+    /// let session = ongoing.visit().session().await?;
+    /// assert!(session.sign_in("ada").await.is_err());
+    ///
+    /// let mut response = http::Response::new("nobody");
+    /// let changes = ongoing.finish(response.status().as_u16()).await.expect("the store in memory answers");
+    /// changes.apply(response.headers_mut());
+    /// assert!(!response.headers().contains_key("set-cookie"));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the errors of [`begin`](Visit::begin).
+    pub fn begin_without_tokens(
+        sessions: &Sessions,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<OngoingVisit> {
+        Visit::begin_with(sessions, method, uri, headers, true)
+    }
+
+    fn begin_with(
+        sessions: &Sessions,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        without_tokens: bool,
+    ) -> Result<OngoingVisit> {
         let config = sessions.config();
         let brought = credential::read(headers, config).map_err(Error::ambiguous)?;
         let judged = match brought.carrier {
@@ -162,6 +210,7 @@ impl Visit {
             user_agent,
             wants_page,
             wanted,
+            without_tokens,
             session: OnceCell::new(),
             over: AtomicBool::new(false),
         }))))
@@ -212,8 +261,8 @@ impl Visit {
     }
 
     async fn open(&self, from: ReadFrom) -> Result<Session> {
-        let Inner { sessions, judged, brought, user_agent, session, over, .. } = &*self.0;
-        let open = || Session::open(sessions, brought, user_agent.as_ref(), *judged, from);
+        let Inner { sessions, judged, brought, user_agent, without_tokens, session, over, .. } = &*self.0;
+        let open = || Session::open(sessions, brought, user_agent.as_ref(), *judged, *without_tokens, from);
         let session = session.get_or_init(open).await.clone();
         if let Ok(session) = &session
             && over.load(Ordering::SeqCst)

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use cloakroom::store::{Embedded, Redis};
 use cloakroom::testing::{Browser, TestSessions};
+use cloakroom::web::Visit;
 use cloakroom::{
     Adoption, BoxError, Config, ConfigBuilder, Error, Event, Field, FormerSession, FormerSessions, OnLimit,
     RecentSignIn, Session, Sessions, SignedIn, TokenFormat,
@@ -438,4 +439,19 @@ fn settings_that_contradict_each_other_are_refused() {
     assert!(adopt(Adoption::side_by_side).build().is_ok());
     assert!(FormerSession::of_user("").unwrap_err().is_invalid());
     assert!(FormerSession::of_visitor().field(Field::<String>::named("user_id"), "x").unwrap_err().is_invalid());
+}
+
+#[tokio::test]
+async fn a_visit_that_can_carry_no_token_leaves_a_former_session_to_the_next_request() {
+    let mut scene = Scene::new();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::COOKIE, scene.browser.cookies().unwrap().parse().unwrap());
+    let (sessions, uri) = (scene.test.sessions(), Uri::from_static("/"));
+    let ongoing = Visit::begin_without_tokens(sessions, &Method::GET, &uri, &headers).unwrap();
+    assert_eq!(ongoing.visit().session().await.unwrap().user(), None);
+    let mut answer = HeaderMap::new();
+    ongoing.finish(200).await.unwrap().apply(&mut answer);
+    assert!(!answer.contains_key(header::SET_COOKIE));
+    assert_eq!(scene.former.asked(), (0, 0));
+    assert_eq!(text(scene.get("/account").await).await, "ada");
 }

@@ -27,6 +27,7 @@ mod on_axum {
     mod tower_http;
     mod two_cookies;
     mod values;
+    mod without_tokens;
 }
 
 #[path = "web"]

@@ -23,6 +23,29 @@ impl Session {
         self.state().current.is_some()
     }
 
+    /// Returns true if the request brought a token that opens no session: the session has ended, its secret was replaced, or
+    /// nobody ever made this token. False for a visitor who came without a token, or with something that is no token.
+    ///
+    /// Such a visitor has an empty session, like any new one, and gets a new session with the first thing that is written.
+    /// Ask this where that would hide from them that they were signed out. [`ended`](Session::ended) may know why.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// let title = match (session.exists(), session.is_gone()) {
+    ///     (true, _) => "Your cart",
+    ///     (false, true) => "Your session has ended",
+    ///     (false, false) => "Welcome!",
+    /// };
+    /// assert_eq!(title, "Welcome!");
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn is_gone(&self) -> bool {
+        let state = self.state();
+        state.current.is_none() && state.rivals.is_empty() && !state.unopened.is_empty()
+    }
+
     /// Returns the session's id, or `None` if no session is stored. The id may be logged and shown: it opens nothing.
     ///
     /// ```

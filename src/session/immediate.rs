@@ -55,6 +55,7 @@ impl Session {
 
     /// Asks the store to take a new token.
     pub(super) async fn send(&self, token: Token, purpose: Purpose) -> Result<()> {
+        self.state().check_tokens()?;
         self.state().minted = Minted::OnItsWay(Candidate { token, purpose });
         self.settle().await
     }

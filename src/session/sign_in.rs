@@ -316,6 +316,8 @@ impl Session {
     async fn bind(&self, new: SignIn) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
+        // before the session of another user is ended for it
+        self.state().check_tokens()?;
         let ended = self.end_former(&new).await;
         if !is_done(&ended) {
             return ended;

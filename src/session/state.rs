@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) carrier: Carrier,
     /// What the response tells the client about its token.
     pub(super) token: TokenChange,
+    /// The response can carry no token: none is minted, and no cookie is set or removed.
+    pub(super) without_tokens: bool,
     /// The application has taken a token, and hands it over itself.
     pub(super) is_taken: bool,
     /// The store has said that the token of this request opens nothing any more.
@@ -210,8 +212,9 @@ impl State {
 
     /// Begins with an empty session, after the former one has ended.
     pub(super) fn start_over(&mut self) {
-        let State { carrier, is_taken, former_is_over, peeking, .. } = *self;
-        *self = State { token: TokenChange::Remove, carrier, is_taken, former_is_over, peeking, ..State::default() };
+        let State { carrier, without_tokens, is_taken, former_is_over, peeking, .. } = *self;
+        let token = TokenChange::Remove;
+        *self = State { token, carrier, without_tokens, is_taken, former_is_over, peeking, ..State::default() };
     }
 
     /// Returns what to tell the client. A cookie is set or removed only for a client that keeps its token in one. Where the
@@ -219,6 +222,9 @@ impl State {
     pub(super) fn tell_client(&mut self) -> ClientChanges {
         let (token, is_taken) = (std::mem::take(&mut self.token), self.is_taken);
         let token_is_invalid = self.carrier == Carrier::Bearer && (self.current.is_none() || self.is_lost);
+        if self.without_tokens {
+            return ClientChanges { token_is_invalid, ..ClientChanges::default() };
+        }
         let (cookie, bearer) = match (token, self.carrier) {
             (token, Carrier::Nothing | Carrier::Cookie) if !is_taken => (token, None),
             (token, carrier) => {
@@ -244,6 +250,13 @@ impl State {
         }
     }
 
+    /// Returns an error if the response can carry no token.
+    pub(super) fn check_tokens(&self) -> Result<()> {
+        let reason =
+            "cannot get a new token in this visit, whose response can carry none (`Visit::begin_without_tokens`)";
+        if self.without_tokens { Err(Error::invalid("the session", reason)) } else { Ok(()) }
+    }
+
     pub(super) fn presented(&self) -> Option<Credentials> {
         self.current.as_ref().map(|current| current.presented)
     }
@@ -261,7 +274,7 @@ impl State {
 
     /// Mints the token that the commit is going to need, for whoever must know its secret before.
     pub(super) fn mint_ahead(&mut self, sessions: &Sessions) {
-        if self.over || !matches!(self.minted, Minted::Nothing) {
+        if self.over || self.without_tokens || !matches!(self.minted, Minted::Nothing) {
             return;
         }
         let minted = match &self.current {
@@ -302,7 +315,7 @@ impl State {
         };
         let minted_at = record.rotated_at.unwrap_or(record.created_at);
         let is_old = now.duration_since(minted_at).map_or(true, |since| since >= interval);
-        is_old && current.is_brought() && !self.peeking && current.has_current_secret()
+        is_old && current.is_brought() && !self.peeking && !self.without_tokens && current.has_current_secret()
     }
 
     /// Whether this request is to extend the session.
