@@ -24,6 +24,7 @@ mod printable;
 mod redis_flags;
 mod repair;
 mod revoke;
+mod serve;
 mod show;
 mod stats;
 mod store_flags;
@@ -54,6 +55,8 @@ struct Cli {
 enum Verb {
     /// Serve a page that shows how sessions begin, live and end. It also answers in JSON.
     Demo(demo::Flags),
+    /// Serve sessions over HTTP, for applications in any language and for proxies.
+    Serve(serve::Flags),
     /// Check a Redis that keeps sessions: what is wrong, and what to do about it.
     Doctor(doctor::Flags),
     /// Show one session, without its secret.
@@ -88,6 +91,7 @@ pub async fn run() -> ExitCode {
     log_to_stderr();
     let done = match cli.verb {
         Verb::Demo(flags) => demo::run(flags).await,
+        Verb::Serve(flags) => serve::run(flags).await,
         Verb::Doctor(flags) => doctor::run(flags).await,
         Verb::Show(flags) => show::run(flags).await,
         Verb::List(flags) => list::run(flags).await,

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod demo;
 pub mod operator;
 pub mod served;
+pub mod service;
 pub mod terminal;
 pub mod visitor;
 pub mod webdriver;

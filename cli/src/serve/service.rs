@@ -1,0 +1,39 @@
+//! What every answer of the service needs.
+
+use cloakroom::store::{Embedded, Memory, NearCache};
+use cloakroom::{Config, Sessions};
+
+use super::flags::Flags;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::redis_flags;
+
+pub(crate) struct Service {
+    pub(crate) sessions: Sessions,
+    /// Where the sessions are, as it may be shown.
+    pub(crate) place: Place,
+}
+
+impl Service {
+    /// Opens the store that the flags name.
+    ///
+    /// # Errors
+    /// Returns an error if the store is not available, or a setting is refused.
+    pub(crate) async fn open(flags: &Flags) -> Result<Service, Failure> {
+        let place = flags.store.place()?;
+        let config = Config::builder().token_format(flags.store.redis.token_format()).build()?;
+        let sessions = match &place {
+            Place::Memory => Sessions::new(Memory::new(), config),
+            Place::Embedded(path) => Sessions::new(Embedded::open(path)?, config),
+            Place::Redis(reach) => {
+                let builder = flags.store.redis.builder(reach)?;
+                let builder = match flags.no_near_cache {
+                    true => builder,
+                    false => builder.near_cache(NearCache::default()),
+                };
+                Sessions::new(redis_flags::connect(builder).await?, config)
+            }
+        };
+        Ok(Service { sessions, place })
+    }
+}
