@@ -2,6 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod page;
+mod redis_server;
+
+pub use page::put_between;
+pub use redis_server::RedisServer;
+
 use clap::ValueEnum;
 
 /// One application of the comparison.

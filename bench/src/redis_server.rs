@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+/// Ends with its value.
 pub struct RedisServer {
     child: Child,
     url: String,

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cloakroom_bench::{Kind, Operation};
+use cloakroom_bench::{Kind, Operation, put_between};
 use serde::Serialize;
 
 use crate::turn::{Measured, Memory};
@@ -208,17 +209,13 @@ fn said_by(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(text.split(" sha=").next().unwrap_or_default().trim().to_owned())
 }
 
-const BEGIN: &str = "<!-- comparison: written by bench/run --publish -->\n";
-const END: &str = "<!-- end of comparison -->\n";
+const BEGIN: &str = "<!-- comparison: written by bench/run --publish -->";
+const END: &str = "<!-- end of comparison -->";
 
 /// Replaces the generated part of the page, and the picture: as a file for GitHub, and inside a link for rustdoc.
 pub fn publish(text: &str, picture: &str) -> Result<()> {
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
-    let path = format!("{docs}/performance.md");
-    let page = fs::read_to_string(&path)?;
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| format!("{path} lacks {BEGIN:?}"))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| format!("{path} lacks {END:?}"))?;
-    fs::write(&path, format!("{before}{BEGIN}\n{text}\n{END}{after}"))?;
+    put_between(Path::new(&format!("{docs}/performance.md")), BEGIN, END, &format!("\n{text}\n"))?;
     fs::write(format!("{docs}/performance.svg"), picture)?;
     let definition = format!("[performance.svg]: data:image/svg+xml;base64,{}\n", BASE64.encode(picture));
     fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../src/guide/figure.md"), definition)?;

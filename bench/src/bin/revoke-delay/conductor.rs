@@ -6,13 +6,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cloakroom_bench::RedisServer;
 use cloakroom::store::{NewSession, Outcome, Redis, Store as _, Target};
 use cloakroom::{
     Error, SessionId,
     store::{Fields, Terms},
 };
 
-use super::redis_server::RedisServer;
 use super::report::Report;
 use super::told::Told;
 use super::{Flags, REVOKED, WRITTEN, WRITTEN_SESSIONS, monotonic, presented};

@@ -4,7 +4,6 @@
 //! `cargo run --release --manifest-path bench/Cargo.toml --bin revoke-delay`
 
 mod conductor;
-mod redis_server;
 mod report;
 mod told;
 mod watcher;

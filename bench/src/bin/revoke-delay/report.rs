@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use cloakroom_bench::put_between;
 use serde::Serialize;
 
 use super::Flags;
@@ -80,11 +81,7 @@ impl Report {
 
     /// Puts the text into a page, in place of what an earlier run has put there.
     pub fn publish(&self, page: &Path) -> Result<()> {
-        let place = || format!("{} has no `{BEGIN}` and `{END}`", page.display());
-        let before = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
-        let (head, rest) = before.split_once(BEGIN).with_context(place)?;
-        let (_, tail) = rest.split_once(END).with_context(place)?;
-        Ok(std::fs::write(page, format!("{head}{BEGIN}\n{}{END}{tail}", self.text()))?)
+        Ok(put_between(page, BEGIN, END, &self.text())?)
     }
 
     pub fn json(&self) -> Result<String> {
