@@ -21,7 +21,6 @@ mod timeline;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use cloakroom::Sessions;
@@ -35,9 +34,7 @@ use crate::demo::timeline::Timeline;
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::redis_flags;
-
-/// How long requests that have begun may still take after the program was told to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(5);
+use crate::stopping::{LAST_REQUESTS, told_to_stop};
 
 /// What the handlers know about the demo they are in.
 pub(crate) struct Demo {
@@ -110,33 +107,4 @@ async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
         served = async { serving.await } => served.map_err(|error| Failure::failed(error.to_string())),
         () = async { stop.notified().await; tokio::time::sleep(LAST_REQUESTS).await } => Ok(()),
     }
-}
-
-/// Ready when the user pressed ctrl-c or the system sent SIGTERM.
-async fn told_to_stop() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated() => {}
-    }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signals) => {
-            signals.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
 }

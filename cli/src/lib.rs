@@ -13,6 +13,7 @@ mod fill;
 pub mod fuzzing;
 mod import;
 mod kept;
+mod key;
 mod list;
 mod looking;
 mod man;
@@ -27,6 +28,7 @@ mod revoke;
 mod serve;
 mod show;
 mod stats;
+mod stopping;
 mod store_flags;
 mod strict_json;
 mod survey;
@@ -57,6 +59,8 @@ enum Verb {
     Demo(demo::Flags),
     /// Serve sessions over HTTP, for applications in any language and for proxies.
     Serve(serve::Flags),
+    /// Make, list and remove the API keys of the session service.
+    Key(key::Flags),
     /// Check a Redis that keeps sessions: what is wrong, and what to do about it.
     Doctor(doctor::Flags),
     /// Show one session, without its secret.
@@ -92,6 +96,7 @@ pub async fn run() -> ExitCode {
     let done = match cli.verb {
         Verb::Demo(flags) => demo::run(flags).await,
         Verb::Serve(flags) => serve::run(flags).await,
+        Verb::Key(flags) => key::run(&flags),
         Verb::Doctor(flags) => doctor::run(flags).await,
         Verb::Show(flags) => show::run(flags).await,
         Verb::List(flags) => list::run(flags).await,

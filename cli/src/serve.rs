@@ -4,19 +4,23 @@ mod api;
 mod auth;
 mod browser;
 mod flags;
-mod keys;
+pub(crate) mod keys;
 mod listen;
 mod operators;
 mod problem;
 mod service;
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 
 pub(crate) use self::flags::Flags;
 use crate::failure::Failure;
+use crate::serve::listen::{Address, Listeners};
 use crate::serve::service::Service;
+use crate::terminal::Many;
 
 /// Serves until the program is told to stop.
 ///
@@ -24,16 +28,50 @@ use crate::serve::service::Service;
 /// Returns an error if the store is not available, a setting is refused, or the program cannot listen on an address.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let service = Arc::new(Service::open(&flags).await?);
-    listen::serve(&flags, &service, router(&service)).await
+    keys::reload_at_hangup(Arc::clone(&service.keys));
+    let mut callers = callers(&service);
+    if flags.admin_listen.is_empty() {
+        callers = callers.merge(administrators(&service));
+    }
+    let administrators = administrators(&service);
+    let listeners = Listeners::bind(&flags, finished(callers, &service), finished(administrators, &service)).await?;
+    announce(&flags, &service, &listeners.addresses());
+    listeners.serve().await;
+    Ok(())
 }
 
-/// Returns all that the service answers.
-fn router(service: &Arc<Service>) -> Router {
-    Router::new()
-        .merge(api::router())
-        .merge(auth::router())
-        .merge(operators::router())
+/// What applications and proxies ask.
+fn callers(service: &Service) -> Router<Arc<Service>> {
+    let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
+    api::router().route_layer(with_key).merge(auth::router()).merge(operators::router())
+}
+
+/// What administrators ask.
+fn administrators(service: &Service) -> Router<Arc<Service>> {
+    let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_administrators);
+    api::administrators().route_layer(with_key)
+}
+
+/// Adds the answers to whatever else is asked.
+fn finished(router: Router<Arc<Service>>, service: &Arc<Service>) -> Router {
+    router
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(Arc::clone(service))
+}
+
+/// Says on stdout where it listens, and who may call. That nobody reads it is no reason to stop.
+fn announce(flags: &Flags, service: &Service, addresses: &[Address]) {
+    let (callers, administrators) = addresses.split_at(flags.listen.len());
+    let line = |who: &str, address: &Address| format!("{who}: {address}  (store: {})\n", service.place);
+    let mut said: String = callers.iter().map(|address| line("Cloakroom service", address)).collect();
+    said.extend(administrators.iter().map(|address| line("For administrators", address)));
+    match &flags.keys {
+        Some(path) => {
+            said.push_str(&format!("Callers: {} in {}\n", Many(service.keys.count(), "API key"), path.display()))
+        }
+        None => said.push_str("Callers: everybody who can connect has all rights, because there is no --keys\n"),
+    }
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(said.as_bytes()).and_then(|()| stdout.flush());
 }

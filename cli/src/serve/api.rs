@@ -14,6 +14,7 @@ use axum::routing::{delete, get, post};
 
 use super::service::Service;
 
+/// The session of the browser whose cookie is presented.
 pub(crate) fn router() -> Router<Arc<Service>> {
     Router::new()
         .route("/v1/session", get(session::read).delete(sign_in::sign_out))
@@ -23,6 +24,11 @@ pub(crate) fn router() -> Router<Arc<Service>> {
         .route("/v1/session/elevate", post(session::elevate))
         .route("/v1/session/devices", get(devices::list))
         .route("/v1/session/devices/{id}", delete(devices::sign_out_device))
+}
+
+/// The sessions of all users, for administrators only.
+pub(crate) fn administrators() -> Router<Arc<Service>> {
+    Router::new()
         .route("/v1/users/{user}/sessions", get(admin::list).delete(admin::revoke_user))
         .route("/v1/sessions/{id}", get(admin::show).delete(admin::revoke))
 }

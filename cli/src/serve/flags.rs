@@ -1,14 +1,43 @@
 //! The flags of the service.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
+use super::listen::Address;
 use crate::store_flags::StoreFlags;
 
 #[derive(Args)]
 pub(crate) struct Flags {
-    /// The address to listen on: HOST:PORT, or unix:PATH for a socket in the file system. Repeat the flag for more addresses
+    /// The address to listen on: an IP address and a port, or unix:/PATH for a socket in the file system. Repeat the flag for more
+    /// addresses
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
-    pub(crate) listen: Vec<String>,
+    pub(crate) listen: Vec<Address>,
+
+    /// An address for administrators and for metrics, which are then answered on no other one. Repeat the flag for more addresses
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin_listen: Vec<Address>,
+
+    /// The file with the API keys, which `cloakroom key` writes. It is read again at a SIGHUP [default: none is needed, which is allowed
+    /// on loopback addresses and Unix sockets only]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+
+    /// Give everybody who can connect all rights, also on addresses that other machines can reach
+    #[arg(long, conflicts_with = "keys")]
+    pub(crate) without_keys: bool,
+
+    /// The most connections of one address. Others wait until one of these is closed
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = connections)]
+    pub(crate) max_connections: usize,
+
+    /// How long a connection may wait for the whole head of its next request
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) keep_alive: u64,
+
+    /// How long the body of a request may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) body_timeout: u64,
 
     /// Ask Redis for every session, instead of keeping the sessions that were just read in this process
     #[arg(long)]
@@ -16,4 +45,11 @@ pub(crate) struct Flags {
 
     #[command(flatten)]
     pub(crate) store: StoreFlags,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1_000_000) => Ok(number),
+        _ => Err("give a number from 1 to 1,000,000".to_owned()),
+    }
 }

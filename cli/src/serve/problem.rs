@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use cloakroom::Error;
 use serde::Serialize;
 
+use super::keys::Rights;
+
 /// What went wrong, for the caller. It contains no secret.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
@@ -33,6 +35,18 @@ impl Problem {
     /// Something in the request is not allowed.
     pub(crate) fn invalid(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "invalid", detail)
+    }
+
+    /// There is no API key, or it is not valid.
+    pub(crate) fn key() -> Problem {
+        let detail = "show a valid API key in the header Authorization: Bearer KEY. `cloakroom key new` makes one";
+        Problem::new(StatusCode::UNAUTHORIZED, "key", detail)
+    }
+
+    /// The API key is valid, but does not allow this.
+    pub(crate) fn rights(has: Rights, needed: Rights) -> Problem {
+        let detail = format!("this needs a key with the rights {}, and this key has {}", needed.name(), has.name());
+        Problem::new(StatusCode::FORBIDDEN, "rights", detail)
     }
 }
 

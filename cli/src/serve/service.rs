@@ -1,9 +1,13 @@
 //! What every answer of the service needs.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use cloakroom::store::{Embedded, Memory, NearCache};
 use cloakroom::{Config, Sessions};
 
 use super::flags::Flags;
+use super::keys::Keys;
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::redis_flags;
@@ -12,14 +16,18 @@ pub(crate) struct Service {
     pub(crate) sessions: Sessions,
     /// Where the sessions are, as it may be shown.
     pub(crate) place: Place,
+    pub(crate) keys: Arc<Keys>,
+    /// How long the body of a request may take.
+    pub(crate) body_timeout: Duration,
 }
 
 impl Service {
     /// Opens the store that the flags name.
     ///
     /// # Errors
-    /// Returns an error if the store is not available, or a setting is refused.
+    /// Returns an error if the store is not available, the file with the keys cannot be read, or a setting is refused.
     pub(crate) async fn open(flags: &Flags) -> Result<Service, Failure> {
+        let keys = Arc::new(Keys::open(flags.keys.clone())?);
         let place = flags.store.place()?;
         let config = Config::builder().token_format(flags.store.redis.token_format()).build()?;
         let sessions = match &place {
@@ -34,6 +42,6 @@ impl Service {
                 Sessions::new(redis_flags::connect(builder).await?, config)
             }
         };
-        Ok(Service { sessions, place })
+        Ok(Service { sessions, place, keys, body_timeout: Duration::from_secs(flags.body_timeout) })
     }
 }

@@ -115,9 +115,24 @@ impl Demo {
 
     /// Asks it to stop, as a service manager does.
     pub fn stop(&mut self) -> ExitStatus {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(asked.expect("kill runs").success());
+        self.signal("-TERM");
         eventually("the program stops when it is asked to", || self.child.try_wait().expect("it is our child"))
+    }
+
+    /// Asks it to read its files again, as a service manager does.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn first_line(&mut self) -> String {
