@@ -28,6 +28,7 @@ mod outside;
 mod absence;
 mod immediate;
 mod pending;
+mod repeatable;
 mod state;
 mod take_over;
 

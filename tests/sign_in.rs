@@ -16,6 +16,7 @@ mod on_axum {
     mod users;
     mod limit;
     mod next;
+    mod repeatable;
     mod rotation;
     mod told;
     mod events;
@@ -41,6 +42,7 @@ mod on_actix {
     mod users;
     mod limit;
     mod next;
+    mod repeatable;
     mod rotation;
     mod told;
     mod events;

@@ -231,6 +231,16 @@ impl Token {
         Ok(Token::keyed(id.expose(), &random_text::<SECRET_BYTES>()?))
     }
 
+    /// Makes a token of bytes that are as good as random to everybody else. The id takes the first of its bytes.
+    pub(crate) fn derived(id: &[u8; SECRET_BYTES], secret: &[u8; SECRET_BYTES]) -> Token {
+        Token::with_secret(&SessionId::from_text(&URL_SAFE_NO_PAD.encode(&id[..ID_BYTES])), secret)
+    }
+
+    /// Makes a token for the same session with this secret, which must be as good as random to everybody else.
+    pub(crate) fn with_secret(id: &SessionId, secret: &[u8; SECRET_BYTES]) -> Token {
+        Token::keyed(id.expose(), &URL_SAFE_NO_PAD.encode(secret))
+    }
+
     fn keyed(id: &str, secret: &str) -> Token {
         Token { text: format!("{id}.{secret}"), presented: Credentials::keyed(id, secret) }
     }

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::pending::Pending;
-use super::state::{Candidate, ClientChanges, Current, Minted, Purpose, Source, State, TokenChange};
+use super::state::{Candidate, ClientChanges, Minted, Purpose, State};
 use crate::error::{Absence, Error, Result};
 use crate::events::Event;
 use crate::meter;
@@ -85,11 +85,8 @@ impl Session {
                 }
             }
         }
-        let presented = token.presented();
         // even if it is not durable: a token that opens a session must reach its browser
-        state.token = TokenChange::Set(token, self.sessions().config().cookie_max_age(&loaded.record));
-        state.current = Some(Current::new(presented, loaded, Source::Minted));
-        state.unopened.clear();
+        state.hand_out(token, loaded, self.sessions());
         durable
     }
 

@@ -49,6 +49,17 @@ impl Session {
             Minted::ForCreation(token) => token,
             _ => Token::mint(self.format())?,
         };
+        self.create_as(token, fields, idle_timeout, own_deadline).await
+    }
+
+    /// Makes the session that this token opens.
+    pub(super) async fn create_as(
+        &self,
+        token: Token,
+        fields: Fields,
+        idle_timeout: Option<Duration>,
+        own_deadline: Option<SystemTime>,
+    ) -> Result<()> {
         let new = NewSession { presented: token.presented(), fields, idle_timeout, own_deadline };
         self.send(token, Purpose::Create(Box::new(new))).await
     }

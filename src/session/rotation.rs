@@ -72,6 +72,16 @@ impl Session {
             Minted::ForRotation(token) if token.presented().id == presented.id => token,
             _ => Token::with_new_secret(&presented.id)?,
         };
+        self.change_secret_to(token, presented, change).await
+    }
+
+    /// Makes a change that comes with the secret of this token.
+    pub(super) async fn change_secret_to(
+        &self,
+        token: Token,
+        presented: Credentials,
+        change: impl FnOnce(SecretHash) -> Change,
+    ) -> Result<()> {
         let secret_hash = token.presented().secret_hash.ok_or_else(Error::gone)?;
         self.send(token, Purpose::Change(presented, Box::new(change(secret_hash)))).await
     }

@@ -8,6 +8,7 @@ use super::Session;
 use super::commit::is_done;
 use super::lifetime::stored_deadline;
 use super::pending::Pending;
+use super::repeatable::{Repeatable, Repetition};
 use super::state::Unopened;
 use crate::cookie;
 use crate::error::{Absence, Error, Result};
@@ -71,6 +72,7 @@ impl Session {
             device: None,
             ip: None,
             discard_fields: false,
+            repeatable: None,
         }
     }
 
@@ -313,7 +315,7 @@ impl Session {
         self.user().zip(self.id()).ok_or_else(|| self.signed_out())
     }
 
-    async fn bind(&self, new: SignIn) -> Result<()> {
+    async fn bind(&self, new: SignIn, repetition: Option<Repetition>) -> Result<()> {
         self.sessions().need_secrets()?;
         let _turn = self.turn().await?;
         // before the session of another user is ended for it
@@ -322,18 +324,39 @@ impl Session {
         if !is_done(&ended) {
             return ended;
         }
+        if let Some(repetition) = &repetition
+            && self.was_answered(repetition, &new.user).await?
+        {
+            return ended;
+        }
         if !self.exists() && self.bind_again(&new).await? {
             return ended;
         }
-        let bound = match self.bind_once(&new).await {
+        let bound = match self.bind_once(&new, repetition.as_ref()).await {
             // the secret was replaced meanwhile, so the visitor has no session: a new one is made, as for any such visitor
             Err(error) if error.is_conflict() => {
                 self.state().forget_session();
-                self.bind_once(&new).await
+                self.bind_anew(&new, repetition.as_ref()).await
             }
             bound => bound,
         };
         bound.and(ended)
+    }
+
+    async fn bind_anew(&self, new: &SignIn, repetition: Option<&Repetition>) -> Result<()> {
+        let Some(repetition) = repetition else { return self.bind_once(new, None).await };
+        // of two at once, the other one was faster
+        if self.was_just_answered(repetition, &new.user).await? {
+            return Ok(());
+        }
+        match self.bind_once(new, Some(repetition)).await {
+            // the session of this sign-in has gone its own way since: this is a new one
+            Err(error) if error.is_conflict() => {
+                self.state().forget_session();
+                self.bind_once(new, None).await
+            }
+            bound => bound,
+        }
     }
 
     /// Ends the sessions that must not exist beside the new sign-in: the one of another user, or, if several tokens each
@@ -379,15 +402,22 @@ impl Session {
         Ok(false)
     }
 
-    async fn bind_once(&self, new: &SignIn) -> Result<()> {
+    async fn bind_once(&self, new: &SignIn, repetition: Option<&Repetition>) -> Result<()> {
         // the deferred changes stay deferred, because the sign-in would overwrite an idle timeout
-        let made = if self.exists() { Ok(()) } else { self.create_with(Fields::new(), None, None).await };
+        let made = match repetition {
+            _ if self.exists() => Ok(()),
+            Some(repetition) => self.create_as(repetition.visitor(), Fields::new(), None, None).await,
+            None => self.create_with(Fields::new(), None, None).await,
+        };
         if !is_done(&made) {
             return made;
         }
         let presented = self.presented().ok_or_else(Error::gone)?;
         let sign_in = |secret_hash| Change::SignIn { new: new.clone(), secret_hash };
-        let bound = self.change_secret(presented, sign_in).await;
+        let bound = match repetition {
+            Some(repetition) => self.change_secret_to(repetition.token_after(&presented), presented, sign_in).await,
+            None => self.change_secret(presented, sign_in).await,
+        };
         if bound.as_ref().is_err_and(Error::is_limit) {
             self.sessions().tell(Event::SignInRefused { user: new.user.clone() });
         }
@@ -408,6 +438,7 @@ pub struct SigningIn<'a> {
     pub(super) device: Option<String>,
     pub(super) ip: Option<String>,
     pub(super) discard_fields: bool,
+    pub(super) repeatable: Option<Result<Repeatable>>,
 }
 
 impl SigningIn<'_> {
@@ -556,6 +587,40 @@ impl SigningIn<'_> {
         self
     }
 
+    /// Lets this sign-in be asked for again when its answer was lost: whoever repeats it gets the token that it has made. The
+    /// user does not get a second session, nothing is changed, and no second event is sent. Nothing is stored for this,
+    /// because the token is derived from `secret` and from the key.
+    ///
+    /// The secret has at least 32 random bytes, which all servers of the application share and nobody else knows. The key
+    /// stands for this one sign-in, such as a random id that your client makes for it; it has 1 to 255 bytes. Two sign-ins of
+    /// one user that have the same key by mistake may share a session.
+    ///
+    /// A repeat must have the same key and user, and bring the cookie that the first one brought. A visitor who has no session
+    /// is recognized for at least one minute and at most two. One round trip more for a visitor without a session, and for each
+    /// token that opens nothing. The page [Signing in](crate::guide::sign_in#a-sign-in-that-may-be-repeated) says more.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_two_sessions(async |first, second| {
+    /// let secret = [42; 32]; // from the configuration: random, and the same for all servers
+    ///
+    /// first.sign_in("ada").repeatable(&secret, "b7a1e5c0").await?;
+    /// // the answer was lost, and the client asks again
+    /// second.sign_in("ada").repeatable(&secret, "b7a1e5c0").await?;
+    /// assert_eq!(first.id(), second.id());
+    /// assert_eq!(second.devices().await?.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// The sign-in returns a configuration error for a secret of less than 32 bytes, and [`is_invalid`](Error::is_invalid), 400,
+    /// for a key of no bytes or too many.
+    pub fn repeatable(mut self, secret: impl AsRef<[u8]>, key: impl AsRef<str>) -> Self {
+        self.repeatable = Some(Repeatable::new(secret.as_ref(), key.as_ref()));
+        self
+    }
+
     fn terms(self) -> Result<SignIn> {
         let config = self.session.sessions().config();
         let user = self.user?;
@@ -609,8 +674,13 @@ impl<'a> IntoFuture for SigningIn<'a> {
     type Output = Result<()>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
-    fn into_future(self) -> Self::IntoFuture {
+    fn into_future(mut self) -> Self::IntoFuture {
         let session = self.session;
-        Box::pin(async move { session.bind(self.terms()?).await })
+        Box::pin(async move {
+            let repeatable = self.repeatable.take().transpose()?;
+            let new = self.terms()?;
+            let repetition = repeatable.map(|repeatable| Repetition::new(repeatable, &new.user));
+            session.bind(new, repetition).await
+        })
     }
 }

@@ -210,6 +210,14 @@ impl State {
         }
     }
 
+    /// Takes in the session that a new token opens, and lets the response give this token to the client.
+    pub(super) fn hand_out(&mut self, token: Token, loaded: Loaded, sessions: &Sessions) {
+        let presented = token.presented();
+        self.token = TokenChange::Set(token, sessions.config().cookie_max_age(&loaded.record));
+        self.current = Some(Current::new(presented, loaded, Source::Minted));
+        self.unopened.clear();
+    }
+
     /// Begins with an empty session, after the former one has ended.
     pub(super) fn start_over(&mut self) {
         let State { carrier, without_tokens, is_taken, former_is_over, peeking, .. } = *self;

@@ -3,7 +3,8 @@
 //!
 //! - An id is written to the index before the user is bound to the session.
 //! - An id is taken out only when its record is missing. Ids are never used again, so a missing record stays missing.
-//! - A restore is the exception: it makes a record again, and somebody may have found the id without its record before. So an id
+//! - A restore and the repeat of a sign-in are the exceptions: they make a record again, and somebody may have found the id without
+//!   its record before. The sign-in writes the id with another score before it binds the user. So an id
 //!   is taken out only if it still has the score that it had when its record was missing. A restore writes the id again, with
 //!   another score, once the record is there. Until then a marker in the index stands for the session: `restoring <id> <signed in
 //!   at, s> <number>`, with a score below those of all ids.
