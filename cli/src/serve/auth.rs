@@ -1,11 +1,134 @@
-//! Forward-auth: the answer to a proxy's question who is there. Nothing else below /auth/ ever lets anybody in.
+//! Forward-auth: the answer to a proxy's question who is there. There is one path for each family of proxies, because what they
+//! understand differs. What is the visitor's (the original path and query, the headers) is never in a place where it could
+//! decide who is let in: that is why `anyone` is in the path, and before the proxy's name.
+
+mod asked;
+mod flags;
+mod identity;
+mod sign_in_page;
+mod wanted;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
 
+use self::asked::{Asked, Misunderstood};
+pub(crate) use self::flags::{AuthFlags, Settings};
+use self::identity::{CLOAKROOM, Identity, NOBODY, NoRemoteUser};
+use super::problem::{self, Problem};
 use super::service::Service;
 
+/// Who is let in.
+#[derive(Clone, Copy, PartialEq)]
+enum Admitted {
+    SignedIn,
+    /// Everybody, and the application is told who it is.
+    Anyone,
+}
+
+/// How a visitor who looks at a page is sent to the sign-in page. The address is in `Location` either way.
+#[derive(Clone, Copy)]
+enum Redirect {
+    /// By the answer itself, which the proxy hands on.
+    Found,
+    /// By the proxy: nginx takes every status but 2xx, 401 and 403 for an error.
+    Unauthorized,
+}
+
+/// Returns the routes for proxies. Whatever else is asked for below `/auth` lets nobody in.
 pub(crate) fn router() -> Router<Arc<Service>> {
     Router::new()
+        .merge(proxies("/auth", Admitted::SignedIn))
+        .merge(proxies("/auth/anyone", Admitted::Anyone))
+        .route("/auth", any(problem::not_found))
+        .route("/auth/", any(problem::not_found))
+        .route("/auth/{*path}", any(problem::not_found))
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(map_response(complete))
+}
+
+fn proxies(prefix: &str, admitted: Admitted) -> Router<Arc<Service>> {
+    let nginx = async move |State(service): State<Arc<Service>>, head: Parts| {
+        answer(&service, admitted, Redirect::Unauthorized, Asked::by_nginx(&head)).await
+    };
+    let forward = async move |State(service): State<Arc<Service>>, head: Parts| {
+        answer(&service, admitted, Redirect::Found, Asked::by_forward_auth(&head)).await
+    };
+    let envoy_prefix = format!("{prefix}/envoy");
+    let envoy = async move |State(service): State<Arc<Service>>, head: Parts| {
+        answer(&service, admitted, Redirect::Found, Asked::by_envoy(&head, &envoy_prefix)).await
+    };
+    Router::new()
+        .route(&format!("{prefix}/nginx"), get(nginx))
+        .route(&format!("{prefix}/forward"), get(forward))
+        .route(&format!("{prefix}/envoy"), any(envoy.clone()))
+        .route(&format!("{prefix}/envoy/"), any(envoy.clone()))
+        .route(&format!("{prefix}/envoy/{{*path}}"), any(envoy))
+}
+
+async fn answer(
+    service: &Service,
+    admitted: Admitted,
+    redirect: Redirect,
+    asked: Result<Asked, Misunderstood>,
+) -> Response {
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(misunderstood) => return refuse(&misunderstood),
+    };
+    decide(service, admitted, redirect, &asked).await.unwrap_or_else(Problem::into_response)
+}
+
+/// Asks the store who has sent the request, extends the session, and decides whether to let them in.
+async fn decide(service: &Service, admitted: Admitted, redirect: Redirect, asked: &Asked) -> Result<Response, Problem> {
+    let ongoing = asked.begin(&service.sessions)?;
+    let session = ongoing.visit().session().await?;
+    let changes = ongoing.finish(StatusCode::OK.as_u16()).await.map_err(|failed| failed.into_parts().0)?;
+    // only now: extending the session may have shown that it has ended
+    let mut response = match Identity::of(&session) {
+        Some(identity) => identity.headers(service.auth.remote_user).map_err(unnamed)?.into_response(),
+        None if admitted == Admitted::Anyone => StatusCode::OK.into_response(),
+        None => ask_to_sign_in(&service.auth, redirect, asked),
+    };
+    changes.apply(response.headers_mut());
+    Ok(response)
+}
+
+fn unnamed(error: NoRemoteUser) -> Problem {
+    tracing::error!(target: "cloakroom", %error, "a user was not let in");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+}
+
+fn ask_to_sign_in(settings: &Settings, redirect: Redirect, asked: &Asked) -> Response {
+    let signed_out = Problem::new(StatusCode::UNAUTHORIZED, "signed-out", "nobody is signed in");
+    let (Some(page), Some(wanted)) = (&settings.sign_in_page, asked.wanted_page()) else {
+        return signed_out.into_response();
+    };
+    let location = [(LOCATION, page.location(wanted))];
+    match redirect {
+        Redirect::Found => (StatusCode::FOUND, location).into_response(),
+        Redirect::Unauthorized => (location, signed_out).into_response(),
+    }
+}
+
+fn refuse(misunderstood: &Misunderstood) -> Response {
+    tracing::warn!(target: "cloakroom", %misunderstood, "a proxy's question was refused: look at the proxy's configuration");
+    Problem::invalid(misunderstood.to_string()).into_response()
+}
+
+/// Says in every answer who is there, also in an error's, so that no header of the visitor's own is left standing; and keeps the
+/// answer out of caches and tokens out of the answer.
+async fn complete(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(CLOAKROOM).or_insert(NOBODY);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.remove(SET_COOKIE);
+    response
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::auth;
 use super::listen::Address;
 use crate::store_flags::StoreFlags;
 
@@ -42,6 +43,9 @@ pub(crate) struct Flags {
     /// Ask Redis for every session, instead of keeping the sessions that were just read in this process
     #[arg(long)]
     pub(crate) no_near_cache: bool,
+
+    #[command(flatten)]
+    pub(crate) auth: auth::AuthFlags,
 
     #[command(flatten)]
     pub(crate) store: StoreFlags,

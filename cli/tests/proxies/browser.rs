@@ -1,0 +1,117 @@
+//! A browser, or somebody who pretends to be one: requests as raw bytes, because no client sends what an attacker would.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+/// What a browser accepts when somebody follows a link.
+pub(crate) const PAGE: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+
+/// The host that all applications of these tests have.
+pub(crate) const HOST: (&str, &str) = ("Host", "app.example");
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// All values of a header.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        values(&self.headers, name)
+    }
+
+    /// The value of a header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        match self.all(name)[..] {
+            [] => "",
+            [value] => value,
+            ref values => panic!("{name}: {values:?}"),
+        }
+    }
+}
+
+pub(crate) fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    let named = headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+    named.map(|(_, value)| value.as_str()).collect()
+}
+
+/// Sends a request on a connection of its own, and returns the answer.
+pub(crate) fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut connection = connect(port);
+    let length = body.len().to_string();
+    let mut all = vec![("Connection", "close")];
+    if !body.is_empty() {
+        all.push(("Content-Length", &length));
+    }
+    write_head(&mut connection, method, target, &[&all, headers].concat());
+    connection.write_all(body.as_bytes()).expect("the body is sent");
+    let mut bytes = Vec::new();
+    // whoever answers before the body has come may close the connection
+    let _ = connection.read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    let (head, body) =
+        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {target}: {text:?}"));
+    read_head(head, body.to_owned())
+}
+
+/// Opens a WebSocket, and returns what was answered and, if it was opened, the socket.
+pub(crate) fn open_socket(port: u16, target: &str, headers: &[(&str, &str)]) -> (Answer, Socket) {
+    let mut connection = connect(port);
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    write_head(&mut connection, "GET", target, &[&upgrade, headers].concat());
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).expect("the head of an answer");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).trim_end().to_owned();
+    (read_head(&head, String::new()), Socket(connection))
+}
+
+/// An open WebSocket. (RFC 6455, section 5.2)
+pub(crate) struct Socket(TcpStream);
+
+impl Socket {
+    /// Sends a short text, and returns the one that comes back.
+    pub(crate) fn echo(&mut self, text: &str) -> String {
+        let length = u8::try_from(text.len()).expect("a short text");
+        // a mask of zeros leaves the text as it is
+        let frame = [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat();
+        self.0.write_all(&frame).expect("the frame is sent");
+        let mut head = [0; 2];
+        self.0.read_exact(&mut head).expect("the head of a frame");
+        let mut text = vec![0; head[1].into()];
+        self.0.read_exact(&mut text).expect("the text of a frame");
+        String::from_utf8(text).expect("UTF-8")
+    }
+}
+
+fn connect(port: u16) -> TcpStream {
+    let connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("somebody listens");
+    connection.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+    connection
+}
+
+fn write_head(connection: &mut TcpStream, method: &str, target: &str, headers: &[(&str, &str)]) {
+    let mut head = format!("{method} {target} HTTP/1.1\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    connection.write_all(format!("{head}\r\n").as_bytes()).expect("the head is sent");
+}
+
+fn read_head(head: &str, body: String) -> Answer {
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status");
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+    Answer { status: status.parse().expect("a number"), headers, body }
+}
