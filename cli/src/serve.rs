@@ -14,19 +14,25 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
 
 pub(crate) use self::flags::Flags;
 use crate::failure::Failure;
 use crate::serve::listen::{Address, Listeners};
 use crate::serve::service::Service;
-use crate::terminal::Many;
+use crate::terminal::{self, Many};
 
 /// Serves until the program is told to stop.
 ///
 /// # Errors
 /// Returns an error if the store is not available, a setting is refused, or the program cannot listen on an address.
 pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
+    if flags.print_openapi {
+        return print_openapi();
+    }
     let service = Arc::new(Service::open(&flags).await?);
     keys::reload_at_hangup(Arc::clone(&service.keys));
     let mut callers = callers(&service);
@@ -40,10 +46,16 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints the description of the API, for clients that are made of it.
+fn print_openapi() -> Result<(), Failure> {
+    let document = api::document().to_pretty_json().map_err(|error| Failure::failed(error.to_string()))?;
+    terminal::line(document)
+}
+
 /// What applications and proxies ask.
 fn callers(service: &Service) -> Router<Arc<Service>> {
     let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
-    api::router().route_layer(with_key).merge(auth::router()).merge(operators::router())
+    api::router().route_layer(with_key).merge(api::about()).merge(auth::router()).merge(operators::router())
 }
 
 /// What administrators ask.
@@ -57,7 +69,14 @@ fn finished(router: Router<Arc<Service>>, service: &Arc<Service>) -> Router {
     router
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
+        .layer(map_response(never_stored))
         .with_state(Arc::clone(service))
+}
+
+/// Says that no cache may keep an answer: each is about one visitor at one moment.
+async fn never_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Says on stdout where it listens, and who may call. That nobody reads it is no reason to stop.

@@ -77,6 +77,35 @@ impl Session {
         self.state().record()?.user_id.clone()
     }
 
+    /// Returns when the session was created, or `None` if no session is stored.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// assert_eq!(session.created_at(), None);
+    /// session.sign_in("ada").await?;
+    /// assert!(session.created_at().is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn created_at(&self) -> Option<SystemTime> {
+        Some(self.state().record()?.created_at)
+    }
+
+    /// Returns when the user signed in with this session, or `None` if nobody is signed in.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// assert!(session.signed_in_at() >= session.created_at());
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn signed_in_at(&self) -> Option<SystemTime> {
+        self.state().record()?.signed_in_at
+    }
+
     /// Returns when the user last proved who they are, or `None` if nobody is signed in.
     ///
     /// ```

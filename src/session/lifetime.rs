@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Session;
 use crate::error::{Error, Result};
-use crate::record::{Loaded, problem_with_lifetime};
+use crate::record::{Loaded, Record, problem_with_lifetime};
 
 impl Session {
     /// Returns the idle timeout of this session, or `None` if no session is stored.
@@ -75,6 +75,21 @@ impl Session {
     /// ```
     pub fn deadline(&self) -> Option<SystemTime> {
         self.state().record().map(|record| record.expires_at)
+    }
+
+    /// Returns when the session ends if there is no further request, as it was last read or changed, or `None` if no session is
+    /// stored.
+    ///
+    /// ```
+    /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
+    /// # doctest::with_session(async |session| {
+    /// session.sign_in("ada").await?;
+    /// assert!(session.ends_at() <= session.deadline());
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn ends_at(&self) -> Option<SystemTime> {
+        self.state().record().map(Record::ends_at)
     }
 
     /// Lets this session end at a point in time of its own: the end of an exam, or of a shift. With `None` it has no deadline

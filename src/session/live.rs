@@ -85,6 +85,16 @@ impl LiveSession {
         self.session.user()
     }
 
+    /// Returns when the session was created, as it was last seen.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.session.created_at()
+    }
+
+    /// Returns when the user signed in with this session, or `None` if nobody is signed in.
+    pub fn signed_in_at(&self) -> Option<SystemTime> {
+        self.session.signed_in_at()
+    }
+
     /// Returns when the user last proved who they are, or `None` if nobody is signed in.
     pub fn auth_time(&self) -> Option<SystemTime> {
         self.session.auth_time()
@@ -131,6 +141,11 @@ impl LiveSession {
     /// Returns how much time the session had left when it was last seen.
     pub fn remaining(&self) -> Duration {
         self.session.remaining().unwrap_or_default()
+    }
+
+    /// Returns when the session ends if there is no further activity, as it was last seen.
+    pub fn ends_at(&self) -> Option<SystemTime> {
+        self.session.ends_at()
     }
 
     /// Sets a field. One round trip.

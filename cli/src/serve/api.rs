@@ -1,8 +1,12 @@
-//! The API, version 1.
+//! The API, version 1: an application in any language hands on a browser's cookies, and an administrator asks for any session.
 
 mod admin;
 mod body;
 mod devices;
+mod openapi;
+mod parameters;
+mod patch;
+mod refused;
 mod session;
 mod shown;
 mod sign_in;
@@ -10,25 +14,33 @@ mod sign_in;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+pub(crate) use self::openapi::{document, router as about};
 use super::service::Service;
 
 /// The session of the browser whose cookie is presented.
 pub(crate) fn router() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/v1/session", get(session::read).delete(sign_in::sign_out))
-        .route("/v1/session/sign-in", post(sign_in::sign_in))
-        .route("/v1/session/sign-out", post(devices::sign_out_elsewhere))
-        .route("/v1/session/rotate", post(session::rotate))
-        .route("/v1/session/elevate", post(session::elevate))
-        .route("/v1/session/devices", get(devices::list))
-        .route("/v1/session/devices/{id}", delete(devices::sign_out_device))
+    of_browsers().into()
 }
 
 /// The sessions of all users, for administrators only.
 pub(crate) fn administrators() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/v1/users/{user}/sessions", get(admin::list).delete(admin::revoke_user))
-        .route("/v1/sessions/{id}", get(admin::show).delete(admin::revoke))
+    of_administrators().into()
+}
+
+fn of_browsers() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::new()
+        .routes(routes!(session::read, patch::change, sign_in::sign_out))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(devices::sign_out_elsewhere))
+        .routes(routes!(session::rotate))
+        .routes(routes!(session::elevate))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::sign_out_device))
+}
+
+fn of_administrators() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::new().routes(routes!(admin::list, admin::revoke_user)).routes(routes!(admin::show, admin::revoke))
 }

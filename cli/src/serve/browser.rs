@@ -1,8 +1,8 @@
 //! The browser whose request the caller answers. The caller hands on its cookies, and brings the cookies of the answer back.
 
-use axum::http::header::{CACHE_CONTROL, COOKIE, USER_AGENT};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::header::{COOKIE, USER_AGENT};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::{IntoResponse, Response};
 use cloakroom::Session;
 use cloakroom::web::Visit;
 
@@ -11,7 +11,7 @@ use super::service::Service;
 
 /// Answers with what `work` makes of the browser's session. Whatever happens to its token comes with the answer, also with an
 /// error: a token that was given must reach its browser.
-pub(crate) async fn answer<T: axum::response::IntoResponse>(
+pub(crate) async fn answer<T: IntoResponse>(
     service: &Service,
     headers: &HeaderMap,
     work: impl AsyncFnOnce(&Visit) -> Result<T, Problem>,
@@ -31,12 +31,11 @@ pub(crate) async fn answer<T: axum::response::IntoResponse>(
         }
     };
     changes.apply(response.headers_mut());
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 /// Answers with what `work` makes of the session, which was read where it is nearest.
-pub(crate) async fn answer_with_session<T: axum::response::IntoResponse>(
+pub(crate) async fn answer_with_session<T: IntoResponse>(
     service: &Service,
     headers: &HeaderMap,
     work: impl AsyncFnOnce(Session) -> Result<T, Problem>,

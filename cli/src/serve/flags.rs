@@ -44,6 +44,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) no_near_cache: bool,
 
+    /// Print the description of the API (OpenAPI 3.1) and end
+    #[arg(long)]
+    pub(crate) print_openapi: bool,
+
     #[command(flatten)]
     pub(crate) auth: auth::AuthFlags,
 

@@ -3,23 +3,26 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use cloakroom::{Page, SessionId};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::shown;
-use crate::serve::problem::Problem;
+use super::parameters::{Path, Query};
+use super::refused::Refused;
+use super::shown::{Device, EndedSessions, Shown};
+use crate::serve::problem::{Kind, Problem};
 use crate::serve::service::Service;
 
-type Answer = Result<Json<Value>, Problem>;
-
 /// Which part of a list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Part {
+    /// How many sessions to leave out at the beginning.
+    #[param(default = 0)]
     offset: usize,
+    /// The most sessions to return.
     limit: usize,
 }
 
@@ -30,38 +33,84 @@ impl Default for Part {
     }
 }
 
+/// The sessions of a user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UserSessions {
+    sessions: Vec<Device>,
+}
+
 /// Returns a page of a user's sessions, the latest sign-in first.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{user}/sessions",
+    operation_id = "listUserSessions",
+    tag = "administration",
+    params(("user" = String, Path, description = "The user's id"), Part),
+    responses((status = 200, description = "The user's sessions", body = UserSessions), Refused),
+)]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     Path(user): Path<String>,
     Query(Part { offset, limit }): Query<Part>,
-) -> Answer {
+) -> Result<Json<UserSessions>, Problem> {
     let devices = service.sessions.devices(user.as_str(), Page { offset, limit }).await?;
-    let sessions: Vec<Value> = devices.iter().map(shown::device).collect();
-    Ok(Json(json!({ "sessions": sessions })))
+    Ok(Json(UserSessions { sessions: devices.into_iter().map(Device::from).collect() }))
 }
 
 /// Ends all sessions of a user.
-pub(crate) async fn revoke_user(State(service): State<Arc<Service>>, Path(user): Path<String>) -> Answer {
-    let ended = service.sessions.revoke_user(user.as_str()).await?;
-    Ok(Json(json!({ "ended": ended })))
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{user}/sessions",
+    operation_id = "endUserSessions",
+    tag = "administration",
+    params(("user" = String, Path, description = "The user's id")),
+    responses((status = 200, description = "How many sessions were ended", body = EndedSessions), Refused),
+)]
+pub(crate) async fn revoke_user(
+    State(service): State<Arc<Service>>,
+    Path(user): Path<String>,
+) -> Result<Json<EndedSessions>, Problem> {
+    Ok(Json(service.sessions.revoke_user(user.as_str()).await?.into()))
 }
 
 /// Returns one session.
-pub(crate) async fn show(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Answer {
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}",
+    operation_id = "showSession",
+    tag = "administration",
+    params(("id" = String, Path, description = "The session's id")),
+    responses(
+        (status = 200, description = "The session", body = Shown),
+        (status = 404, description = "`not-found`", body = Problem, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
+pub(crate) async fn show(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Json<Shown>, Problem> {
     let live = match SessionId::parse(&id) {
         Ok(id) => service.sessions.find(&id).await?,
         Err(_) => None,
     };
-    let live = live.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not-found", "there is no such session"))?;
-    Ok(Json(shown::live(&live)?))
+    let live = live.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such session"))?;
+    Ok(Json(Shown::live(&live)?))
 }
 
 /// Ends one session.
-pub(crate) async fn revoke(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Answer {
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions/{id}",
+    operation_id = "endSession",
+    tag = "administration",
+    params(("id" = String, Path, description = "The session's id")),
+    responses((status = 200, description = "How many sessions were ended: 1 or 0", body = EndedSessions), Refused),
+)]
+pub(crate) async fn revoke(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+) -> Result<Json<EndedSessions>, Problem> {
     let ended = match SessionId::parse(&id) {
         Ok(id) => service.sessions.revoke(&id).await?,
         Err(_) => false,
     };
-    Ok(Json(json!({ "ended": u64::from(ended) })))
+    Ok(Json(u64::from(ended).into()))
 }

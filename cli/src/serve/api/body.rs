@@ -9,13 +9,14 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 
-use crate::serve::problem::Problem;
+use crate::serve::problem::{Kind, Problem};
 use crate::serve::service::Service;
 use crate::strict_json;
 
-/// The most bytes that a body may have. The most that a session may hold by default is a sixteenth of it, and JSON can need
-/// six characters for one byte.
-const MAX_BYTES: usize = 1024 * 1024;
+/// How many characters JSON can need for one byte of a value: `\u0000`.
+const JSON_OF_A_BYTE: usize = 6;
+/// What a body may have beside the values: the names of fields, and what is expected of them.
+const BESIDE_VALUES: usize = 256 * 1024;
 
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -26,27 +27,31 @@ impl<T: DeserializeOwned> FromRequest<Arc<Service>> for Body<T> {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            let detail = "the body must be JSON: say so with Content-Type: application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", detail));
+            let problem = Problem::invalid("the body must be JSON: say so with Content-Type: application/json");
+            return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        let bytes = read(request.into_body(), service.body_timeout).await?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
-        let value = strict_json::parse(text).map_err(|why| Problem::invalid(format!("the body: {why}")))?;
-        let body = serde_json::from_value(value).map_err(|why| Problem::invalid(format!("the body: {why}")))?;
-        Ok(Body(body))
+        let most = service.sessions.config().terms().max_bytes * JSON_OF_A_BYTE + BESIDE_VALUES;
+        let bytes = read(request.into_body(), most, service.body_timeout).await?;
+        parsed(&bytes).map(Body)
     }
 }
 
 /// Reads the whole body, for a limited time only: whoever sends a byte a second holds a connection and memory.
-async fn read(body: axum::body::Body, time: Duration) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(time, to_bytes(body, MAX_BYTES)).await {
+async fn read(body: axum::body::Body, most: usize, time: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(time, to_bytes(body, most)).await {
         Ok(read) => read.map_err(|_| {
-            let detail = format!("the body must be complete and have at most {MAX_BYTES} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+            Problem::new(Kind::TooLarge, format!("the body must be complete and have at most {most} bytes"))
         }),
         Err(_) => {
-            let detail = format!("the body must be complete within {} seconds", time.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "invalid", detail))
+            let problem = Problem::invalid(format!("the body must be complete within {} seconds", time.as_secs()));
+            Err(problem.with_status(StatusCode::REQUEST_TIMEOUT))
         }
     }
+}
+
+/// Reads what the body says. It is read twice: once to refuse a key that is given twice, and once with every digit of its numbers.
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
+    strict_json::parse(text).map_err(|why| Problem::invalid(format!("the body: {why}")))?;
+    serde_json::from_str(text).map_err(|why| Problem::invalid(format!("the body: {why}")))
 }

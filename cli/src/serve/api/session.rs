@@ -1,26 +1,31 @@
-//! The session of a browser: reading it, changing it, and giving it a new secret.
+//! The session of a browser: reading it, and giving it a new secret.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::shown;
+use super::parameters::{Browser, Query};
+use super::refused::{Conflict, Refused};
+use super::shown::Shown;
 use crate::serve::browser::{answer, answer_with_session};
 use crate::serve::service::Service;
 
 /// How a session is read.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadOptions {
-    /// Reads past the near cache.
+    /// Reads what is in the store, past the near cache.
     #[serde(default)]
     fresh: bool,
     /// Counts as activity of the user, so that the session lives longer.
     #[serde(default = "yes")]
+    #[param(default = true)]
     extend: bool,
 }
 
@@ -28,7 +33,15 @@ fn yes() -> bool {
     true
 }
 
-/// Returns the session, also for nobody.
+/// Returns the session, also if there is none.
+#[utoipa::path(
+    get,
+    path = "/v1/session",
+    operation_id = "readSession",
+    tag = "session",
+    params(ReadOptions, Browser),
+    responses((status = 200, description = "The session, or `none`", body = Shown), Refused),
+)]
 pub(crate) async fn read(
     State(service): State<Arc<Service>>,
     Query(options): Query<ReadOptions>,
@@ -39,25 +52,41 @@ pub(crate) async fn read(
         if !options.extend {
             session.peek();
         }
-        Ok(Json(shown::session(&session)?))
+        Ok(Json(Shown::session(&session)?))
     })
     .await
 }
 
-/// Gives the session a new secret, and the browser a new token.
+/// Gives the session a new secret, and the browser a new token. The old one stays valid for a moment, for parallel requests.
+#[utoipa::path(
+    post,
+    path = "/v1/session/rotate",
+    operation_id = "rotate",
+    tag = "session",
+    params(Browser),
+    responses((status = 200, description = "The session, and its new token in `Set-Cookie`", body = Shown), Refused, Conflict),
+)]
 pub(crate) async fn rotate(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
     answer_with_session(&service, &headers, async |session| {
         session.rotate().await?;
-        Ok(Json(shown::session(&session)?))
+        Ok(Json(Shown::session(&session)?))
     })
     .await
 }
 
-/// Does so at a change of privilege: the old secret is worthless immediately.
+/// Gives the session a new secret at a change of privilege: the old one is worthless immediately.
+#[utoipa::path(
+    post,
+    path = "/v1/session/elevate",
+    operation_id = "elevate",
+    tag = "session",
+    params(Browser),
+    responses((status = 200, description = "The session, and its new token in `Set-Cookie`", body = Shown), Refused, Conflict),
+)]
 pub(crate) async fn elevate(State(service): State<Arc<Service>>, headers: HeaderMap) -> Response {
     answer_with_session(&service, &headers, async |session| {
         session.elevate().await?;
-        Ok(Json(shown::session(&session)?))
+        Ok(Json(Shown::session(&session)?))
     })
     .await
 }
