@@ -22,7 +22,7 @@ use axum::routing::{any, get};
 use self::asked::{Asked, Misunderstood};
 pub(crate) use self::flags::{AuthFlags, Settings};
 use self::identity::{CLOAKROOM, Identity, NOBODY, NoRemoteUser};
-use super::problem::{self, Problem};
+use super::problem::{self, Kind, Problem};
 use super::service::Service;
 
 /// Who is let in.
@@ -103,11 +103,11 @@ async fn decide(service: &Service, admitted: Admitted, redirect: Redirect, asked
 
 fn unnamed(error: NoRemoteUser) -> Problem {
     tracing::error!(target: "cloakroom", %error, "a user was not let in");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+    Problem::new(Kind::Internal, error.to_string())
 }
 
 fn ask_to_sign_in(settings: &Settings, redirect: Redirect, asked: &Asked) -> Response {
-    let signed_out = Problem::new(StatusCode::UNAUTHORIZED, "signed-out", "nobody is signed in");
+    let signed_out = Problem::new(Kind::SignedOut, "nobody is signed in");
     let (Some(page), Some(wanted)) = (&settings.sign_in_page, asked.wanted_page()) else {
         return signed_out.into_response();
     };

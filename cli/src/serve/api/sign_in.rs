@@ -10,13 +10,14 @@ use axum::response::Response;
 use cloakroom::{Session, SigningIn};
 use jiff::Timestamp;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::Body;
 use super::parameters::Browser;
 use super::refused::{Conflict, Refused, RefusedBody};
 use super::shown::Shown;
 use crate::serve::browser::answer_with_session;
+use crate::serve::problem::Problem;
 use crate::serve::service::Service;
 
 /// Who signs in, after the application has found out who they are, and on which terms. Durations are whole seconds. What is
@@ -76,13 +77,33 @@ impl SignIn {
     }
 }
 
+/// How a sign-in is named, so that it can be asked for again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is documentation: `idempotency_key` reads the header")]
+struct Repeatable {
+    /// A name that the caller gives to this one sign-in, such as a UUID. If the answer is lost, ask again with everything as it
+    /// was: the answer has the token that the lost one had.
+    #[param(rename = "Idempotency-Key", required = false, value_type = String, min_length = 1, max_length = 255)]
+    idempotency_key: Option<String>,
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    match (key.to_str(), keys.next()) {
+        (Ok(key), None) => Ok(Some(key)),
+        _ => Err(Problem::invalid("Idempotency-Key must be one header in visible ASCII characters")),
+    }
+}
+
 /// Signs a user in: the session gets a new secret, and the browser a new token.
 #[utoipa::path(
     post,
     path = "/v1/session/sign-in",
     operation_id = "signIn",
     tag = "session",
-    params(Browser),
+    params(Repeatable, Browser),
     request_body = SignIn,
     responses(
         (status = 200, description = "The session, and its new token in `Set-Cookie`", body = Shown),
@@ -95,7 +116,11 @@ pub(crate) async fn sign_in(
     Body(wanted): Body<SignIn>,
 ) -> Response {
     answer_with_session(&service, &headers, async |session| {
-        wanted.begin(&session).await?;
+        let mut signing_in = wanted.begin(&session);
+        if let Some(key) = idempotency_key(&headers)? {
+            signing_in = signing_in.repeatable(service.keys.idempotency_secret(), key);
+        }
+        signing_in.await?;
         Ok(Json(Shown::session(&session)?))
     })
     .await
