@@ -15,6 +15,7 @@ mod import;
 mod kept;
 mod key;
 mod list;
+mod log;
 mod looking;
 mod man;
 mod moving;
@@ -36,14 +37,12 @@ mod terminal;
 mod times;
 mod watch;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
-use crate::printable::PrintableLog;
+use crate::log::LogFormat;
 
 /// Server-side web sessions: the browser carries one opaque token, everything else stays on the server.
 #[derive(Parser)]
@@ -92,7 +91,10 @@ enum Verb {
 #[tokio::main]
 pub async fn run() -> ExitCode {
     let cli = Cli::parse_from(arguments::arguments(std::env::args_os()));
-    log_to_stderr();
+    log::to_stderr(match &cli.verb {
+        Verb::Serve(flags) => flags.log_format,
+        _ => LogFormat::default(),
+    });
     let done = match cli.verb {
         Verb::Demo(flags) => demo::run(flags).await,
         Verb::Serve(flags) => serve::run(flags).await,
@@ -122,15 +124,4 @@ fn report(failure: &Failure) -> ExitCode {
         terminal::remark(format_args!("cloakroom: {failure}"));
     }
     failure.exit_code()
-}
-
-/// `RUST_LOG` decides what is logged; without it, warnings and errors are.
-fn log_to_stderr() {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into()).from_env_lossy();
-    let is_terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(is_terminal)
-        .with_writer(|| PrintableLog(std::io::stderr()))
-        .init();
 }

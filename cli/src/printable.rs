@@ -45,12 +45,30 @@ fn is_hidden(c: char) -> bool {
 /// A log on its way to a terminal, whose lines and colours stay.
 pub(crate) struct PrintableLog<W>(pub(crate) W);
 
+/// A log of one JSON object a line, which stays JSON.
+pub(crate) struct PrintableJsonLog<W>(pub(crate) W);
+
 impl<W: Write> Write for PrintableLog<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // the subscriber hands over whole events, and escapes by itself what would begin a colour in them
         let is_hidden = |c| is_hidden(c) && !['\n', '\u{1b}'].contains(&c);
         let safe = escaped(&String::from_utf8_lossy(bytes), is_hidden, |c| c.escape_default().to_string());
         self.0.write_all(safe.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W: Write> Write for PrintableJsonLog<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+            let json = line.trim_end_matches('\n');
+            self.0.write_all(printable_json(json).as_bytes())?;
+            self.0.write_all(&line.as_bytes()[json.len()..])?;
+        }
         Ok(bytes.len())
     }
 
@@ -113,5 +131,14 @@ mod tests {
         let mut log = PrintableLog(Vec::new());
         log.write_all("\u{1b}[33mWARN\u{1b}[0m a\u{202e}b\u{9b}c\n".as_bytes()).expect("a Vec takes everything");
         assert_eq!(String::from_utf8_lossy(&log.0), "\u{1b}[33mWARN\u{1b}[0m a\\u{202e}b\\u{9b}c\n");
+    }
+
+    #[test]
+    fn a_log_of_json_keeps_its_lines_and_stays_json() {
+        let mut log = PrintableJsonLog(Vec::new());
+        let lines = "{\"a\":\"b\u{202e}c\"}\n{\"a\":\"\u{9b}\"}\n";
+        log.write_all(lines.as_bytes()).expect("a Vec takes everything");
+        let written = String::from_utf8(log.0).expect("UTF-8");
+        assert_eq!(written, "{\"a\":\"b\\u202ec\"}\n{\"a\":\"\\u009b\"}\n");
     }
 }

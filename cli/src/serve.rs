@@ -1,11 +1,13 @@
 //! `cloakroom serve`: sessions over HTTP, for applications in any language and for proxies.
 
+mod access;
 mod api;
 mod auth;
 mod browser;
 mod flags;
 pub(crate) mod keys;
 mod listen;
+mod manager;
 mod operators;
 mod problem;
 mod service;
@@ -16,8 +18,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
+use metrics_exporter_prometheus::PrometheusHandle;
 
 pub(crate) use self::flags::Flags;
 use crate::failure::Failure;
@@ -33,13 +36,14 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     if flags.print_openapi {
         return print_openapi();
     }
+    let numbers = operators::count()?;
     let service = Arc::new(Service::open(&flags).await?);
     keys::reload_at_hangup(Arc::clone(&service.keys));
     let mut callers = callers(&service);
     if flags.admin_listen.is_empty() {
-        callers = callers.merge(administrators(&service));
+        callers = callers.merge(administrators(&service, numbers.clone()));
     }
-    let administrators = administrators(&service);
+    let administrators = administrators(&service, numbers).merge(operators::health());
     let listeners = Listeners::bind(&flags, finished(callers, &service), finished(administrators, &service)).await?;
     announce(&flags, &service, &listeners.addresses());
     listeners.serve().await;
@@ -55,13 +59,14 @@ fn print_openapi() -> Result<(), Failure> {
 /// What applications and proxies ask.
 fn callers(service: &Service) -> Router<Arc<Service>> {
     let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
-    api::router().route_layer(with_key).merge(api::about()).merge(auth::router()).merge(operators::router())
+    api::router().route_layer(with_key).merge(api::about()).merge(auth::router()).merge(operators::health())
 }
 
-/// What administrators ask.
-fn administrators(service: &Service) -> Router<Arc<Service>> {
+/// What administrators ask, and their tools.
+fn administrators(service: &Service, numbers: PrometheusHandle) -> Router<Arc<Service>> {
     let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_administrators);
-    api::administrators().route_layer(with_key)
+    let with_any_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
+    api::administrators().route_layer(with_key).merge(operators::numbers(numbers).route_layer(with_any_key))
 }
 
 /// Adds the answers to whatever else is asked.
@@ -70,6 +75,7 @@ fn finished(router: Router<Arc<Service>>, service: &Arc<Service>) -> Router {
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(map_response(never_stored))
+        .layer(from_fn(access::record))
         .with_state(Arc::clone(service))
 }
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use cloakroom::Session;
 use cloakroom::web::Visit;
 
+use super::access;
 use super::problem::Problem;
 use super::service::Service;
 
@@ -40,7 +41,12 @@ pub(crate) async fn answer_with_session<T: IntoResponse>(
     headers: &HeaderMap,
     work: impl AsyncFnOnce(Session) -> Result<T, Problem>,
 ) -> Response {
-    answer(service, headers, async |visit| work(visit.session().await?).await).await
+    answer(service, headers, async |visit| {
+        let session = visit.session().await?;
+        let answer = work(session.clone()).await?;
+        Ok((access::about(&session), answer))
+    })
+    .await
 }
 
 /// Only what is the browser's: `Authorization` is the caller's own.

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::auth;
 use super::listen::Address;
+use crate::log::LogFormat;
 use crate::store_flags::StoreFlags;
 
 #[derive(Args)]
@@ -39,6 +40,10 @@ pub(crate) struct Flags {
     /// How long the body of a request may take
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) body_timeout: u64,
+
+    /// How the log on stderr is written. RUST_LOG=info adds a line for each request
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
 
     /// Ask Redis for every session, instead of keeping the sessions that were just read in this process
     #[arg(long)]

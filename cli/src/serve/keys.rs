@@ -28,7 +28,6 @@ pub(crate) struct Keys {
 /// Who has made a request, for the handlers and for the log. Without keys nobody has a name.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    #[allow(dead_code)]
     pub(crate) name: Option<String>,
     pub(crate) rights: Rights,
 }

@@ -17,6 +17,7 @@ pub(crate) use self::address::Address;
 use self::connections::Limits;
 use self::listener::Listener;
 use super::flags::Flags;
+use super::manager;
 use crate::failure::Failure;
 use crate::stopping::{LAST_REQUESTS, told_to_stop};
 
@@ -63,7 +64,9 @@ impl Listeners {
         for (listener, router) in self.listeners {
             serving.spawn(connections::serve(listener, router, self.limits, stopping.clone()));
         }
+        manager::ready();
         told_to_stop().await;
+        manager::stopping();
         let _ = stop.send(true);
         let last = async { while serving.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_REQUESTS, last).await.is_err() {

@@ -34,11 +34,21 @@ impl Answer {
         let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
         problem["code"].as_str().unwrap_or_default().to_owned()
     }
+
+    /// The cookie that the browser gets: `name=token`.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        let line = self.head.lines().find(|line| line.starts_with("set-cookie: "))?;
+        Some(line["set-cookie: ".len()..].split(';').next()?.to_owned())
+    }
 }
 
 /// A connection to the service.
 pub(crate) fn connect(service: &Demo) -> TcpStream {
-    let stream = TcpStream::connect(address(service)).expect("the service listens");
+    connect_to(&address(service))
+}
+
+fn connect_to(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the service listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
     stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
     stream
@@ -50,7 +60,11 @@ pub(crate) fn address(service: &Demo) -> String {
 
 /// Sends these bytes, and returns all that comes until the service closes the connection.
 pub(crate) fn send(service: &Demo, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = connect(service);
+    send_to(&address(service), bytes)
+}
+
+fn send_to(address: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect_to(address);
     // the service may have answered and closed before it has read everything
     let _ = stream.write_all(bytes);
     all_of(stream)
@@ -66,7 +80,13 @@ pub(crate) fn all_of(mut stream: TcpStream) -> Vec<u8> {
 /// Asks once, with these headers (`name: value`), and a body if there is one.
 #[track_caller]
 pub(crate) fn ask(service: &Demo, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-    Answer::read(&send(service, request(method, path, headers, body).as_bytes()))
+    ask_at(&address(service), method, path, headers, body)
+}
+
+/// Asks once at this address.
+#[track_caller]
+pub(crate) fn ask_at(address: &str, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+    Answer::read(&send_to(address, request(method, path, headers, body).as_bytes()))
 }
 
 /// A whole request, after which the service closes the connection.

@@ -3,5 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_callers;
 mod caller;
+mod crowds;
+mod honest;
 mod keys;
+mod listeners;
+mod operators;
+mod requests;
+mod secrets;

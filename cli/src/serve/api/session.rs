@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use super::parameters::{Browser, Query};
 use super::refused::{Conflict, Refused};
 use super::shown::Shown;
+use crate::serve::access;
 use crate::serve::browser::{answer, answer_with_session};
 use crate::serve::service::Service;
 
@@ -52,7 +53,7 @@ pub(crate) async fn read(
         if !options.extend {
             session.peek();
         }
-        Ok(Json(Shown::session(&session)?))
+        Ok((access::about(&session), Json(Shown::session(&session)?)))
     })
     .await
 }

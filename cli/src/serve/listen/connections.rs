@@ -106,6 +106,7 @@ async fn converse(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.keep_alive)
+        .max_header_size(LARGEST_HEAD)
         .max_buf_size(LARGEST_HEAD)
         // who has nothing more to ask may still wait for an answer
         .half_close(true)
