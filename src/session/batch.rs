@@ -12,6 +12,7 @@ use super::commit::is_done;
 use super::fields::{sum, unwritable};
 use super::state::State;
 use crate::error::{Error, Result};
+use crate::meter;
 use crate::record::{Field, FieldChanges, TokenFormat, value};
 
 impl Session {
@@ -172,20 +173,27 @@ impl Session {
     /// another value and back, the changes are asked for again.
     async fn change_if(&self, mut changes: FieldChanges, expected: &BTreeMap<String, Option<String>>) -> Result<()> {
         const ATTEMPTS: u32 = 8;
+        let mut is_counted = false;
         for attempt in 0..ATTEMPTS {
             let stored = self.state().expected_texts(expected, self.format());
             match stored {
                 Ok(texts) if self.exists() => {
                     changes.expect = texts;
                     match self.change(changes.clone()).await {
-                        Err(error) if error.is_conflict() => {}
+                        Err(error) if error.is_conflict() => is_counted = true,
                         made => return made,
                     }
                 }
                 // to remove something from a visitor without a session makes none
                 Ok(_) if changes.set.is_empty() => return Ok(()),
                 Ok(_) => return self.create(changes.set).await,
-                Err(unmet) if attempt > 0 || !self.exists() => return Err(unmet),
+                Err(unmet) if attempt > 0 || !self.exists() => {
+                    // where the store was asked, its refusal counts
+                    if !is_counted {
+                        meter::conflicted();
+                    }
+                    return Err(unmet);
+                }
                 Err(_) => {}
             }
             self.reload(attempt).await?;

@@ -112,6 +112,24 @@ async fn a_conflict_is_counted_also_where_the_update_is_repeated_and_succeeds() 
 }
 
 #[tokio::test]
+async fn a_batch_whose_expectation_does_not_hold_is_counted_once() {
+    on_each_store(async |place| {
+        let heard = Heard::new();
+        let sessions = place.sessions();
+        let browser = Browser::new(app(&sessions));
+        browser.visit("/write").await;
+        let [(_one, first), (_other, second)] = [visit(&sessions, &browser).await, visit(&sessions, &browser).await];
+        let expects = async |session: &Session, name: &str| session.batch().expect(NAME, name).set(NAME, "ada").await;
+        assert!(expects(&first, "somebody").await.is_err());
+        assert_eq!(heard.all()["conflicts"], 1, "as this request sees it");
+        expects(&first, "andrew").await.unwrap();
+        assert!(expects(&second, "andrew").await.is_err());
+        assert_eq!(heard.all()["conflicts"], 1, "as the store sees it, since then");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn evictions_replays_and_unknown_tokens_are_told_apart() {
     on_each_store(async |place| {
         let heard = Heard::new();
