@@ -13,7 +13,9 @@ use cloakroom::{
     store::{Change, Credentials, StoreError, Terms},
 };
 
-use crate::programs::{ACTS, Act, Browser, LIMIT, Managers, POLICIES, Program, STARTS, Start, check_ended};
+use crate::programs::{
+    ACTS, Act, Browser, LIMIT, Managers, POLICIES, Program, STARTS, Start, check_ended, check_repeated,
+};
 use crate::support::{Scene, Seen, Watcher};
 
 /// A client's way to the store: one verb each time it is let.
@@ -88,6 +90,11 @@ impl Store for Stepped {
     }
 }
 
+/// The minute, by the system's clock.
+fn minute() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970").as_secs() / 60
+}
+
 /// The answer of a future that waits for nothing.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -109,6 +116,8 @@ struct World {
     clients: Vec<(Stepped, Client)>,
     before: Scene,
     watcher: Watcher,
+    /// All clients ask for one sign-in.
+    is_one_sign_in: bool,
 }
 
 impl World {
@@ -124,8 +133,16 @@ impl World {
             (store, Client::Running(Box::pin(program)))
         });
         let clients = clients.collect();
-        let mut world =
-            World { memory, minted, clients, before: Scene::default(), watcher: Watcher::with_limit(LIMIT) };
+        let is_one_sign_in = matches!(start, Start::Nobody | Start::Visitor)
+            && program.iter().all(|acts| acts.iter().all(|act| *act == Act::Repeatable));
+        let mut world = World {
+            memory,
+            minted,
+            clients,
+            before: Scene::default(),
+            watcher: Watcher::with_limit(LIMIT),
+            is_one_sign_in,
+        };
         for i in 0..world.clients.len() {
             world.poll(i);
         }
@@ -164,6 +181,9 @@ impl World {
                 Client::Running(_) => panic!("it still runs"),
             })
             .collect();
+        if self.is_one_sign_in {
+            check_repeated(&self.scene(), &browsers)?;
+        }
         check_ended(&self.before, &self.scene(), &browsers)
     }
 
@@ -196,6 +216,18 @@ impl World {
 fn run_all_orders(start: Start, on_limit: OnLimit, program: &Program) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _entered = runtime.enter();
+    // a sign-in that may be repeated depends on the minute: if that changes, all orders are run again
+    loop {
+        let began = minute();
+        match orders_of(start, on_limit, program, began) {
+            Some(orders) => return orders,
+            None => assert_ne!(began, minute(), "the steps depend on something else than the order and the time"),
+        }
+    }
+}
+
+/// Runs a program in every order of its steps; how many there are, unless the minute changes.
+fn orders_of(start: Start, on_limit: OnLimit, program: &Program, began: u64) -> Option<usize> {
     // which of how many was chosen at each step
     let mut choices: Vec<(usize, usize)> = Vec::new();
     for orders in 1.. {
@@ -209,10 +241,17 @@ fn run_all_orders(start: Start, on_limit: OnLimit, program: &Program) -> usize {
             if order.len() == choices.len() {
                 choices.push((0, running.len()));
             }
-            let client = running[choices[order.len()].0];
+            let (chosen, of) = choices[order.len()];
+            if of != running.len() {
+                return None;
+            }
+            let client = running[chosen];
             order.push(client);
             let fine = world.step(client);
             fine.unwrap_or_else(|wrong| panic!("{start:?}, {on_limit:?}, {program:?} in the order {order:?}: {wrong}"));
+        }
+        if minute() != began {
+            return None;
         }
         let fine = world.end();
         fine.unwrap_or_else(|wrong| panic!("{start:?}, {on_limit:?}, {program:?} in the order {order:?}: {wrong}"));
@@ -222,7 +261,7 @@ fn run_all_orders(start: Start, on_limit: OnLimit, program: &Program) -> usize {
         }
         match choices.last_mut() {
             Some((chosen, _)) => *chosen += 1,
-            None => return orders,
+            None => return Some(orders),
         }
     }
     unreachable!()
@@ -286,4 +325,14 @@ fn two_clients_with_two_requests_each_in_every_order() {
     let acts = [Act::Rotate, Act::SignIn("anna"), Act::SignOutEverywhere];
     let pairs: Vec<_> = acts.iter().flat_map(|a| acts.iter().map(|b| vec![*a, *b])).collect();
     assert_eq!(run_everywhere(&programs(2, &pairs), &[Start::Visitor, Start::Devices, Start::Tabs]), (342, 29_136));
+}
+
+#[test]
+fn one_sign_in_that_several_clients_repeat_in_every_order() {
+    let repeated = [vec![Act::Repeatable], vec![Act::Repeatable, Act::Repeatable]];
+    assert_eq!(run_everywhere(&programs(2, &repeated), &[Start::Nobody, Start::Visitor]), (12, 838));
+    let acts = [Act::Repeatable, Act::Rotate, Act::SignIn("anna"), Act::SignIn("bert")];
+    assert_eq!(run_everywhere(&programs(2, &one_each(&acts)), &STARTS), (92, 1_030));
+    let acts = [Act::Repeatable, Act::SignIn("anna")];
+    assert_eq!(run_everywhere(&programs(3, &one_each(&acts)), &[Start::Visitor, Start::Tabs]), (20, 3_099));
 }

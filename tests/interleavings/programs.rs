@@ -25,6 +25,8 @@ pub(crate) enum Act {
     Rotate,
     Elevate,
     SignIn(&'static str),
+    /// Signs Anna in with the key that all clients have: each request may be the repeat of another one.
+    Repeatable,
     SignOut,
     SignOutOthers,
     SignOutEverywhere,
@@ -186,6 +188,7 @@ impl Browser {
             Act::Rotate => session.rotate().await,
             Act::Elevate => session.elevate().await,
             Act::SignIn(user) => session.sign_in(user).await,
+            Act::Repeatable => session.sign_in(&anna()).repeatable([7; 32], "key").await,
             Act::SignOut => session.sign_out().await,
             Act::SignOutOthers => session.sign_out_others().await.map(drop),
             Act::SignOutEverywhere => session.sign_out_everywhere().await.map(drop),
@@ -196,6 +199,17 @@ impl Browser {
             Act::List => session.devices().await.map(drop),
             Act::RevokeAnna => unreachable!("no session is looked at"),
         }
+    }
+}
+
+/// That all who have asked for one sign-in have one token, which opens the only session.
+pub(crate) fn check_repeated(after: &Scene, browsers: &[Browser]) -> Result<(), String> {
+    let cookies: Vec<_> = browsers.iter().map(|browser| browser.cookie.as_ref()).collect();
+    match after.sessions.values().collect::<Vec<_>>()[..] {
+        [only] if only.user.is_some() && cookies[0].is_some() && cookies.iter().all(|cookie| *cookie == cookies[0]) => {
+            Ok(())
+        }
+        _ => Err(format!("one sign-in has led to {cookies:?} and {:?}", after.sessions)),
     }
 }
 
