@@ -188,7 +188,7 @@ impl Browser {
             Act::Rotate => session.rotate().await,
             Act::Elevate => session.elevate().await,
             Act::SignIn(user) => session.sign_in(user).await,
-            Act::Repeatable => session.sign_in(&anna()).repeatable([7; 32], "key").await,
+            Act::Repeatable => session.sign_in(anna()).repeatable([7; 32], "key").await,
             Act::SignOut => session.sign_out().await,
             Act::SignOutOthers => session.sign_out_others().await.map(drop),
             Act::SignOutEverywhere => session.sign_out_everywhere().await.map(drop),
