@@ -304,6 +304,22 @@ async fn a_repeatable_sign_in_costs_one_look_more_for_a_visitor_without_a_sessio
 }
 
 #[tokio::test]
+async fn a_client_that_keeps_its_token_itself_gets_it_again_as_well() {
+    on_each_store(async |place| {
+        let sessions = place.sessions_with(Config::builder().bearer_tokens());
+        let sign_in = async |session: Session| {
+            session.sign_in("anna").repeatable(SECRET, "key").await?;
+            session.take_token().map(|token| token.expose().to_owned())
+        };
+        let app = Router::new().route("/", get(sign_in)).layer(sessions.layer());
+        let [first, second] = [Browser::new(app.clone()), Browser::new(app)];
+        assert_eq!(first.visit("/").await.body, second.visit("/").await.body);
+        assert_eq!(first.token(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_secret_or_a_key_that_is_not_allowed_signs_nobody_in() {
     let place = Place::memory();
     let sessions = place.sessions();
