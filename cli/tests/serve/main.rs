@@ -3,5 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod administration;
+mod changes;
 mod description;
+mod devices;
+mod near_cache;
+mod problems;
 mod session;
+mod sign_in;
+mod values;

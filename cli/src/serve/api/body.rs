@@ -52,6 +52,10 @@ async fn read(body: axum::body::Body, most: usize, time: Duration) -> Result<Byt
 /// Reads what the body says. It is read twice: once to refuse a key that is given twice, and once with every digit of its numbers.
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
-    strict_json::parse(text).map_err(|why| Problem::invalid(format!("the body: {why}")))?;
+    let value = strict_json::parse(text).map_err(|why| Problem::invalid(format!("the body: {why}")))?;
+    if !value.is_object() {
+        // serde would take a list for the fields in their order
+        return Err(Problem::invalid("the body: it must be a JSON object"));
+    }
     serde_json::from_str(text).map_err(|why| Problem::invalid(format!("the body: {why}")))
 }

@@ -195,3 +195,46 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, Method, Uri};
+    use cloakroom::store::{Memory, StoreError};
+    use cloakroom::web::Visit;
+    use cloakroom::{Config, Field, OnLimit, Sessions};
+
+    use super::*;
+
+    #[test]
+    fn every_kind_is_listed_under_a_code_of_its_own() {
+        for kind in Kind::ALL {
+            let same: Vec<_> = Kind::ALL.into_iter().filter(|other| other.code() == kind.code()).collect();
+            assert_eq!(same, [kind]);
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.code());
+        }
+    }
+
+    /// What the real program comes to only by a race or by a failure of its surroundings.
+    #[tokio::test]
+    async fn an_error_that_is_hard_to_provoke_has_its_own_kind() {
+        let config = Config::builder().max_sessions_per_user(1).on_limit(OnLimit::RefuseNew).build().expect("allowed");
+        let sessions = Sessions::new(Memory::new(), config);
+        let begin = || Visit::begin(&sessions, &Method::GET, &Uri::default(), &HeaderMap::new()).expect("allowed");
+        let (first, second) = (begin(), begin());
+        let session = first.visit().session().await.expect("memory answers");
+        session.sign_in("ada").await.expect("there is room");
+        let limit = second.visit().session().await.expect("memory answers").sign_in("ada").await;
+        let conflict = session.batch().expect(Field::<u8>::new("step"), &1).await;
+        let errors = [
+            (limit.expect_err("there is no room"), Kind::Limit),
+            (conflict.expect_err("there is no such field"), Kind::Conflict),
+            (Visit::found(None).expect_err("there is none"), Kind::Internal),
+            (StoreError::not_durable("too few replicas").into(), Kind::NotDurable),
+            (StoreError::unknown("the answer was lost").into(), Kind::UnknownOutcome),
+            (StoreError::new("the store is away").into(), Kind::Unavailable),
+        ];
+        for (error, kind) in errors {
+            assert_eq!(Kind::of(&error), kind, "{error}");
+        }
+    }
+}
