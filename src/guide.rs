@@ -25,6 +25,7 @@
 //!     - [Coming from express-session or Spring Session](mod@coming_from_express_or_spring): from another language, on the same Redis
 //! 7. [Going to production](mod@production): a checklist for the day on which others begin to use it
 //!     - [Proxies, caches and cookies](mod@proxies): what must come through, the back button, several applications on one host
+//!     - [In front of any application: nginx, Caddy, Traefik, Envoy](mod@proxies_forward_auth): a proxy asks who is there, for applications in any language
 //! 8. [Testing your application](mod@testing): through time, without a server
 //! 9. [Other frameworks](mod@other_frameworks): actix-web, and whatever takes a layer of tower
 //! 10. [Writing a store](mod@writing_a_store): keep sessions in another database
@@ -90,6 +91,8 @@ chapters! {
     production: "production.md";
     #[cfg(feature = "axum")]
     proxies: "proxies.md";
+    #[cfg(feature = "axum")]
+    proxies_forward_auth: "proxies-forward-auth.md";
     #[cfg(all(feature = "axum", feature = "actix", feature = "testing"))]
     testing: "testing.md";
     #[cfg(all(feature = "axum", feature = "actix"))]

@@ -1,14 +1,67 @@
 //! A browser, or somebody who pretends to be one: requests as raw bytes, because no client sends what an attacker would.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// What a browser accepts when somebody follows a link.
 pub(crate) const PAGE: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
 
 /// The host that all applications of these tests have.
 pub(crate) const HOST: (&str, &str) = ("Host", "app.example");
+
+/// Where somebody listens on this machine, with TLS or without.
+#[derive(Clone)]
+pub(crate) struct Door {
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl From<u16> for Door {
+    fn from(port: u16) -> Door {
+        Door { port, tls: None }
+    }
+}
+
+impl From<&Door> for Door {
+    fn from(door: &Door) -> Door {
+        door.clone()
+    }
+}
+
+impl Door {
+    /// Whoever listens shows a certificate of this authority.
+    pub(crate) fn with_tls(port: u16, authority: &str) -> Door {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).expect("PEM")).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("versions of TLS").with_root_certificates(roots).with_no_client_auth();
+        Door { port, tls: Some(Arc::new(config)) }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+    }
+
+    fn connect(&self) -> Box<dyn Connection> {
+        let connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("somebody listens");
+        connection.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        let Some(config) = &self.tls else { return Box::new(connection) };
+        let name = ServerName::try_from(HOST.1).expect("a name");
+        let tls = ClientConnection::new(Arc::clone(config), name).expect("a client");
+        Box::new(StreamOwned::new(tls, connection))
+    }
+}
+
+trait Connection: Read + Write {}
+
+impl<T: Read + Write> Connection for T {}
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -38,8 +91,8 @@ pub(crate) fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a
 }
 
 /// Sends a request on a connection of its own, and returns the answer.
-pub(crate) fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut connection = connect(port);
+pub(crate) fn send(to: impl Into<Door>, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut connection = to.into().connect();
     let length = body.len().to_string();
     let mut all = vec![("Connection", "close")];
     if !body.is_empty() {
@@ -57,8 +110,8 @@ pub(crate) fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str
 }
 
 /// Opens a WebSocket, and returns what was answered and, if it was opened, the socket.
-pub(crate) fn open_socket(port: u16, target: &str, headers: &[(&str, &str)]) -> (Answer, Socket) {
-    let mut connection = connect(port);
+pub(crate) fn open_socket(to: impl Into<Door>, target: &str, headers: &[(&str, &str)]) -> (Answer, Socket) {
+    let mut connection = to.into().connect();
     let upgrade = [
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
@@ -77,7 +130,7 @@ pub(crate) fn open_socket(port: u16, target: &str, headers: &[(&str, &str)]) -> 
 }
 
 /// An open WebSocket. (RFC 6455, section 5.2)
-pub(crate) struct Socket(TcpStream);
+pub(crate) struct Socket(Box<dyn Connection>);
 
 impl Socket {
     /// Sends a short text, and returns the one that comes back.
@@ -94,13 +147,7 @@ impl Socket {
     }
 }
 
-fn connect(port: u16) -> TcpStream {
-    let connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("somebody listens");
-    connection.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
-    connection
-}
-
-fn write_head(connection: &mut TcpStream, method: &str, target: &str, headers: &[(&str, &str)]) {
+fn write_head(connection: &mut dyn Connection, method: &str, target: &str, headers: &[(&str, &str)]) {
     let mut head = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");

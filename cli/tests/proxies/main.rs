@@ -3,8 +3,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[allow(dead_code)]
 mod browser;
+mod contract;
+mod echo;
 mod endpoints;
-#[allow(dead_code)]
+mod forged;
+mod logs;
+mod outage;
+mod page;
+mod proxy;
 mod site;
+mod sockets;

@@ -3,9 +3,8 @@
 use cloakroom::{Config, SessionId, Sessions};
 use tokio::runtime::Runtime;
 
-use crate::support::demo::Demo;
+use crate::support::demo::{Demo, cloakroom};
 use crate::support::redis_server::RedisServer;
-use crate::support::service::service;
 
 pub(crate) struct Site {
     pub(crate) redis: RedisServer,
@@ -26,9 +25,20 @@ pub(crate) struct Visitor {
 impl Site {
     /// Starts the service with more flags.
     pub(crate) fn start(flags: &[&str]) -> Site {
+        Site::start_in(&[], flags)
+    }
+
+    /// Starts the service so that it logs all that it can.
+    pub(crate) fn start_logging_all(flags: &[&str]) -> Site {
+        Site::start_in(&[("RUST_LOG", "trace")], flags)
+    }
+
+    fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Site {
         let redis = RedisServer::start();
         let port = redis.port().to_string();
-        let service = service(&[&["--redis-port", &port], flags].concat());
+        let mut command = cloakroom(&["serve", "--listen", "127.0.0.1:0", "--redis-port", &port]);
+        command.args(flags).envs(environment.iter().copied());
+        let service = Demo::by(command);
         let runtime = Runtime::new().expect("a runtime");
         let sessions = runtime.block_on(Sessions::open(&redis.url(), Config::default())).expect("Redis answers");
         Site { redis, service, sessions, runtime }
