@@ -32,6 +32,7 @@
 //! 11. [Writing an adapter](mod@writing_an_adapter): use sessions in a framework without tower
 //! 12. [Operating](mod@operating): the program for operators
 //!     - [Metrics and traces](mod@metrics): what is counted and logged
+//!     - [Running the service](mod@running_the_service): `cloakroom serve`, its keys, systemd, a container, and its limits
 //! 13. [What is guaranteed](mod@guarantees): on one server, and after a failover
 //! 14. [Performance](mod@performance): figures beside other session layers
 //! 15. [Design](mod@design): words, invariants, and the reasons for decisions
@@ -103,6 +104,7 @@ chapters! {
     operating: "operating.md";
     #[cfg(feature = "metrics")]
     metrics: "metrics.md";
+    running_the_service: "running-the-service.md";
     #[cfg(feature = "redis")]
     guarantees: "guarantees.md";
     #[doc = include_str!("guide/figure.md")]

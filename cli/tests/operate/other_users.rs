@@ -235,3 +235,21 @@ fn a_link_that_another_user_has_put_there_is_not_followed() {
         }
     }
 }
+
+#[test]
+fn api_keys_that_root_makes_belong_to_the_user_of_the_service() {
+    let accounts = Accounts::new();
+    let directory = accounts.path("service");
+    fs::create_dir(&directory).expect("a directory");
+    give(&directory, APPLICATION);
+    let keys = directory.join("keys.toml");
+    let new = |name| run(&["key", "new", "--keys", text(&keys), "--name", name, "--rights", "read"], &[]);
+    for name in ["shop", "blog"] {
+        assert_eq!(new(name).code, 0);
+        let metadata = fs::metadata(&keys).expect("a file");
+        assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o777), (APPLICATION, 0o600), "after {name}");
+    }
+    let listed = |user| accounts.run(user, &["key", "list", "--keys", text(&keys)]);
+    assert!(listed(APPLICATION).stdout.contains("blog"));
+    assert_eq!(listed(STRANGER).code, 1);
+}

@@ -6,6 +6,7 @@ mod support;
 mod bad_callers;
 mod caller;
 mod crowds;
+mod deployment;
 mod honest;
 mod keys;
 mod listeners;
