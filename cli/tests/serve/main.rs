@@ -5,6 +5,7 @@ mod support;
 
 mod administration;
 mod changes;
+mod conformance;
 mod description;
 mod devices;
 mod near_cache;

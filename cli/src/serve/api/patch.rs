@@ -1,6 +1,6 @@
 //! Changing the fields of a session in one step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -36,7 +36,7 @@ pub(crate) struct Patch {
     set: BTreeMap<String, Box<RawValue>>,
     /// The names of fields to remove.
     #[serde(default)]
-    remove: BTreeSet<String>,
+    remove: Vec<String>,
     /// Counters and what to add to them. A counter that does not exist starts at 0.
     #[serde(default)]
     increment: BTreeMap<String, i64>,

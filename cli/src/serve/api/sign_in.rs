@@ -29,8 +29,10 @@ pub(crate) struct SignIn {
     #[schema(min_length = 1, max_length = 255)]
     user: String,
     /// How long the session lives without a request.
+    #[schema(minimum = 1, maximum = 999_999_999)]
     idle_timeout: Option<u64>,
     /// How long the session lives, regardless of activity.
+    #[schema(minimum = 1, maximum = 999_999_999)]
     absolute_lifetime: Option<u64>,
     /// When the session ends in any case.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -40,9 +42,9 @@ pub(crate) struct SignIn {
     /// When the user proved who they are, if that was not just now.
     #[schema(value_type = Option<String>, format = DateTime)]
     auth_time: Option<Timestamp>,
-    /// What the list of devices calls this one, instead of what is made from `User-Agent`.
+    /// What the list of devices calls this one, instead of what is made from `User-Agent`. At most 64 bytes are kept.
     device: Option<String>,
-    /// The address of the device, for the list of devices.
+    /// The address of the device, for the list of devices. At most 64 bytes are kept.
     ip: Option<String>,
     /// Forgets the fields of the visitor, instead of keeping them for the user.
     #[serde(default)]
