@@ -33,8 +33,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = connections)]
     pub(crate) max_connections: usize,
 
-    /// How long a connection may wait for the whole head of its next request
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// How long a connection may wait for the whole head of its next request. Proxies should close their idle connections earlier
+    #[arg(long, value_name = "SECONDS", default_value_t = 150, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) keep_alive: u64,
 
     /// How long the body of a request may take

@@ -2,6 +2,7 @@
 
 mod file;
 mod key;
+mod local;
 
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -21,6 +22,8 @@ use crate::serve::problem::Problem;
 pub(crate) struct Keys {
     /// Without a file, everybody has all rights.
     path: Option<PathBuf>,
+    /// Whether only this machine is to be answered, because nobody has confirmed that others may do without keys.
+    only_local: bool,
     valid: RwLock<Arc<Vec<Key>>>,
     idempotency_secret: [u8; 32],
 }
@@ -33,23 +36,27 @@ pub(crate) struct Caller {
 }
 
 impl Keys {
-    /// Reads the file, if there is one.
+    /// Reads the file, if there is one. `without_keys` says that others than this machine may do without.
     ///
     /// # Errors
     /// Returns an error if the file is missing or cannot be read.
-    pub(crate) fn open(path: Option<PathBuf>) -> Result<Keys, Failure> {
+    pub(crate) fn open(path: Option<PathBuf>, without_keys: bool) -> Result<Keys, Failure> {
         let file = match &path {
             Some(path) => KeysFile::read(path)?,
             None => KeysFile::new()?,
         };
-        let keys = Keys { path, valid: RwLock::new(Arc::new(file.keys)), idempotency_secret: file.idempotency_secret };
+        let keys = Keys {
+            only_local: path.is_none() && !without_keys,
+            path,
+            valid: RwLock::new(Arc::new(file.keys)),
+            idempotency_secret: file.idempotency_secret,
+        };
         keys.warn();
         Ok(keys)
     }
 
     /// Returns what the tokens of repeated sign-ins are derived from. It stays what it was at the start. Without a file it is a new one
     /// at each start.
-    #[allow(dead_code)]
     pub(crate) fn idempotency_secret(&self) -> [u8; 32] {
         self.idempotency_secret
     }
@@ -127,6 +134,9 @@ pub(crate) async fn for_administrators(State(keys): State<Arc<Keys>>, request: R
 }
 
 async fn authenticated(keys: &Keys, needed: Rights, mut request: Request, next: Next) -> Response {
+    if keys.only_local && local::is_asked_under_a_foreign_name(request.headers()) {
+        return Problem::foreign_name().into_response();
+    }
     let caller = match keys.path {
         Some(_) => bearer(&request).and_then(|key| keys.caller(key)),
         None => Some(Caller { name: None, rights: Rights::Admin }),

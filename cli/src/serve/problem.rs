@@ -66,6 +66,13 @@ impl Problem {
         Problem::new(Kind::Key, detail)
     }
 
+    /// There are no keys, and the request may come from a page in a browser on this machine.
+    pub(crate) fn foreign_name() -> Problem {
+        let detail = "without keys the service answers to localhost, to addresses and to names without a dot only. To use another \
+                      name, start it with --keys or --without-keys";
+        Problem::new(Kind::CrossSite, detail)
+    }
+
     /// The API key is valid, but does not allow this.
     pub(crate) fn rights(has: Rights, needed: Rights) -> Problem {
         let detail = format!("this needs a key with the rights {}, and this key has {}", needed.name(), has.name());

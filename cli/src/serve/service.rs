@@ -30,7 +30,7 @@ impl Service {
     /// # Errors
     /// Returns an error if the store is not available, the file with the keys cannot be read, or a setting is refused.
     pub(crate) async fn open(flags: &Flags) -> Result<Service, Failure> {
-        let keys = Arc::new(Keys::open(flags.keys.clone())?);
+        let keys = Arc::new(Keys::open(flags.keys.clone(), flags.without_keys)?);
         let place = flags.store.place()?;
         let config = Config::builder().token_format(flags.store.redis.token_format()).build()?;
         let sessions = match &place {

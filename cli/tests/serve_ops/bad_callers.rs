@@ -71,7 +71,9 @@ fn a_head_that_does_not_come_is_not_waited_for() {
     kept.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").expect("it reads");
     assert_eq!(Answer::read(&all_of(slow)).status, 408);
     assert_eq!(all_of(silent), b"", "there is nothing to answer");
-    assert_eq!(String::from_utf8_lossy(&all_of(kept)).matches("HTTP/1.1").count(), 1, "one answer to one request");
+    let answers = String::from_utf8_lossy(&all_of(kept)).into_owned();
+    assert_eq!(answers.matches("HTTP/1.1").count(), 1, "one answer to one request: {answers}");
+    assert!(answers.contains("\r\nkeep-alive: timeout=1\r\n"), "the client is told: {answers}");
     honest.end(&service);
 }
 

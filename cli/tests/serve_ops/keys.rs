@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::caller::ask;
+use crate::caller::{Answer, ask, request, send};
 use crate::support::demo::Demo;
 use crate::support::operator::{Said, run};
 use crate::support::{eventually, service::service};
@@ -213,4 +213,20 @@ fn a_file_that_is_missing_or_wrong_ends_the_start_with_a_reason() {
     assert!(wrong.code == 1 && wrong.stderr.contains("43 characters"), "{wrong:?}");
     let refused = keys.run(&["new", "--name", "-x", "--rights", "app"]);
     assert_eq!(refused.code, 2, "{refused:?}");
+}
+
+#[test]
+fn without_keys_no_page_of_another_site_is_answered_in_a_browser_of_this_machine() {
+    let local = service(&["--store", "memory"]);
+    let under = |service: &Demo, host: &str, path: &str| {
+        let sent = request("GET", path, &[], "").replace("host: sessions", &format!("host: {host}"));
+        Answer::read(&send(service, sent.as_bytes()))
+    };
+    for path in ["/v1/session", "/v1/users/ada/sessions", "/metrics"] {
+        let refused = under(&local, "evil.example:8090", path);
+        assert_eq!((refused.status, refused.code().as_str()), (403, "cross-site"), "{path}");
+        assert_eq!(under(&local, "127.0.0.1:8090", path).status, 200, "{path}");
+    }
+    let confirmed = service(&["--store", "memory", "--without-keys"]);
+    assert_eq!(under(&confirmed, "cloakroom.internal.example", "/v1/session").status, 200);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +28,9 @@ const LAST_BYTES: u64 = 16 * 1024 * 1024;
 const LAST_READ: Duration = Duration::from_secs(5);
 /// That all connections are in use is said once in this time.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+
+/// Says for how long a connection is kept without a request.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// What a head that came too slowly is answered.
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -99,9 +102,17 @@ async fn converse(
 ) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.keep_alive));
+    // clients that know this do not use a connection just when it is closed
+    let kept = HeaderValue::from_str(&format!("timeout={}", limits.keep_alive.as_secs()))
+        .unwrap_or(HeaderValue::from_static("timeout=0"));
     let answer = service_fn(move |request: Request<Incoming>| -> Answer {
         let mut router = router.clone();
-        Box::pin(async move { router.call(request.map(Body::new)).await })
+        let kept = kept.clone();
+        Box::pin(async move {
+            let mut response = router.call(request.map(Body::new)).await?;
+            response.headers_mut().insert(KEEP_ALIVE, kept);
+            Ok(response)
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
