@@ -22,6 +22,7 @@ use axum::routing::{any, get};
 use self::asked::{Asked, Misunderstood};
 pub(crate) use self::flags::{AuthFlags, Settings};
 use self::identity::{CLOAKROOM, Identity, NOBODY, NoRemoteUser};
+use super::access;
 use super::problem::{self, Kind, Problem};
 use super::service::Service;
 
@@ -98,7 +99,7 @@ async fn decide(service: &Service, admitted: Admitted, redirect: Redirect, asked
         None => ask_to_sign_in(&service.auth, redirect, asked),
     };
     changes.apply(response.headers_mut());
-    Ok(response)
+    Ok((access::about(&session), response).into_response())
 }
 
 fn unnamed(error: NoRemoteUser) -> Problem {

@@ -70,6 +70,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    fn read(head: &str, body: &str) -> Answer {
+        let (line, headers) = read_head(head);
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Answer { status, headers, body: body.to_owned() }
+    }
+
     /// All values of a header.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         values(&self.headers, name)
@@ -98,7 +104,7 @@ pub(crate) fn send(to: impl Into<Door>, method: &str, target: &str, headers: &[(
     if !body.is_empty() {
         all.push(("Content-Length", &length));
     }
-    write_head(&mut connection, method, target, &[&all, headers].concat());
+    write_head(&mut *connection, method, target, &[&all, headers].concat());
     connection.write_all(body.as_bytes()).expect("the body is sent");
     let mut bytes = Vec::new();
     // whoever answers before the body has come may close the connection
@@ -106,7 +112,7 @@ pub(crate) fn send(to: impl Into<Door>, method: &str, target: &str, headers: &[(
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) =
         text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {target}: {text:?}"));
-    read_head(head, body.to_owned())
+    Answer::read(head, body)
 }
 
 /// Opens a WebSocket, and returns what was answered and, if it was opened, the socket.
@@ -118,15 +124,9 @@ pub(crate) fn open_socket(to: impl Into<Door>, target: &str, headers: &[(&str, &
         ("Sec-WebSocket-Version", "13"),
         ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
-    write_head(&mut connection, "GET", target, &[&upgrade, headers].concat());
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        connection.read_exact(&mut byte).expect("the head of an answer");
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).trim_end().to_owned();
-    (read_head(&head, String::new()), Socket(connection))
+    write_head(&mut *connection, "GET", target, &[&upgrade, headers].concat());
+    let head = read_until_head(&mut *connection).expect("the head of an answer");
+    (Answer::read(&head, ""), Socket(connection))
 }
 
 /// An open WebSocket. (RFC 6455, section 5.2)
@@ -147,7 +147,7 @@ impl Socket {
     }
 }
 
-fn write_head(connection: &mut dyn Connection, method: &str, target: &str, headers: &[(&str, &str)]) {
+pub(crate) fn write_head(connection: &mut (impl Write + ?Sized), method: &str, target: &str, headers: &[(&str, &str)]) {
     let mut head = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
@@ -155,10 +155,21 @@ fn write_head(connection: &mut dyn Connection, method: &str, target: &str, heade
     connection.write_all(format!("{head}\r\n").as_bytes()).expect("the head is sent");
 }
 
-fn read_head(head: &str, body: String) -> Answer {
+/// Reads a head, and nothing of what comes behind it. `None` if the connection ends before.
+pub(crate) fn read_until_head(connection: &mut (impl Read + ?Sized)) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    Some(String::from_utf8_lossy(&head).trim_end().to_owned())
+}
+
+/// Returns the first line and the headers.
+pub(crate) fn read_head(head: &str) -> (&str, Vec<(String, String)>) {
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status");
+    let first = lines.next().unwrap_or_default();
     let headers = lines.filter_map(|line| line.split_once(':'));
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
-    Answer { status: status.parse().expect("a number"), headers, body }
+    (first, headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
 }

@@ -53,7 +53,7 @@ fn no_forged_identity_reaches_an_application_that_lets_everybody_in(kind: Kind) 
     let site = Site::start(&["--remote-user"]);
     let path = match kind {
         Kind::Nginx => ("/auth/nginx", "/auth/anyone/nginx"),
-        Kind::Caddy26 | Kind::Caddy211 => ("/auth/forward", "/auth/anyone/forward"),
+        Kind::Caddy26 | Kind::Caddy211 | Kind::Traefik => ("/auth/forward", "/auth/anyone/forward"),
         Kind::Envoy => ("/auth/envoy", "/auth/anyone/envoy"),
     };
     let proxy = Proxy::start_with(kind, &site, Changes { replaced: &[path], ..Changes::default() });
@@ -107,6 +107,7 @@ fn remote_user_is_the_users_own_or_not_there(kind: Kind) {
         Kind::Caddy26 | Kind::Caddy211 => {
             &[("\t\t\tcopy_headers Cloakroom\n", ""), ("# with `--remote-user`: copy_headers", "copy_headers")]
         }
+        Kind::Traefik => &[("authResponseHeaders: [Cloakroom]", "authResponseHeaders: [Cloakroom, Remote-User]")],
         Kind::Envoy => {
             &[("- exact: cloakroom\n", "- exact: cloakroom\n                              - exact: remote-user\n")]
         }

@@ -1,11 +1,11 @@
 //! No token is in a log, as far as the guide says so.
 
 use crate::browser::PAGE;
-use crate::on_each_proxy;
+use crate::on_each_real_proxy;
 use crate::proxy::{Changes, Kind, Proxy};
 use crate::site::Site;
 
-on_each_proxy! {
+on_each_real_proxy! {
     no_log_has_a_token_unless_the_proxy_is_told_to_log_cookies,
 }
 

@@ -14,3 +14,4 @@ mod page;
 mod proxy;
 mod site;
 mod sockets;
+mod traefik;

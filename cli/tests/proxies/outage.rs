@@ -14,7 +14,7 @@ on_each_proxy! {
 fn while_the_store_is_away_nobody_reaches_the_application(kind: Kind) {
     let status = match kind {
         Kind::Nginx => 500,
-        Kind::Caddy26 | Kind::Caddy211 | Kind::Envoy => 503,
+        Kind::Caddy26 | Kind::Caddy211 | Kind::Traefik | Kind::Envoy => 503,
     };
     let site = Site::start(&["--no-near-cache"]);
     let proxy = Proxy::start(kind, &site);
@@ -33,7 +33,7 @@ fn while_the_store_is_away_nobody_reaches_the_application(kind: Kind) {
 
 fn while_the_service_is_away_nobody_reaches_the_application(kind: Kind) {
     let status = match kind {
-        Kind::Nginx => 500,
+        Kind::Nginx | Kind::Traefik => 500,
         Kind::Caddy26 | Kind::Caddy211 => 502,
         Kind::Envoy => 503,
     };

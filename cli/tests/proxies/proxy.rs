@@ -11,6 +11,7 @@ use crate::site::Site;
 use crate::support::eventually;
 use crate::support::redis_server::free_port;
 use crate::support::tls::Certificates;
+use crate::traefik::StandIn;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
@@ -19,16 +20,27 @@ pub(crate) enum Kind {
     Caddy26,
     Caddy211,
     Envoy,
+    /// Not the real one: see `traefik.rs`.
+    Traefik,
 }
 
-/// Mounts the scenarios once for each proxy.
+/// Mounts the scenarios once for each proxy, and for the one that stands in for Traefik.
 #[macro_export]
 macro_rules! on_each_proxy {
     ($($scenario:ident,)*) => {
-        $crate::on_each_proxy!(@ nginx Nginx $($scenario)*);
-        $crate::on_each_proxy!(@ caddy_2_6 Caddy26 $($scenario)*);
-        $crate::on_each_proxy!(@ caddy_2_11 Caddy211 $($scenario)*);
-        $crate::on_each_proxy!(@ envoy Envoy $($scenario)*);
+        $crate::on_each_real_proxy!($($scenario,)*);
+        $crate::on_each_real_proxy!(@ stand_in_for_traefik Traefik $($scenario)*);
+    };
+}
+
+/// Mounts the scenarios once for each proxy that is installed.
+#[macro_export]
+macro_rules! on_each_real_proxy {
+    ($($scenario:ident,)*) => {
+        $crate::on_each_real_proxy!(@ nginx Nginx $($scenario)*);
+        $crate::on_each_real_proxy!(@ caddy_2_6 Caddy26 $($scenario)*);
+        $crate::on_each_real_proxy!(@ caddy_2_11 Caddy211 $($scenario)*);
+        $crate::on_each_real_proxy!(@ envoy Envoy $($scenario)*);
     };
     (@ $module:ident $kind:ident $($scenario:ident)*) => {
         mod $module {
@@ -42,7 +54,8 @@ macro_rules! on_each_proxy {
 
 /// A proxy with an application behind it, which asks the service of a site.
 pub(crate) struct Proxy {
-    child: Child,
+    /// `None` for the one that stands in for Traefik.
+    child: Option<Child>,
     directory: tempfile::TempDir,
     door: Door,
     pub(crate) application: Echo,
@@ -68,10 +81,13 @@ impl Proxy {
             application: application.start(),
         };
         let child = kind.run(&place, &changes);
-        let door = Door::with_tls(place.port, &certificates.authority);
+        let door = match kind {
+            Kind::Traefik => place.port.into(),
+            _ => Door::with_tls(place.port, &certificates.authority),
+        };
         let mut proxy = Proxy { child, directory, door, application };
         eventually("the proxy listens", || {
-            if let Some(status) = proxy.child.try_wait().expect("it is our child") {
+            if let Some(status) = proxy.child.as_mut().and_then(|child| child.try_wait().expect("it is our child")) {
                 panic!("{kind:?} has ended with {status}: {}", proxy.logs());
             }
             proxy.door.is_open().then_some(())
@@ -102,8 +118,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -146,8 +164,13 @@ impl Place<'_> {
 }
 
 impl Kind {
-    fn run(self, place: &Place<'_>, changes: &Changes<'_>) -> Child {
+    fn run(self, place: &Place<'_>, changes: &Changes<'_>) -> Option<Child> {
         let mut command = match self {
+            Kind::Traefik => {
+                let configuration = with(configuration("Traefik"), changes.replaced);
+                StandIn { configuration, service: place.service, application: place.application }.serve(place.port);
+                return None;
+            }
             Kind::Nginx => nginx(place, changes),
             Kind::Caddy26 => caddy("caddy".into(), place, changes),
             Kind::Caddy211 => caddy(of_pypi("bin/caddy"), place, changes),
@@ -156,9 +179,10 @@ impl Kind {
         command.env("XDG_DATA_HOME", place.directory).env("XDG_CONFIG_HOME", place.directory).stdin(Stdio::null());
         command.stdout(place.log("stdout.log")).stderr(place.log("stderr.log"));
         let program = command.get_program().to_owned();
-        command.spawn().unwrap_or_else(|error| {
+        let child = command.spawn();
+        Some(child.unwrap_or_else(|error| {
             panic!("{} does not start: {error}. ./test installs it", Path::new(&program).display())
-        })
+        }))
     }
 }
 
