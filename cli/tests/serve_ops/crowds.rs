@@ -2,11 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::caller::{Answer, all_of, ask, connect};
 use crate::honest::{Honest, memory};
+use crate::support::demo::Demo;
 use crate::support::eventually;
 use crate::support::service::service;
 
@@ -60,7 +62,7 @@ fn beyond_the_limit_callers_wait_for_their_turn_and_the_operator_is_told() {
         "--max-connections",
         "20",
         "--keep-alive",
-        "1",
+        "2",
         "--admin-listen",
         "127.0.0.1:0",
     ]);
@@ -77,4 +79,22 @@ fn beyond_the_limit_callers_wait_for_their_turn_and_the_operator_is_told() {
     assert_eq!(ask(&service, "GET", "/livez", &[], "").status, 200, "when the silent ones have had their time");
     silent.into_iter().for_each(|stream| assert_eq!(all_of(stream), b""));
     assert_eq!(service.stderr().matches("all connections are in use").count(), 1);
+}
+
+#[test]
+fn with_few_open_files_the_service_has_fewer_connections_and_says_so() {
+    let service = Demo::by({
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"ulimit -n 150 && exec "$0" "$@""#, env!("CARGO_BIN_EXE_cloakroom")]);
+        command.args(["serve", "--store", "memory", "--listen", "127.0.0.1:0", "--keep-alive", "1"]);
+        command
+    });
+    let crowd: Vec<TcpStream> = (0..100).map(|_| connect(&service)).collect();
+    assert_eq!(ask(&service, "GET", "/livez", &[], "").status, 200, "when the silent ones have had their time");
+    drop(crowd);
+    let said = service.stderr();
+    assert!(
+        said.contains("raise its limit of open files") && !said.contains("no connection can be accepted"),
+        "{said}"
+    );
 }

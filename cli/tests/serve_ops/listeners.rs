@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::caller::{Answer, all_of, ask, ask_at, connect, request};
 use crate::support::demo::{Demo, cloakroom};
 use crate::support::operator::run;
-use crate::support::{eventually, service::service};
+use crate::support::service::service;
 
 /// Starts the service with a socket in the file system as well.
 fn with_socket(path: &Path) -> Demo {
@@ -81,10 +81,12 @@ fn administrators_with_an_address_of_their_own_are_answered_nowhere_else() {
 fn a_request_that_has_begun_is_answered_before_the_end() {
     let mut service = service(&["--store", "memory"]);
     let (mut busy, idle) = (connect(&service), connect(&service));
-    let whole = request("POST", "/v1/session/sign-in", &[], r#"{"user":"ada"}"#);
+    let whole = request("POST", "/v1/session/sign-in", &["expect: 100-continue"], r#"{"user":"ada"}"#);
     let (first, last) = whole.split_at(whole.len() - 5);
     busy.write_all(first.as_bytes()).expect("it reads");
-    eventually("the request has begun", || (ask(&service, "GET", "/livez", &[], "").status == 200).then_some(()));
+    let mut begun = [0; 25];
+    busy.read_exact(&mut begun).expect("the request has begun");
+    assert_eq!(&begun, b"HTTP/1.1 100 Continue\r\n\r\n");
     service.signal("-TERM");
     assert_eq!(all_of(idle), b"", "a connection without a request is closed immediately");
     busy.write_all(last.as_bytes()).expect("it reads on");

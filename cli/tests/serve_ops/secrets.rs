@@ -44,6 +44,17 @@ impl Watched {
     }
 }
 
+/// Signs somebody in, and asks again while the store is away.
+fn ask_without_a_store(redis: &RedisServer, service: &Demo, admin: &str, watched: &mut Watched) {
+    let key = showing(admin);
+    let signed_in = ask(service, "POST", "/v1/session/sign-in", &[&key], r#"{"user":"bob"}"#);
+    let cookie = watched.token_of(&signed_in);
+    redis.pause();
+    let failed = ask(service, "POST", "/v1/session/rotate", &[&key, &cookie], "");
+    redis.resume();
+    assert_eq!(failed.status, 503, "{failed:?}");
+}
+
 /// Does what callers do, well and badly.
 fn use_it(keys: &KeysFile, service: &Demo, admin: &str, watched: &mut Watched) {
     let key = showing(admin);
@@ -97,9 +108,16 @@ fn no_key_and_no_token_is_in_the_log_at_any_level() {
         let admin = watched.secret(&keys.key("office", "admin"));
         let path = keys.path();
         let mut command = cloakroom(&["serve", "--listen", "127.0.0.1:0", "--log-format", format]);
-        command.args(store).args(["--keys", path.to_str().expect("UTF-8")]).env("RUST_LOG", "trace");
+        command
+            .args(["--redis-timeout", "500"])
+            .args(store)
+            .args(["--keys", path.to_str().expect("UTF-8")])
+            .env("RUST_LOG", "trace");
         let mut service = Demo::by(command);
         use_it(&keys, &service, &admin, &mut watched);
+        if format == "json" {
+            ask_without_a_store(&redis, &service, &admin, &mut watched);
+        }
         let kept = keys.text();
         for line in kept.lines().filter(|line| line.starts_with("idempotency_secret") || line.starts_with("hash")) {
             watched.secret(line.split('"').nth(1).expect("a text"));
