@@ -12,6 +12,7 @@ on_each_proxy! {
     every_request_of_somebody_who_is_signed_in_reaches_the_application_with_their_name,
     nobody_else_reaches_the_application,
     a_session_that_has_ended_is_refused_at_the_next_request,
+    an_odd_url_is_like_any_other,
     the_users_id_arrives_as_it_is,
     a_request_that_another_site_has_made_the_browser_send_is_refused,
 }
@@ -98,6 +99,30 @@ fn a_session_that_has_ended_is_refused_at_the_next_request(kind: Kind) {
     assert_eq!(proxy.application.take().len(), 0);
     assert_eq!(proxy.get(&[("Cookie", &grace.cookie)]).status, 200);
     assert_eq!(proxy.application.take_one().all("cloakroom"), [grace.named("\"grace\"")]);
+}
+
+fn an_odd_url_is_like_any_other(kind: Kind) {
+    let site = Site::start(&SIGN_IN);
+    let proxy = Proxy::start(kind, &site);
+    let ada = site.sign_in("ada");
+    for target in
+        ["/é?ü", "/a|b\"<>^`{}", "/%zz?%", "/a;b=c,d", "http://app.example/page", "/?next=https://evil.example/#x"]
+    {
+        let refused = proxy.send("GET", target, &[PAGE], "");
+        assert!([302, 400].contains(&refused.status), "{target}: {}", refused.status);
+        let location = refused.header("location");
+        assert!(
+            location.is_empty()
+                || location.starts_with("https://accounts.example/sign-in?next=https%3A%2F%2Fapp.example%2F")
+        );
+        assert_eq!(proxy.application.take().len(), 0);
+        let let_in = proxy.send("GET", target, &[("Cookie", &ada.cookie)], "");
+        // some proxies and some applications refuse such a URL by themselves
+        assert!([200, 400].contains(&let_in.status), "{target}: {}", let_in.status);
+        proxy.application.take();
+    }
+    proxy.send("OPTIONS", "*", &[], "");
+    assert_eq!(proxy.application.take().len(), 0);
 }
 
 fn the_users_id_arrives_as_it_is(kind: Kind) {

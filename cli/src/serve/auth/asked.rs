@@ -1,5 +1,6 @@
 //! The request that a proxy asks about, read from what this family of proxies sends.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::request::Parts;
@@ -46,7 +47,7 @@ impl Asked {
             return Err(Misunderstood("the question has a query, but there are no parameters here".to_owned()));
         }
         let url = only(&head.headers, ORIGINAL_URL)?;
-        let wanted = Wanted::from_url(url).ok_or_else(|| unreadable(ORIGINAL_URL))?;
+        let wanted = Wanted::from_url(&url).ok_or_else(|| unreadable(ORIGINAL_URL))?;
         Asked::new(method(&head.headers, ORIGINAL_METHOD)?, wanted, &head.headers)
     }
 
@@ -58,7 +59,7 @@ impl Asked {
     pub(crate) fn by_forward_auth(head: &Parts) -> Result<Asked, Misunderstood> {
         let [scheme, host, target] =
             [FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_URI].map(|name| only(&head.headers, name));
-        let wanted = Wanted::new(scheme?, host?, target?)
+        let wanted = Wanted::new(&scheme?, &host?, &target?)
             .ok_or_else(|| unreadable(&[FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_URI].join(", ")))?;
         Asked::new(method(&head.headers, FORWARDED_METHOD)?, wanted, &head.headers)
     }
@@ -72,7 +73,7 @@ impl Asked {
         let target = target.strip_prefix(prefix).unwrap_or_default();
         let host = only(&head.headers, header::HOST.as_str())?;
         let scheme = only(&head.headers, FORWARDED_PROTO)?;
-        let wanted = Wanted::new(scheme, host, target)
+        let wanted = Wanted::new(&scheme, &host, target)
             .ok_or_else(|| unreadable(&[FORWARDED_PROTO, header::HOST.as_str()].join(", ")))?;
         Asked::new(head.method.clone(), wanted, &head.headers)
     }
@@ -118,11 +119,11 @@ fn method(headers: &HeaderMap, name: &str) -> Result<Method, Misunderstood> {
     only(headers, name)?.parse().map_err(|_| unreadable(name))
 }
 
-/// Returns the value of a header that must be there exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Misunderstood> {
+/// Returns the value of a header that must be there exactly once. A visitor may write any bytes into a URL.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Cow<'a, str>, Misunderstood> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().map_err(|_| unreadable(name)),
+        (Some(value), None) => Ok(String::from_utf8_lossy(value.as_bytes())),
         (None, _) => Err(Misunderstood(format!("the question lacks the header {name}"))),
         (Some(_), Some(_)) => Err(Misunderstood(format!("the question has the header {name} more than once"))),
     }
