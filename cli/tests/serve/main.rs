@@ -8,6 +8,7 @@ mod changes;
 mod conformance;
 mod description;
 mod devices;
+mod guide;
 mod near_cache;
 mod problems;
 mod session;
