@@ -39,7 +39,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let numbers = operators::count()?;
     let service = Arc::new(Service::open(&flags).await?);
     keys::reload_at_hangup(Arc::clone(&service.keys));
-    let mut callers = callers(&service);
+    let mut callers = callers(&service, flags.auth.settings());
     if flags.admin_listen.is_empty() {
         callers = callers.merge(administrators(&service, numbers.clone()));
     }
@@ -57,9 +57,13 @@ fn print_openapi() -> Result<(), Failure> {
 }
 
 /// What applications and proxies ask.
-fn callers(service: &Service) -> Router<Arc<Service>> {
+fn callers(service: &Arc<Service>, settings: auth::Settings) -> Router<Arc<Service>> {
     let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
-    api::router().route_layer(with_key).merge(api::about()).merge(auth::router()).merge(operators::health())
+    api::router()
+        .route_layer(with_key)
+        .merge(api::about())
+        .merge(auth::router(Arc::clone(service), settings))
+        .merge(operators::health())
 }
 
 /// What administrators ask, and their tools.

@@ -43,8 +43,14 @@ enum Redirect {
     Unauthorized,
 }
 
+/// What the answers to proxies depend on.
+struct Asking {
+    service: Arc<Service>,
+    settings: Settings,
+}
+
 /// Returns the routes for proxies. Whatever else is asked for below `/auth` lets nobody in.
-pub(crate) fn router() -> Router<Arc<Service>> {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>(service: Arc<Service>, settings: Settings) -> Router<S> {
     Router::new()
         .merge(proxies("/auth", Admitted::SignedIn))
         .merge(proxies("/auth/anyone", Admitted::Anyone))
@@ -53,18 +59,19 @@ pub(crate) fn router() -> Router<Arc<Service>> {
         .route("/auth/{*path}", any(problem::not_found))
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(map_response(complete))
+        .with_state(Arc::new(Asking { service, settings }))
 }
 
-fn proxies(prefix: &str, admitted: Admitted) -> Router<Arc<Service>> {
-    let nginx = async move |State(service): State<Arc<Service>>, head: Parts| {
-        answer(&service, admitted, Redirect::Unauthorized, Asked::by_nginx(&head)).await
+fn proxies(prefix: &str, admitted: Admitted) -> Router<Arc<Asking>> {
+    let nginx = async move |State(asking): State<Arc<Asking>>, head: Parts| {
+        answer(&asking, admitted, Redirect::Unauthorized, Asked::by_nginx(&head)).await
     };
-    let forward = async move |State(service): State<Arc<Service>>, head: Parts| {
-        answer(&service, admitted, Redirect::Found, Asked::by_forward_auth(&head)).await
+    let forward = async move |State(asking): State<Arc<Asking>>, head: Parts| {
+        answer(&asking, admitted, Redirect::Found, Asked::by_forward_auth(&head)).await
     };
     let envoy_prefix = format!("{prefix}/envoy");
-    let envoy = async move |State(service): State<Arc<Service>>, head: Parts| {
-        answer(&service, admitted, Redirect::Found, Asked::by_envoy(&head, &envoy_prefix)).await
+    let envoy = async move |State(asking): State<Arc<Asking>>, head: Parts| {
+        answer(&asking, admitted, Redirect::Found, Asked::by_envoy(&head, &envoy_prefix)).await
     };
     Router::new()
         .route(&format!("{prefix}/nginx"), get(nginx))
@@ -75,7 +82,7 @@ fn proxies(prefix: &str, admitted: Admitted) -> Router<Arc<Service>> {
 }
 
 async fn answer(
-    service: &Service,
+    asking: &Asking,
     admitted: Admitted,
     redirect: Redirect,
     asked: Result<Asked, Misunderstood>,
@@ -84,19 +91,19 @@ async fn answer(
         Ok(asked) => asked,
         Err(misunderstood) => return refuse(&misunderstood),
     };
-    decide(service, admitted, redirect, &asked).await.unwrap_or_else(Problem::into_response)
+    decide(asking, admitted, redirect, &asked).await.unwrap_or_else(Problem::into_response)
 }
 
 /// Asks the store who has sent the request, extends the session, and decides whether to let them in.
-async fn decide(service: &Service, admitted: Admitted, redirect: Redirect, asked: &Asked) -> Result<Response, Problem> {
-    let ongoing = asked.begin(&service.sessions)?;
+async fn decide(asking: &Asking, admitted: Admitted, redirect: Redirect, asked: &Asked) -> Result<Response, Problem> {
+    let ongoing = asked.begin(&asking.service.sessions)?;
     let session = ongoing.visit().session().await?;
     let changes = ongoing.finish(StatusCode::OK.as_u16()).await.map_err(|failed| failed.into_parts().0)?;
     // only now: extending the session may have shown that it has ended
     let mut response = match Identity::of(&session) {
-        Some(identity) => identity.headers(service.auth.remote_user).map_err(unnamed)?.into_response(),
+        Some(identity) => identity.headers(asking.settings.remote_user).map_err(unnamed)?.into_response(),
         None if admitted == Admitted::Anyone => StatusCode::OK.into_response(),
-        None => ask_to_sign_in(&service.auth, redirect, asked),
+        None => ask_to_sign_in(&asking.settings, redirect, asked),
     };
     changes.apply(response.headers_mut());
     Ok((access::about(&session), response).into_response())

@@ -151,7 +151,7 @@ async fn authenticated(keys: &Keys, needed: Rights, mut request: Request, next: 
             request.extensions_mut().insert(caller.clone());
             next.run(request).await
         }
-        false => Problem::rights(caller.rights, needed).into_response(),
+        false => Problem::rights(caller.rights.name(), needed.name()).into_response(),
     };
     response.extensions_mut().insert(caller);
     response

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 pub(crate) use self::address::Address;
 use self::connections::Limits;
 use self::listener::Listener;
-use super::flags::Flags;
+use super::Flags;
 use super::manager;
 use crate::failure::Failure;
 use crate::stopping::{LAST_REQUESTS, told_to_stop};

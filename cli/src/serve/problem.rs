@@ -16,8 +16,6 @@ use utoipa::ToSchema;
 
 pub(crate) use self::kind::Kind;
 
-use super::keys::Rights;
-
 /// What went wrong, for the caller. It contains no secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -74,8 +72,8 @@ impl Problem {
     }
 
     /// The API key is valid, but does not allow this.
-    pub(crate) fn rights(has: Rights, needed: Rights) -> Problem {
-        let detail = format!("this needs a key with the rights {}, and this key has {}", needed.name(), has.name());
+    pub(crate) fn rights(has: &str, needed: &str) -> Problem {
+        let detail = format!("this needs a key with the rights {needed}, and this key has {has}");
         Problem::new(Kind::Rights, detail)
     }
 }

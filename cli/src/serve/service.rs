@@ -6,8 +6,7 @@ use std::time::Duration;
 use cloakroom::store::{Embedded, Memory, NearCache};
 use cloakroom::{Config, Sessions};
 
-use super::auth;
-use super::flags::Flags;
+use super::Flags;
 use super::keys::Keys;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -20,8 +19,6 @@ pub(crate) struct Service {
     pub(crate) keys: Arc<Keys>,
     /// How long the body of a request may take.
     pub(crate) body_timeout: Duration,
-    /// For the questions of proxies.
-    pub(crate) auth: auth::Settings,
 }
 
 impl Service {
@@ -45,7 +42,6 @@ impl Service {
                 Sessions::new(redis_flags::connect(builder).await?, config)
             }
         };
-        let auth = flags.auth.settings();
-        Ok(Service { sessions, place, keys, auth, body_timeout: Duration::from_secs(flags.body_timeout) })
+        Ok(Service { sessions, place, keys, body_timeout: Duration::from_secs(flags.body_timeout) })
     }
 }
