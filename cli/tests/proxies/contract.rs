@@ -6,7 +6,7 @@ use crate::proxy::{Kind, Proxy};
 use crate::site::Site;
 use crate::support::eventually;
 
-const SIGN_IN: [&str; 4] = ["--sign-in-url", "https://accounts.example/sign-in", "--allowed-host", "app.example"];
+const SIGN_IN: [&str; 4] = ["--sign-in-url", "https://app.example/sign-in", "--allowed-host", "app.example"];
 
 on_each_proxy! {
     every_request_of_somebody_who_is_signed_in_reaches_the_application_with_their_name,
@@ -67,7 +67,7 @@ fn nobody_else_reaches_the_application(kind: Kind) {
             assert_eq!(answer.status, 302, "{method} {target}: {}", proxy.logs());
             let location = answer.header("location");
             assert!(
-                location.starts_with("https://accounts.example/sign-in?next=https%3A%2F%2Fapp.example%2F"),
+                location.starts_with("https://app.example/sign-in?next=https%3A%2F%2Fapp.example%2F"),
                 "{location}"
             );
             assert!(!target.contains("?a=b") || location.ends_with("app.example%2Fpage%3Fa%3Db"), "{location}");
@@ -113,7 +113,7 @@ fn an_odd_url_is_like_any_other(kind: Kind) {
         let location = refused.header("location");
         assert!(
             location.is_empty()
-                || location.starts_with("https://accounts.example/sign-in?next=https%3A%2F%2Fapp.example%2F")
+                || location.starts_with("https://app.example/sign-in?next=https%3A%2F%2Fapp.example%2F")
         );
         assert_eq!(proxy.application.take().len(), 0);
         let let_in = proxy.send("GET", target, &[("Cookie", &ada.cookie)], "");

@@ -7,6 +7,7 @@ use crate::site::Site;
 on_each_proxy! {
     no_forged_identity_reaches_the_application,
     no_forged_identity_reaches_an_application_that_lets_everybody_in,
+    everybody_reaches_the_sign_in_page_and_nobody_with_a_forged_identity,
     nothing_that_a_visitor_forges_changes_the_question,
     remote_user_is_the_users_own_or_not_there,
 }
@@ -69,6 +70,24 @@ fn no_forged_identity_reaches_an_application_that_lets_everybody_in(kind: Kind) 
     let ada = site.sign_in("ada");
     assert_eq!(proxy.get(&[("Cookie", &ada.cookie)]).status, 200);
     assert_eq!(proxy.application.take_one().all("cloakroom"), [ada.named("\"ada\"")]);
+}
+
+fn everybody_reaches_the_sign_in_page_and_nobody_with_a_forged_identity(kind: Kind) {
+    let site = Site::start(&[]);
+    let proxy = Proxy::start(kind, &site);
+    for forged in FORGED {
+        proxy.send("GET", "/sign-in", forged, "");
+        for received in proxy.sign_in.take() {
+            assert_eq!(received.variable("HTTP_CLOAKROOM"), [""; 0], "{forged:?}: {received:?}");
+            assert_eq!(received.variable("HTTP_REMOTE_USER"), [""; 0], "{forged:?}: {received:?}");
+        }
+    }
+    let posted = [("Cookie", "a=b"), ("Origin", "https://app.example")];
+    assert_eq!(proxy.send("POST", "/sign-in?next=x", &posted, "user=ada").status, 200, "{}", proxy.logs());
+    let received = proxy.sign_in.take_one();
+    assert_eq!((&*received.target, &*received.body), ("/sign-in?next=x", &b"user=ada"[..]));
+    assert_eq!([received.all("host"), received.all("cookie")], [["app.example"], ["a=b"]]);
+    assert_eq!(proxy.application.take().len(), 0);
 }
 
 fn nothing_that_a_visitor_forges_changes_the_question(kind: Kind) {

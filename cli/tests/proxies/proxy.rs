@@ -59,6 +59,8 @@ pub(crate) struct Proxy {
     directory: tempfile::TempDir,
     door: Door,
     pub(crate) application: Echo,
+    /// Where people sign in.
+    pub(crate) sign_in: Echo,
 }
 
 impl Proxy {
@@ -68,7 +70,7 @@ impl Proxy {
 
     /// Starts a proxy whose configuration differs from the one in the guide.
     pub(crate) fn start_with(kind: Kind, site: &Site, changes: Changes) -> Proxy {
-        let application = Echo::default();
+        let (application, sign_in) = (Echo::default(), Echo::default());
         let directory = tempfile::tempdir().expect("a temporary directory");
         let certificates = Certificates::new();
         let (certificate, key) = &certificates.client; // the one for app.example
@@ -79,13 +81,14 @@ impl Proxy {
             port: free_port(),
             service: site.port(),
             application: application.start(),
+            sign_in: sign_in.start(),
         };
         let child = kind.run(&place, &changes);
         let door = match kind {
             Kind::Traefik => place.port.into(),
             _ => Door::with_tls(place.port, &certificates.authority),
         };
-        let mut proxy = Proxy { child, directory, door, application };
+        let mut proxy = Proxy { child, directory, door, application, sign_in };
         eventually("the proxy listens", || {
             if let Some(status) = proxy.child.as_mut().and_then(|child| child.try_wait().expect("it is our child")) {
                 panic!("{kind:?} has ended with {status}: {}", proxy.logs());
@@ -140,6 +143,7 @@ struct Place<'a> {
     port: u16,
     service: u16,
     application: u16,
+    sign_in: u16,
 }
 
 impl Place<'_> {
@@ -157,8 +161,12 @@ impl Place<'_> {
     }
 
     fn configuration(&self, heading: &str, changes: &Changes<'_>, own: &[(&str, &str)]) -> String {
-        let (service, application) = (format!("127.0.0.1:{}", self.service), format!("127.0.0.1:{}", self.application));
-        let upstreams = [("127.0.0.1:8090", &*service), ("127.0.0.1:3000", &*application)];
+        let own_address = |port: u16| format!("127.0.0.1:{port}");
+        let upstreams = [
+            ("127.0.0.1:8090", &*own_address(self.service)),
+            ("127.0.0.1:3000", &own_address(self.application)),
+            ("127.0.0.1:3001", &own_address(self.sign_in)),
+        ];
         with(with(with(configuration(heading), own), &upstreams), changes.replaced)
     }
 }
@@ -168,7 +176,8 @@ impl Kind {
         let mut command = match self {
             Kind::Traefik => {
                 let configuration = with(configuration("Traefik"), changes.replaced);
-                StandIn { configuration, service: place.service, application: place.application }.serve(place.port);
+                let Place { service, application, sign_in, .. } = *place;
+                StandIn { configuration, service, application, sign_in }.serve(place.port);
                 return None;
             }
             Kind::Nginx => nginx(place, changes),
@@ -234,13 +243,14 @@ fn caddy(program: PathBuf, place: &Place<'_>, changes: &Changes<'_>) -> Command 
 }
 
 fn envoy(place: &Place<'_>, changes: &Changes<'_>) -> Command {
-    let [port, service, application] =
-        [place.port, place.service, place.application].map(|port| format!("port_value: {port} }}"));
+    let [port, service, application, sign_in] =
+        [place.port, place.service, place.application, place.sign_in].map(|port| format!("port_value: {port} }}"));
     let (listen, uri) = (format!("address: 127.0.0.1, {port}"), format!("uri: http://127.0.0.1:{}", place.service));
     let replaced = [
         ("address: 0.0.0.0, port_value: 443 }", &*listen),
         ("port_value: 8090 }", &service),
         ("port_value: 3000 }", &application),
+        ("port_value: 3001 }", &sign_in),
         ("uri: http://127.0.0.1:8090", &uri),
         ("/etc/ssl/app.example.pem", &place.path("app.pem")),
         ("/etc/ssl/app.example.key", &place.path("app.key")),

@@ -17,6 +17,7 @@ pub(crate) struct StandIn {
     pub(crate) configuration: String,
     pub(crate) service: u16,
     pub(crate) application: u16,
+    pub(crate) sign_in: u16,
 }
 
 impl StandIn {
@@ -37,6 +38,10 @@ impl StandIn {
         let [method, target, _] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { return };
         let mut headers = without_what_connection_names(headers);
         headers.retain(|(name, _)| !self.removed().iter().any(|removed| name.eq_ignore_ascii_case(removed)));
+        let asks_nobody = self.value("rule: Host(`app.example`) && PathPrefix(`");
+        if target.starts_with(asks_nobody.trim_end_matches("`)")) {
+            return hand_on(browser, self.sign_in, method, target, &headers);
+        }
         let Some(answer) = self.ask(method, target, &headers) else {
             let _ = browser.write_all(b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n\r\n");
             return;
@@ -48,12 +53,7 @@ impl StandIn {
             headers.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
             headers.extend(answer.all(&name).into_iter().map(|value| (name.clone(), value.to_owned())));
         }
-        let mut application = TcpStream::connect((Ipv4Addr::LOCALHOST, self.application)).expect("the application");
-        write_head(&mut application, method, target, &borrowed(&headers));
-        let (mut from_browser, mut to_application) = (clone(&browser), clone(&application));
-        spawn(move || copy(&mut from_browser, &mut to_application));
-        let _ = copy(&mut application, &mut browser);
-        let _ = browser.shutdown(Shutdown::Both);
+        hand_on(browser, self.application, method, target, &headers);
     }
 
     /// Asks the service with a GET that has the visitor's headers. `None` if there is no answer.
@@ -103,6 +103,16 @@ fn without_what_connection_names(mut headers: Headers) -> Headers {
     let connection = if named.iter().any(|name| name == "upgrade") { "Upgrade" } else { "close" };
     headers.push(("Connection".to_owned(), connection.to_owned()));
     headers
+}
+
+/// Hands on a request with these headers, and whatever both sides send from then on.
+fn hand_on(mut browser: TcpStream, application: u16, method: &str, target: &str, headers: &Headers) {
+    let mut application = TcpStream::connect((Ipv4Addr::LOCALHOST, application)).expect("the application");
+    write_head(&mut application, method, target, &borrowed(headers));
+    let (mut from_browser, mut to_application) = (clone(&browser), clone(&application));
+    spawn(move || copy(&mut from_browser, &mut to_application));
+    let _ = copy(&mut application, &mut browser);
+    let _ = browser.shutdown(Shutdown::Both);
 }
 
 fn refuse(browser: &mut TcpStream, answer: &Answer) {
