@@ -28,11 +28,11 @@ pub(crate) struct Keys {
     idempotency_secret: [u8; 32],
 }
 
-/// Who has made a request, for the handlers and for the log. Without keys nobody has a name.
+/// Who has made a request, in the extensions of the answer, for the log. Without keys nobody has a name.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) name: Option<String>,
-    pub(crate) rights: Rights,
+    rights: Rights,
 }
 
 impl Keys {
@@ -147,10 +147,7 @@ async fn authenticated(keys: &Keys, needed: Rights, mut request: Request, next: 
     // nobody after this needs it, so nobody can log it
     request.headers_mut().remove(header::AUTHORIZATION);
     let mut response = match caller.rights >= needed {
-        true => {
-            request.extensions_mut().insert(caller.clone());
-            next.run(request).await
-        }
+        true => next.run(request).await,
         false => Problem::rights(caller.rights.name(), needed.name()).into_response(),
     };
     response.extensions_mut().insert(caller);

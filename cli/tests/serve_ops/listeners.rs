@@ -95,12 +95,27 @@ fn a_request_that_has_begun_is_answered_before_the_end() {
 }
 
 #[test]
+fn idle_connections_do_not_hold_up_the_end() {
+    let mut service = service(&["--store", "memory"]);
+    let mut idle: Vec<_> = (0..10).map(|_| connect(&service)).collect();
+    for stream in &mut idle {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").expect("it reads");
+        assert!(stream.read(&mut [0; 500]).expect("an answer") > 0);
+    }
+    assert!(service.stop().success());
+    // had it waited for them to the last moment, it would say so
+    assert_eq!(service.stderr(), "");
+    drop(idle);
+}
+
+#[test]
 fn a_request_that_never_ends_does_not_hold_up_the_end() {
     let mut service = service(&["--store", "memory", "--body-timeout", "3600"]);
     let mut busy = connect(&service);
     busy.write_all(b"POST /v1/session/sign-in HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n").expect("it reads");
     busy.write_all(b"content-type: application/json\r\n\r\n{").expect("it reads");
     assert!(service.stop().success());
+    assert!(service.stderr().contains("some requests were not answered before the end"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,14 +104,13 @@ async fn converse(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.keep_alive));
     // clients that know this do not use a connection just when it is closed
-    let kept = HeaderValue::from_str(&format!("timeout={}", limits.keep_alive.as_secs()))
-        .unwrap_or(HeaderValue::from_static("timeout=0"));
+    let kept = HeaderValue::try_from(format!("timeout={}", limits.keep_alive.as_secs())).ok();
     let answer = service_fn(move |request: Request<Incoming>| -> Answer {
         let mut router = router.clone();
         let kept = kept.clone();
         Box::pin(async move {
             let mut response = router.call(request.map(Body::new)).await?;
-            response.headers_mut().insert(KEEP_ALIVE, kept);
+            response.headers_mut().extend(kept.map(|kept| (KEEP_ALIVE, kept)));
             Ok(response)
         })
     });
@@ -122,29 +122,45 @@ async fn converse(
         // who has nothing more to ask may still wait for an answer
         .half_close(true)
         .serve_connection(TokioIo::new(Box::pin(stream)), answer);
-    let mut served = tokio::select! {
+    let served = tokio::select! {
         served = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(served),
         _ = stop.wait_for(|stop| *stop) => None,
     };
     if served.is_none() {
         Pin::new(&mut connection).graceful_shutdown();
-        served = Some(poll_fn(|context| connection.poll_without_shutdown(context)).await);
+        let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     }
     let parts = connection.into_parts();
-    let is_slow = served.is_some_and(|served| served.is_err_and(|error| error.is_timeout()));
-    let last_words = if is_slow && !parts.read_buf.is_empty() { TOO_SLOW } else { b"" };
-    part(parts.io.into_inner(), last_words).await;
+    let end = match served {
+        None => End::Finished,
+        Some(Err(error)) if error.is_timeout() && parts.read_buf.is_empty() => End::Finished,
+        Some(Err(error)) if error.is_timeout() => End::HeadTooSlow,
+        Some(_) => End::MoreMayCome,
+    };
+    let _ = tokio::time::timeout(LAST_READ, part(parts.io.into_inner(), end)).await;
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// Closes the connection so that the other side can read all answers: if it was closed while something is left to read, the system
-/// would throw away what the other side has not read yet.
-async fn part(mut stream: impl AsyncRead + AsyncWrite + Unpin, last_words: &[u8]) {
-    let goodbye = async {
-        stream.write_all(last_words).await?;
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(LAST_BYTES), &mut tokio::io::sink()).await
-    };
-    let _ = tokio::time::timeout(LAST_READ, goodbye).await;
+/// How a connection has come to its end.
+enum End {
+    /// Nothing is left to say or to hear.
+    Finished,
+    /// A part of a head has come, and not the rest.
+    HeadTooSlow,
+    /// The other side may still be sending what was refused, or close the connection itself.
+    MoreMayCome,
+}
+
+/// Closes the connection. While more may come it is read: if it was closed before, the system would throw away what the other side
+/// has not read yet, and that is the answer.
+async fn part(mut stream: impl AsyncRead + AsyncWrite + Unpin, end: End) -> io::Result<()> {
+    if let End::HeadTooSlow = end {
+        stream.write_all(TOO_SLOW).await?;
+    }
+    stream.shutdown().await?;
+    if let End::MoreMayCome = end {
+        tokio::io::copy(&mut stream.take(LAST_BYTES), &mut tokio::io::sink()).await?;
+    }
+    Ok(())
 }
