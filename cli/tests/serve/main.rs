@@ -11,6 +11,7 @@ mod devices;
 mod guide;
 mod near_cache;
 mod problems;
+mod secrets;
 mod session;
 mod sign_in;
 mod values;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use cloakroom::{Page, SessionId};
+use cloakroom::Page;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::parameters::{Path, Query};
+use super::parameters::{Path, Query, public_id};
 use super::refused::Refused;
 use super::shown::{Device, EndedSessions, Shown};
 use crate::serve::problem::{Kind, Problem};
@@ -87,9 +87,9 @@ pub(crate) async fn revoke_user(
     ),
 )]
 pub(crate) async fn show(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Json<Shown>, Problem> {
-    let live = match SessionId::parse(&id) {
-        Ok(id) => service.sessions.find(&id).await?,
-        Err(_) => None,
+    let live = match public_id(&id) {
+        Some(id) => service.sessions.find(&id).await?,
+        None => None,
     };
     let live = live.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such session"))?;
     Ok(Json(Shown::live(&live)?))
@@ -108,9 +108,9 @@ pub(crate) async fn revoke(
     State(service): State<Arc<Service>>,
     Path(id): Path<String>,
 ) -> Result<Json<EndedSessions>, Problem> {
-    let ended = match SessionId::parse(&id) {
-        Ok(id) => service.sessions.revoke(&id).await?,
-        Err(_) => false,
+    let ended = match public_id(&id) {
+        Some(id) => service.sessions.revoke(&id).await?,
+        None => false,
     };
     Ok(Json(u64::from(ended).into()))
 }

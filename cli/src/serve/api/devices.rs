@@ -6,12 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use cloakroom::SessionId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::Body;
-use super::parameters::{Browser, Path};
+use super::parameters::{Browser, Path, public_id};
 use super::refused::{Conflict, Refused, RefusedBody};
 use super::shown::{Device, EndedSessions};
 use crate::serve::browser::answer_with_session;
@@ -71,9 +70,9 @@ pub(crate) async fn sign_out_device(
     headers: HeaderMap,
 ) -> Response {
     answer_with_session(&service, &headers, async |session| {
-        let ended = match SessionId::parse(&id) {
-            Ok(id) => session.sign_out_device(&id).await?,
-            Err(_) => false,
+        let ended = match public_id(&id) {
+            Some(id) => session.sign_out_device(&id).await?,
+            None => false,
         };
         Ok(Json(EndedSessions::from(u64::from(ended))))
     })

@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use cloakroom::SessionId;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
@@ -42,4 +43,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         let axum::extract::Path(path) = axum::extract::Path::from_request_parts(parts, state).await?;
         Ok(Path(path))
     }
+}
+
+/// Returns the id of a session that may stand in a path. A plain token is the id of its session and a secret, so it may not.
+pub(super) fn public_id(text: &str) -> Option<SessionId> {
+    SessionId::parse(text).ok().filter(|id| !id.is_plain())
 }
