@@ -15,3 +15,4 @@ mod proxy;
 mod site;
 mod sockets;
 mod traefik;
+mod unix_socket;

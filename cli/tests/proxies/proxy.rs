@@ -257,7 +257,15 @@ fn envoy(place: &Place<'_>, changes: &Changes<'_>) -> Command {
     ];
     let own = with(with(configuration("Envoy"), &replaced), changes.replaced);
     let mut command = Command::new(of_pypi("envoy/_bin/envoy"));
-    command.args(["--concurrency", "1", "--disable-hot-restart", "--config-path", &place.write("envoy.yaml", &own)]);
+    command.args([
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "--file-flush-interval-msec",
+        "50",
+        "--config-path",
+        &place.write("envoy.yaml", &own),
+    ]);
     command.args(["--log-level", if changes.says_all { "debug" } else { "info" }]);
     command
 }
