@@ -8,6 +8,7 @@ mod contract;
 mod echo;
 mod endpoints;
 mod forged;
+mod hanging;
 mod logs;
 mod outage;
 mod page;
