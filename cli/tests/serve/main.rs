@@ -6,6 +6,7 @@ mod support;
 mod administration;
 mod changes;
 mod conformance;
+mod cookies;
 mod description;
 mod devices;
 mod guide;

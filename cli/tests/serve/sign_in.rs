@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+use crate::support::eventually;
+use crate::support::gate::{Cut, Gate};
+use crate::support::redis_server::RedisServer;
 use crate::support::service::{Caller, problem, service};
 
 #[test]
@@ -60,4 +63,32 @@ fn a_key_that_is_no_key_is_refused() {
     }
     let mut twice = Caller::of(&service).with("idempotency-key", "a").with("idempotency-key", "b");
     assert_eq!(problem(&twice.post("/v1/session/sign-in", json!({ "user": "ada" }))), (400, "invalid".to_owned()));
+}
+
+#[test]
+fn a_sign_in_that_loses_any_of_redis_answers_is_one_sign_in_when_it_is_asked_for_again() {
+    let redis = RedisServer::start();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let gate = runtime.block_on(Gate::before(redis.port()));
+    let service = service(&["--redis-url", &gate.url(), "--no-near-cache"]);
+    let mut codes = Vec::new();
+    for commands in 0.. {
+        let user = format!("user{commands}");
+        let mut caller = Caller::of(&service).with("idempotency-key", format!("sign-in of {user}"));
+        let mut sign_in = || caller.post("/v1/session/sign-in", json!({ "user": user }));
+        gate.cut_after(commands, Cut::BeforeReply);
+        let lost = sign_in();
+        if !gate.was_cut() {
+            assert_eq!(lost.status, 200, "nothing was lost any more");
+            break;
+        }
+        codes.push(problem(&lost).1);
+        gate.open();
+        let again = eventually("Redis answers again", || Some(sign_in()).filter(|answer| answer.status == 200)).ok();
+        let devices = caller.get("/v1/session/devices").ok();
+        let ids: Vec<_> = devices["devices"].as_array().expect("a list").iter().map(|device| &device["id"]).collect();
+        assert_eq!(ids, [&again["id"]], "{user}: what was lost and its repetition are one sign-in");
+    }
+    assert!(codes.iter().any(|code| code == "unknown-outcome"), "{codes:?}");
 }

@@ -15,6 +15,8 @@ pub mod webdriver;
 
 #[path = "../../../tests/support/cluster.rs"]
 pub mod cluster;
+#[path = "../../../tests/support/gate.rs"]
+pub mod gate;
 #[path = "../../../tests/support/network.rs"]
 pub mod network;
 #[path = "../../../tests/support/redis_server.rs"]
