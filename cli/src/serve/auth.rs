@@ -76,7 +76,6 @@ fn proxies(prefix: &str, admitted: Admitted) -> Router<Arc<Asking>> {
     Router::new()
         .route(&format!("{prefix}/nginx"), get(nginx))
         .route(&format!("{prefix}/forward"), get(forward))
-        .route(&format!("{prefix}/envoy"), any(envoy.clone()))
         .route(&format!("{prefix}/envoy/"), any(envoy.clone()))
         .route(&format!("{prefix}/envoy/{{*path}}"), any(envoy))
 }
