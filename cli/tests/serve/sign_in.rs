@@ -75,17 +75,21 @@ fn a_sign_in_that_loses_any_of_redis_answers_is_one_sign_in_when_it_is_asked_for
     let mut codes = Vec::new();
     for commands in 0.. {
         let user = format!("user{commands}");
-        let mut caller = Caller::of(&service).with("idempotency-key", format!("sign-in of {user}"));
-        let mut sign_in = || caller.post("/v1/session/sign-in", json!({ "user": user }));
+        let new = || Caller::of(&service).with("idempotency-key", format!("sign-in of {user}"));
+        let sign_in = |caller: &mut Caller| caller.post("/v1/session/sign-in", json!({ "user": user }));
         gate.cut_after(commands, Cut::BeforeReply);
-        let lost = sign_in();
+        let lost = sign_in(&mut new());
         if !gate.was_cut() {
             assert_eq!(lost.status, 200, "nothing was lost any more");
             break;
         }
         codes.push(problem(&lost).1);
         gate.open();
-        let again = eventually("Redis answers again", || Some(sign_in()).filter(|answer| answer.status == 200)).ok();
+        // whatever cookie the answer had, its browser did not get it
+        let mut caller = new();
+        let again =
+            eventually("Redis answers again", || Some(sign_in(&mut caller)).filter(|answer| answer.status == 200));
+        let again = again.ok();
         let devices = caller.get("/v1/session/devices").ok();
         let ids: Vec<_> = devices["devices"].as_array().expect("a list").iter().map(|device| &device["id"]).collect();
         assert_eq!(ids, [&again["id"]], "{user}: what was lost and its repetition are one sign-in");
