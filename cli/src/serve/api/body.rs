@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::serve::problem::{Kind, Problem};
 use crate::serve::service::Service;
@@ -49,13 +50,14 @@ async fn read(body: axum::body::Body, most: usize, time: Duration) -> Result<Byt
     }
 }
 
-/// Reads what the body says. It is read twice: once to refuse a key that is given twice, and once with every digit of its numbers.
+/// Reads what the body says. It is read twice: once with every digit of its numbers, and once to refuse a key that is given twice.
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid("the body is not UTF-8"))?;
-    let value = strict_json::parse(text).map_err(|why| Problem::invalid(format!("the body: {why}")))?;
-    if !value.is_object() {
-        // serde would take a list for the fields in their order
-        return Err(Problem::invalid("the body: it must be a JSON object"));
+    let refused = |why: &dyn std::fmt::Display| Problem::invalid(format!("the body: {why}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| refused(&error))?;
+    let body = serde_json::from_str(text).map_err(|error| refused(&error))?;
+    match strict_json::parse(text).map_err(|why| refused(&why))? {
+        Value::Object(_) => Ok(body),
+        // serde takes a list for the fields in their order
+        _ => Err(refused(&"it must be an object")),
     }
-    serde_json::from_str(text).map_err(|why| Problem::invalid(format!("the body: {why}")))
 }

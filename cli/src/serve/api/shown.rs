@@ -1,6 +1,7 @@
 //! Sessions and devices as the answers show them: only public facts, never a secret.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cloakroom::{Error, Field, LiveSession, Session};
 use serde::Serialize;
@@ -69,6 +70,25 @@ enum Ended {
 /// Values as JSON, to the digit as they are stored: a number may have more of them than most languages can hold.
 type Fields = BTreeMap<String, Box<RawValue>>;
 
+/// Shows what a session and a live session both tell of themselves.
+macro_rules! shown {
+    ($session:expr, $id:expr) => {{
+        let user = $session.user();
+        Shown {
+            state: if user.is_some() { State::SignedIn } else { State::Visitor },
+            ended: None,
+            id: Some($id.to_string()),
+            user: user.map(|user| user.to_string()),
+            created_at: $session.created_at().map(iso),
+            signed_in_at: $session.signed_in_at().map(iso),
+            auth_time: $session.auth_time().map(iso),
+            expires_at: $session.ends_at().map(iso),
+            expires_in: Option::from($session.remaining()).map(|remaining: Duration| remaining.as_secs()),
+            fields: Some(fields($session.fields(), |field| $session.try_get(field))?),
+        }
+    }};
+}
+
 impl Shown {
     /// Shows the session of a request.
     ///
@@ -82,19 +102,7 @@ impl Shown {
             };
             return Ok(Shown { ended, ..Shown::default() });
         };
-        let user = session.user();
-        Ok(Shown {
-            state: State::of(user.is_some()),
-            ended: None,
-            id: Some(id.to_string()),
-            user: user.map(|user| user.to_string()),
-            created_at: session.created_at().map(iso),
-            signed_in_at: session.signed_in_at().map(iso),
-            auth_time: session.auth_time().map(iso),
-            expires_at: session.ends_at().map(iso),
-            expires_in: session.remaining().map(|remaining| remaining.as_secs()),
-            fields: Some(fields(session.fields(), |field| session.try_get(field))?),
-        })
+        Ok(shown!(session, id))
     }
 
     /// Shows a session that was found by its id.
@@ -102,25 +110,7 @@ impl Shown {
     /// # Errors
     /// Returns an error if a field cannot be read.
     pub(crate) fn live(live: &LiveSession) -> Result<Shown, Error> {
-        let user = live.user();
-        Ok(Shown {
-            state: State::of(user.is_some()),
-            ended: None,
-            id: Some(live.id().to_string()),
-            user: user.map(|user| user.to_string()),
-            created_at: live.created_at().map(iso),
-            signed_in_at: live.signed_in_at().map(iso),
-            auth_time: live.auth_time().map(iso),
-            expires_at: live.ends_at().map(iso),
-            expires_in: Some(live.remaining().as_secs()),
-            fields: Some(fields(live.fields(), |field| live.try_get(field))?),
-        })
-    }
-}
-
-impl State {
-    fn of(is_signed_in: bool) -> State {
-        if is_signed_in { State::SignedIn } else { State::Visitor }
+        Ok(shown!(live, live.id()))
     }
 }
 
