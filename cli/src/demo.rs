@@ -72,8 +72,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let names = Names::new(address.ip(), &flags.host, &flags.allowed_host);
     let plain_tokens = flags.store.redis.plain_tokens;
     let demo = Demo { place, prefix: flags.store.redis.prefix, plain_tokens, limits, timeline, address };
+    // before anybody knows where it listens, or a signal could end it without a word
+    let told_to_stop = told_to_stop();
     announce(&demo);
-    serve(listener, routes::router(demo, names, &sessions)).await
+    serve(listener, routes::router(demo, names, &sessions), told_to_stop).await
 }
 
 async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -95,12 +97,16 @@ fn announce(demo: &Demo) {
 }
 
 /// Serves until the program is told to stop, and then lets the requests that have begun end, but waits for a limited time only.
-async fn serve(listener: TcpListener, router: Router) -> Result<(), Failure> {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    told_to_stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
     let stop = Arc::new(tokio::sync::Notify::new());
     let stopping = Arc::clone(&stop);
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        told_to_stop().await;
+        told_to_stop.await;
         stopping.notify_one();
     });
     tokio::select! {

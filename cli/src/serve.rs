@@ -26,6 +26,7 @@ pub(crate) use self::flags::Flags;
 use crate::failure::Failure;
 use crate::serve::listen::{Address, Listeners};
 use crate::serve::service::Service;
+use crate::stopping::told_to_stop;
 use crate::terminal::{self, Many};
 
 /// Serves until the program is told to stop.
@@ -45,8 +46,10 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     }
     let administrators = administrators(&service, numbers).merge(operators::health());
     let listeners = Listeners::bind(&flags, finished(callers, &service), finished(administrators, &service)).await?;
+    // before anybody knows where it listens, or a signal could end it without a word
+    let told_to_stop = told_to_stop();
     announce(&flags, &service, &listeners.addresses());
-    listeners.serve().await;
+    listeners.serve(told_to_stop).await;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use self::listener::Listener;
 use super::Flags;
 use super::manager;
 use crate::failure::Failure;
-use crate::stopping::{LAST_REQUESTS, told_to_stop};
+use crate::stopping::LAST_REQUESTS;
 
 /// The addresses that the flags name, each with what it answers.
 pub(crate) struct Listeners {
@@ -58,14 +58,14 @@ impl Listeners {
     }
 
     /// Serves until the program is told to stop, and then lets the requests that have begun end, but waits for a limited time only.
-    pub(crate) async fn serve(self) {
+    pub(crate) async fn serve(self, told_to_stop: impl Future<Output = ()>) {
         let (stop, stopping) = watch::channel(false);
         let mut serving = JoinSet::new();
         for (listener, router) in self.listeners {
             serving.spawn(connections::serve(listener, router, self.limits, stopping.clone()));
         }
         manager::ready();
-        told_to_stop().await;
+        told_to_stop.await;
         manager::stopping();
         let _ = stop.send(true);
         let last = async { while serving.join_next().await.is_some() {} };
