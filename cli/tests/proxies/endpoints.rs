@@ -10,7 +10,7 @@ const SIGN_IN: [&str; 4] = ["--sign-in-url", "https://accounts.example/sign-in",
 
 /// A family of proxies, and how it asks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Family {
+pub(crate) enum Family {
     Nginx,
     Forward,
     Envoy,
@@ -20,7 +20,7 @@ const FAMILIES: [Family; 3] = [Family::Nginx, Family::Forward, Family::Envoy];
 
 impl Family {
     /// Asks about a request for a page, with the headers of a visitor.
-    fn ask(self, site: &Site, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) fn ask(self, site: &Site, headers: &[(&str, &str)]) -> Answer {
         self.ask_about(site, "/auth", "GET", "/page?a=b", headers)
     }
 

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod application;
 mod browser;
 mod contract;
 mod echo;

@@ -196,7 +196,7 @@ impl Kind {
 }
 
 /// What `scripts/fetch-peers` has installed.
-fn of_pypi(path: &str) -> PathBuf {
+pub(crate) fn of_pypi(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/proxies").join(path)
 }
 
