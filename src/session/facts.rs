@@ -92,13 +92,14 @@ impl Session {
         Some(self.state().record()?.created_at)
     }
 
-    /// Returns when the user signed in with this session, or `None` if nobody is signed in.
+    /// Returns when the user signed in with this session, in whole seconds, or `None` if nobody is signed in.
     ///
     /// ```
     /// # mod doctest { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest.rs")); }
     /// # doctest::with_session(async |session| {
+    /// assert_eq!(session.signed_in_at(), None);
     /// session.sign_in("ada").await?;
-    /// assert!(session.signed_in_at() >= session.created_at());
+    /// assert!(session.signed_in_at().is_some());
     /// # Ok(())
     /// # });
     /// ```
