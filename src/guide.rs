@@ -29,6 +29,7 @@
 //! 8. [Testing your application](mod@testing): through time, without a server
 //! 9. [Other frameworks](mod@other_frameworks): actix-web, and whatever takes a layer of tower
 //!     - [The session service](mod@service): `cloakroom serve` over HTTP, for applications in any language
+//!     - [Other languages](mod@other_languages): JavaScript, Python, PHP and Go: one file to copy, and an application in each
 //! 10. [Writing a store](mod@writing_a_store): keep sessions in another database
 //! 11. [Writing an adapter](mod@writing_an_adapter): use sessions in a framework without tower
 //! 12. [Operating](mod@operating): the program for operators
@@ -100,6 +101,7 @@ chapters! {
     #[cfg(all(feature = "axum", feature = "actix"))]
     other_frameworks: "other-frameworks.md";
     service: "service.md";
+    other_languages: "other-languages.md";
     #[cfg(feature = "conformance")]
     writing_a_store: "writing-a-store.md";
     writing_an_adapter: "writing-an-adapter.md";

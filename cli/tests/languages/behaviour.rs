@@ -53,10 +53,12 @@ fn a_cookie_comes_only_when_something_is_stored(language: Language) {
 /// Does it in eight tabs of one browser, with the cookie that it has now.
 fn in_parallel<T: Send>(browser: &Browser, work: impl Fn(&mut Browser, usize) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {
-        let tab = |number| scope.spawn({
-            let work = &work;
-            move || work(&mut browser.clone(), number)
-        });
+        let tab = |number| {
+            scope.spawn({
+                let work = &work;
+                move || work(&mut browser.clone(), number)
+            })
+        };
         let tabs: Vec<_> = (0..8).map(tab).collect();
         tabs.into_iter().map(|tab| tab.join().expect("the tab does not fail")).collect()
     })
@@ -66,7 +68,8 @@ fn a_counter_is_exact_with_parallel_requests(language: Language) {
     let (_service, application) = start(language);
     let mut browser = Browser::at(application.url());
     browser.post("/set?name=a&value=1").ok_json();
-    let count = |tab: &mut Browser, _| (0..5).map(|_| tab.post("/count").ok_json()["count"].as_u64()).collect::<Vec<_>>();
+    let count =
+        |tab: &mut Browser, _| (0..5).map(|_| tab.post("/count").ok_json()["count"].as_u64()).collect::<Vec<_>>();
     let counts: BTreeSet<_> = in_parallel(&browser, count).concat().into_iter().collect();
     assert_eq!(counts, (1..=40).map(Some).collect());
     assert_eq!(browser.fields()["count"], 40);
@@ -166,7 +169,8 @@ fn a_user_sees_and_ends_their_devices_and_nobody_elses(language: Language) {
         browser.post(&format!("/sign-in?user={user}")).ok_json();
         browser
     };
-    let devices = |browser: &mut Browser| browser.get("/devices").ok_json()["devices"].as_array().expect("a list").clone();
+    let devices =
+        |browser: &mut Browser| browser.get("/devices").ok_json()["devices"].as_array().expect("a list").clone();
     let is_current = |device: &&Value| device["current"] == true;
     let (mut phone, mut laptop, mut tablet, mut stranger) =
         (signed_in("ada"), signed_in("ada"), signed_in("ada"), signed_in("eve"));

@@ -127,7 +127,8 @@ fn a_wrong_key_is_the_operators_fault_and_not_the_visitors(language: Language) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let keys = directory.path().join("keys.toml");
     let keys = keys.to_str().expect("UTF-8");
-    let key = cloakroom(&["key", "new", "--keys", keys, "--name", "shop", "--rights", "app"]).output().expect("it runs");
+    let key =
+        cloakroom(&["key", "new", "--keys", keys, "--name", "shop", "--rights", "app"]).output().expect("it runs");
     let key = String::from_utf8(key.stdout).expect("UTF-8");
     let service = service(&["--keys", keys, "--store", "memory"]);
     let application = Application::start_with_key(language, &service.url(""), key.trim());

@@ -1,9 +1,7 @@
 //! One Redis, one cookie, and an application in each language: those with a client, and one in Rust with the library.
 
-use std::sync::Arc;
 use std::thread;
 
-use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cloakroom::store::{NearCache, Redis};
@@ -32,18 +30,24 @@ impl InRust {
     fn start(redis: &RedisServer) -> InRust {
         let runtime = Runtime::new().expect("a runtime");
         let url = runtime.block_on(async {
-            let store = Redis::builder(redis.url()).near_cache(NearCache::default()).connect().await.expect("the store");
+            let store =
+                Redis::builder(redis.url()).near_cache(NearCache::default()).connect().await.expect("the store");
             let sessions = Sessions::new(store, Config::builder().build().expect("a configuration"));
             let app = Router::new()
                 .route("/show", post(show))
                 .route("/count", post(count))
                 .route("/sign-in", post(async |session: Session| session.sign_in("ada").await.map(|_| Json(json!({})))))
                 .route("/sign-out", post(async |session: Session| session.sign_out().await.map(|_| Json(json!({})))))
-                .route("/devices", get(async |session: Session| {
-                    session.devices().await.map(|devices| Json(json!({ "devices": devices.iter().map(|_| 1).collect::<Vec<_>>() })))
-                }))
-                .layer(sessions.layer())
-                .with_state(Arc::new(sessions));
+                .route(
+                    "/devices",
+                    get(async |session: Session| {
+                        session
+                            .devices()
+                            .await
+                            .map(|devices| Json(json!({ "devices": devices.iter().map(|_| 1).collect::<Vec<_>>() })))
+                    }),
+                )
+                .layer(sessions.layer());
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("an address");
             tokio::spawn(async { axum::serve(listener, app).await });
@@ -53,9 +57,9 @@ impl InRust {
     }
 }
 
-async fn show(State(_): State<Arc<Sessions>>, session: Session) -> Json<Value> {
-    let fields = session.get(COUNT).map_or_else(|| json!({}), |count| json!({ "count": count }));
-    Json(json!({ "user": session.user().map(|user| user.to_string()), "fields": fields }))
+async fn show(session: Session) -> Result<Json<Value>, Error> {
+    let fields = session.get(COUNT)?.map_or_else(|| json!({}), |count| json!({ "count": count }));
+    Ok(Json(json!({ "user": session.user().map(|user| user.to_string()), "fields": fields })))
 }
 
 async fn count(session: Session) -> Result<Json<Value>, Error> {
