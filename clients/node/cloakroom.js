@@ -18,18 +18,15 @@ class CloakroomError extends Error {
 function cloakroom (options = {}) {
   const client = new Client(options)
   /** Opens the session of a request that does not come through Express, such as one for a WebSocket. */
-  const open = async req => {
+  const open = async (req, session = new Session(client, req.headers)) => {
     if (isCrossSite(req, options)) throw new CloakroomError('cross-site', 'another site has sent this request')
-    const session = new Session(client, req.headers)
     if (req.headers.cookie) await session.read('')
     return session
   }
   const middleware = (req, res, next) => {
-    open(req).then(session => {
-      req.session = session
-      holdHead(res, session, next)
-      next()
-    }, next)
+    req.session = new Session(client, req.headers)
+    holdHead(res, req.session, next)
+    open(req, req.session).then(() => next(), next)
   }
   return Object.assign(middleware, { open })
 }

@@ -274,8 +274,11 @@ final class Session
             }
         } catch (Error $error) {
             $this->refusal = $error;
+        } catch (\JsonException $error) {
+            $this->refusal = new Error('invalid', $error->getMessage());
         }
         if ($this->refusal) {
+            error_log((string) $this->refusal->getMessage());
             array_map(header_remove(...), ['Location', 'Content-Length', 'ETag', 'Last-Modified']);
             header('Content-Type: text/plain');
             http_response_code($this->refusal->status);

@@ -152,11 +152,11 @@ class Session:
             for cookie in cookies:
                 self._keep(cookie)
             if status >= 400:
-                raise CloakroomError(answer["code"], answer["detail"])
+                raise CloakroomError(answer.get("code", "no-answer"), answer.get("detail", ""))
         except CloakroomError as error:
             self.error = error
             raise
-        self._shown = answer if "state" in answer else self._shown
+        self.error, self._shown = None, answer if "state" in answer else self._shown
         return answer
 
     def _keep(self, cookie):

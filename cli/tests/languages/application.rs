@@ -91,7 +91,7 @@ impl Application {
         let mut application = Application { child, url: String::new(), said, program: None };
         application.url = eventually("the application listens", || {
             if let Some(status) = application.child.try_wait().expect("it is our child") {
-                panic!("the application ended with {status}: {}", application.log());
+                panic!("the application ended with {status} (./test installs what it needs): {}", application.log());
             }
             match port {
                 Some(port) => TcpStream::connect(("127.0.0.1", port)).ok().map(|_| format!("http://127.0.0.1:{port}")),

@@ -21,6 +21,7 @@ in_each_language! {
     two_tabs_that_change_different_fields_keep_both,
     a_field_can_be_removed,
     a_request_that_saves_after_the_sign_out_is_401_and_brings_nothing_back,
+    a_visitor_whose_session_has_ended_begins_a_new_one,
     a_rotation_disturbs_no_parallel_request,
     a_sign_in_changes_the_token_and_keeps_the_fields,
     a_user_sees_and_ends_their_devices_and_nobody_elses,
@@ -126,6 +127,19 @@ fn a_request_that_saves_after_the_sign_out_is_401_and_brings_nothing_back(langua
         assert_eq!(tab.session(), json!({ "user": null, "fields": {} }));
     }
     assert_eq!(other_tab.session(), json!({ "user": null, "fields": {} }));
+}
+
+fn a_visitor_whose_session_has_ended_begins_a_new_one(language: Language) {
+    let (_service, application) = start(language);
+    let mut browser = Browser::at(application.url());
+    browser.post("/sign-in?user=ada").ok_json();
+    let mut other_tab = browser.clone();
+    browser.post("/sign-out").ok_json();
+    let former = other_tab.cookie.clone();
+    // this request reads that there is no session, and stores something nevertheless
+    other_tab.post("/set?name=a&value=1").ok_json();
+    assert_ne!(other_tab.cookie, former);
+    assert_eq!(other_tab.session(), json!({ "user": null, "fields": { "a": "1" } }));
 }
 
 fn a_rotation_disturbs_no_parallel_request(language: Language) {
