@@ -57,6 +57,7 @@ pub struct Config {
 
 /// Which requests are refused because they may come from another site. (ASVS 3.5.1)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "config-file", derive(serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Csrf {
     /// Refuses requests that the browser says come from another site, if their method is not GET, HEAD or OPTIONS, or if they open

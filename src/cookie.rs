@@ -17,6 +17,7 @@ use crate::record::{Credentials, Token, TokenFormat};
 /// # Ok::<(), cloakroom::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "config-file", derive(serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum SameSite {
     /// Never. A visitor who follows a link from another site arrives without a session.

@@ -26,6 +26,7 @@
 //! 7. [Going to production](mod@production): a checklist for the day on which others begin to use it
 //!     - [Proxies, caches and cookies](mod@proxies): what must come through, the back button, several applications on one host
 //!     - [In front of any application: nginx, Caddy, Traefik, Envoy](mod@proxies_forward_auth): a proxy asks who is there, for applications in any language
+//!     - [The configuration file](mod@configuration): all settings in one text, for the application and the service
 //! 8. [Testing your application](mod@testing): through time, without a server
 //! 9. [Other frameworks](mod@other_frameworks): actix-web, and whatever takes a layer of tower
 //!     - [The session service](mod@service): `cloakroom serve` over HTTP, for applications in any language
@@ -96,6 +97,8 @@ chapters! {
     proxies: "proxies.md";
     #[cfg(feature = "axum")]
     proxies_forward_auth: "proxies-forward-auth.md";
+    #[cfg(feature = "config-file")]
+    configuration: "configuration.md";
     #[cfg(all(feature = "axum", feature = "actix", feature = "testing"))]
     testing: "testing.md";
     #[cfg(all(feature = "axum", feature = "actix"))]

@@ -2,6 +2,7 @@
 
 /// What happens when a user signs in who already has the most sessions that are allowed. (ASVS 7.1.2)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "config-file", derive(serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum OnLimit {
     /// The user's session that signed in longest ago ends. Its next request can [find out why](crate::Session::ended). The default.
     #[default]
@@ -12,6 +13,7 @@ pub enum OnLimit {
 
 /// What happens when an old token is used after its grace period. Somebody has kept a copy of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "config-file", derive(serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum OnReplay {
     /// The token opens nothing, and an [event](crate::Event::Replayed) reports it. The default.

@@ -23,6 +23,7 @@ const SHOWN_OF_PLAIN: usize = 8;
 
 /// The format of the token in the browser's cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "config-file", derive(serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum TokenFormat {
     /// `<id>.<secret>`. The store knows only the id and the SHA-256 hash of the secret, so that neither a stolen copy of the store nor a

@@ -53,6 +53,11 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) print_openapi: bool,
 
+    /// The configuration file (TOML), which an application in Rust reads as well: it says which store, and has every setting of the
+    /// sessions. It replaces the flags for the store
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["StoreFlags", "RedisFlags", "no_near_cache"])]
+    pub(crate) config: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) auth: auth::AuthFlags,
 

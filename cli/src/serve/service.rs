@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::store::{Embedded, Memory, NearCache};
-use cloakroom::{Config, Sessions};
+use cloakroom::{Config, ConfigFile, Sessions};
 
 use super::Flags;
 use super::keys::Keys;
@@ -15,7 +15,7 @@ use crate::redis_flags;
 pub(crate) struct Service {
     pub(crate) sessions: Sessions,
     /// Where the sessions are, as it may be shown.
-    pub(crate) place: Place,
+    pub(crate) place: String,
     pub(crate) keys: Arc<Keys>,
     /// How long the body of a request may take.
     pub(crate) body_timeout: Duration,
@@ -28,20 +28,33 @@ impl Service {
     /// Returns an error if the store is not available, the file with the keys cannot be read, or a setting is refused.
     pub(crate) async fn open(flags: &Flags) -> Result<Service, Failure> {
         let keys = Arc::new(Keys::open(flags.keys.clone(), flags.without_keys)?);
-        let place = flags.store.place()?;
-        let config = Config::builder().token_format(flags.store.redis.token_format()).build()?;
-        let sessions = match &place {
-            Place::Memory => Sessions::new(Memory::new(), config),
-            Place::Embedded(path) => Sessions::new(Embedded::open(path)?, config),
-            Place::Redis(reach) => {
-                let builder = flags.store.redis.builder(reach)?;
-                let builder = match flags.no_near_cache {
-                    true => builder,
-                    false => builder.near_cache(NearCache::default()),
-                };
-                Sessions::new(redis_flags::connect(builder).await?, config)
+        let (sessions, place) = match &flags.config {
+            Some(path) => {
+                let file = ConfigFile::read(path)?;
+                let place = file.place().unwrap_or_default().to_owned();
+                (file.open(file.config().build()?).await?, place)
             }
+            None => by_flags(flags).await?,
         };
         Ok(Service { sessions, place, keys, body_timeout: Duration::from_secs(flags.body_timeout) })
     }
+}
+
+/// Opens the store that the flags for the store name, and says where it is.
+async fn by_flags(flags: &Flags) -> Result<(Sessions, String), Failure> {
+    let place = flags.store.place()?;
+    let config = Config::builder().token_format(flags.store.redis.token_format()).build()?;
+    let sessions = match &place {
+        Place::Memory => Sessions::new(Memory::new(), config),
+        Place::Embedded(path) => Sessions::new(Embedded::open(path)?, config),
+        Place::Redis(reach) => {
+            let builder = flags.store.redis.builder(reach)?;
+            let builder = match flags.no_near_cache {
+                true => builder,
+                false => builder.near_cache(NearCache::default()),
+            };
+            Sessions::new(redis_flags::connect(builder).await?, config)
+        }
+    };
+    Ok((sessions, place.to_string()))
 }

@@ -5,6 +5,7 @@ mod support;
 
 mod administration;
 mod changes;
+mod configuration;
 mod conformance;
 mod cookies;
 mod description;
