@@ -199,7 +199,7 @@ mod tests {
 
     fn message(text: &str) -> String {
         let refused = ConfigFile::parse(text).and_then(|file| file.config().build());
-        refused.err().expect("the text is refused").to_string()
+        refused.expect_err("the text is refused").to_string()
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(ConfigFile::read(&path).unwrap().config().build().unwrap().terms().max_fields, 7);
 
         std::fs::write(&path, "max_felds = 7").unwrap();
-        let error = Sessions::from_file(&path).await.err().expect("an unknown key is refused").to_string();
+        let error = Sessions::from_file(&path).await.expect_err("an unknown key is refused").to_string();
         assert!(error.contains("cloakroom.toml") && error.contains("max_felds"), "{error}");
     }
 }
