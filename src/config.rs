@@ -102,6 +102,16 @@ impl Config {
         &self.terms
     }
 
+    /// Returns what the browser carries.
+    pub fn token_format(&self) -> TokenFormat {
+        self.token_format
+    }
+
+    /// Returns the most sessions that one user may have at a time.
+    pub fn max_sessions_per_user(&self) -> usize {
+        self.max_sessions_per_user
+    }
+
     fn check_sign_in(&self) -> Result<()> {
         if self.is_endless && self.token_format == TokenFormat::Secret {
             let reason = "is required, because only plain tokens allow `no_absolute_lifetime`: call `absolute_lifetime` with \

@@ -49,7 +49,7 @@
 //! | `embedded` | the store in one directory of this machine, without a server |
 //! | `redis` | the store in Redis or Valkey |
 //! | `tls` | TLS to Redis or Valkey (rustls) |
-//! | `config-file` | the configuration file (TOML), which the program reads as well |
+//! | `config-file` | the configuration in a file, which the program `cloakroom` reads as well |
 //! | `metrics` | counters and latencies through the `metrics` facade |
 //! | `testing` | a test user who is signed in, a clock to move, and the list of what happened, for tests of an application |
 //! | `conformance` | the conformance kit that every store must pass, for authors of stores |
@@ -93,7 +93,7 @@ pub use crate::adoption::{Adoption, BoxError, FormerSession, FormerSessions};
 pub use crate::clock::Clock;
 pub use crate::config::{Config, ConfigBuilder, Csrf};
 #[cfg(feature = "config-file")]
-pub use crate::config_file::ConfigFile;
+pub use crate::config_file::{ConfigFile, StoreSettings};
 pub use crate::cookie::SameSite;
 pub use crate::csrf::CSRF_HEADER;
 pub use crate::error::{Error, Result};

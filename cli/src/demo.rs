@@ -70,8 +70,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     };
     let (listener, address) = listen(&flags.host, flags.port).await?;
     let names = Names::new(address.ip(), &flags.host, &flags.allowed_host);
-    let plain_tokens = flags.store.redis.plain_tokens;
-    let demo = Demo { place, prefix: flags.store.redis.prefix, plain_tokens, limits, timeline, address };
+    let plain_tokens = flags.store.redis.plain_tokens();
+    let demo = Demo { place, prefix: flags.store.redis.prefix().to_owned(), plain_tokens, limits, timeline, address };
     // before anybody knows where it listens, or a signal could end it without a word
     let told_to_stop = told_to_stop();
     announce(&demo);

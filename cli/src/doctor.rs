@@ -5,6 +5,7 @@
 
 mod access;
 mod answers;
+mod configuration;
 mod eviction;
 mod finding;
 mod indexes;
@@ -130,6 +131,11 @@ async fn look_at_keys(
     report.add(records::expiry(&sample))?;
     report.add(records::encoding(&sample, servers))?;
     report.add(records::memory(&sample))?;
+    if let Some(file) = &flags.look.store.redis.config {
+        for finding in configuration::compared(&sample, &file.config().build()?) {
+            report.add(finding)?;
+        }
+    }
     if !opened.plain_tokens {
         report.add(indexes::ghosts(&sample))?;
         report.add(indexes::misses(&sample))?;

@@ -139,7 +139,7 @@ impl<S: Inspect> Opened<S> {
     fn of(flags: &RedisFlags, store: S) -> Opened<S> {
         // Whatever lifetime the application has configured, nothing that it holds for alive may count as ended here.
         let terms = Terms { absolute_lifetime: Duration::from_secs(MOST_SECONDS), ..Terms::default() };
-        Opened { store, terms, plain_tokens: flags.plain_tokens }
+        Opened { store, terms, plain_tokens: flags.plain_tokens() }
     }
 
     /// A session that lives.

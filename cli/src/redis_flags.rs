@@ -5,17 +5,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use cloakroom::TokenFormat;
 use cloakroom::store::{Redis, RedisBuilder};
+use cloakroom::{ConfigFile, StoreSettings, TokenFormat};
 use url::Url;
 
 use crate::failure::Failure;
 use crate::place::{Reach, has_password, is_tls, user};
 
+/// How long to wait for Redis if nobody says so, in milliseconds.
+const DEFAULT_TIMEOUT: u64 = 1000;
+
 /// How to reach Redis, and how sessions are stored in it. Not `Debug`, because a URL may contain a password.
 #[derive(Args)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct RedisFlags {
+    /// A configuration file that says where the sessions are and how they are stored, so that this program and an application
+    /// cannot disagree about them. The other flags of the store cannot be used beside it
+    #[arg(long, value_name = "FILE", value_parser = config_file)]
+    #[arg(conflicts_with_all = ["redis_username", "redis_password_file", "redis_timeout", "tls_ca", "tls_cert", "tls_key"])]
+    #[arg(conflicts_with_all = ["prefix", "plain_tokens", "accept_plain_text"])]
+    pub(crate) config: Option<ConfigFile>,
+
     /// The name of the ACL user to log in as, instead of the one in the URL
     #[arg(long, value_name = "NAME")]
     redis_username: Option<String>,
@@ -27,7 +37,7 @@ pub(crate) struct RedisFlags {
     redis_password_file: Option<PathBuf>,
 
     /// How long to wait for a connection and for each answer
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = DEFAULT_TIMEOUT)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     redis_timeout: u64,
 
@@ -46,11 +56,11 @@ pub(crate) struct RedisFlags {
 
     /// The text with which every key of the store begins
     #[arg(long, value_name = "PREFIX", default_value = "session:")]
-    pub(crate) prefix: String,
+    prefix: String,
 
     /// Use tokens without a secret half, which are shared with applications that follow the Redis tutorials
     #[arg(long)]
-    pub(crate) plain_tokens: bool,
+    plain_tokens: bool,
 
     /// Allow an unencrypted connection to a Redis on another machine
     #[arg(long)]
@@ -71,22 +81,20 @@ impl RedisFlags {
             )));
         }
         let first = &urls[0];
-        let user = self.redis_username.clone().or_else(|| user(first).map(|name| name.into_owned()));
-        let has_password =
-            has_password(first) || self.redis_password_file.is_some() || password_of_environment().is_some();
+        let user = self.username().map(str::to_owned).or_else(|| user(first).map(|name| name.into_owned()));
+        let has_password = has_password(first) || self.password_file().is_some() || password_of_environment().is_some();
         Ok(Reach { user, has_password, certificates: self.certificates(), urls })
     }
 
     /// Returns the flags that tell redis-cli the certificates.
     fn certificates(&self) -> Vec<String> {
-        let files = [("--cacert", &self.tls_ca), ("--cert", &self.tls_cert), ("--key", &self.tls_key)];
-        let given =
-            files.into_iter().filter_map(|(flag, file)| Some([flag.to_owned(), file.as_ref()?.display().to_string()]));
+        let files = [("--cacert", self.tls_ca()), ("--cert", self.tls_cert()), ("--key", self.tls_key())];
+        let given = files.into_iter().filter_map(|(flag, file)| Some([flag.to_owned(), file?.display().to_string()]));
         given.flatten().collect()
     }
 
     pub(crate) fn wants_tls(&self) -> bool {
-        self.tls_ca.is_some() || self.tls_cert.is_some()
+        self.tls_ca().is_some() || self.tls_cert().is_some()
     }
 
     /// Returns a builder with everything that the flags say.
@@ -95,15 +103,15 @@ impl RedisFlags {
     /// Returns an error if the flags contradict each other, or a file cannot be read.
     pub(crate) fn builder(&self, reach: &Reach) -> Result<RedisBuilder, Failure> {
         let urls = &reach.urls;
-        let mut builder = Redis::builder(urls[0].as_str()).prefix(&self.prefix).timeout(self.timeout());
+        let mut builder = Redis::builder(urls[0].as_str()).prefix(self.prefix()).timeout(self.timeout());
         for url in &urls[1..] {
             builder = builder.and(url.as_str());
         }
-        if self.accept_plain_text {
+        if self.accept_plain_text || self.file().is_some_and(|file| file.accept_plain_text) {
             builder = builder.accept_plain_text();
         }
         let password = self.password()?;
-        if let Some(name) = &self.redis_username {
+        if let Some(name) = self.username() {
             if !reach.has_password {
                 // the client logs in with a password only: without one it would be the default user
                 return Err(Failure::usage(
@@ -112,12 +120,15 @@ impl RedisFlags {
             }
             builder = builder.username(name);
         }
-        builder = match (&self.redis_password_file, password) {
+        builder = match (self.password_file(), password) {
             // a pipe can be read only once
             (Some(file), _) if file.is_file() => builder.password_file(file),
             (_, Some(password)) => builder.password(password),
             (_, None) => builder,
         };
+        if let Some(file) = self.file().and_then(|file| file.sentinel_password_file.as_ref()) {
+            builder = builder.sentinel_password_file(file);
+        }
         self.with_certificates(builder, urls)
     }
 
@@ -127,10 +138,10 @@ impl RedisFlags {
                 "--tls-ca and --tls-cert are only for TLS: begin the URL with rediss:// instead of redis://",
             ));
         }
-        if let Some(file) = &self.tls_ca {
+        if let Some(file) = self.tls_ca() {
             builder = builder.tls_ca(contents("--tls-ca", file)?);
         }
-        if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
+        if let (Some(certificate), Some(key)) = (self.tls_cert(), self.tls_key()) {
             builder = builder.tls_client_certificate(contents("--tls-cert", certificate)?, contents("--tls-key", key)?);
         }
         Ok(builder)
@@ -138,7 +149,7 @@ impl RedisFlags {
 
     /// The password, if it is not the URL's.
     fn password(&self) -> Result<Option<String>, Failure> {
-        let Some(file) = &self.redis_password_file else {
+        let Some(file) = self.password_file() else {
             return Ok(password_of_environment());
         };
         let refuse = |why| Failure::usage(format!("--redis-password-file {}: {why}", file.display()));
@@ -158,12 +169,60 @@ impl RedisFlags {
     }
 
     pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.redis_timeout)
+        let of_file = self.file().and_then(|file| file.timeout);
+        // a verb may have made its own longer
+        of_file.unwrap_or_default().max(Duration::from_millis(match of_file {
+            Some(_) if self.redis_timeout == DEFAULT_TIMEOUT => 0,
+            _ => self.redis_timeout,
+        }))
+    }
+
+    /// The text with which every key of the store begins.
+    pub(crate) fn prefix(&self) -> &str {
+        self.file().and_then(|file| file.prefix.as_deref()).unwrap_or(&self.prefix)
     }
 
     pub(crate) fn token_format(&self) -> TokenFormat {
-        if self.plain_tokens { TokenFormat::Plain } else { TokenFormat::Secret }
+        match &self.config {
+            Some(file) => file.config().build().unwrap_or_default().token_format(),
+            None if self.plain_tokens => TokenFormat::Plain,
+            None => TokenFormat::Secret,
+        }
     }
+
+    pub(crate) fn plain_tokens(&self) -> bool {
+        self.token_format() == TokenFormat::Plain
+    }
+
+    /// What the configuration file says of the store.
+    fn file(&self) -> Option<&StoreSettings> {
+        self.config.as_ref().map(ConfigFile::store)
+    }
+
+    fn username(&self) -> Option<&str> {
+        self.file().map_or(self.redis_username.as_deref(), |file| file.username.as_deref())
+    }
+
+    fn password_file(&self) -> Option<&PathBuf> {
+        self.file().map_or(self.redis_password_file.as_ref(), |file| file.password_file.as_ref())
+    }
+
+    fn tls_ca(&self) -> Option<&PathBuf> {
+        self.file().map_or(self.tls_ca.as_ref(), |file| file.tls_ca.as_ref())
+    }
+
+    fn tls_cert(&self) -> Option<&PathBuf> {
+        self.file().map_or(self.tls_cert.as_ref(), |file| file.tls_cert.as_ref())
+    }
+
+    fn tls_key(&self) -> Option<&PathBuf> {
+        self.file().map_or(self.tls_key.as_ref(), |file| file.tls_key.as_ref())
+    }
+}
+
+/// Reads the configuration file that a flag names.
+fn config_file(path: &str) -> Result<ConfigFile, String> {
+    ConfigFile::read(path).map_err(|error| error.to_string())
 }
 
 /// Connects to Redis. Errors name the flags of the command line and not the methods of the library.

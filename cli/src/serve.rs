@@ -37,10 +37,11 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     if flags.print_openapi {
         return print_openapi();
     }
+    let settings = flags.auth.settings(flags.store.redis.config.as_ref())?;
     let numbers = operators::count()?;
     let service = Arc::new(Service::open(&flags).await?);
     keys::reload_at_hangup(Arc::clone(&service.keys));
-    let mut callers = callers(&service, flags.auth.settings());
+    let mut callers = callers(&service, settings);
     if flags.admin_listen.is_empty() {
         callers = callers.merge(administrators(&service, numbers.clone()));
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use cloakroom::StoreSettings;
 use etcetera::BaseStrategy as _;
 use url::Url;
 
@@ -16,20 +17,20 @@ use crate::redis_flags::{RedisFlags, parsed};
 pub(crate) struct StoreFlags {
     /// The directory that contains the sessions, or the word "memory" [default: the Redis that is named by a flag below or in
     /// REDIS_URL, else the directory for the user's state, which is ~/.local/state/cloakroom/sessions on Linux]
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["redis_url", "redis_host", "redis_port"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["redis_url", "redis_host", "redis_port", "config"])]
     store: Option<PathBuf>,
 
     /// The URL of Redis or Valkey: redis://, rediss:// (TLS), unix:// or redis+sentinel://host:port/service. Repeat the flag for
     /// other nodes of a cluster, or other sentinels [default: the URLs in REDIS_URL, separated by spaces]
-    #[arg(long, value_name = "URL", conflicts_with_all = ["redis_host", "redis_port"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["redis_host", "redis_port", "config"])]
     redis_url: Vec<String>,
 
     /// The host of Redis or Valkey, instead of a URL [default: 127.0.0.1 if --redis-port is given]
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", conflicts_with = "config")]
     redis_host: Option<String>,
 
     /// The port of Redis or Valkey, instead of a URL [default: 6379 if --redis-host is given]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", conflicts_with = "config")]
     redis_port: Option<u16>,
 
     #[command(flatten)]
@@ -37,12 +38,15 @@ pub(crate) struct StoreFlags {
 }
 
 impl StoreFlags {
-    /// Returns where the sessions are: where a flag says, else where `REDIS_URL` says, else in a directory of the user.
+    /// Returns where the sessions are: where the configuration file or a flag says, else where `REDIS_URL` says, else in a directory of the user.
     ///
     /// # Errors
     /// Returns an error if something that should be a URL is not one, or if a URL in a flag contains a password. The error does not
     /// repeat the URL.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
+        if let Some(file) = &self.redis.config {
+            return self.place_in(file.store());
+        }
         match &self.store {
             Some(word) if word.as_os_str() == "memory" => return Ok(Place::Memory),
             Some(path) => return Ok(Place::Embedded(path.clone())),
@@ -61,6 +65,21 @@ impl StoreFlags {
         }
         let flag = (!self.redis_url.is_empty()).then_some("--redis-url");
         self.redis.reach(urls, flag).map(Place::Redis)
+    }
+
+    /// Where a configuration file says.
+    fn place_in(&self, file: &StoreSettings) -> Result<Place, Failure> {
+        match file.place.as_str() {
+            "" => {
+                Err(Failure::usage("the configuration file does not say where the sessions are: set place in [store]"))
+            }
+            "memory" => Ok(Place::Memory),
+            _ if file.is_redis() => {
+                let urls = file.urls().map(|url| parsed("store.place", url)).collect::<Result<Vec<_>, _>>()?;
+                self.redis.reach(urls, Some("store.place")).map(Place::Redis)
+            }
+            directory => Ok(Place::Embedded(directory.into())),
+        }
     }
 
     fn by_host(&self) -> Result<Url, Failure> {

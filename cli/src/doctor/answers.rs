@@ -59,7 +59,7 @@ impl OfSession<'_> {
             redis.command_for(key, &["PTTL", key]),
             redis.command_for(key, &["OBJECT", "ENCODING", key]),
             redis.command_for(key, &["MEMORY", "USAGE", key]),
-            redis.command_for(key, &["HMGET", key, "created_at", "user_id"]),
+            redis.command_for(key, &["HMGET", key, "created_at", "user_id", "session_ttl"]),
         )
         .await;
         let (remaining, encoding, memory, fields) = (of(remaining)?, of(encoding)?, of(memory)?, of(fields)?);

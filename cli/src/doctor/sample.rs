@@ -30,6 +30,12 @@ pub(super) struct Sample {
     pub(super) indexes: u64,
     /// Keys that begin with the prefix, but are none of ours: another application's longer prefix, the other token format.
     pub(super) others: u64,
+    /// Of these, sessions of the other token format.
+    pub(super) of_other_format: u64,
+    /// How many sessions of visitors have each idle timeout, in seconds.
+    pub(super) idle_timeouts: BTreeMap<u64, u64>,
+    /// The most entries that an index has.
+    pub(super) longest_index: u64,
     /// Keys with the name of one of ours, but of another type.
     pub(super) strangers: u64,
     /// Whether all keys were looked at.
@@ -117,7 +123,10 @@ impl Sample {
                     Some(key @ Key::Session(..)) if is_wanted(&mut sessions) => keys.push(key),
                     Some(key @ Key::Index(_)) if is_wanted(&mut indexes) => keys.push(key),
                     Some(_) => {}
-                    None => self.others += 1,
+                    None => {
+                        self.others += 1;
+                        self.of_other_format += u64::from(is_session(opened, name));
+                    }
                 }
             }
             for flight in keys.chunks(FLIGHT) {
@@ -174,6 +183,10 @@ impl Sample {
         }
         let fields = self.unless_forbidden("HMGET", &session.fields);
         self.strangers += u64::from(fields.is_some_and(Value::is_null));
+        let text = |nth: usize| fields.and_then(|fields| fields[nth].as_str());
+        if let (None, Some(seconds)) = (text(1), text(2).and_then(|text| text.parse().ok())) {
+            *self.idle_timeouts.entry(seconds).or_default() += 1;
+        }
         match session.bound {
             Bound::ToNobody => {}
             Bound::Indexed => self.bound += 1,
@@ -220,6 +233,7 @@ impl Sample {
             Entries::OfAnotherType => self.strangers += 1,
             Entries::Ids { all, ghosts } => {
                 self.entries += all;
+                self.longest_index = self.longest_index.max(all);
                 if !ghosts.is_empty() {
                     self.ghosts.insert(index.key, ghosts);
                 }
@@ -250,4 +264,9 @@ fn key_of(opened: &Opened<Redis>, name: &str) -> Option<Key> {
     }
     let id = SessionId::parse(rest).ok().filter(|id| opened.is_ours(id))?;
     Some(Key::Session(name.to_owned(), id))
+}
+
+/// Whether this is the key of a session, of either token format.
+fn is_session(opened: &Opened<Redis>, name: &str) -> bool {
+    name.strip_prefix(opened.store.prefix()).is_some_and(|rest| SessionId::parse(rest).is_ok())
 }

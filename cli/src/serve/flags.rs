@@ -83,6 +83,19 @@ pub(crate) struct Flags {
     pub(crate) store: StoreFlags,
 }
 
+impl Flags {
+    /// Whether sessions that were just read are kept: unless a flag or the configuration file says that they are not.
+    pub(crate) fn has_near_cache(&self) -> bool {
+        let in_file = self.store.redis.config.as_ref().and_then(|file| file.store().near_cache);
+        !self.no_near_cache && in_file != Some(false)
+    }
+
+    /// Whether a change in a directory is answered only when the disk has it.
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        self.store.redis.config.as_ref().is_some_and(|file| file.store().wait_for_disk)
+    }
+}
+
 fn connections(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=1_000_000) => Ok(number),

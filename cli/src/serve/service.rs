@@ -28,11 +28,23 @@ impl Service {
     /// Returns an error if the store is not available, the file with the keys cannot be read, or a setting is refused.
     pub(crate) async fn open(flags: &Flags) -> Result<Service, Failure> {
         let keys = Arc::new(Keys::open(flags.keys.clone(), flags.without_keys)?);
-        let (sessions, place) = match &flags.config {
-            Some(path) => {
-                let file = ConfigFile::read(path)?;
-                let place = file.place().unwrap_or_default().to_owned();
-                (file.open(file.config().build()?).await?, place)
+        let place = flags.store.place()?;
+        let config = match &flags.store.redis.config {
+            Some(file) => file.config(),
+            None => Config::builder().token_format(flags.store.redis.token_format()),
+        };
+        let config = config.build()?;
+        let sessions = match &place {
+            Place::Memory => Sessions::new(Memory::new(), config),
+            Place::Embedded(path) => {
+                let builder = Embedded::builder(path);
+                let builder = if flags.waits_for_disk() { builder.wait_for_disk() } else { builder };
+                Sessions::new(builder.open()?, config)
+            }
+            Place::Redis(reach) => {
+                let builder = flags.store.redis.builder(reach)?;
+                let builder = if flags.has_near_cache() { builder.near_cache(NearCache::default()) } else { builder };
+                Sessions::new(redis_flags::connect(builder).await?, config)
             }
             None => by_flags(flags).await?,
         };

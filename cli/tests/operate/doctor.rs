@@ -227,3 +227,43 @@ fn other_applications_keys_under_a_longer_prefix_are_left_alone() {
     let touched = monitor.lines().into_iter().filter(|line| line.contains("app-a") || line.contains("notes"));
     assert_eq!(touched.collect::<Vec<_>>(), Vec::<String>::new());
 }
+
+/// A configuration file for this Redis, with these settings.
+fn configuration(house: &House, settings: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloakroom.toml");
+    let text = format!("{settings}\n[store]\nplace = \"redis://127.0.0.1:{}\"\n", house.redis.port());
+    std::fs::write(&path, text).expect("a file");
+    (directory, path.display().to_string())
+}
+
+#[track_caller]
+fn assert_compares(house: &House, settings: &str, level: &str, words: &str) {
+    let (_directory, path) = configuration(house, settings);
+    let said = crate::support::operator::run(&["doctor", "--json", "--config", &path], &[]);
+    let (found, text) = said.finding("configuration");
+    assert_eq!(found, level, "{settings}: {text}");
+    assert!(text.contains(words), "{settings}: {words}: {text}");
+}
+
+#[test]
+fn what_does_not_fit_the_configuration_file_is_found() {
+    let house = House::open();
+    for _ in 0..3 {
+        house.signed_in("andrew");
+    }
+    assert_compares(&house, "", "ok", "fits the configuration file");
+    assert_compares(&house, "max_sessions_per_user = 2", "warn", "a user has 3 sessions");
+    assert_compares(&house, "token_format = \"plain\"", "bad", "3 sessions with tokens of the format `secret`");
+
+    let keys: Vec<String> = house.cli("KEYS session:*");
+    let visitor = keys.iter().find(|key| !key.contains("user:")).expect("a session");
+    house.cli::<()>(&format!("HDEL {visitor} user_id"));
+    assert_compares(&house, "", "ok", "fits the configuration file");
+    assert_compares(
+        &house,
+        "idle_timeout = \"5m\"",
+        "warn",
+        "1 session of visitors with another idle timeout than the file's 300",
+    );
+}

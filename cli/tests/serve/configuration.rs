@@ -1,33 +1,69 @@
-//! The service with a configuration file, which an application in Rust reads as well.
+//! The configuration file that the service shares with applications.
 
-use std::fs;
+use serde_json::{Value, json};
 
-use serde_json::json;
+use crate::support::operator::run;
+use crate::support::redis_server::RedisServer;
+use crate::support::service::service;
 
-use crate::support::demo::cloakroom;
-use crate::support::service::{Caller, service};
-
-#[test]
-fn the_settings_and_the_store_of_a_configuration_file_are_the_services() {
-    let directory = tempfile::tempdir().unwrap();
+/// A file with these settings, for this Redis.
+fn file(settings: &str, redis: &RedisServer, service: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("cloakroom.toml");
-    let text = "cookie_name = \"__Host-shop\"\nmax_sessions_per_user = 1\non_limit = \"refuse-new\"\n[store]\nplace = \"memory\"\n";
-    fs::write(&path, text).unwrap();
-    let service = service(&["--config", path.to_str().unwrap()]);
-
-    let mut first = Caller::of(&service);
-    let signed_in = first.post("/v1/session/sign-in", json!({"user": "ada"}));
-    assert_eq!(signed_in.status, 200);
-    assert!(signed_in.header("set-cookie").starts_with("__Host-shop="), "{}", signed_in.header("set-cookie"));
-    assert_eq!(Caller::of(&service).post("/v1/session/sign-in", json!({"user": "ada"})).status, 409);
+    let store = format!("[store]\nplace = \"redis://127.0.0.1:{}\"\nprefix = \"shop:\"", redis.port());
+    std::fs::write(&path, format!("{settings}\n{store}\n[service]\n{service}\n")).expect("a file");
+    (directory, path.display().to_string())
 }
 
 #[test]
-fn flags_for_the_store_are_refused_beside_a_configuration_file() {
-    for flags in [["--store", "memory"], ["--prefix", "shop:"]] {
-        let output = cloakroom(&[&["serve", "--config", "cloakroom.toml"][..], &flags].concat()).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flags:?}");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("--config") && said.contains(flags[0]), "{said}");
+fn the_service_and_the_operators_go_by_the_file() {
+    let redis = RedisServer::start();
+    let settings =
+        "idle_timeout = \"7m\"\ncookie_name = \"__Host-shop\"\nmax_sessions_per_user = 1\non_limit = \"refuse_new\"";
+    let (_directory, path) = file(settings, &redis, "sign_in_url = \"https://accounts.example/sign-in\"");
+    let service = service(&["--config", &path]);
+    let sign_in = || {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        agent.post(service.url("/v1/session/sign-in")).send_json(json!({ "user": "ada" })).expect("an answer")
+    };
+
+    let mut first = sign_in();
+    assert!(first.headers()["set-cookie"].to_str().expect("text").starts_with("__Host-shop="));
+    assert_eq!(first.body_mut().read_json::<Value>().expect("JSON")["expires_in"], 7 * 60);
+    let mut second = sign_in();
+    assert_eq!(second.status(), 409);
+    assert_eq!(second.body_mut().read_json::<Value>().expect("JSON")["code"], "limit");
+
+    let forward = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().new_agent();
+    let refused = forward
+        .get(service.url("/auth/forward"))
+        .header("accept", "text/html")
+        .header("x-forwarded-method", "GET")
+        .header("x-forwarded-proto", "https")
+        .header("x-forwarded-host", "shop.example")
+        .header("x-forwarded-uri", "/")
+        .call()
+        .expect("an answer");
+    assert_eq!(refused.headers()["location"], "https://accounts.example/sign-in");
+
+    let listed = run(&["list", "--config", &path, "--user", "ada", "--json"], &[]);
+    assert!(listed.code == 0 && listed.stdout.contains("\"ada\""), "{listed:?}");
+    let beside = run(&["list", "--config", &path, "--prefix", "other:"], &[]);
+    assert!(beside.code == 2 && beside.stderr.contains("--config"), "{beside:?}");
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named_before_the_service_begins() {
+    let redis = RedisServer::start();
+    for (settings, service, words) in [
+        ("idle_timeot = \"7m\"", "", "idle_timeot"),
+        ("idle_timeout = \"2d\"", "", "absolute_lifetime"),
+        ("", "sign_in_url = \"/sign-in\"", "sign_in_url"),
+        ("", "sign_in = \"https://a.example/\"", "sign_in"),
+        ("", "allowed_hosts = [\"shop.example\"]", "sign_in_url"),
+    ] {
+        let (_directory, path) = file(settings, &redis, service);
+        let said = run(&["serve", "--listen", "127.0.0.1:0", "--config", &path], &[]);
+        assert!(said.code == 2 && said.stderr.contains(words), "{settings} {service}: {said:?}");
     }
 }

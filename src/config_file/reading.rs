@@ -1,0 +1,50 @@
+//! Reads TOML, and says what is wrong with it without repeating a text that stands in it, because it may be secret.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, Visitor};
+
+/// Reads a text. The error names the line, and the key if there is one.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        format!("{line}{}", without_texts(error.message()))
+    })
+}
+
+/// Takes out the text in "invalid type: string "hunter2", expected a boolean".
+fn without_texts(message: &str) -> String {
+    match (message.split_once('"'), message.rsplit_once(", expected")) {
+        (Some((before, _)), Some((_, expected))) => format!("{}, expected{expected}", before.trim_end()),
+        (Some((before, _)), None) => before.trim_end().to_owned(),
+        (None, _) => message.to_owned(),
+    }
+}
+
+/// A duration as it is written in a file: a number with its unit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        deserializer.deserialize_any(InWords)
+    }
+}
+
+struct InWords;
+
+impl Visitor<'_> for InWords {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration with its unit in quotes, such as '30m', '12h' or '500ms'")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+        humantime::parse_duration(text).map(Span).map_err(|_| {
+            E::custom("invalid duration, expected a number with its unit in quotes, such as '30m', '12h' or '500ms'")
+        })
+    }
+}
