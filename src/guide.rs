@@ -24,10 +24,9 @@
 //!     - [Coming from the Redis tutorials](mod@coming_from_redis_tutorials): one Redis for both, in any language
 //!     - [Coming from express-session or Spring Session](mod@coming_from_express_or_spring): from another language, on the same Redis
 //! 7. [Going to production](mod@production): a checklist for the day on which others begin to use it
-//!     - [The configuration file](mod@configuration): one file for all programs that share their sessions
 //!     - [Proxies, caches and cookies](mod@proxies): what must come through, the back button, several applications on one host
 //!     - [In front of any application: nginx, Caddy, Traefik, Envoy](mod@proxies_forward_auth): a proxy asks who is there, for applications in any language
-//!     - [The configuration file](mod@configuration): all settings in one text, for the application and the service
+//!     - [The configuration file](mod@configuration): one file for all programs that share their sessions
 //! 8. [Testing your application](mod@testing): through time, without a server
 //! 9. [Other frameworks](mod@other_frameworks): actix-web, and whatever takes a layer of tower
 //!     - [The session service](mod@service): `cloakroom serve` over HTTP, for applications in any language
@@ -94,8 +93,6 @@ chapters! {
     coming_from_express_or_spring: "coming-from-express-or-spring.md";
     #[cfg(feature = "axum")]
     production: "production.md";
-    #[cfg(feature = "config-file")]
-    configuration: "configuration.md";
     #[cfg(feature = "axum")]
     proxies: "proxies.md";
     #[cfg(feature = "axum")]

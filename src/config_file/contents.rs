@@ -20,9 +20,9 @@ pub(super) struct Contents {
     max_fields: Option<usize>,
     max_bytes: Option<usize>,
     store_timeout: Option<Span>,
-    token_format: Option<Format>,
+    token_format: Option<TokenFormat>,
     cookie_name: Option<String>,
-    same_site: Option<Site>,
+    same_site: Option<SameSite>,
     cookie_path: Option<String>,
     cookie_domain: Option<String>,
     cookie_partitioned: bool,
@@ -31,11 +31,11 @@ pub(super) struct Contents {
     bearer_token_header: Option<String>,
     rotate_every: Option<Span>,
     max_sessions_per_user: Option<usize>,
-    on_limit: Option<Limit>,
-    on_replay: Option<Replay>,
+    on_limit: Option<OnLimit>,
+    on_replay: Option<OnReplay>,
     sign_in_page: Option<String>,
     sign_in_next: Option<String>,
-    csrf: Option<CrossSite>,
+    csrf: Option<Csrf>,
     trust_origin: Vec<String>,
     plain_http_for_development: bool,
     pub(super) store: StoreSettings,
@@ -87,9 +87,9 @@ impl Contents {
             .set(max_fields, |builder, fields| builder.max_fields(*fields))
             .set(max_bytes, |builder, bytes| builder.max_bytes(*bytes))
             .set(store_timeout, |builder, Span(timeout)| builder.store_timeout(*timeout))
-            .set(token_format, |builder, format| builder.token_format((*format).into()))
+            .set(token_format, |builder, format| builder.token_format(*format))
             .set(cookie_name, |builder, name| builder.cookie_name(name))
-            .set(same_site, |builder, site| builder.same_site((*site).into()))
+            .set(same_site, |builder, site| builder.same_site(*site))
             .set(cookie_path, |builder, path| builder.cookie_path(path))
             .set(cookie_domain, |builder, domain| builder.cookie_domain(domain))
             .turn_on(*cookie_partitioned, ConfigBuilder::cookie_partitioned)
@@ -98,11 +98,11 @@ impl Contents {
             .set(bearer_token_header, |builder, name| builder.bearer_token_header(name))
             .set(rotate_every, |builder, Span(interval)| builder.rotate_every(*interval))
             .set(max_sessions_per_user, |builder, sessions| builder.max_sessions_per_user(*sessions))
-            .set(on_limit, |builder, policy| builder.on_limit((*policy).into()))
-            .set(on_replay, |builder, policy| builder.on_replay((*policy).into()))
+            .set(on_limit, |builder, policy| builder.on_limit(*policy))
+            .set(on_replay, |builder, policy| builder.on_replay(*policy))
             .set(sign_in_page, |builder, path| builder.sign_in_page(path))
             .set(sign_in_next, |builder, parameter| builder.sign_in_next(parameter))
-            .set(csrf, |builder, csrf| builder.csrf((*csrf).into()))
+            .set(csrf, |builder, csrf| builder.csrf(*csrf))
             .turn_on(*plain_http_for_development, ConfigBuilder::plain_http_for_development);
         origins.fold(builder, |builder, origin| builder.trust_origin(origin))
     }
@@ -121,28 +121,3 @@ impl ConfigBuilder {
         if is_on { setting(self) } else { self }
     }
 }
-
-/// Gives each value of a setting its word in the file, without which it does not compile.
-macro_rules! words {
-    ($words:ident for $setting:ident: $($value:ident),*) => {
-        #[derive(Clone, Copy, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum $words {
-            $($value,)*
-        }
-
-        impl From<$words> for $setting {
-            fn from(word: $words) -> $setting {
-                match word {
-                    $($words::$value => $setting::$value,)*
-                }
-            }
-        }
-    };
-}
-
-words!(Format for TokenFormat: Secret, Plain);
-words!(Site for SameSite: Strict, Lax, None);
-words!(Limit for OnLimit: EvictOldest, RefuseNew);
-words!(Replay for OnReplay: Report, Revoke);
-words!(CrossSite for Csrf: On, Strict, Off);

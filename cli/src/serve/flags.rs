@@ -9,24 +9,6 @@ use super::listen::Address;
 use crate::log::LogFormat;
 use crate::store_flags::StoreFlags;
 
-/// The flags that a configuration file replaces.
-const REPLACED: [&str; 14] = [
-    "store",
-    "redis_url",
-    "redis_host",
-    "redis_port",
-    "redis_username",
-    "redis_password_file",
-    "redis_timeout",
-    "tls_ca",
-    "tls_cert",
-    "tls_key",
-    "prefix",
-    "plain_tokens",
-    "accept_plain_text",
-    "no_near_cache",
-];
-
 #[derive(Args)]
 pub(crate) struct Flags {
     /// The address to listen on: an IP address and a port, or unix:/PATH for a socket in the file system. Repeat the flag for more
@@ -70,11 +52,6 @@ pub(crate) struct Flags {
     /// Print the description of the API (OpenAPI 3.1) and end
     #[arg(long)]
     pub(crate) print_openapi: bool,
-
-    /// The configuration file (TOML), which an application in Rust reads as well: it says which store, and has every setting of the
-    /// sessions. It replaces the flags for the store
-    #[arg(long, value_name = "FILE", conflicts_with_all = REPLACED)]
-    pub(crate) config: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) auth: auth::AuthFlags,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::store::{Embedded, Memory, NearCache};
-use cloakroom::{Config, ConfigFile, Sessions};
+use cloakroom::{Config, Sessions};
 
 use super::Flags;
 use super::keys::Keys;
@@ -15,7 +15,7 @@ use crate::redis_flags;
 pub(crate) struct Service {
     pub(crate) sessions: Sessions,
     /// Where the sessions are, as it may be shown.
-    pub(crate) place: String,
+    pub(crate) place: Place,
     pub(crate) keys: Arc<Keys>,
     /// How long the body of a request may take.
     pub(crate) body_timeout: Duration,
@@ -46,27 +46,7 @@ impl Service {
                 let builder = if flags.has_near_cache() { builder.near_cache(NearCache::default()) } else { builder };
                 Sessions::new(redis_flags::connect(builder).await?, config)
             }
-            None => by_flags(flags).await?,
         };
         Ok(Service { sessions, place, keys, body_timeout: Duration::from_secs(flags.body_timeout) })
     }
-}
-
-/// Opens the store that the flags for the store name, and says where it is.
-async fn by_flags(flags: &Flags) -> Result<(Sessions, String), Failure> {
-    let place = flags.store.place()?;
-    let config = Config::builder().token_format(flags.store.redis.token_format()).build()?;
-    let sessions = match &place {
-        Place::Memory => Sessions::new(Memory::new(), config),
-        Place::Embedded(path) => Sessions::new(Embedded::open(path)?, config),
-        Place::Redis(reach) => {
-            let builder = flags.store.redis.builder(reach)?;
-            let builder = match flags.no_near_cache {
-                true => builder,
-                false => builder.near_cache(NearCache::default()),
-            };
-            Sessions::new(redis_flags::connect(builder).await?, config)
-        }
-    };
-    Ok((sessions, place.to_string()))
 }

@@ -19,7 +19,7 @@ fn file(settings: &str, redis: &RedisServer, service: &str) -> (tempfile::TempDi
 fn the_service_and_the_operators_go_by_the_file() {
     let redis = RedisServer::start();
     let settings =
-        "idle_timeout = \"7m\"\ncookie_name = \"__Host-shop\"\nmax_sessions_per_user = 1\non_limit = \"refuse_new\"";
+        "idle_timeout = \"7m\"\ncookie_name = \"__Host-shop\"\nmax_sessions_per_user = 1\non_limit = \"refuse-new\"";
     let (_directory, path) = file(settings, &redis, "sign_in_url = \"https://accounts.example/sign-in\"");
     let service = service(&["--config", &path]);
     let sign_in = || {
