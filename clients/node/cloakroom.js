@@ -2,6 +2,7 @@
 // Copyright (c) 2026 The Cloakroom developers. SPDX-License-Identifier: MIT OR Apache-2.0
 'use strict'
 const http = require('node:http')
+const https = require('node:https')
 const { randomUUID } = require('node:crypto')
 
 const STATUS = { gone: 401, 'signed-out': 401, 'cross-site': 403, conflict: 409, limit: 409, changed: 409, 'too-large': 413, invalid: 500 }
@@ -145,9 +146,11 @@ class Session {
 class Client {
   constructor ({ url = 'http://127.0.0.1:8090', key, timeout = 2000 }) {
     const { protocol, hostname, port, pathname } = new URL(url)
+    if (!['unix:', 'http:', 'https:'].includes(protocol)) throw new TypeError(`${url}: begin the URL with unix:, http: or https:`)
+    this.http = protocol === 'https:' ? https : http
     const where = protocol === 'unix:' ? { socketPath: pathname } : { hostname: hostname.replace(/^\[|\]$/g, ''), port }
     // the service closes connections that are idle for 150 seconds
-    this.options = { ...where, agent: new http.Agent({ keepAlive: true, timeout: 60_000 }) }
+    this.options = { ...where, agent: new this.http.Agent({ keepAlive: true, timeout: 60_000 }) }
     this.headers = { Host: hostname || 'localhost', ...(key && { Authorization: `Bearer ${key}` }) }
     this.timeout = timeout
   }
@@ -165,7 +168,7 @@ class Client {
     const json = data && { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(data) }
     const signal = AbortSignal.timeout(this.timeout)
     return new Promise((resolve, reject) => {
-      const request = http.request({ ...this.options, signal, method, path: `/v1/session${path}`, headers: { ...this.headers, ...headers, ...json } })
+      const request = this.http.request({ ...this.options, signal, method, path: `/v1/session${path}`, headers: { ...this.headers, ...headers, ...json } })
       const fail = error => reject(Object.assign(error, { wasKept: request.reusedSocket && error.code === 'ECONNRESET' }))
       request.on('error', fail).on('response', async response => {
         try {
@@ -196,7 +199,7 @@ function holdHead (res, session, next) {
   let held = null
   const { writeHead } = res
   res.writeHead = function (status, ...rest) {
-    if (typeof rest.at(-1) === 'object') for (const [name, value] of Object.entries(rest.pop() ?? {})) this.setHeader(name, value)
+    if (typeof rest.at(-1) === 'object') setHeaders(this, rest.pop() ?? {})
     if (session.cookies.length) {
       this.appendHeader('Set-Cookie', session.cookies)
       this.setHeader('Cache-Control', 'no-store')
@@ -226,6 +229,14 @@ function holdHead (res, session, next) {
       return name === 'write' ? false : this
     }
   }
+}
+
+/** Takes headers as `writeHead` does: an object, a list of pairs, or a list of names and values in turn. */
+function setHeaders (res, headers) {
+  if (!Array.isArray(headers)) return Object.entries(headers).forEach(([name, value]) => res.setHeader(name, value))
+  const flat = headers.flat()
+  for (let i = 0; i < flat.length; i += 2) res.removeHeader(flat[i])
+  for (let i = 0; i < flat.length; i += 2) res.appendHeader(flat[i], flat[i + 1])
 }
 
 module.exports = Object.assign(cloakroom, { cloakroom, CloakroomError })

@@ -6,6 +6,7 @@ Copyright (c) 2026 The Cloakroom developers. SPDX-License-Identifier: MIT OR Apa
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import copy
 import http.client
 import json
@@ -120,15 +121,17 @@ class Session:
     def sign_out_everywhere(self):
         return self._end("POST", "/sign-out", {"scope": "everywhere"})["ended"]
 
-    def finish(self, status):
+    def finish(self, status, headers=()):
         """Saves before the head of the response leaves, and returns the headers that it must have."""
         if self.error and status == 500:
             raise self.error  # the application did not expect it: 503 says more than 500
         if status < 500 and status != 408:
             self.save()
         self._has_left = True
-        headers = [("Set-Cookie", cookie) for cookie in self._cookies.values()]
-        return headers + [("Cache-Control", "no-store")] * bool(headers) + [("Vary", "Cookie")] * bool(self._shown)
+        if self._cookies:
+            headers = [header for header in headers if header[0].lower() != "cache-control"]
+            headers += [("Cache-Control", "no-store"), *(("Set-Cookie", cookie) for cookie in self._cookies.values())]
+        return [*headers, *[("Vary", "Cookie")] * bool(self._shown)]
 
     def _end(self, method, path, body=None, ends_this=True):
         answer = self._ask(method, path, body)
@@ -175,6 +178,8 @@ class Client:
     """Asks the service at `url`: `http://127.0.0.1:8090` or `unix:/run/cloakroom/cloakroom.sock`."""
 
     def __init__(self, url="http://127.0.0.1:8090", key=None, timeout=2.0):
+        if not re.match("unix:|https?://", url):
+            raise ValueError(f"{url}: begin the URL with unix:, http:// or https://")
         self.url, self.timeout, self.kept = urllib.parse.urlsplit(url), timeout, collections.deque()
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
 
@@ -194,14 +199,16 @@ class Client:
         return answer
 
     def _connection(self):
-        while self.kept:
-            connection = self.kept.pop()
-            if connection.sock and not _is_readable(connection.sock):
-                return connection
-            connection.close()  # the service has closed it
+        with contextlib.suppress(IndexError):  # other threads take from it as well
+            while True:
+                connection = self.kept.pop()
+                if connection.sock and not _is_readable(connection.sock):
+                    return connection
+                connection.close()  # the service has closed it
         if self.url.scheme == "unix":
             return UnixConnection(self.url.path, self.timeout)
-        return http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=self.timeout)
+        kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
+        return kind(self.url.hostname, self.url.port, timeout=self.timeout)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -247,9 +254,9 @@ class WSGI:
 
         def start(status, headers, exc_info=None):
             nonlocal started
-            added = session.finish(int(status[:3]))
+            headers = session.finish(int(status[:3]), headers)
             started = True
-            return start_response(status, [*headers, *added], exc_info)
+            return start_response(status, headers, exc_info)
 
         try:
             check_site(environ["REQUEST_METHOD"], headers, *self.site)
@@ -259,7 +266,7 @@ class WSGI:
             if started:
                 raise
             status = HTTPStatus(error.status)
-            headers = [("Content-Type", "text/plain"), *session.finish(503)]
+            headers = session.finish(503, [("Content-Type", "text/plain")])
             start_response(f"{status.value} {status.phrase}", headers)
             yield status.phrase.encode()
         finally:
@@ -303,19 +310,20 @@ class ASGI:
             state = "refused"
             if scope["type"] == "websocket":
                 return await send({"type": "websocket.close", "code": 1008 if error.status < 500 else 1013})
-            added = [(b"content-type", b"text/plain"), *encoded(await session.finish(503))]
-            await send({"type": "http.response.start", "status": error.status, "headers": added})
+            headers = encoded(await session.finish(503, [("content-type", "text/plain")]))
+            await send({"type": "http.response.start", "status": error.status, "headers": headers})
             await send({"type": "http.response.body", "body": HTTPStatus(error.status).phrase.encode()})
 
         async def finish(message):
             nonlocal state
             if state == "waiting" and message["type"] in ("http.response.start", "websocket.accept"):
                 try:
-                    added = encoded(await session.finish(message.get("status", 101)))
+                    given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
+                    headers = encoded(await session.finish(message.get("status", 101), given))
                 except CloakroomError as error:
                     return await refuse(error)
                 state = "started"
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
+                message = {**message, "headers": headers}
             if state != "refused":
                 await send(message)
 

@@ -29,6 +29,7 @@ in_each_language! {
     a_cookie_that_is_rubbish_is_anonymous_and_left_alone,
     a_stream_begins_before_it_is_complete,
     a_response_that_failed_saves_nothing,
+    no_cache_keeps_an_answer_with_a_cookie_even_if_the_application_says_so,
 }
 
 fn start(language: Language) -> (Demo, Application) {
@@ -272,4 +273,15 @@ fn a_response_that_failed_saves_nothing(language: Language) {
     browser.post("/count").ok_json();
     assert_eq!(browser.post("/fail").status, 500);
     assert_eq!(browser.fields(), json!({ "count": 1 }));
+}
+
+fn no_cache_keeps_an_answer_with_a_cookie_even_if_the_application_says_so(language: Language) {
+    let (_service, application) = start(language);
+    let mut browser = Browser::at(application.url());
+    let first = browser.post("/cached");
+    assert_eq!(first.all("set-cookie").len(), 1);
+    assert_eq!(first.all("cache-control"), ["no-store"]);
+    assert!(first.header("content-type").starts_with("application/json"), "{}", first.header("content-type"));
+    assert_eq!(browser.post("/cached").all("cache-control"), ["public, max-age=60"]);
+    assert_eq!(browser.fields(), json!({ "a": "cached" }));
 }

@@ -18,6 +18,7 @@ in_each_language! {
     a_sign_in_whose_answer_is_lost_is_asked_for_once_more,
     a_service_at_a_unix_socket_is_asked,
     a_wrong_key_is_the_operators_fault_and_not_the_visitors,
+    a_service_at_https_is_sent_nothing_in_plain_text,
 }
 
 fn without_the_service_a_visitor_is_answered_503_and_never_anonymous(language: Language) {
@@ -137,4 +138,19 @@ fn a_wrong_key_is_the_operators_fault_and_not_the_visitors(language: Language) {
     let mistaken = Application::start_with_key(language, &service.url(""), "wrong");
     assert_eq!(browser.to(mistaken.url()).post("/show").status, 503);
     assert_eq!(browser.fields(), json!({ "count": 1 }));
+}
+
+fn a_service_at_https_is_sent_nothing_in_plain_text(language: Language) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    let application = Application::start_with_key(language, &url, "secret");
+    let asked = thread::spawn(move || {
+        let (mut caller, _) = listener.accept().expect("a connection");
+        let mut first = [0];
+        caller.read_exact(&mut first).expect("the first byte");
+        first[0]
+    });
+    assert_eq!(Browser::at(application.url()).post("/count").status, 503);
+    let handshake = 22; // the type of the first TLS record
+    assert_eq!(asked.join().expect("somebody asks"), handshake);
 }

@@ -57,6 +57,9 @@ function answer(Cloakroom\Session $session, string $path): mixed
             touch($_GET['gate'] . '.read');
             until($_GET['gate']);
             return $session->set('a', 'late');
+        case '/cached':
+            header('Cache-Control: public, max-age=60');
+            return $session->set('a', 'cached');
         case '/fail':
             http_response_code(500);
             return $session->set('a', 'half');

@@ -40,6 +40,7 @@ async def answer(session, path, query):
             pathlib.Path(query["gate"] + ".read").touch()
             await until(query["gate"])
             await session.set("a", "late")
+        case "/cached": await session.set("a", "cached")
         case "/fail": await session.set("a", "half")
     return {}
 
@@ -62,7 +63,8 @@ async def app(scope, receive, send):
             status, body = error.status, json.dumps({"caught": error.code}).encode()
     elif path != "/":
         body = json.dumps(await answer(session, path, query)).encode()
-    await send({**head, "status": status})
+    cached = [(b"cache-control", b"public, max-age=60")] * (path == "/cached")
+    await send({**head, "status": status, "headers": [*head["headers"], *cached]})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -42,6 +42,10 @@ app.get('/stream', async ({ session, query }, res) => {
   await until(query.gate)
   res.end('two\n')
 })
+app.post('/cached', ({ session }, res) => {
+  session.set('a', 'cached')
+  res.writeHead(200, ['Content-Type', 'application/json', 'Cache-Control', 'public, max-age=60']).end('{}')
+})
 app.post('/fail', ({ session }, res) => { session.set('a', 'half'); res.status(500).json({}) })
 app.post('/caught', async ({ session }, res) => {
   try { res.json({ count: await session.increment('count') }) } catch (error) { res.status(error.status).json({ caught: error.code }) }

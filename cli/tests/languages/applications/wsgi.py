@@ -40,6 +40,7 @@ def answer(session, path, query):
             pathlib.Path(query["gate"] + ".read").touch()
             until(query["gate"])
             session.set("a", "late")
+        case "/cached": session.set("a", "cached")
         case "/fail": session.set("a", "half")
     return {}
 
@@ -62,7 +63,8 @@ def app(environ, start_response):
             status, body = f"{error.status} Caught", json.dumps({"caught": error.code}).encode()
     elif path != "/":
         body = json.dumps(answer(session, path, query)).encode()
-    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    cached = [("Cache-Control", "public, max-age=60")] * (path == "/cached")
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *cached])
     yield body
 
 

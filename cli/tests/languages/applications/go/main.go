@@ -99,6 +99,8 @@ func answer(session *cloakroom.Session, r *http.Request) (any, error) {
 		}
 		until(query.Get("gate"))
 		return object{}, session.Set("a", "late")
+	case "/cached":
+		return object{}, session.Set("a", "cached")
 	case "/fail":
 		return object{}, session.Set("a", "half")
 	}
@@ -135,6 +137,9 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if r.URL.Path == "/cached" {
+		w.Header().Set("Cache-Control", "public, max-age=60")
+	}
 	if r.URL.Path == "/fail" {
 		w.WriteHeader(http.StatusInternalServerError)
 	}
