@@ -45,6 +45,8 @@ pub(crate) struct Demo {
     timeline: Arc<Timeline>,
     /// Where it listens.
     address: SocketAddr,
+    /// Where it answers other programs.
+    service: Option<SocketAddr>,
 }
 
 impl Demo {
@@ -71,7 +73,12 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let (listener, address) = listen(&flags.host, flags.port).await?;
     let names = Names::new(address.ip(), &flags.host, &flags.allowed_host);
     let plain_tokens = flags.store.redis.plain_tokens();
-    let demo = Demo { place, prefix: flags.store.redis.prefix().to_owned(), plain_tokens, limits, timeline, address };
+    let service = match flags.service {
+        Some(address) => Some(crate::serve::beside(&sessions, address).await?),
+        None => None,
+    };
+    let prefix = flags.store.redis.prefix().to_owned();
+    let demo = Demo { place, prefix, plain_tokens, limits, timeline, address, service };
     // before anybody knows where it listens, or a signal could end it without a word
     let told_to_stop = told_to_stop();
     announce(&demo);
@@ -89,10 +96,13 @@ async fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), Fail
     Ok((listener, address))
 }
 
-/// Prints the only line on stdout. That nobody reads it is no reason to stop.
+/// Prints where it listens. That nobody reads it is no reason to stop.
 fn announce(demo: &Demo) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "Cloakroom demo: {}  (store: {})", demo.url("/"), demo.place);
+    if let Some(service) = demo.service {
+        let _ = writeln!(stdout, "For other programs: http://{service}/");
+    }
     let _ = stdout.flush();
 }
 

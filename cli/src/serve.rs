@@ -13,6 +13,7 @@ mod problem;
 mod service;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,10 +21,13 @@ use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
+use cloakroom::Sessions;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
 
 pub(crate) use self::flags::Flags;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::serve::listen::{Address, Listeners};
 use crate::serve::service::Service;
 use crate::stopping::told_to_stop;
@@ -49,9 +53,29 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let listeners = Listeners::bind(&flags, finished(callers, &service), finished(administrators, &service)).await?;
     // before anybody knows where it listens, or a signal could end it without a word
     let told_to_stop = told_to_stop();
-    announce(&flags, &service, &listeners.addresses());
+    announce(&flags, &service, &flags.store.place()?, &listeners.addresses());
     listeners.serve(told_to_stop).await;
     Ok(())
+}
+
+/// Serves the API of these sessions beside another server of this program, for as long as the process lives. Returns the address.
+///
+/// # Errors
+/// Returns an error if the program cannot listen on the address, or if other machines could reach it.
+pub(crate) async fn beside(sessions: &Sessions, address: SocketAddr) -> Result<SocketAddr, Failure> {
+    if !address.ip().to_canonical().is_loopback() {
+        return Err(Failure::usage(format!(
+            "--service: other machines can reach {address}, and there are no keys: give an address of this machine only"
+        )));
+    }
+    let service = Arc::new(Service::of(sessions.clone())?);
+    let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
+    let callers = finished(api::router().route_layer(with_key).merge(api::about()), &service);
+    let cannot = |error| Failure::failed(format!("--service: cannot listen on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    tokio::spawn(async { axum::serve(listener, callers).await });
+    Ok(address)
 }
 
 /// Prints the description of the API, for clients that are made of it.
@@ -94,9 +118,9 @@ async fn never_stored(mut response: Response) -> Response {
 }
 
 /// Says on stdout where it listens, and who may call. That nobody reads it is no reason to stop.
-fn announce(flags: &Flags, service: &Service, addresses: &[Address]) {
+fn announce(flags: &Flags, service: &Service, place: &Place, addresses: &[Address]) {
     let (callers, administrators) = addresses.split_at(flags.listen.len());
-    let line = |who: &str, address: &Address| format!("{who}: {address}  (store: {})\n", service.place);
+    let line = |who: &str, address: &Address| format!("{who}: {address}  (store: {place})\n");
     let mut said: String = callers.iter().map(|address| line("Cloakroom service", address)).collect();
     said.extend(administrators.iter().map(|address| line("For administrators", address)));
     match &flags.keys {

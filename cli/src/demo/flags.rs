@@ -1,5 +1,6 @@
 //! The flags of the demo, and which of them contradict each other.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -46,6 +47,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "plain_tokens")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     max_sessions_per_user: u64,
+
+    /// Also answer other programs of this machine, as `cloakroom serve` does, so that they see the same sessions. They need no key
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) service: Option<SocketAddr>,
 
     #[command(flatten)]
     pub(crate) store: StoreFlags,

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::auth;
 use super::listen::Address;
+use super::service::BODY_TIMEOUT;
 use crate::log::LogFormat;
 use crate::store_flags::StoreFlags;
 
@@ -38,7 +39,7 @@ pub(crate) struct Flags {
     pub(crate) keep_alive: u64,
 
     /// How long the body of a request may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = BODY_TIMEOUT, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) body_timeout: u64,
 
     /// How the log on stderr is written. RUST_LOG=info adds a line for each request

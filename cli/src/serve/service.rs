@@ -12,10 +12,11 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::redis_flags;
 
+/// How long the body of a request may take if no flag says so, in seconds.
+pub(crate) const BODY_TIMEOUT: u64 = 10;
+
 pub(crate) struct Service {
     pub(crate) sessions: Sessions,
-    /// Where the sessions are, as it may be shown.
-    pub(crate) place: Place,
     pub(crate) keys: Arc<Keys>,
     /// How long the body of a request may take.
     pub(crate) body_timeout: Duration,
@@ -47,6 +48,15 @@ impl Service {
                 Sessions::new(redis_flags::connect(builder).await?, config)
             }
         };
-        Ok(Service { sessions, place, keys, body_timeout: Duration::from_secs(flags.body_timeout) })
+        Ok(Service { sessions, keys, body_timeout: Duration::from_secs(flags.body_timeout) })
+    }
+
+    /// Returns the service of sessions that another part of this program has opened, for callers of this machine.
+    ///
+    /// # Errors
+    /// Returns an error if the system has no random bytes.
+    pub(crate) fn of(sessions: Sessions) -> Result<Service, Failure> {
+        let keys = Arc::new(Keys::open(None, false)?);
+        Ok(Service { sessions, keys, body_timeout: Duration::from_secs(BODY_TIMEOUT) })
     }
 }

@@ -54,8 +54,15 @@ impl Site {
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let names = Names::new(address.ip(), "127.0.0.1", &[]);
         let timeline = Arc::new(Timeline::default());
-        let demo =
-            Demo { place: Place::Memory, prefix: "session:".to_owned(), plain_tokens, limits, timeline, address };
+        let demo = Demo {
+            place: Place::Memory,
+            prefix: "session:".to_owned(),
+            plain_tokens,
+            limits,
+            timeline,
+            address,
+            service: None,
+        };
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let router = router(demo, names, &sessions);
         let mut site = Site { runtime, router, token: String::new(), csrf: String::new() };
