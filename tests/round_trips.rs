@@ -116,7 +116,7 @@ const ON_THE_WIRE: &[(&str, &[Sent], usize)] = &[
     ("/rotate", &[("HGETALL", 54, 286), ("EVALSHA", 648, 30)], 6),
     // the new token is confirmed
     ("/read", &[("HGETALL", 54, 397), ("EVALSHA", 507, 30)], 4),
-    ("/sign_in", &[("HGETALL", 54, 436), ("EVALSHA", 155, 62), ("EVALSHA", 731, 30)], 14),
+    ("/sign_in", &[("HGETALL", 54, 436), ("EVALSHA", 155, 62), ("EVALSHA", 750, 30)], 14),
     ("/sign_out", &[("HGETALL", 54, 488), ("EVALSHA", 178, 4)], 2),
 ];
 

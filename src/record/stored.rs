@@ -153,7 +153,7 @@ impl Record {
             stored.push((PREVIOUS_SECRET_HASH, previous.secret_hash.as_str().to_owned()));
             stored.extend(previous.until.map(|until| (PREVIOUS_UNTIL, seconds(until))));
         }
-        stored.extend(self.own_deadline.map(|at| (OWN_DEADLINE, seconds(at))));
+        stored.extend(self.own_deadline_text().map(|text| (OWN_DEADLINE, text)));
         stored.extend(self.rotated_at.map(|at| (ROTATED_AT, seconds(at))));
         stored.extend(self.user_id.as_ref().map(|user| (USER_ID, user.as_str().to_owned())));
         stored.extend(self.auth_time.map(|at| (AUTH_TIME, seconds(at))));
@@ -164,6 +164,11 @@ impl Record {
         stored.extend(self.device.clone().map(|label| (DEVICE, label)));
         stored.extend(self.ip.clone().map(|ip| (IP, ip)));
         stored
+    }
+
+    /// Returns the text of the session's own deadline, if it has one.
+    pub(crate) fn own_deadline_text(&self) -> Option<String> {
+        self.own_deadline.map(seconds)
     }
 
     /// The idle timeout and the absolute deadline under their names in the store, as text.

@@ -1,12 +1,12 @@
 //! Changes are planned on the session as it was loaded, and are made only if everything that they rely on is unchanged.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::with_new_secret;
-use cloakroom::store::{Change, Loaded, Outcome, Refusal, Store, Terms};
+use cloakroom::store::{Change, FieldChanges, Loaded, Outcome, Refusal, Save, SignIn, Store, Terms};
 use tokio::task::JoinSet;
 
-use crate::{Stand, add, confirm, elevate_to, fields, key, millis, rotate_to, set, touch};
+use crate::{Stand, add, bind, confirm, elevate_to, fields, key, millis, rotate_to, set, sign_in, touch};
 
 /// This session, as if it had been loaded at another time.
 fn loaded_at(loaded: &Loaded, now: std::time::SystemTime) -> Loaded {
@@ -58,6 +58,41 @@ async fn a_secret_that_a_rotation_holds_does_not_share_the_grace_of_the_one_befo
     assert!(matches!(answer, Outcome::Done { .. }), "{answer:?}");
     assert!(!stand.hash(&third).contains_key("previous_until"));
     assert!(stand.load(&second).await.is_some() && stand.load(&third).await.is_some());
+}
+
+/// A save that gives the session this deadline of its own, or takes it away.
+fn deadline(at: Option<SystemTime>) -> Change {
+    let fields = FieldChanges { own_deadline: Some(at), ..FieldChanges::default() };
+    Change::Save(Save { fields, touch: false, confirm: false, listed: None })
+}
+
+#[tokio::test]
+async fn a_deadline_that_another_request_has_given_is_not_overlooked_where_it_does_not_show_in_the_end() {
+    let stand = Stand::new().await;
+    let hour = Duration::from_secs(3600);
+    for taken_away in [false, true] {
+        let presented = stand.session(&[]).await;
+        let loaded = stand.load(&presented).await.unwrap();
+        // later than the absolute lifetime, so the session ends when it would have ended anyway
+        let later = loaded.record.expires_at + hour;
+        stand.made(&presented, &deadline(Some(later))).await;
+        assert_eq!(stand.load(&presented).await.unwrap().record.expires_at, loaded.record.expires_at);
+
+        let (change, opens) = if taken_away {
+            (deadline(None), presented)
+        } else {
+            let new = with_new_secret(&presented);
+            (bind(&new, &SignIn { absolute_lifetime: Some(100 * hour), ..sign_in() }), new)
+        };
+        let answer = stand.store.apply_to(&loaded, &presented, &change, &stand.terms).await.unwrap();
+        assert!(matches!(answer, Outcome::Done { .. }), "{answer:?}");
+        let record = stand.load(&opens).await.unwrap().record;
+        if taken_away {
+            assert_eq!(record.own_deadline, None);
+        } else {
+            assert_eq!((record.own_deadline, record.expires_at), (Some(later), later), "it outlives its deadline");
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use super::{Pair, Redis, packed, pairs_of, read, texts_of};
 use crate::clock::{from_millis, to_iso, to_millis};
 use crate::error::StoreError;
 use crate::record::{
-    Change, Credentials, EXPIRES_AT, FieldChanges, LAST_ACCESSED_AT, PREVIOUS_UNTIL, Record, Refusal, SECRET_HASH,
-    SESSION_TTL, Terms,
+    Change, Credentials, EXPIRES_AT, FieldChanges, LAST_ACCESSED_AT, OWN_DEADLINE, PREVIOUS_UNTIL, Record, Refusal,
+    SECRET_HASH, SESSION_TTL, Terms,
 };
 use crate::store::{Loaded, Outcome};
 
@@ -25,8 +25,8 @@ const ATTEMPTS: usize = 16;
 const NO_EXPIRY: i64 = -1;
 const ENDLESS: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
-/// The reserved fields that every plan rests on, as they stand there. They may have been written by somebody else.
-const RESTS_ON: [&str; 3] = [SESSION_TTL, EXPIRES_AT, LAST_ACCESSED_AT];
+/// The reserved fields that plans rest on, as they stand there. They may have been written by somebody else.
+const RESTS_ON: [&str; 4] = [SESSION_TTL, EXPIRES_AT, LAST_ACCESSED_AT, OWN_DEADLINE];
 
 /// A session as somebody has seen it: what a change is planned on.
 pub(super) struct Seen {
@@ -181,6 +181,11 @@ impl Seen {
         after.apply(presented, change, terms, self.now)?;
         let mut plan = self.plan_of(after);
         self.rest_on_reserved(&mut plan);
+        let decides_about_it =
+            change.sign_in().is_some() || change.fields().is_some_and(|fields| fields.own_deadline.is_some());
+        if decides_about_it && before.secret_hash.is_some() {
+            self.rest_on_own_deadline(&mut plan);
+        }
         if change.was_made_in(before) {
             return Ok(plan);
         }
@@ -227,6 +232,18 @@ impl Seen {
                 Some(stands) => plan.equal.push((name, stands)),
                 None => plan.absent.push(name),
             }
+        }
+    }
+
+    /// Which deadline it has of its own. While that is later than its absolute lifetime allows, its end does not show it.
+    fn rest_on_own_deadline<'a>(&'a self, plan: &mut Plan<'a>) {
+        let stands = match &self.found {
+            Some(found) => found.text_of(OWN_DEADLINE).map(Cow::Borrowed),
+            None => self.record.own_deadline_text().map(Cow::Owned),
+        };
+        match stands {
+            Some(stands) => plan.equal.push((OWN_DEADLINE, stands)),
+            None => plan.absent.push(OWN_DEADLINE),
         }
     }
 

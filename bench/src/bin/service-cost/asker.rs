@@ -59,6 +59,7 @@ impl Asker {
             .header("cookie", cookie)
             .header("content-type", "application/json")
             .body(Full::from(body))?;
+        self.0.ready().await?;
         let (head, body) = self.0.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         ensure!(head.status.is_success(), "{}: {}", head.status, String::from_utf8_lossy(&body));
