@@ -46,8 +46,8 @@ impl ConfigFile {
     ///
     /// # Errors
     /// Returns a configuration error ([`is_config`](Error::is_config)) if the file cannot be read, or if something in it is not
-    /// allowed or contradicts another setting. The error names the file, the line and the key, and repeats no value of the store,
-    /// which may be secret.
+    /// allowed or contradicts another setting. The error names the file and the key, and the line if what is wrong stands in one. It
+    /// repeats no text that stands in the file as a value, because it may be secret.
     pub fn read(path: impl AsRef<Path>) -> Result<ConfigFile> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
@@ -65,6 +65,7 @@ impl ConfigFile {
     fn parsed(text: &str, file: &str) -> Result<ConfigFile> {
         let contents: Contents = reading::read(text).map_err(|why| refused(format!("{file}{why}")))?;
         contents.store.check().map_err(|why| refused(format!("{file}{why}")))?;
+        contents.check().map_err(|why| refused(format!("{file}{why}")))?;
         let config = contents.builder();
         // contradictions are found here, also by who never builds it
         config.clone().build().map_err(|error| refused(format!("{file}{error}")))?;

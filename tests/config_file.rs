@@ -70,6 +70,10 @@ fn what_is_wrong_is_named_with_its_line() {
         ("[store]\nplace = \"memory\"\nprefix = \"a:\"", &["store.prefix", "Redis"]),
         ("[store]\nplace = \"redis://a\"\nwait_for_disk = true", &["store.wait_for_disk", "directory"]),
         ("[store]\nplace = \"rediss://a\"\ntls_key = \"key.pem\"", &["store.tls_cert", "both"]),
+        (
+            "token_format = \"plain\"\nno_absolute_lifetime = true\nabsolute_lifetime = \"1h\"",
+            &["no_absolute_lifetime"],
+        ),
         ("service = 1", &["line 1", "expected a map"]),
     ] {
         let said = refusal(text);
@@ -85,6 +89,10 @@ fn no_error_repeats_a_password() {
         "[store]\nplace = \"redis+unix:///run/redis.sock?pass=hunter2\"",
         "[store]\nnear_cache = \"redis://:hunter2@a\"",
         "[store]\nplace = [\"redis://:hunter2@a\"]",
+        "token_format = \"redis://:hunter2@a\"",
+        "idle_timeout = \"redis://:hunter2@a\"",
+        "[store]\nnear_cache = \"`hunter2`, expected a boolean\"",
+        "[store]\npassword_file = 0x68756e74657232 # hunter2",
         "[store]\nplace = \"redis://:hunter2@a\" ?",
         "[store]\nplace = \"redis://:hunter2@a\nprefix = 1",
     ] {

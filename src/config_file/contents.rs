@@ -44,6 +44,14 @@ pub(super) struct Contents {
 }
 
 impl Contents {
+    /// Checks what a builder cannot: there the later of two calls counts, and a file has no order.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match self.no_absolute_lifetime && self.absolute_lifetime.is_some() {
+            true => Err("no_absolute_lifetime and absolute_lifetime contradict each other: set one of them"),
+            false => Ok(()),
+        }
+    }
+
     /// Returns a builder with these settings.
     pub(super) fn builder(&self) -> ConfigBuilder {
         // without `..`: a key that is forgotten here does not compile

@@ -14,11 +14,14 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })
 }
 
-/// Takes out the text in "invalid type: string "hunter2", expected a boolean".
+/// Takes out the value in "invalid type: string "hunter2", expected a boolean" or "unknown variant `hunter2`, expected ...". The
+/// name of an unknown key stays.
 fn without_texts(message: &str) -> String {
-    match (message.split_once('"'), message.rsplit_once(", expected")) {
-        (Some((before, _)), Some((_, expected))) => format!("{}, expected{expected}", before.trim_end()),
-        (Some((before, _)), None) => before.trim_end().to_owned(),
+    let is_key = message.starts_with("unknown field");
+    let quote = message.find(|c| c == '"' || (c == '`' && !is_key));
+    match (quote, message.rsplit_once(", expected")) {
+        (Some(quote), Some((_, expected))) => format!("{}, expected{expected}", message[..quote].trim_end()),
+        (Some(quote), None) => message[..quote].trim_end().to_owned(),
         (None, _) => message.to_owned(),
     }
 }
