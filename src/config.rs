@@ -230,6 +230,14 @@ pub struct ConfigBuilder {
     config: Config,
 }
 
+/// Goes on from settings that were checked.
+#[cfg(feature = "config-file")]
+impl From<Config> for ConfigBuilder {
+    fn from(config: Config) -> ConfigBuilder {
+        ConfigBuilder { config }
+    }
+}
+
 impl ConfigBuilder {
     /// Sets the idle timeout: how long a session lives after its last request, in whole seconds. Default: 30 minutes.
     /// (ASVS 7.3.1)

@@ -6,7 +6,7 @@ mod store;
 
 use std::path::Path;
 
-use crate::config::ConfigBuilder;
+use crate::config::{Config, ConfigBuilder};
 use crate::error::{Error, Result};
 use crate::sessions::Sessions;
 use contents::Contents;
@@ -36,7 +36,8 @@ pub use store::StoreSettings;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
-    config: ConfigBuilder,
+    /// As it was checked.
+    config: Config,
     store: StoreSettings,
     service: toml::Table,
 }
@@ -66,16 +67,20 @@ impl ConfigFile {
         let contents: Contents = reading::read(text).map_err(|why| refused(format!("{file}{why}")))?;
         contents.store.check().map_err(|why| refused(format!("{file}{why}")))?;
         contents.check().map_err(|why| refused(format!("{file}{why}")))?;
-        let config = contents.builder();
         // contradictions are found here, also by who never builds it
-        config.clone().build().map_err(|error| refused(format!("{file}{error}")))?;
+        let config = contents.builder().build().map_err(|error| refused(format!("{file}{error}")))?;
         Ok(ConfigFile { config, store: contents.store, service: contents.service })
     }
 
     /// Returns a builder with the settings of the file. Settings that are code are added to it:
     /// [`on_event`](ConfigBuilder::on_event) and [`adopt`](ConfigBuilder::adopt).
     pub fn config(&self) -> ConfigBuilder {
-        self.config.clone()
+        self.config.clone().into()
+    }
+
+    /// Returns the settings of the file without what is code.
+    pub fn settings(&self) -> &Config {
+        &self.config
     }
 
     /// Returns the settings of the table `[store]`.
@@ -106,7 +111,7 @@ impl Sessions {
     /// Returns a store error ([`is_store`](Error::is_store)) if the directory cannot be opened or the server cannot be reached.
     pub async fn from_file(path: impl AsRef<Path>) -> Result<Sessions> {
         let file = ConfigFile::read(path)?;
-        file.store.open(file.config.build()?).await
+        file.store.open(file.config).await
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
         Some(address) => Some(crate::serve::beside(&sessions, address).await?),
         None => None,
     };
-    let prefix = flags.store.redis.prefix().to_owned();
+    let prefix = flags.store.redis.prefix();
     let demo = Demo { place, prefix, plain_tokens, limits, timeline, address, service };
     // before anybody knows where it listens, or a signal could end it without a word
     let told_to_stop = told_to_stop();

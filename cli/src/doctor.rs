@@ -132,7 +132,7 @@ async fn look_at_keys(
     report.add(records::encoding(&sample, servers))?;
     report.add(records::memory(&sample))?;
     if let Some(file) = &flags.look.store.redis.config {
-        for finding in configuration::compared(&sample, &file.config().build()?) {
+        for finding in configuration::compared(&sample, file.settings()) {
             report.add(finding)?;
         }
     }

@@ -12,9 +12,6 @@ use url::Url;
 use crate::failure::Failure;
 use crate::place::{Reach, has_password, is_tls, user};
 
-/// How long to wait for Redis if nobody says so, in milliseconds.
-const DEFAULT_TIMEOUT: u64 = 1000;
-
 /// How to reach Redis, and how sessions are stored in it. Not `Debug`, because a URL may contain a password.
 #[derive(Args)]
 #[command(next_help_heading = "Store")]
@@ -37,9 +34,13 @@ pub(crate) struct RedisFlags {
     redis_password_file: Option<PathBuf>,
 
     /// How long to wait for a connection and for each answer
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = DEFAULT_TIMEOUT)]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     redis_timeout: u64,
+
+    /// How long this verb waits at least, whoever says how long.
+    #[arg(skip)]
+    shortest_timeout: Duration,
 
     /// A file in PEM with the certificate of the authority that has signed the server's certificate [default: the authorities that
     /// the system trusts]
@@ -80,21 +81,15 @@ impl RedisFlags {
                  password, and give the new one in REDIS_URL, in REDIS_PASSWORD or with --redis-password-file"
             )));
         }
-        let first = &urls[0];
-        let user = self.username().map(str::to_owned).or_else(|| user(first).map(|name| name.into_owned()));
-        let has_password = has_password(first) || self.password_file().is_some() || password_of_environment().is_some();
-        Ok(Reach { user, has_password, certificates: self.certificates(), urls })
-    }
-
-    /// Returns the flags that tell redis-cli the certificates.
-    fn certificates(&self) -> Vec<String> {
-        let files = [("--cacert", self.tls_ca()), ("--cert", self.tls_cert()), ("--key", self.tls_key())];
-        let given = files.into_iter().filter_map(|(flag, file)| Some([flag.to_owned(), file?.display().to_string()]));
-        given.flatten().collect()
+        let (first, said) = (&urls[0], self.said());
+        let certificates = certificates(&said);
+        let user = said.username.or_else(|| user(first).map(|name| name.into_owned()));
+        let has_password = has_password(first) || said.password_file.is_some() || password_of_environment().is_some();
+        Ok(Reach { user, has_password, certificates, urls })
     }
 
     pub(crate) fn wants_tls(&self) -> bool {
-        self.tls_ca().is_some() || self.tls_cert().is_some()
+        wants_tls(&self.said())
     }
 
     /// Returns a builder with everything that the flags say.
@@ -102,16 +97,16 @@ impl RedisFlags {
     /// # Errors
     /// Returns an error if the flags contradict each other, or a file cannot be read.
     pub(crate) fn builder(&self, reach: &Reach) -> Result<RedisBuilder, Failure> {
-        let urls = &reach.urls;
+        let (urls, said) = (&reach.urls, self.said());
         let mut builder = Redis::builder(urls[0].as_str()).prefix(self.prefix()).timeout(self.timeout());
         for url in &urls[1..] {
             builder = builder.and(url.as_str());
         }
-        if self.accept_plain_text || self.file().is_some_and(|file| file.accept_plain_text) {
+        if said.accept_plain_text {
             builder = builder.accept_plain_text();
         }
-        let password = self.password()?;
-        if let Some(name) = self.username() {
+        let password = password(&said)?;
+        if let Some(name) = &said.username {
             if !reach.has_password {
                 // the client logs in with a password only: without one it would be the default user
                 return Err(Failure::usage(
@@ -120,71 +115,36 @@ impl RedisFlags {
             }
             builder = builder.username(name);
         }
-        builder = match (self.password_file(), password) {
+        builder = match (&said.password_file, password) {
             // a pipe can be read only once
             (Some(file), _) if file.is_file() => builder.password_file(file),
             (_, Some(password)) => builder.password(password),
             (_, None) => builder,
         };
-        if let Some(file) = self.file().and_then(|file| file.sentinel_password_file.as_ref()) {
+        if let Some(file) = &said.sentinel_password_file {
             builder = builder.sentinel_password_file(file);
         }
-        self.with_certificates(builder, urls)
-    }
-
-    fn with_certificates(&self, mut builder: RedisBuilder, urls: &[Url]) -> Result<RedisBuilder, Failure> {
-        if self.wants_tls() && !urls.iter().all(is_tls) {
-            return Err(Failure::usage(
-                "--tls-ca and --tls-cert are only for TLS: begin the URL with rediss:// instead of redis://",
-            ));
-        }
-        if let Some(file) = self.tls_ca() {
-            builder = builder.tls_ca(contents("--tls-ca", file)?);
-        }
-        if let (Some(certificate), Some(key)) = (self.tls_cert(), self.tls_key()) {
-            builder = builder.tls_client_certificate(contents("--tls-cert", certificate)?, contents("--tls-key", key)?);
-        }
-        Ok(builder)
-    }
-
-    /// The password, if it is not the URL's.
-    fn password(&self) -> Result<Option<String>, Failure> {
-        let Some(file) = self.password_file() else {
-            return Ok(password_of_environment());
-        };
-        let refuse = |why| Failure::usage(format!("--redis-password-file {}: {why}", file.display()));
-        let text = String::from_utf8(contents("--redis-password-file", file)?)
-            .map_err(|_| refuse("it is not a text in UTF-8"))?;
-        let password = text.trim_end_matches(['\r', '\n']);
-        match password.is_empty() || password.contains('\n') {
-            true => Err(refuse("it must contain exactly one line with the password")),
-            false => Ok(Some(password.to_owned())),
-        }
+        with_certificates(builder, urls, &said)
     }
 
     /// Waits at least ten seconds for each answer. For verbs that ask for much in one step, and would have to start again after a
     /// time-out.
     pub(crate) fn be_patient(&mut self) {
-        self.redis_timeout = self.redis_timeout.max(10_000);
+        self.shortest_timeout = Duration::from_secs(10);
     }
 
     pub(crate) fn timeout(&self) -> Duration {
-        let of_file = self.file().and_then(|file| file.timeout);
-        // a verb may have made its own longer
-        of_file.unwrap_or_default().max(Duration::from_millis(match of_file {
-            Some(_) if self.redis_timeout == DEFAULT_TIMEOUT => 0,
-            _ => self.redis_timeout,
-        }))
+        self.said().timeout.unwrap_or(Duration::from_millis(self.redis_timeout)).max(self.shortest_timeout)
     }
 
     /// The text with which every key of the store begins.
-    pub(crate) fn prefix(&self) -> &str {
-        self.file().and_then(|file| file.prefix.as_deref()).unwrap_or(&self.prefix)
+    pub(crate) fn prefix(&self) -> String {
+        self.said().prefix.unwrap_or_else(|| self.prefix.clone())
     }
 
     pub(crate) fn token_format(&self) -> TokenFormat {
         match &self.config {
-            Some(file) => file.config().build().unwrap_or_default().token_format(),
+            Some(file) => file.settings().token_format(),
             None if self.plain_tokens => TokenFormat::Plain,
             None => TokenFormat::Secret,
         }
@@ -194,29 +154,61 @@ impl RedisFlags {
         self.token_format() == TokenFormat::Plain
     }
 
-    /// What the configuration file says of the store.
-    fn file(&self) -> Option<&StoreSettings> {
-        self.config.as_ref().map(ConfigFile::store)
+    /// What is said of the store: by the configuration file, or else by these flags.
+    fn said(&self) -> StoreSettings {
+        if let Some(file) = &self.config {
+            return file.store().clone();
+        }
+        let mut said = StoreSettings::default();
+        said.username.clone_from(&self.redis_username);
+        said.password_file.clone_from(&self.redis_password_file);
+        said.accept_plain_text = self.accept_plain_text;
+        said.tls_ca.clone_from(&self.tls_ca);
+        said.tls_cert.clone_from(&self.tls_cert);
+        said.tls_key.clone_from(&self.tls_key);
+        said
     }
+}
 
-    fn username(&self) -> Option<&str> {
-        self.file().map_or(self.redis_username.as_deref(), |file| file.username.as_deref())
+/// Returns the flags that tell redis-cli the certificates.
+fn certificates(said: &StoreSettings) -> Vec<String> {
+    let files = [("--cacert", &said.tls_ca), ("--cert", &said.tls_cert), ("--key", &said.tls_key)];
+    let given =
+        files.into_iter().filter_map(|(flag, file)| Some([flag.to_owned(), file.as_ref()?.display().to_string()]));
+    given.flatten().collect()
+}
+
+fn wants_tls(said: &StoreSettings) -> bool {
+    said.tls_ca.is_some() || said.tls_cert.is_some()
+}
+
+fn with_certificates(mut builder: RedisBuilder, urls: &[Url], said: &StoreSettings) -> Result<RedisBuilder, Failure> {
+    if wants_tls(said) && !urls.iter().all(is_tls) {
+        return Err(Failure::usage(
+            "--tls-ca and --tls-cert are only for TLS: begin the URL with rediss:// instead of redis://",
+        ));
     }
-
-    fn password_file(&self) -> Option<&PathBuf> {
-        self.file().map_or(self.redis_password_file.as_ref(), |file| file.password_file.as_ref())
+    if let Some(file) = &said.tls_ca {
+        builder = builder.tls_ca(contents("--tls-ca", file)?);
     }
-
-    fn tls_ca(&self) -> Option<&PathBuf> {
-        self.file().map_or(self.tls_ca.as_ref(), |file| file.tls_ca.as_ref())
+    if let (Some(certificate), Some(key)) = (&said.tls_cert, &said.tls_key) {
+        builder = builder.tls_client_certificate(contents("--tls-cert", certificate)?, contents("--tls-key", key)?);
     }
+    Ok(builder)
+}
 
-    fn tls_cert(&self) -> Option<&PathBuf> {
-        self.file().map_or(self.tls_cert.as_ref(), |file| file.tls_cert.as_ref())
-    }
-
-    fn tls_key(&self) -> Option<&PathBuf> {
-        self.file().map_or(self.tls_key.as_ref(), |file| file.tls_key.as_ref())
+/// The password, if it is not the URL's.
+fn password(said: &StoreSettings) -> Result<Option<String>, Failure> {
+    let Some(file) = &said.password_file else {
+        return Ok(password_of_environment());
+    };
+    let refuse = |why| Failure::usage(format!("--redis-password-file {}: {why}", file.display()));
+    let text =
+        String::from_utf8(contents("--redis-password-file", file)?).map_err(|_| refuse("it is not a text in UTF-8"))?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    match password.is_empty() || password.contains('\n') {
+        true => Err(refuse("it must contain exactly one line with the password")),
+        false => Ok(Some(password.to_owned())),
     }
 }
 

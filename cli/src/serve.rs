@@ -43,7 +43,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     }
     let settings = flags.auth.settings(flags.store.redis.config.as_ref())?;
     let numbers = operators::count()?;
-    let service = Arc::new(Service::open(&flags).await?);
+    let place = flags.store.place()?;
+    let service = Arc::new(Service::open(&flags, &place).await?);
     keys::reload_at_hangup(Arc::clone(&service.keys));
     let mut callers = callers(&service, settings);
     if flags.admin_listen.is_empty() {
@@ -53,7 +54,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), Failure> {
     let listeners = Listeners::bind(&flags, finished(callers, &service), finished(administrators, &service)).await?;
     // before anybody knows where it listens, or a signal could end it without a word
     let told_to_stop = told_to_stop();
-    announce(&flags, &service, &flags.store.place()?, &listeners.addresses());
+    announce(&flags, &service, &place, &listeners.addresses());
     listeners.serve(told_to_stop).await;
     Ok(())
 }
@@ -69,12 +70,11 @@ pub(crate) async fn beside(sessions: &Sessions, address: SocketAddr) -> Result<S
         )));
     }
     let service = Arc::new(Service::of(sessions.clone())?);
-    let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
-    let callers = finished(api::router().route_layer(with_key).merge(api::about()), &service);
+    let applications = finished(applications(&service), &service);
     let cannot = |error| Failure::failed(format!("--service: cannot listen on {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    tokio::spawn(async { axum::serve(listener, callers).await });
+    tokio::spawn(async { axum::serve(listener, applications).await });
     Ok(address)
 }
 
@@ -86,12 +86,13 @@ fn print_openapi() -> Result<(), Failure> {
 
 /// What applications and proxies ask.
 fn callers(service: &Arc<Service>, settings: auth::Settings) -> Router<Arc<Service>> {
+    applications(service).merge(auth::router(Arc::clone(service), settings)).merge(operators::health())
+}
+
+/// What applications ask.
+fn applications(service: &Service) -> Router<Arc<Service>> {
     let with_key = from_fn_with_state(Arc::clone(&service.keys), keys::for_a_session);
-    api::router()
-        .route_layer(with_key)
-        .merge(api::about())
-        .merge(auth::router(Arc::clone(service), settings))
-        .merge(operators::health())
+    api::router().route_layer(with_key).merge(api::about())
 }
 
 /// What administrators ask, and their tools.

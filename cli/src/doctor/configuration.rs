@@ -33,12 +33,11 @@ fn token_format(sample: &Sample, config: &Config) -> Option<Finding> {
 /// Visitors have the configured idle timeout. A sign-in may have chosen its own.
 fn idle_timeout(sample: &Sample, config: &Config) -> Option<Finding> {
     let wanted = config.terms().idle_timeout.as_secs();
-    let others: u64 = sample.idle_timeouts.iter().filter(|(idle, _)| **idle != wanted).map(|(_, count)| count).sum();
-    let (most, _) =
-        sample.idle_timeouts.iter().filter(|(idle, _)| **idle != wanted).max_by_key(|(_, count)| **count)?;
+    let others: Vec<_> = sample.idle_timeouts.iter().filter(|(idle, _)| **idle != wanted).collect();
+    let (most, _) = others.iter().max_by_key(|(_, count)| **count)?;
     let text = format!(
         "{} of visitors with another idle timeout than the file's {wanted} seconds, most of them {most} seconds",
-        Many(others, "session")
+        Many(others.iter().map(|(_, count)| **count).sum(), "session")
     );
     Some(Finding::warn(CHECK, text).advice(
         "find out whether another program uses other settings. It is nothing to mend if the application sets the idle \

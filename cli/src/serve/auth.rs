@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use axum::http::StatusCode;
+use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
@@ -130,12 +130,11 @@ fn refuse(misunderstood: &Misunderstood) -> Response {
     Problem::invalid(misunderstood.to_string()).into_response()
 }
 
-/// Says in every answer who is there, also in an error's, so that no header of the visitor's own is left standing; and keeps the
-/// answer out of caches and tokens out of the answer.
+/// Says in every answer who is there, also in an error's, so that no header of the visitor's own is left standing; and keeps tokens
+/// out of the answer.
 async fn complete(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(CLOAKROOM).or_insert(NOBODY);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.remove(SET_COOKIE);
     response
 }

@@ -23,19 +23,17 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Opens the store that the flags name.
+    /// Opens the store at the place that the flags name.
     ///
     /// # Errors
     /// Returns an error if the store is not available, the file with the keys cannot be read, or a setting is refused.
-    pub(crate) async fn open(flags: &Flags) -> Result<Service, Failure> {
+    pub(crate) async fn open(flags: &Flags, place: &Place) -> Result<Service, Failure> {
         let keys = Arc::new(Keys::open(flags.keys.clone(), flags.without_keys)?);
-        let place = flags.store.place()?;
         let config = match &flags.store.redis.config {
-            Some(file) => file.config(),
-            None => Config::builder().token_format(flags.store.redis.token_format()),
+            Some(file) => file.settings().clone(),
+            None => Config::builder().token_format(flags.store.redis.token_format()).build()?,
         };
-        let config = config.build()?;
-        let sessions = match &place {
+        let sessions = match place {
             Place::Memory => Sessions::new(Memory::new(), config),
             Place::Embedded(path) => {
                 let builder = Embedded::builder(path);

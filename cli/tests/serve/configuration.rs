@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::operator::run;
 use crate::support::redis_server::RedisServer;
 use crate::support::service::service;
+use crate::support::visitor::agent;
 
 /// A file with these settings, for this Redis.
 fn file(settings: &str, redis: &RedisServer, service: &str) -> (tempfile::TempDir, String) {
@@ -22,10 +23,8 @@ fn the_service_and_the_operators_go_by_the_file() {
         "idle_timeout = \"7m\"\ncookie_name = \"__Host-shop\"\nmax_sessions_per_user = 1\non_limit = \"refuse-new\"";
     let (_directory, path) = file(settings, &redis, "sign_in_url = \"https://accounts.example/sign-in\"");
     let service = service(&["--config", &path]);
-    let sign_in = || {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        agent.post(service.url("/v1/session/sign-in")).send_json(json!({ "user": "ada" })).expect("an answer")
-    };
+    let sign_in =
+        || agent().post(service.url("/v1/session/sign-in")).send_json(json!({ "user": "ada" })).expect("an answer");
 
     let mut first = sign_in();
     assert!(first.headers()["set-cookie"].to_str().expect("text").starts_with("__Host-shop="));
@@ -34,8 +33,7 @@ fn the_service_and_the_operators_go_by_the_file() {
     assert_eq!(second.status(), 409);
     assert_eq!(second.body_mut().read_json::<Value>().expect("JSON")["code"], "limit");
 
-    let forward = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().new_agent();
-    let refused = forward
+    let refused = agent()
         .get(service.url("/auth/forward"))
         .header("accept", "text/html")
         .header("x-forwarded-method", "GET")

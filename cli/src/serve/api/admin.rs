@@ -112,5 +112,5 @@ pub(crate) async fn revoke(
         Some(id) => service.sessions.revoke(&id).await?,
         None => false,
     };
-    Ok(Json(u64::from(ended).into()))
+    Ok(Json(ended.into()))
 }

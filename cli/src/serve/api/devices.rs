@@ -74,7 +74,7 @@ pub(crate) async fn sign_out_device(
             Some(id) => session.sign_out_device(&id).await?,
             None => false,
         };
-        Ok(Json(EndedSessions::from(u64::from(ended))))
+        Ok(Json(EndedSessions::from(ended)))
     })
     .await
 }

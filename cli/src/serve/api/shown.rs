@@ -174,6 +174,12 @@ pub(crate) struct EndedSessions {
     ended: u64,
 }
 
+impl From<bool> for EndedSessions {
+    fn from(has_ended: bool) -> EndedSessions {
+        EndedSessions::from(u64::from(has_ended))
+    }
+}
+
 impl From<u64> for EndedSessions {
     fn from(ended: u64) -> EndedSessions {
         EndedSessions { ended }
