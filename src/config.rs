@@ -415,7 +415,8 @@ impl ConfigBuilder {
     }
 
     /// Gives a session a new secret whenever the current one has been in use for this long. Default: a session gets a new secret only
-    /// at a sign-in. This is not possible with plain tokens. (ASVS 7.2.4)
+    /// at a sign-in. A request that changes the session's own deadline leaves it to the next one. This is not possible with
+    /// plain tokens. (ASVS 7.2.4)
     pub fn rotate_every(mut self, interval: Duration) -> Self {
         self.config.rotate_every = Some(interval);
         self

@@ -130,6 +130,15 @@ impl Record {
         whole_second(self.signed_in_at.unwrap_or(self.created_at) + lifetime).max(self.expires_at)
     }
 
+    /// Returns the deadline without the session's own. If that one has replaced it, it is what the lifetime allows, which is
+    /// the caller's where the sign-in has not chosen one.
+    pub(crate) fn granted_until(&self, terms: &Terms) -> SystemTime {
+        match self.own_deadline {
+            Some(own) if own <= self.expires_at => self.latest_deadline(terms),
+            _ => self.expires_at,
+        }
+    }
+
     /// Returns true if the credentials contain the current secret or the held previous one, even after its grace period.
     pub fn is_opened_by(&self, presented: &Credentials) -> bool {
         presented.secret_hash == self.secret_hash

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use build::{Built, Tree};
@@ -52,7 +53,7 @@ fn main() {
     let all: Duration = tests.iter().map(|test| test.takes).sum();
     eprintln!("mutants: {} tests, which take {} s in all", tests.len(), all.as_secs());
     let budget = Duration::from_secs(seconds.parse().expect("a number of seconds"));
-    let mut trial = Trial { root, built, tests, budget, killers: HashMap::new() };
+    let trial = Trial { root, built, tests, budget, killers: Mutex::default() };
     for (list, area) in areas {
         trial.report(&mutants[area], &list.with_extension("tsv"), is_again);
     }
@@ -73,30 +74,41 @@ struct Trial {
     /// How long a mutant is tried.
     budget: Duration,
     /// Tests that have killed mutants of a function, the last one at the end: they are likely to kill the next one as well.
-    killers: HashMap<(String, String), Vec<usize>>,
+    killers: Mutex<HashMap<(String, String), Vec<usize>>>,
 }
 
 impl Trial {
-    /// Tries the mutants of an area; or, if that was done before, only those that survived.
-    fn report(&mut self, mutants: &[Mutant], path: &Path, is_again: bool) {
+    /// Tries the mutants of an area, two at a time; or, if that was done before, only those that survived.
+    fn report(&self, mutants: &[Mutant], path: &Path, is_again: bool) {
         let before = if is_again { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
         let before: HashMap<&str, &str> = before.lines().filter_map(dead_before).collect();
-        let mut report = File::create(path).expect("the report can be written");
-        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
-        for mutant in mutants {
-            if let Some(line) = before.get(mutant.name.as_str()) {
-                writeln!(report, "{line}").expect("the report can be written");
-                continue;
+        let report = Mutex::new(File::create(path).expect("the report can be written"));
+        let write = |line: &str| writeln!(report.lock().expect("nobody panics"), "{line}").expect("the report can be written");
+        let counted: Mutex<BTreeMap<&str, usize>> = Mutex::default();
+        let waiting = Mutex::new(mutants.iter());
+        let work = || {
+            let next = || waiting.lock().expect("nobody panics").next();
+            while let Some(mutant) = next() {
+                if let Some(line) = before.get(mutant.name.as_str()) {
+                    write(line);
+                    continue;
+                }
+                let (outcome, note) = self.judge(mutant);
+                *counted.lock().expect("nobody panics").entry(outcome).or_default() += 1;
+                write(&format!("{outcome}\t{}\t{note}", mutant.name));
             }
-            let (outcome, note) = self.judge(mutant);
-            *counted.entry(outcome).or_default() += 1;
-            writeln!(report, "{outcome}\t{}\t{note}", mutant.name).expect("the report can be written");
-        }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(work);
+            }
+        });
+        let counted = counted.into_inner().expect("nobody panics");
         eprintln!("mutants: {}: {} in all: {counted:?}", path.display(), mutants.len());
     }
 
     /// What becomes of a mutant, and which test says so.
-    fn judge(&mut self, mutant: &Mutant) -> (&'static str, String) {
+    fn judge(&self, mutant: &Mutant) -> (&'static str, String) {
         if self.built.unbuilt.contains(&mutant.number) {
             return ("unbuilt", String::new());
         }
@@ -114,7 +126,8 @@ impl Trial {
             (spent, tried) = (spent + test.takes, tried + 1);
             let verdict = test.judge(&self.root, mutant.number);
             if verdict != Verdict::Passes {
-                let killers = self.killers.entry(function).or_default();
+                let mut killers = self.killers.lock().expect("nobody panics");
+                let killers = killers.entry(function).or_default();
                 killers.retain(|killer| killer != at);
                 killers.push(*at);
                 let outcome = if verdict == Verdict::Hangs { "hangs" } else { "killed" };
@@ -126,7 +139,8 @@ impl Trial {
     }
 
     fn tests_that_reach(&self, mutant: u32, function: &(String, String)) -> Vec<usize> {
-        let killers: Vec<usize> = self.killers.get(function).into_iter().flatten().rev().copied().collect();
+        let killers = self.killers.lock().expect("nobody panics").get(function).cloned().unwrap_or_default();
+        let killers: Vec<usize> = killers.into_iter().rev().collect();
         let others = (0..self.tests.len()).filter(|at| !killers.contains(at));
         let all = killers.iter().copied().chain(others);
         all.filter(|at| self.tests[*at].reaches.contains(&mutant)).collect()

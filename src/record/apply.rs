@@ -64,7 +64,7 @@ impl Record {
             self.sign_in_secret_hash = None;
         }
         if let Some(own) = change.fields().and_then(|fields| fields.own_deadline) {
-            self.expires_at = earlier(self.latest_deadline(terms), own);
+            self.expires_at = earlier(self.granted_until(terms), own);
             self.own_deadline = own;
         }
         if let Some(idle) = change.fields().and_then(|fields| fields.idle_timeout) {

@@ -95,7 +95,9 @@ impl Session {
     /// Lets this session end at a point in time of its own: the end of an exam, or of a shift. With `None` it has no deadline
     /// of its own any more. Deferred. A visitor without a session does not get one by this alone.
     ///
-    /// The session never lives longer than by its absolute lifetime, and the idle timeout still counts. The deadline is rounded
+    /// The session never lives longer than by its absolute lifetime, and the idle timeout still counts. If several managers with
+    /// different lifetimes share a store, a deadline that is taken away or moved to later leaves what the lifetime of the sign-in
+    /// allows, or, if the sign-in has not chosen one, the lifetime of the manager that does it. The deadline is rounded
     /// down to whole seconds, and compared with the store's clock. It stays with the session: no request moves it, and it is
     /// still there after a sign-in that gives no other one. [`SigningIn::deadline`](crate::SigningIn::deadline) sets it in one
     /// step with a sign-in.

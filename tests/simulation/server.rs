@@ -82,7 +82,8 @@ impl Rules {
 
     /// Whether a request can be answered at all: where there are no secrets, some are mistakes of the application.
     pub(crate) fn allows(&self, act: Act) -> bool {
-        !self.plain || !matches!(act, Act::SignIn(..) | Act::Rotate | Act::Elevate | Act::RevokeUser(_))
+        !self.plain
+            || !matches!(act, Act::SignIn(..) | Act::Rotate | Act::Elevate | Act::RevokeUser(_) | Act::SetDeadline(_))
     }
 }
 
@@ -123,7 +124,7 @@ pub(crate) fn operators_terms(is_plain: bool) -> Terms {
 /// How long a sign-in grants a session: without use and at all, where it says so.
 pub(crate) fn granted(grant: Grant) -> Option<(u64, u64)> {
     match grant {
-        Grant::Usual | Grant::Provider => None,
+        Grant::Usual | Grant::Provider | Grant::Until => None,
         Grant::Remember => Some((14 * DAY, 30 * DAY)),
         Grant::Short => Some((30 * MINUTE, 30 * MINUTE)),
     }
@@ -132,7 +133,7 @@ pub(crate) fn granted(grant: Grant) -> Option<(u64, u64)> {
 /// How long a sign-in has the browser keep the cookie, where it says so; `None` within for until it is closed.
 pub(crate) fn cookie_age(grant: Grant) -> Option<Option<u64>> {
     match grant {
-        Grant::Usual | Grant::Provider => None,
+        Grant::Usual | Grant::Provider | Grant::Until => None,
         Grant::Remember => Some(Some(30 * DAY)),
         Grant::Short => Some(None),
     }
@@ -252,6 +253,9 @@ async fn act(session: &Session, wanted: &Wanted) -> Result<Told, Error> {
         Act::Clear => session.clear().map(nothing),
         Act::Fields => Ok(Told::Names(session.fields())),
         Act::SetIdle(seconds) => session.set_idle_timeout(Duration::from_secs(seconds)).map(nothing),
+        Act::SetDeadline(seconds) => {
+            session.set_deadline(seconds.map(|seconds| wanted.now + Duration::from_secs(seconds))).map(nothing)
+        }
         Act::Leave => {
             drop(session.csrf_token());
             session.sign_out().await?;
@@ -290,6 +294,9 @@ async fn sign_in(session: &Session, user: &str, grant: Grant, now: SystemTime) -
     }
     if let Some(age) = cookie_age(grant) {
         signing_in = signing_in.cookie_max_age(age.map(Duration::from_secs));
+    }
+    if grant == Grant::Until {
+        signing_in = signing_in.deadline(now + Duration::from_secs(HOUR));
     }
     if grant == Grant::Provider {
         signing_in = signing_in.auth_time(now - Duration::from_secs(PROVED_AGO));

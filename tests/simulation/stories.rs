@@ -3,12 +3,13 @@
 use crate::in_redis::InRedis;
 use crate::place::{InMemory, OnDisk};
 use crate::story::Act::{self, *};
-use crate::story::Grant::{Provider, Remember, Short, Usual};
+use crate::story::Grant::{Provider, Remember, Short, Until, Usual};
 use crate::story::Step::{self, Both, Kill, Wait};
 use crate::story::{Ask, DAY, Fate, HOUR, MINUTE, Order, Trouble};
 
 const ADA: usize = 0;
 const BOB: usize = 1;
+const CLEO: usize = 2;
 const PHONE: usize = 0;
 const LAPTOP: usize = 1;
 const TABLET: usize = 2;
@@ -139,4 +140,52 @@ fn simulation_story_what_comes_back_from_a_copy_while_its_user_signs_out_has_no_
         vec![asks(PHONE, Form), Step::Export, asks(PHONE, SignIn(ADA, Usual)), import]
     };
     happen(&[106_328_102, 106_328_103, 8, 12, 15].map(program));
+}
+
+#[test]
+fn simulation_story_a_deadline_neither_lengthens_nor_shortens_what_another_server_granted() {
+    let at = |server, act| Step::Ask(asked(PHONE, server, act));
+    let days_idle = at(FORUM, SetIdle(3 * DAY));
+    let in_20_days = at(FORUM, SetDeadline(Some(20 * DAY)));
+    happens(&[at(SHOP, SignIn(ADA, Usual)), days_idle, in_20_days, Wait(13 * HOUR), at(FORUM, Look)]);
+    let in_20_days = at(SHOP, SetDeadline(Some(20 * DAY)));
+    happens(&[at(FORUM, SignIn(ADA, Usual)), in_20_days, Wait(3 * DAY), at(FORUM, Look)]);
+}
+
+#[test]
+fn simulation_story_a_deadline_outlives_a_sign_in_that_was_planned_before_it_was_given() {
+    happen(&at_each_pace(|order| {
+        let deadline = asked(PHONE, SHOP, SetDeadline(Some(20 * DAY)));
+        let sign_in = asked(PHONE, SHOP, SignIn(ADA, Remember));
+        vec![
+            asks(PHONE, Put),
+            Both(deadline, sign_in, order),
+            Wait(13 * DAY),
+            asks(PHONE, Look),
+            Wait(8 * DAY),
+            asks(PHONE, Look),
+        ]
+    }));
+}
+
+#[test]
+fn simulation_story_a_deadline_stays_with_the_session_when_its_user_signs_in_again() {
+    let sign_in = |grant| asks(PHONE, SignIn(ADA, grant));
+    happens(&[sign_in(Until), Wait(20 * MINUTE), sign_in(Remember), Wait(45 * MINUTE), asks(PHONE, Look)]);
+}
+
+#[test]
+fn simulation_story_a_sign_in_that_was_cut_off_keeps_its_place_where_new_ones_are_refused() {
+    let remembers = Ask { fate: Fate::HungUp(5), ..asked(TABLET, SHOP, SignIn(ADA, Remember)) };
+    let again = Step::Ask(asked(TABLET, DESK, SignIn(ADA, Usual)));
+    let others = [asks(KIOSK, SignIn(ADA, Short)), asks(LAPTOP, SignIn(ADA, Usual))];
+    happens(&[&[asks(TABLET, Push), Step::Ask(remembers)], &others[..], &[again]].concat());
+}
+
+#[test]
+fn simulation_story_a_visitors_session_that_comes_back_after_a_sign_in_may_end_with_the_users() {
+    let import = Step::Import(asked(TABLET, APP, SignIn(CLEO, Until)), Order { pace: 502_198_188, swapped: false });
+    let again = Step::Ask(asked(PHONE, APP, SignIn(CLEO, Usual)));
+    let leaves = || asks(PHONE, Leave);
+    happens(&[leaves(), Step::Export, asks(PHONE, SignIn(CLEO, Remember)), leaves(), import, again]);
 }

@@ -82,6 +82,8 @@ pub(crate) enum Act {
     Fields,
     /// Gives the session an idle timeout of its own.
     SetIdle(u64),
+    /// Lets the session end at a point in time of its own, in so many seconds; or takes that time away again.
+    SetDeadline(Option<u64>),
     /// Shows a form: asks for its token, looks again, and stores something.
     Form,
     SignIn(usize, Grant),
@@ -119,6 +121,8 @@ pub(crate) enum Grant {
     Short,
     /// The user proved who they are to somebody else ten hours ago.
     Provider,
+    /// Until an hour from now, whatever else allows more.
+    Until,
 }
 
 /// What becomes of a request.
@@ -236,7 +240,7 @@ fn ask(numbers: &mut Numbers, with_trouble: bool) -> Ask {
 }
 
 fn act(numbers: &mut Numbers) -> Act {
-    match numbers.below(48) {
+    match numbers.below(50) {
         0..5 => Act::Look,
         5 => Act::LookRecent,
         6..8 => Act::Put,
@@ -258,12 +262,13 @@ fn act(numbers: &mut Numbers) -> Act {
         44 => Act::Take,
         45 => Act::Clear,
         46 => Act::Fields,
-        _ => Act::SetIdle([5 * MINUTE, 3 * HOUR, 3 * DAY][numbers.below(3)]),
+        47 => Act::SetIdle([5 * MINUTE, 3 * HOUR, 3 * DAY][numbers.below(3)]),
+        _ => Act::SetDeadline([Some(20 * MINUTE), Some(6 * HOUR), Some(20 * DAY), None][numbers.below(4)]),
     }
 }
 
 fn grant(numbers: &mut Numbers) -> Grant {
-    [Grant::Usual, Grant::Usual, Grant::Remember, Grant::Short, Grant::Provider][numbers.below(5)]
+    [Grant::Usual, Grant::Usual, Grant::Remember, Grant::Short, Grant::Provider, Grant::Until][numbers.below(6)]
 }
 
 fn trouble(numbers: &mut Numbers) -> Trouble {
@@ -333,6 +338,8 @@ impl Display for Ask {
             Act::Clear => write!(f, "{browser} clears all fields")?,
             Act::Fields => write!(f, "{browser} names the fields")?,
             Act::SetIdle(seconds) => write!(f, "{browser} sets its idle timeout to {}", Span(seconds))?,
+            Act::SetDeadline(Some(seconds)) => write!(f, "{browser} lets its session end in {}", Span(seconds))?,
+            Act::SetDeadline(None) => write!(f, "{browser} takes the deadline of its session away")?,
             Act::Form => write!(f, "{browser} opens a form")?,
             Act::SignIn(user, grant) => {
                 let user = USERS[user];
@@ -341,6 +348,7 @@ impl Display for Ask {
                     Grant::Remember => write!(f, "{browser} signs {user} in for 30 days")?,
                     Grant::Short => write!(f, "{browser} signs {user} in for half an hour")?,
                     Grant::Provider => write!(f, "{browser} signs {user} in, who proved it 10 hours ago")?,
+                    Grant::Until => write!(f, "{browser} signs {user} in until an hour from now")?,
                 }
             }
             Act::SignOut => write!(f, "{browser} signs out")?,

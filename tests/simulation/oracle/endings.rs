@@ -46,7 +46,10 @@ impl Oracle {
         let later = |(token, _): &&(String, Worth)| !was.tokens.iter().any(|(known, _)| known == token);
         let later: Vec<_> =
             known.tokens.iter().filter(later).map(|(token, _)| (token.clone(), Worth::Nothing)).collect();
-        *known = Known { alive: Alive::Maybe, order: None, ..was.clone() };
+        // a sign-in since the copy looks like one that was cut off
+        let since = known.users.iter().flatten().filter(|user| !was.users.contains(&Some(**user)));
+        let begun = was.begun.iter().copied().chain(since.map(|user| (*user, now))).collect();
+        *known = Known { alive: Alive::Maybe, order: None, begun, ..was.clone() };
         known.tokens.splice(..0, later);
         Ok(())
     }

@@ -8,6 +8,9 @@ use crate::story::{HOUR, USERS};
 /// After an hour and some seconds, a sign-in that was cut off is not on its way any more.
 pub(super) const LONGEST_SIGN_IN: Millis = HOUR * 1000 + 10_000;
 
+/// The deadline of a session that was given none.
+pub(super) const NO_DEADLINE: Range = Range(Millis::MAX, Millis::MAX);
+
 /// Whether a session lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alive {
@@ -56,6 +59,8 @@ pub(super) struct Known {
     pub(super) is_said: bool,
     /// Its absolute end.
     pub(super) ends: Range,
+    /// The point in time that the application has given it, or `NO_DEADLINE`.
+    pub(super) deadline: Range,
     /// How long the last sign-in has the browser keep the cookie, where it said so.
     pub(super) ages: Vec<Option<Option<u64>>>,
     /// When its user proved who they are.
@@ -70,11 +75,11 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn lives_until(&self) -> Millis {
-        (self.used.0 + self.idle.0).min(self.ends.0)
+        (self.used.0 + self.idle.0).min(self.ends.0).min(self.deadline.0)
     }
 
     pub(super) fn gone_from(&self) -> Millis {
-        (self.used.1 + self.idle.1).min(self.ends.1)
+        (self.used.1 + self.idle.1).min(self.ends.1).min(self.deadline.1)
     }
 
     pub(super) fn lives(&self, now: Millis) -> bool {
@@ -95,8 +100,12 @@ impl Known {
 
     /// Whether it may end with the user's: it is theirs, or a sign-in of theirs may still be on its way to it.
     pub(super) fn may_end_with(&self, user: usize, now: Millis) -> bool {
-        let may_be_on_its_way = |(who, at): &(usize, Millis)| *who == user && now <= at + LONGEST_SIGN_IN;
-        self.may_be_of(user) || self.begun.iter().any(may_be_on_its_way)
+        self.may_be_of(user) || self.has_begun(user, now)
+    }
+
+    /// Whether a sign-in of this user with it was cut off, and may still be on its way.
+    pub(super) fn has_begun(&self, user: usize, now: Millis) -> bool {
+        self.begun.iter().any(|(who, at)| *who == user && now <= at + LONGEST_SIGN_IN)
     }
 
     pub(super) fn worth(&self, token: &str) -> Worth {
@@ -116,10 +125,28 @@ impl Known {
         self.used = self.used.or(Range(now, now));
     }
 
+    /// The longest idle timeout that it may have, but for what a server grants everybody: its own lifetime, which a deadline may
+    /// have shortened.
+    pub(super) fn longest_idle(&self) -> Range {
+        let least = if self.deadline == NO_DEADLINE { self.lifetime.0 } else { 0 };
+        Range(least, self.lifetime.1)
+    }
+
     /// A server that grants less bounds the idle timeout by the session's own lifetime, of which a part of a second is dropped.
     pub(super) fn may_be_bounded(&mut self, server: usize) {
-        if self.idle.0 > RULES[server].absolute * 1000 {
-            self.idle.0 = self.idle.0.min(self.lifetime.0.saturating_sub(1000));
+        let usual = RULES[server].absolute * 1000;
+        if self.idle.0 > usual {
+            self.idle.0 = self.idle.0.min(self.longest_idle().0.saturating_sub(1000).max(usual));
+        }
+    }
+
+    /// "If you take it away or move it to later, the session ends when the lifetime of its sign-in allows; if the sign-in has not
+    /// chosen one, the absolute lifetime of your server counts."
+    pub(super) fn may_lose_its_deadline(&mut self, server: usize, now: Millis) {
+        if self.deadline.0 <= self.ends.1 && !self.is_said {
+            let begun = self.ends.0.saturating_sub(self.lifetime.1);
+            let lifetime = RULES[server].absolute * 1000;
+            self.ends = self.ends.or(Range(begun + lifetime - 1000, now + lifetime));
         }
     }
 

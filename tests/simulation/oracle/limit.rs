@@ -13,6 +13,11 @@ impl Oracle {
         }
     }
 
+    /// Whether a sign-in of this user with this session was cut off, and may still be on its way.
+    pub(crate) fn has_begun(&self, nth: usize, user: usize, now: Millis) -> bool {
+        self.sessions[nth].has_begun(user, now)
+    }
+
     /// How many more sessions of a user may count towards the limit than are known.
     pub(crate) fn on_their_way(&self, user: usize, now: Millis) -> usize {
         self.cut_off.iter().filter(|(who, at)| *who == user && now <= at + LONGEST_SIGN_IN).count()

@@ -1,6 +1,6 @@
 //! Lists of a user's sessions.
 
-use super::known::{Alive, Known, Range};
+use super::known::{Alive, Known, NO_DEADLINE, Range};
 use super::{Millis, Oracle, Wrong};
 use crate::contents::Contents;
 use crate::story::{DAY, USERS};
@@ -53,6 +53,7 @@ impl Oracle {
             lifetime: Range(0, longest),
             is_said: false,
             ends: Range(0, latest + longest),
+            deadline: Range(0, NO_DEADLINE.1),
             ages: vec![None, Some(None), Some(Some(30 * DAY))],
             proved: Range(0, latest),
             secret_since: Range(0, latest),

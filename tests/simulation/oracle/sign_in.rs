@@ -1,10 +1,10 @@
 //! Who is signed in where, and what their sign-in granted.
 
-use super::known::{Alive, Known, Range, Worth};
+use super::known::{Alive, Known, NO_DEADLINE, Range, Worth};
 use super::{Millis, Oracle, Wrong};
 use crate::contents::Contents;
 use crate::server::{PROVED_AGO, RULES, Rules, cookie_age, granted};
-use crate::story::Grant;
+use crate::story::{Grant, HOUR};
 
 impl Oracle {
     /// A new session, for a visitor.
@@ -27,6 +27,7 @@ impl Oracle {
             lifetime: Range(absolute, absolute),
             is_said: false,
             ends: Range(now + absolute - 1000, now + absolute),
+            deadline: NO_DEADLINE,
             ages: vec![None],
             proved: Range(now, now),
             secret_since: Range(now, now),
@@ -60,6 +61,7 @@ impl Oracle {
             return;
         }
         let (idle, lifetime, ends, is_said) = (known.idle, known.lifetime, known.ends, known.is_said);
+        let deadline = known.deadline;
         let ages = known.ages.clone();
         known.proved = known.proved.or(proved(grant, now));
         let was_again = known.may_be_of(user);
@@ -76,6 +78,7 @@ impl Oracle {
             }
         }
         known.ends = known.ends.or(ends);
+        known.deadline = known.deadline.or(deadline);
         known.ages.extend(ages);
         known.ages.sort();
         known.ages.dedup();
@@ -131,9 +134,18 @@ impl Known {
             None if again => self.ages.clone(),
             None => vec![None],
         };
+        if grant == Grant::Until {
+            self.deadline = deadline(Some(HOUR), now);
+        }
         self.idle.0 = self.idle.0.min(self.lifetime.0);
         self.ends = Range(now + self.lifetime.0 - 1000, now + self.lifetime.1);
     }
+}
+
+/// A deadline that is so many seconds away, as it is kept: in whole seconds.
+pub(super) fn deadline(seconds: Option<u64>, now: Millis) -> Range {
+    let at = |seconds| (now + seconds * 1000) / 1000 * 1000;
+    seconds.map_or(NO_DEADLINE, |seconds| Range(at(seconds), at(seconds)))
 }
 
 fn proved(grant: Grant, now: Millis) -> Range {

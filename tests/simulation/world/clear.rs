@@ -66,6 +66,7 @@ impl<P: Place> World<P> {
                 self.about_devices(sent, answer, opened)?;
             }
             Act::LookRecent => self.looked_recent(sent, answer, opened)?,
+            Act::SetDeadline(_) => self.set_deadline(sent, answer, opened)?,
             Act::SetIdle(seconds) => self.set_idle(sent, answer, opened, seconds)?,
             Act::Look
             | Act::Put
@@ -111,7 +112,7 @@ impl<P: Place> World<P> {
                 self.oracle.begun(token, sent.ask.server, now)?
             }
         };
-        self.oracle.changed(nth, act, number, now);
+        self.oracle.changed(nth, act, number, sent.ask.server, now);
         Ok(())
     }
 
@@ -123,8 +124,15 @@ impl<P: Place> World<P> {
         }
         let Some(nth) = opened else { return silent(answer) };
         if answer.status == 200 {
-            self.oracle.changed(nth, sent.ask.act, 0, self.now());
+            self.oracle.changed(nth, sent.ask.act, 0, sent.ask.server, self.now());
         }
+        self.kept(sent, answer, nth)
+    }
+
+    fn set_deadline(&mut self, sent: &Sent, answer: &Answer, opened: Option<usize>) -> Result<(), Wrong> {
+        answered(answer, &[200])?;
+        let Some(nth) = opened else { return silent(answer) };
+        self.oracle.changed(nth, sent.ask.act, 0, sent.ask.server, self.now());
         self.kept(sent, answer, nth)
     }
 
@@ -159,7 +167,7 @@ impl<P: Place> World<P> {
         }
         let token = answer.set().ok_or("a session was made, and no cookie set")?;
         let nth = self.oracle.begun(token, sent.ask.server, now)?;
-        self.oracle.changed(nth, sent.ask.act, sent.wanted.number, now);
+        self.oracle.changed(nth, sent.ask.act, sent.wanted.number, sent.ask.server, now);
         Ok(())
     }
 
@@ -176,6 +184,8 @@ impl<P: Place> World<P> {
     fn kept(&mut self, sent: &Sent, answer: &Answer, nth: usize) -> Result<(), Wrong> {
         let now = self.now();
         let (must, may) = self.oracle.rotation(nth, sent.ask.server, now);
+        // "A request that changes the session's own deadline leaves it to the next one."
+        let must = must && !matches!(sent.ask.act, Act::SetDeadline(_));
         let brought = sent.token.as_deref().unwrap_or_default();
         match &answer.cookie {
             None if must && self.oracle.worth(nth, brought) == Worth::Current => {
@@ -385,7 +395,9 @@ impl<P: Place> World<P> {
             // it is no new sign-in: no limit is applied
             return Ok(Vec::new());
         }
-        if rules.refuses && sure.len() >= rules.limit && was != Some(user) {
+        // where the session's own sign-in was cut off, it has its place already
+        let has_its_place = was == Some(user) || target.is_some_and(|nth| self.oracle.has_begun(nth, user, now));
+        if rules.refuses && sure.len() >= rules.limit && !has_its_place {
             return Err(format!("it is not refused, and {} sessions live", sure.len()));
         }
         let nth = match target {

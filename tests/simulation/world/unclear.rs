@@ -5,7 +5,7 @@ use crate::contents::Contents;
 use crate::oracle::{Alive, Worth, Wrong};
 use crate::place::Place;
 use crate::server::{RULES, Told};
-use crate::story::{Act, Fate, Trouble};
+use crate::story::{Act, Fate, Grant, Trouble};
 
 impl<P: Place> World<P> {
     pub(super) async fn unclear(&mut self, sent: &Sent, answer: Option<&Answer>) -> Result<(), Wrong> {
@@ -64,7 +64,7 @@ impl<P: Place> World<P> {
         for sent in sent.iter().filter(|sent| ends_with_all(sent.ask.act)) {
             doubted.extend(self.may_have_done(sent, now));
         }
-        self.may_have_changed_in_turn(sent);
+        self.may_have_changed_in_turn(sent, now);
         for (sent, answer) in sent.iter().zip(answers) {
             let known = answer.set().and_then(|token| self.oracle.session_of(token));
             if known.is_some_and(|nth| ended_before.get(nth) == Some(&true)) {
@@ -80,6 +80,7 @@ impl<P: Place> World<P> {
         }
         self.oracle.ended(&ends);
         if was_alive[0] == was_alive[1] {
+            self.given_a_deadline(sent, answers, was_alive[0], now);
             self.acknowledged_both(sent, answers, was_alive[0], contents[0].as_ref());
         }
         for (one, other) in [(0, 1), (1, 0)] {
@@ -111,19 +112,40 @@ impl<P: Place> World<P> {
     }
 
     /// Of two changes of one session either may come first.
-    fn may_have_changed_in_turn(&mut self, sent: &[Sent; 2]) {
+    fn may_have_changed_in_turn(&mut self, sent: &[Sent; 2], now: u64) {
         let of = |sent: &Sent| sent.token.as_deref().and_then(|token| self.oracle.session_of(token));
         let sessions = [of(&sent[0]), of(&sent[1])];
         let Some(session) = sessions[0].filter(|_| sessions[0] == sessions[1]) else { return };
         // each was asked of once; what is counted twice would be one too many
         for sent in [&sent[0], &sent[1], &sent[0]].into_iter().filter(|sent| sent.ask.act != Act::Count) {
-            self.oracle.maybe_changed(session, sent.ask.act, sent.wanted.number);
+            self.oracle.maybe_changed(session, sent.ask.act, sent.wanted.number, sent.ask.server, now);
         }
         if sent.iter().any(|sent| sent.ask.act == Act::Clear)
             && let Some(count) = sent.iter().find(|sent| sent.ask.act == Act::Count)
         {
-            self.oracle.maybe_changed(session, Act::Count, count.wanted.number);
+            self.oracle.maybe_changed(session, Act::Count, count.wanted.number, count.ask.server, now);
         }
+    }
+
+    /// A deadline that was acknowledged holds, whatever came beside it; but for another deadline.
+    fn given_a_deadline(&mut self, sent: &[Sent; 2], answers: &[Answer; 2], session: Option<usize>, now: u64) {
+        let Some(session) = session else { return };
+        for (one, other) in [(0, 1), (1, 0)] {
+            let gives_another = matches!(sent[other].ask.act, Act::SetDeadline(_) | Act::SignIn(_, Grant::Until));
+            if let Act::SetDeadline(seconds) = sent[one].ask.act
+                && !gives_another
+                && self.is_of_it(&answers[one], session)
+            {
+                self.oracle.ends_by(session, seconds, now);
+            }
+        }
+    }
+
+    /// Whether a request was about this session from its beginning to its end, and succeeded.
+    fn is_of_it(&self, answer: &Answer, session: usize) -> bool {
+        let id = answer.before().and_then(|seen| seen.id.clone());
+        let has_another = answer.set().is_some_and(|token| self.oracle.session_of(token) != Some(session));
+        answer.status == 200 && id.is_some() && id == self.oracle.id(session) && !has_another
     }
 
     /// What was acknowledged to two requests of one session is there, where neither takes out what the other brought.
@@ -143,9 +165,7 @@ impl<P: Place> World<P> {
         let both_fill = sent.iter().all(|sent| fills_cart(sent.ask.act));
         let mut counted = before.count.unwrap_or_default();
         for (sent, answer) in sent.iter().zip(answers) {
-            let id = answer.before().and_then(|seen| seen.id.clone());
-            let has_another = answer.set().is_some_and(|token| self.oracle.session_of(token) != Some(session));
-            if answer.status != 200 || id.is_none() || id != self.oracle.id(session) || has_another {
+            if !self.is_of_it(answer, session) {
                 continue;
             }
             let number = sent.wanted.number;
@@ -302,7 +322,7 @@ impl<P: Place> World<P> {
                     doubted.extend(self.oracle.of_user(user, None, now).1);
                 }
             }
-            act => self.oracle.maybe_changed(nth, act, sent.wanted.number),
+            act => self.oracle.maybe_changed(nth, act, sent.wanted.number, sent.ask.server, now),
         }
         doubted
     }
@@ -335,7 +355,7 @@ impl<P: Place> World<P> {
                     self.oracle.may_be_granted_as(nth, from);
                 }
             }
-            act => self.oracle.maybe_changed(nth, act, sent.wanted.number),
+            act => self.oracle.maybe_changed(nth, act, sent.wanted.number, sent.ask.server, now),
         }
         Ok(())
     }
