@@ -109,8 +109,10 @@ impl<P: Place> Running<P> {
 impl Onlooker {
     fn over(store: &(impl Store + Clone)) -> Onlooker {
         let by_tokens = |format: TokenFormat| {
+            let longest = server::operators_terms(format == TokenFormat::Plain).absolute_lifetime;
+            let config = Config::builder().token_format(format).absolute_lifetime(longest);
             // a server that others keep busy answers late
-            let config = Config::builder().token_format(format).store_timeout(Duration::from_secs(20)).build();
+            let config = config.store_timeout(Duration::from_secs(20)).build();
             Sessions::new(store.clone(), config.expect("nothing contradicts that"))
         };
         Onlooker { secret: by_tokens(TokenFormat::Secret), plain: by_tokens(TokenFormat::Plain) }

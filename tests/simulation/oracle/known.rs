@@ -75,7 +75,11 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn lives_until(&self) -> Millis {
-        (self.used.0 + self.idle.0).min(self.ends.0).min(self.deadline.0)
+        // Whoever grants less also reads an idle timeout that is longer than that and than the session's own lifetime as the
+        // longer of the two. A deadline makes that lifetime short; it matters only after a clock was set back.
+        let least = RULES.iter().map(|rules| rules.absolute * 1000).min().expect("there are servers");
+        let idle = if self.deadline == NO_DEADLINE { self.idle.0 } else { self.idle.0.min(least) };
+        (self.used.0 + idle).min(self.ends.0).min(self.deadline.0)
     }
 
     pub(super) fn gone_from(&self) -> Millis {
