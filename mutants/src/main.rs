@@ -59,11 +59,12 @@ fn main() {
     }
 }
 
-/// The name of a mutant that has not survived, and its line in the report.
-fn dead_before(line: &str) -> Option<(&str, &str)> {
+/// The name of a mutant in a line of a report, and how many tests it has survived; `None` if it has not.
+fn tried_before(line: &str) -> Option<(&str, Option<usize>)> {
     let mut columns = line.split('\t');
-    let (outcome, name) = (columns.next()?, columns.next()?);
-    (!["SURVIVED", "UNREACHED"].contains(&outcome)).then_some((name, line))
+    let (outcome, name, note) = (columns.next()?, columns.next()?, columns.next()?);
+    let survived = ["SURVIVED", "UNREACHED"].contains(&outcome);
+    Some((name, survived.then(|| note.split(' ').next()?.parse().ok()).map(Option::unwrap_or_default)))
 }
 
 struct Trial {
@@ -81,19 +82,25 @@ impl Trial {
     /// Tries the mutants of an area, two at a time; or, if that was done before, only those that survived.
     fn report(&self, mutants: &[Mutant], path: &Path, is_again: bool) {
         let before = if is_again { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        let before: HashMap<&str, &str> = before.lines().filter_map(dead_before).collect();
+        let line_of = |line| tried_before(line).map(|(name, survived)| (name, (line, survived)));
+        let before: HashMap<&str, (&str, Option<usize>)> = before.lines().filter_map(line_of).collect();
         let report = Mutex::new(File::create(path).expect("the report can be written"));
-        let write = |line: &str| writeln!(report.lock().expect("nobody panics"), "{line}").expect("the report can be written");
+        let write =
+            |line: &str| writeln!(report.lock().expect("nobody panics"), "{line}").expect("the report can be written");
         let counted: Mutex<BTreeMap<&str, usize>> = Mutex::default();
         let waiting = Mutex::new(mutants.iter());
         let work = || {
             let next = || waiting.lock().expect("nobody panics").next();
             while let Some(mutant) = next() {
-                if let Some(line) = before.get(mutant.name.as_str()) {
-                    write(line);
-                    continue;
-                }
-                let (outcome, note) = self.judge(mutant);
+                let survived = match before.get(mutant.name.as_str()) {
+                    Some((line, None)) => {
+                        write(line);
+                        continue;
+                    }
+                    Some((_, Some(survived))) => *survived,
+                    None => 0,
+                };
+                let (outcome, note) = self.judge(mutant, survived);
                 *counted.lock().expect("nobody panics").entry(outcome).or_default() += 1;
                 write(&format!("{outcome}\t{}\t{note}", mutant.name));
             }
@@ -108,7 +115,7 @@ impl Trial {
     }
 
     /// What becomes of a mutant, and which test says so.
-    fn judge(&self, mutant: &Mutant) -> (&'static str, String) {
+    fn judge(&self, mutant: &Mutant, survived: usize) -> (&'static str, String) {
         if self.built.unbuilt.contains(&mutant.number) {
             return ("unbuilt", String::new());
         }
@@ -116,7 +123,10 @@ impl Trial {
             return ("left out", String::new());
         }
         let function = (mutant.file.clone(), mutant.function.clone());
-        let reaching: Vec<usize> = self.tests_that_reach(mutant.number, &function);
+        let mut reaching: Vec<usize> = self.tests_that_reach(mutant.number, &function);
+        // those that it has survived before come last
+        let survived = survived.min(reaching.len());
+        reaching.rotate_left(survived);
         let (mut spent, mut tried) = (Duration::ZERO, 0);
         for at in &reaching {
             let test = &self.tests[*at];

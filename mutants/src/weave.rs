@@ -190,8 +190,8 @@ impl Edits<'_> {
         // where each byte of the source came to stand
         let mut moved = vec![0; self.source.len() + 1];
         let mut copy = |text: &mut String, from: usize, to: usize| {
-            for byte in from..to {
-                moved[byte] = text.len() + byte - from;
+            for (place, at) in moved[from..to].iter_mut().zip(text.len()..) {
+                *place = at;
             }
             text.push_str(&self.source[from..to]);
         };
