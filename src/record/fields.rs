@@ -272,6 +272,14 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_them_as_a_map() {
+        assert_eq!(
+            format!("{:?}", Fields::from([("name", "Ada"), ("cart", "[]")])),
+            r#"{"cart": "[]", "name": "Ada"}"#
+        );
+    }
+
+    #[test]
     fn of_several_with_one_name_the_last_counts() {
         assert_eq!(Fields::from([("b", "1"), ("a", "2"), ("b", "3")]), Fields::from([("a", "2"), ("b", "3")]));
         assert_eq!(Fields::from([("b", "1"), ("a", "2"), ("b", "3")]).bytes(), 4);

@@ -128,12 +128,20 @@ impl Record {
             device,
             ip,
         } = self;
-        (created_at, idle_timeout, expires_at) == (&other.created_at, &other.idle_timeout, &other.expires_at)
-            && (secret_hash, previous, rotated_at) == (&other.secret_hash, &other.previous, &other.rotated_at)
-            && (user_id, auth_time, signed_in_at) == (&other.user_id, &other.auth_time, &other.signed_in_at)
-            && (absolute_lifetime, own_deadline) == (&other.absolute_lifetime, &other.own_deadline)
-            && cookie_max_age == &other.cookie_max_age
-            && (sign_in_secret_hash, device, ip) == (&other.sign_in_secret_hash, &other.device, &other.ip)
+        let lifetime = (created_at, idle_timeout, expires_at, own_deadline, absolute_lifetime, cookie_max_age);
+        let lifetime_of_other = (
+            &other.created_at,
+            &other.idle_timeout,
+            &other.expires_at,
+            &other.own_deadline,
+            &other.absolute_lifetime,
+            &other.cookie_max_age,
+        );
+        let secrets = (secret_hash, previous, rotated_at, sign_in_secret_hash);
+        let secrets_of_other = (&other.secret_hash, &other.previous, &other.rotated_at, &other.sign_in_secret_hash);
+        let user = (user_id, auth_time, signed_in_at, device, ip);
+        let user_of_other = (&other.user_id, &other.auth_time, &other.signed_in_at, &other.device, &other.ip);
+        lifetime == lifetime_of_other && (secrets, user) == (secrets_of_other, user_of_other)
     }
 
     /// The reserved fields under their names in the store, as text.

@@ -69,7 +69,7 @@ impl Session {
         change: impl FnOnce(SecretHash) -> Change,
     ) -> Result<()> {
         let token = match std::mem::take(&mut self.state().minted) {
-            Minted::ForRotation(token) if token.presented().id == presented.id => token,
+            Minted::ForRotation(token) => token,
             _ => Token::with_new_secret(&presented.id)?,
         };
         self.change_secret_to(token, presented, change).await

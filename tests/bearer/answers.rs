@@ -119,6 +119,18 @@ async fn a_browser_whose_token_is_taken_loses_its_cookie() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_taken_before_a_sign_out_is_for_no_cache_and_there_is_no_cookie_to_remove() {
+    on_each_store(async |place| {
+        let client = Client::new(&place.sessions_with(config()));
+        let answer = client.without_token("/take_and_sign_out").await;
+        assert_eq!((answer.status, answer.set_cookie()), (StatusCode::OK, None));
+        assert_eq!(answer.all(header::CACHE_CONTROL), ["no-store"]);
+        assert_eq!(client.with(&answer.body, "/exists").await.body, "false");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn responses_differ_by_the_header_as_well_as_by_the_cookie() {
     on_each_store(async |place| {
         let (client, token) = Client::signed_in(&place, config()).await;

@@ -33,6 +33,7 @@ pub(super) fn app(sessions: &Sessions) -> Router {
         .route("/rotate", any(async |session: Session| session.rotate().await))
         .route("/rotate_and_take", any(rotate_and_take))
         .route("/take_and_rotate", any(take_and_rotate))
+        .route("/take_and_sign_out", any(take_and_sign_out))
         .route("/devices", any(async |session: Session| Ok::<_, Error>(session.devices().await?.len().to_string())))
         .route("/revoked_before/{verb}", any(revoked_before))
         .with_state(sessions.clone())
@@ -67,6 +68,12 @@ async fn take_and_rotate(session: Session) -> Result<String, Error> {
     session.sign_in("andrew").await?;
     let token = take(&session)?;
     session.rotate().await?;
+    Ok(token)
+}
+
+async fn take_and_sign_out(session: Session) -> Result<String, Error> {
+    let token = sign_in(session.clone(), Path("andrew".to_owned())).await?;
+    session.sign_out().await?;
     Ok(token)
 }
 

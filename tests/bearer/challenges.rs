@@ -1,6 +1,7 @@
 //! What a client is told when its token opens nothing. (RFC 6750, section 3)
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use cloakroom::web::Visit;
 
 use super::app::{Client, config};
 use crate::support::{Answer, Fault, Place, on_each_store};
@@ -36,6 +37,25 @@ async fn a_token_that_is_stale_or_gone_or_no_token_is_invalid() {
         }
         let error = client.with("abc", "/account").await.error.unwrap().to_string();
         assert!(error.contains("the header Authorization does not contain a well-formed token"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_visit_whose_response_can_carry_no_token_says_that_a_token_is_invalid_as_well() {
+    on_each_store(async |place| {
+        let sessions = place.sessions_with(config());
+        let client = Client::new(&sessions);
+        let visitor = client.without_token("/begin").await.body;
+        for (token, expected) in [(visitor.as_str(), "Bearer"), ("abc", INVALID)] {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())]);
+            let ongoing =
+                Visit::begin_without_tokens(&sessions, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
+            ongoing.visit().session().await.unwrap();
+            let mut answer = HeaderMap::new();
+            ongoing.finish(401).await.unwrap().apply(&mut answer);
+            assert_eq!(answer[header::WWW_AUTHENTICATE], expected);
+        }
     })
     .await;
 }

@@ -18,16 +18,18 @@ async fn a_span_says_which_verb_which_session_and_what_came_of_it() {
         let token = browser.token().unwrap();
         let (id, secret) = token.split_once('.').unwrap();
         browser.visit("/read").await;
+        let by_id = SessionId::parse(id).unwrap();
+        assert!(sessions.find(&by_id).await.unwrap().is_some());
         browser.visit("/sign_out").await;
-        assert!(!sessions.revoke(&SessionId::parse(id).unwrap()).await.unwrap());
+        assert!(!sessions.revoke(&by_id).await.unwrap() && sessions.find(&by_id).await.unwrap().is_none());
         browser.send("/read", Some(&format!("__Host-sid={token}"))).await;
         place.store.fault("load", Fault::Away);
         browser.send("/read", Some(&format!("__Host-sid={token}"))).await;
         for (verb, outcome, times) in [
             ("create", "done", 1),
-            ("load", "live", 2),
+            ("load", "live", 3),
             ("revoke", "done", 2),
-            ("load", "gone", 1),
+            ("load", "gone", 2),
             ("load", "not_done", 1),
         ] {
             let span =

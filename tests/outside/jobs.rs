@@ -46,6 +46,28 @@ async fn a_session_that_a_job_makes_is_opened_by_its_token_and_found_by_its_id()
 }
 
 #[tokio::test]
+async fn a_handle_shows_exactly_what_is_stored() {
+    let place = Place::memory();
+    let sessions = place.sessions();
+    let (_, visitor) = sessions.create().await.unwrap();
+    place.clock.advance(MINUTE);
+    let begun = place.clock.now();
+    let create = sessions.create().set(NAME, "Ada").idle_timeout(10 * MINUTE);
+    let (_, made) = create.sign_in("ada").device("The television").await.unwrap();
+    place.clock.advance(MINUTE);
+    made.refresh().await.unwrap();
+    assert_eq!(made.user().unwrap().as_str(), "ada");
+    assert_eq!([made.created_at(), made.signed_in_at(), made.auth_time()], [Some(begun); 3]);
+    assert_eq!((made.remaining(), made.ends_at()), (9 * MINUTE, Some(begun + 10 * MINUTE)));
+    assert_eq!(made.try_get(NAME).unwrap().as_deref(), Some("Ada"));
+    assert!(made.try_get(Field::<u8>::named("name")).unwrap_err().is_invalid());
+
+    let times = [visitor.created_at(), visitor.signed_in_at(), visitor.auth_time()];
+    assert_eq!(times, [Some(begun - MINUTE), None, None]);
+    assert_eq!((visitor.user(), visitor.idle_timeout()), (None, 30 * MINUTE));
+}
+
+#[tokio::test]
 async fn a_token_that_nobody_made_opens_nothing_and_the_store_is_asked_only_for_what_may_be_one() {
     on_each_store(async |place| {
         let sessions = place.sessions();

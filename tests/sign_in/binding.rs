@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 
 use super::app::{app, ask_with, field, id_of, pass, signed_in, whoami};
 use super::framework::{Router, get};
-use crate::support::{Browser, Place, on_each_store};
+use crate::support::{Browser, Fault, Place, on_each_store};
 
 #[tokio::test]
 async fn a_token_planted_before_the_sign_in_opens_nothing_after_it() {
@@ -312,6 +312,29 @@ async fn a_sign_in_whose_secret_was_replaced_on_its_way_begins_a_new_session() {
         assert_ne!(id_of(&browser), before, "whoever had the old secret gets nothing of the session");
         assert_eq!(browser.visit("/whoami").await.body, "anna");
         assert_eq!(browser.visit("/read/cart").await.body, "");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_in_that_has_lost_its_session_on_its_way_and_made_none_says_that_it_was_meanwhile() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let store = place.store.clone();
+        let browser = Browser::new(app(&sessions));
+        browser.visit("/write/cart/full").await;
+        let elsewhere = browser.clone();
+        let late = async move |session: Session| {
+            assert!(session.exists());
+            elsewhere.visit("/elevate").await;
+            store.fault("create", Fault::Away);
+            assert!(session.sign_in("anna").await.unwrap_err().is_store());
+            store.heal();
+            session.require_recent_sign_in(Duration::from_secs(60)).await
+        };
+        let late = browser.at(Router::new().route("/late", get(late)).layer(sessions.layer()));
+        let error = late.get("/late").await.error.unwrap();
+        assert!(error.is_signed_out() && error.to_string().contains("while the request was being answered"), "{error}");
     })
     .await;
 }

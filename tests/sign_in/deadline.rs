@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloakroom::{Config, Error, Session, Sessions, TokenFormat};
 
-use super::app::{app, pass};
+use super::app::{app, count, pass};
 use super::framework::{Path, Router, get};
 use crate::support::{Browser, Place, on_each_store};
 
@@ -18,13 +18,21 @@ fn ending(sessions: &Sessions) -> Router {
     let sign_in = async |session: Session, Path(at): Path<u64>| {
         session.sign_in("anna").deadline(UNIX_EPOCH + Duration::from_secs(at)).await
     };
+    let sign_in_for_long = async |session: Session| session.sign_in("anna").absolute_lifetime(10 * LIFETIME).await;
+    let end_in_and_count = async |session: Session, Path(seconds): Path<u64>| {
+        session.set_deadline(after(&session, seconds))?;
+        count(&session).await
+    };
     let endless = async |session: Session| session.set_deadline(None);
     let at_last = async |session: Session| session.set_deadline(SystemTime::UNIX_EPOCH + Duration::MAX / 4);
     app(sessions)
         .route("/end_in/{seconds}", get(end_in))
         .route("/end_at/{at}", get(end_at))
         .route("/sign_in_until/{at}", get(sign_in))
+        .route("/sign_in_for_long", get(sign_in_for_long))
+        .route("/end_in_and_count/{seconds}", get(end_in_and_count))
         .route("/begin_until/{at}", get(begin_until))
+        .route("/begin_and_commit_until/{at}", get(begin_and_commit_until))
         .route("/endless", get(endless))
         .route("/at_last", get(at_last))
         .route("/deadline", get(async |session: Session| shown(&session)))
@@ -39,6 +47,11 @@ fn after(session: &Session, seconds: u64) -> SystemTime {
 async fn begin_until(session: Session, Path(at): Path<u64>) -> Result<(), Error> {
     session.set_deadline(UNIX_EPOCH + Duration::from_secs(at))?;
     session.begin()
+}
+
+async fn begin_and_commit_until(session: Session, at: Path<u64>) -> Result<(), Error> {
+    begin_until(session.clone(), at).await?;
+    session.commit().await
 }
 
 fn shown(session: &Session) -> String {
@@ -77,6 +90,39 @@ async fn a_visitor_gets_no_session_by_a_deadline_alone_but_a_new_session_has_it(
     let deadline = (now + 600).to_string();
     browser.visit(&format!("/begin_until/{deadline}")).await;
     assert_eq!(browser.visit("/deadline").await.body, deadline);
+}
+
+#[tokio::test]
+async fn a_deadline_is_stored_once_and_not_lost_by_what_is_changed_before_the_response() {
+    on_each_store(async |place| {
+        let browser = Browser::new(ending(&place.sessions()));
+        let at = place.clock.now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 600;
+        place.store.asked();
+        browser.visit(&format!("/begin_and_commit_until/{at}")).await;
+        assert_eq!(place.store.asked(), ["create"]);
+
+        browser.visit("/sign_in/anna").await;
+        browser.visit("/endless").await;
+        let by_lifetime: u64 = browser.visit("/deadline").await.body.parse().unwrap();
+        browser.visit("/end_in_and_count/600").await;
+        let by_deadline: u64 = browser.visit("/deadline").await.body.parse().unwrap();
+        assert_eq!(by_lifetime - by_deadline, LIFETIME.as_secs() - 600);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deadline_beyond_the_absolute_lifetime_counts_for_a_later_sign_in_that_grants_more() {
+    on_each_store(async |place| {
+        let browser = Browser::new(ending(&place.sessions()));
+        browser.visit("/sign_in/anna").await;
+        let by_lifetime: u64 = browser.visit("/deadline").await.body.parse().unwrap();
+        browser.visit(&format!("/end_in/{}", LIFETIME.as_secs() + 600)).await;
+        assert_eq!(browser.visit("/deadline").await.body, by_lifetime.to_string());
+        browser.visit("/sign_in_for_long").await;
+        assert_eq!(browser.visit("/deadline").await.body, (by_lifetime + 600).to_string());
+    })
+    .await;
 }
 
 #[tokio::test]

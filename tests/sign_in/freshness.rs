@@ -8,8 +8,9 @@ use axum::http::header::{ACCEPT, LOCATION, VARY};
 use axum::http::{Method, Request};
 use cloakroom::{Config, ConfigBuilder, RecentSignIn, Session, Sessions, SignInRejection, SignedIn};
 
-use super::app::{app, pass, signed_in};
+use super::app::{app, ask_with, pass, signed_in};
 use super::framework::{Router, any, get};
+use super::told::Told;
 use crate::support::{Browser, Fault, Place, on_each_store};
 
 fn guarded(sessions: &Sessions) -> Router {
@@ -33,6 +34,51 @@ fn guarded(sessions: &Sessions) -> Router {
         .route("/long_ago", get(long_ago))
         .route("/in_the_future", get(in_the_future))
         .layer(sessions.layer())
+}
+
+/// The times of its session, in seconds since a moment.
+fn times(session: &Session, since: SystemTime) -> String {
+    let seconds = |time: Option<SystemTime>| time.map(|time| time.duration_since(since).unwrap().as_secs());
+    format!("{:?}", [session.created_at(), session.signed_in_at(), session.auth_time(), session.ends_at()].map(seconds))
+}
+
+#[tokio::test]
+async fn a_session_knows_when_it_was_made_and_signed_in_and_when_it_ends_without_a_further_visit() {
+    let place = Place::memory();
+    let sessions = place.sessions();
+    let begun = place.clock.now();
+    let shown = async move |session: Session| times(&session, begun);
+    let browser = Browser::new(app(&sessions).route("/times", get(shown)).layer(sessions.layer()));
+    assert_eq!(browser.visit("/times").await.body, "[None, None, None, None]");
+    browser.visit("/write/cart/full").await;
+    assert_eq!(browser.visit("/times").await.body, "[Some(0), None, None, Some(1800)]");
+    place.clock.advance(Duration::from_secs(7));
+    signed_in(browser.clone(), "anna").await;
+    assert_eq!(browser.visit("/times").await.body, "[Some(0), Some(7), Some(7), Some(1807)]");
+}
+
+#[tokio::test]
+async fn a_token_whose_grace_ends_before_a_refresh_is_a_replay() {
+    let place = Place::memory();
+    let told = Told::default();
+    let sessions = place.sessions_with(told.listen(Config::builder()));
+    place.store.be_near();
+    let clock = place.clock.clone();
+    let slow = async move |session: Session| {
+        assert!(session.exists());
+        clock.advance(Duration::from_secs(60));
+        session.refresh().await?;
+        Ok::<_, cloakroom::Error>(session.exists().to_string())
+    };
+    let browser = Browser::new(app(&sessions).route("/slow", get(slow)).layer(sessions.layer()));
+    browser.visit("/write/cart/full").await;
+    let former = browser.token().unwrap();
+    browser.visit("/rotate").await;
+    browser.visit("/exists").await;
+    told.forget(2);
+    assert_eq!(ask_with(&browser, &former, "/slow").await.body, "false");
+    assert_eq!(told.names_after(1), ["Replayed"]);
+    assert_eq!(browser.visit("/slow").await.body, "true");
 }
 
 fn with_page() -> ConfigBuilder {

@@ -153,6 +153,29 @@ async fn a_sign_in_that_was_done_but_looked_failed_hands_out_its_token_when_the_
 }
 
 #[tokio::test]
+async fn a_second_click_whose_answer_was_lost_makes_no_second_device() {
+    on_each_store(async |place| {
+        let sessions = place.sessions();
+        let store = place.store.clone();
+        let lost = async move |session: Session| {
+            store.asked();
+            store.fault("apply", Fault::AnswerLost);
+            let error = session.sign_in("anna").await.unwrap_err();
+            store.heal();
+            assert!(error.is_unknown() && store.asked() == ["apply"], "{error}");
+        };
+        let browser = Browser::new(app(&sessions).route("/lost", get(lost)).layer(sessions.layer()));
+        browser.visit("/write/cart/full").await;
+        let before = browser.token().unwrap();
+        signed_in(browser.clone(), "anna").await;
+        let second = ask_with(&browser, &before, "/lost").await.token().expect("the commit settles it");
+        assert_eq!(ask_with(&browser, &second, "/read/cart").await.body, "full");
+        assert_eq!(browser.visit("/devices").await.body, format!("[{}]", id_of(&browser)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_redis_that_goes_away_during_a_sign_in_leaves_no_session_that_the_index_misses() {
     let place = Place::redis().await;
     let browser = Browser::new(app(&place.sessions()));

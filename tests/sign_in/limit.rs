@@ -7,6 +7,7 @@ use cloakroom::{Config, ConfigBuilder, Error, OnLimit, Page, Session, SessionId,
 
 use super::app::{app, ask_with, field, id_of, listed, signed_in};
 use super::framework::{IntoResponse, Path, Response, Router, State, get};
+use super::told::Told;
 use crate::support::{Browser, Place, on_each_store};
 
 fn at_most(sessions: usize) -> ConfigBuilder {
@@ -133,6 +134,26 @@ async fn the_order_is_that_of_sign_in_and_not_of_use() {
         signed_in(browsers[1].clone(), "anna").await;
         signed_in(browsers[0].stranger(), "anna").await;
         assert_eq!(browsers[1].visit("/whoami").await.body, "anna");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_click_on_an_earlier_sign_in_does_not_make_it_the_latest() {
+    on_each_store(async |place| {
+        let told = Told::default();
+        let first = Browser::new(app(&place.sessions_with(told.listen(at_most(2)))));
+        first.visit("/write/cart/full").await;
+        let before = first.token().unwrap();
+        signed_in(first.clone(), "anna").await;
+        let second = signed_in(first.stranger(), "anna").await;
+        told.forget(4);
+        assert_eq!(ask_with(&first, &before, "/sign_in/anna").await.body, "anna");
+        assert_eq!(told.names_after(1), ["Rotated"], "it is the sign-in that was told before");
+        assert_eq!(first.visit("/devices_of/anna").await.body, format!("{} {}", id_of(&second), id_of(&first)));
+        signed_in(first.stranger(), "anna").await;
+        assert_eq!(first.visit("/whoami").await.body, "nobody", "it is still the oldest");
+        assert_eq!(second.visit("/whoami").await.body, "anna");
     })
     .await;
 }

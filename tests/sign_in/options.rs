@@ -15,11 +15,13 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 fn remembering(sessions: &Sessions) -> Router {
     let remember =
         async |session: Session| session.sign_in("anna").idle_timeout(10 * DAY).absolute_lifetime(30 * DAY).await;
+    let as_long = async |session: Session| session.sign_in("anna").idle_timeout(DAY).absolute_lifetime(DAY).await;
     let longer = async |session: Session| session.set_idle_timeout(20 * DAY);
     let too_long = async |session: Session| session.set_idle_timeout(31 * DAY);
     let briefly = async |session: Session| session.sign_in("anna").absolute_lifetime(Duration::from_secs(60)).await;
     app(sessions)
         .route("/remember", get(remember))
+        .route("/as_long", get(as_long))
         .route("/longer", get(longer))
         .route("/too_long", get(too_long))
         .route("/briefly", get(briefly))
@@ -59,6 +61,17 @@ async fn a_remembered_session_may_be_given_a_longer_idle_timeout_within_its_own_
     // of any other session that would be too long
     let other = signed_in(browser.stranger(), "anna").await;
     assert_eq!(other.get("/longer").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_session_may_be_as_long_without_a_visit_as_it_may_live() {
+    let place = Place::memory();
+    let browser = Browser::new(remembering(&place.sessions()));
+    browser.visit("/as_long").await;
+    place.clock.advance(23 * HOUR);
+    assert_eq!(browser.visit("/whoami").await.body, "anna");
+    place.clock.advance(HOUR);
+    assert_eq!(browser.visit("/whoami").await.body, "nobody");
 }
 
 #[tokio::test]

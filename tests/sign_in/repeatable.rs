@@ -250,6 +250,31 @@ async fn a_secret_that_was_replaced_since_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn a_sign_in_whose_secret_was_replaced_on_its_way_is_refused_once_where_the_limit_is_reached() {
+    on_each_store(async |place| {
+        let told = Told::default();
+        let config = Config::builder().max_sessions_per_user(1).on_limit(OnLimit::RefuseNew);
+        let sessions = place.sessions_with(told.listen(config));
+        let store = place.store.clone();
+        let browser = visitor(&repeating(&sessions), true).await;
+        let elsewhere = browser.clone();
+        let late = async move |session: Session| {
+            assert!(session.exists());
+            elsewhere.visit("/elevate").await;
+            store.asked();
+            let refused = session.sign_in("anna").repeatable(SECRET, "late").await.unwrap_err();
+            assert!(refused.is_limit(), "{refused}");
+            assert_eq!(store.asked(), ["apply", "load", "create", "apply"]);
+        };
+        signed_in(browser.stranger(), "anna").await;
+        told.forget(3);
+        browser.at(Router::new().route("/late", get(late)).layer(sessions.layer())).visit("/late").await;
+        assert_eq!(told.names_after(3), ["Rotated", "Created", "SignInRefused"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_repeat_after_the_session_has_ended_is_a_new_sign_in() {
     on_each_store(async |place| {
         let sessions = place.sessions_with(Config::builder().max_sessions_per_user(1));

@@ -1,7 +1,7 @@
 //! Browsers that bring more than one token: the cookie's path or domain was changed, or somebody planted one.
 
 use super::app::{app, id_of, signed_in};
-use crate::support::{Answer, Browser, on_each_store};
+use crate::support::{Answer, Browser, Fault, on_each_store};
 
 /// Asks with all these tokens.
 async fn ask(browser: &Browser, tokens: &[&str], path: &str) -> Answer {
@@ -79,6 +79,46 @@ async fn where_two_tokens_open_sessions_a_sign_out_ends_both() {
         assert!(answer.set_cookie().unwrap().contains("Max-Age=0"));
         for browser in [anna, bert] {
             assert_eq!(browser.visit("/whoami").await.body, "nobody");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_three_tokens_open_sessions_none_is_taken() {
+    on_each_store(async |place| {
+        let browser = Browser::new(app(&place.sessions()));
+        let mut tokens = Vec::new();
+        for user in ["anna", "bert", "mallory"] {
+            tokens.push(signed_in(browser.stranger(), user).await.token().unwrap());
+        }
+        let tokens: Vec<_> = tokens.iter().map(String::as_str).collect();
+        assert_eq!(ask(&browser, &tokens, "/whoami").await.body, "nobody", "the last one is not taken either");
+        assert_eq!(ask(&browser, &tokens, "/sign_out").await.status, 200);
+        for token in tokens {
+            assert_eq!(ask(&browser, &[token], "/whoami").await.body, "nobody");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_out_that_fails_for_one_of_two_tokens_leaves_the_cookies() {
+    on_each_store(async |place| {
+        for faults in [[Fault::Away, Fault::NotDurable], [Fault::NotDurable, Fault::Away]] {
+            let browser = Browser::new(app(&place.sessions()));
+            let anna = signed_in(browser.stranger(), "anna").await.token().unwrap();
+            let bert = signed_in(browser.stranger(), "bert").await.token().unwrap();
+            place.store.faults_in_turn("revoke", &faults);
+            let answer = ask(&browser, &[&anna, &bert], "/sign_out").await;
+            place.store.heal();
+            let error = answer.error.as_ref().unwrap();
+            assert!(error.is_store() && !error.is_not_durable(), "one session is still live: {error}");
+            assert_eq!(answer.set_cookie(), None, "{faults:?}");
+            assert_eq!(ask(&browser, &[&anna, &bert], "/sign_out").await.status, 200, "and can be asked again");
+            for token in [anna, bert] {
+                assert_eq!(ask(&browser, &[&token], "/whoami").await.body, "nobody");
+            }
         }
     })
     .await;

@@ -79,7 +79,9 @@ struct Watch {
     asked: Vec<&'static str>,
     /// What was asked and what was answered, as `Debug` shows it.
     shown: String,
-    faults: HashMap<&'static str, Fault>,
+    /// How a verb fails each time: the last fault stays.
+    faults: HashMap<&'static str, Vec<Fault>>,
+    may_be_near: bool,
 }
 
 /// The store inside.
@@ -117,8 +119,13 @@ impl Watched {
 
     /// From now on, this verb fails in this way.
     pub fn fault(&self, verb: &'static str, fault: Fault) {
+        self.faults_in_turn(verb, &[fault]);
+    }
+
+    /// From now on, this verb fails in one way after the other, and then always in the last one.
+    pub fn faults_in_turn(&self, verb: &'static str, faults: &[Fault]) {
         assert!(VERBS.contains(&verb), "{verb} is no verb of a store");
-        self.watch.lock().unwrap().faults.insert(verb, fault);
+        self.watch.lock().unwrap().faults.insert(verb, faults.to_vec());
     }
 
     /// From now on, every verb fails in this way.
@@ -129,6 +136,11 @@ impl Watched {
     /// From now on, everything works again.
     pub fn heal(&self) {
         self.watch.lock().unwrap().faults.clear();
+    }
+
+    /// From now on, what it loads counts as what was true a moment ago.
+    pub fn be_near(&self) {
+        self.watch.lock().unwrap().may_be_near = true;
     }
 
     /// Waits until a verb has been asked, without forgetting it.
@@ -148,7 +160,10 @@ impl Watched {
             let mut watch = self.watch.lock().unwrap();
             watch.asked.push(verb);
             watch.shown.push_str(&format!("{verb}: {question:?} {question:#?}\n"));
-            watch.faults.get(verb).copied()
+            watch.faults.get_mut(verb).and_then(|faults| match faults.len() {
+                0 | 1 => faults.first().copied(),
+                _ => Some(faults.remove(0)),
+            })
         };
         let answer = self.answer(fault, answer).await;
         self.watch.lock().unwrap().shown.push_str(&format!("{answer:?} {answer:#?}\n"));
@@ -197,6 +212,10 @@ impl Store for Watched {
             }
         };
         self.watch("load", &(presented, terms), answer).await
+    }
+
+    fn may_be_near(&self) -> bool {
+        self.watch.lock().unwrap().may_be_near
     }
 
     async fn load_by_id(&self, id: &SessionId, terms: &Terms) -> Result<Option<Loaded>, StoreError> {

@@ -1,6 +1,8 @@
 //! What only actix-web has: its own way to treat the errors of extractors, and guards that are middleware.
 
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use std::task::{Context, Poll, Waker};
+
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform as _};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{FromRequest as _, HttpResponse, body::MessageBody};
 use axum::http::StatusCode;
@@ -49,6 +51,30 @@ async fn a_handler_that_takes_an_option_is_told_of_nobody_but_never_that_the_sto
     place.clock.advance(std::time::Duration::from_secs(601));
     assert_eq!(browser.visit("/recent").await.body, "false");
     assert_eq!(browser.visit("/signed_in").await.body, "andrew");
+}
+
+/// A service that is busy.
+struct Busy;
+
+impl Service<ServiceRequest> for Busy {
+    type Response = ServiceResponse;
+    type Error = actix_web::Error;
+    type Future = std::future::Pending<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Pending
+    }
+
+    fn call(&self, _: ServiceRequest) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+#[tokio::test]
+async fn the_middleware_is_ready_when_the_service_inside_is() {
+    let layered = Place::memory().sessions().layer().new_transform(Busy).await.unwrap();
+    let ready = layered.poll_ready(&mut Context::from_waker(Waker::noop()));
+    assert!(ready.is_pending(), "what waits for a service that is busy must not be let through");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::routing::get;
 use cloakroom::{
     Field, Session, Sessions,
-    web::{OngoingVisit, Visit},
+    web::{Asked, OngoingVisit, Visit},
 };
 
 use crate::support::{Browser, Fault, Place};
@@ -21,7 +21,7 @@ fn begin(sessions: &Sessions) -> OngoingVisit {
 }
 
 #[tokio::test]
-async fn a_visit_and_its_session_show_the_id_and_no_secret() {
+async fn debug_shows_the_id_of_a_session_and_no_secret() {
     let place = Place::memory();
     let sessions = place.sessions();
     let write = async |session: Session| session.set(NAME, "andrew");
@@ -33,9 +33,64 @@ async fn a_visit_and_its_session_show_the_id_and_no_secret() {
     assert!(format!("{sessions:?}").starts_with("Sessions { config: Config"));
     let ongoing = Visit::begin(&sessions, &Method::GET, &Uri::from_static("/"), &headers).unwrap();
     let visit = ongoing.visit().clone();
-    let shown = format!("{visit:?} {:?}", visit.session().await.unwrap());
-    assert_eq!(shown.matches(&format!("SessionId({id})")).count(), 2, "{shown}");
-    assert!(shown.contains("Visit") && shown.contains("Session {") && !shown.contains(secret), "{shown}");
+    let session = visit.session().await.unwrap();
+    let live = session.after_response().await.unwrap();
+    let shown = format!("{visit:?} {session:?} {:?} {live:?}", session.batch());
+    assert_eq!(shown.matches(&format!("SessionId({id})")).count(), 4, "{shown}");
+    for name in ["Visit", "Session {", "Batch {", "LiveSession {"] {
+        assert!(shown.contains(name) && !shown.contains(secret), "{shown}");
+    }
+    let layer = sessions.layer().on_error(|_, _| ());
+    assert!(
+        format!("{layer:?} {:?}", sessions.create().set(NAME, secret)).ends_with("errors: OnError } Creating { .. }")
+    );
+}
+
+#[tokio::test]
+async fn an_adapter_answers_an_error_as_the_request_asks_for() {
+    let place = Place::memory();
+    place.store.fault_everywhere(Fault::Away);
+    let ongoing = begin(&place.sessions());
+    let away = ongoing.visit().session().await.unwrap().increment(COUNT, 1).await.unwrap_err();
+    let json = HeaderMap::from_iter([(header::ACCEPT, "application/json".parse().unwrap())]);
+    for (method, headers, kind, starts) in [
+        (Method::GET, &HeaderMap::new(), "text/plain; charset=utf-8", "Sessions are not available"),
+        (Method::GET, &json, "application/problem+json", "{\""),
+        (Method::HEAD, &json, "application/problem+json", ""),
+    ] {
+        let answer = Asked::of(&method, headers).respond(&away);
+        assert_eq!((answer.status().as_u16(), &answer.headers()[header::CONTENT_TYPE]), (503, &kind));
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+        assert!(answer.body().starts_with(starts) && answer.body().is_empty() == starts.is_empty(), "{answer:?}");
+    }
+}
+
+/// A service that is busy.
+struct Busy;
+
+impl<R> tower::Service<R> for Busy {
+    type Response = axum::response::Response;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Pending<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: R) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+#[test]
+fn the_layer_is_ready_when_the_service_inside_is() {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::{Layer as _, Service};
+
+    let mut layered = Place::memory().sessions().layer().layer(Busy);
+    let ready = Service::<Request<Body>>::poll_ready(&mut layered, &mut Context::from_waker(Waker::noop()));
+    assert!(ready.is_pending(), "what waits for a service that is busy must not be let through");
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn a_push_to_what_is_no_such_list_begins_a_new_one() {
 #[tokio::test]
 async fn a_list_grows_up_to_the_limit_of_the_session_and_not_beyond() {
     on_each_store(async |place| {
-        let browser = Browser::new(app(&place.sessions_with(Config::builder().max_bytes(40).max_fields(1))));
+        let browser = Browser::new(app(&place.sessions_with(Config::builder().max_bytes(35).max_fields(1))));
         // `messages` and `["0123456789","0123456789"]` are 35 bytes
         browser.visit("/push/0123456789").await;
         browser.visit("/push/0123456789").await;
@@ -201,7 +201,7 @@ async fn a_push_is_stored_in_the_same_step_as_a_rotation_that_is_due() {
 }
 
 #[tokio::test]
-async fn what_was_pushed_before_an_answer_was_lost_is_there_once() {
+async fn what_was_pushed_before_the_store_failed_is_there_once() {
     on_each_store(async |place| {
         let store = place.store.clone();
         let commit = async move |session: Session, Path((verb, how)): Path<(String, String)>| {
@@ -215,6 +215,10 @@ async fn what_was_pushed_before_an_answer_was_lost_is_there_once() {
                 "lost" => {
                     store.fault(verb, Fault::AnswerLost);
                     assert!(session.commit().await.unwrap_err().is_unknown());
+                }
+                "undurable" => {
+                    store.fault(verb, Fault::NotDurable);
+                    assert!(session.commit().await.unwrap_err().is_not_durable());
                 }
                 _ => {
                     store.fault(verb, Fault::DoneButHangs);
@@ -232,7 +236,7 @@ async fn what_was_pushed_before_an_answer_was_lost_is_there_once() {
         for verb in ["create", "apply"] {
             // in memory it is done as soon as it is asked; nobody can say when Redis has done what it will not answer
             let dropped = (!place.is_redis()).then_some("dropped");
-            for how in ["away", "lost"].into_iter().chain(dropped) {
+            for how in ["away", "lost", "undurable"].into_iter().chain(dropped) {
                 let browser = Browser::new(app.clone());
                 if verb == "apply" {
                     browser.visit("/write").await;

@@ -17,6 +17,7 @@ fn app(sessions: &Sessions) -> Router {
     Router::new()
         .route("/write", get(async |session: Session| session.set(NAME, "cart")))
         .route("/rotate", get(async |session: Session| session.rotate().await))
+        .route("/elevate", get(async |session: Session| session.elevate().await))
         .route("/sign_in", get(async |session: Session| session.sign_in("andrew").await))
         .route("/sign_out", get(async |session: Session| session.sign_out().await))
         .route("/show", get(show))
@@ -61,6 +62,22 @@ async fn the_former_cookie_beside_the_current_one_is_not_taken_for_stolen_after_
     }
     browser.send("/show", Some(&format!("__Host-sid={former}"))).await;
     assert_eq!(browser.visit("/show").await.body, " ", "by itself it is");
+}
+
+#[tokio::test]
+async fn with_both_cookies_the_session_is_held_by_the_current_secret() {
+    on_each_store(async |place| {
+        for order in 0..2 {
+            let browser = Browser::new(app(&place.sessions()));
+            browser.visit("/write").await;
+            let former = browser.token().unwrap();
+            browser.visit("/rotate").await;
+            let cookies = &both(&former, &browser.token().unwrap())[order];
+            let answer = browser.send("/elevate", Some(cookies)).await;
+            assert_eq!(answer.status, 200, "the former secret is not allowed to do this: {}", answer.body);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

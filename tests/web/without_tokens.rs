@@ -192,8 +192,14 @@ async fn a_session_that_is_gone_is_told_from_one_that_never_was() {
         let before = browser.cookie_header();
         assert_eq!(state(before.clone()).await, (true, false));
         browser.visit("/sign_in/anna").await;
-        assert_eq!(state(before).await, (false, true), "its secret was replaced by a sign-in");
+        assert_eq!(state(before.clone()).await, (false, true), "its secret was replaced by a sign-in");
         let evicted = browser.cookie_header();
+        let other = browser.stranger();
+        other.visit("/sign_in/carl").await;
+        let live = other.cookie_header().unwrap();
+        let beside = |cookie: &Option<String>| Some(format!("{}; {live}", cookie.as_deref().unwrap()));
+        assert_eq!(state(beside(&before)).await, (true, false), "the other token of this request opens a session");
+        assert_eq!(state(beside(&evicted)).await, (false, false), "both open one, so none is taken");
         browser.stranger().visit("/sign_in/anna").await;
         assert_eq!(state(evicted).await, (false, true));
 
