@@ -127,8 +127,9 @@ async fn a_user_who_was_switched_is_found_again() {
 #[tokio::test]
 async fn a_sign_in_that_failed_half_way_is_completed_by_its_repeat_and_there_is_one_session() {
     on_each_store(async |place| {
-        let sessions = place.impatient_sessions();
+        let sessions = place.sessions();
         let app = repeating(&sessions);
+        let impatient = repeating(&place.impatient_sessions());
         for had_session in [true, false] {
             for verb in ["load", "create", "apply"] {
                 for fault in [Fault::Away, Fault::AnswerLost, Fault::Hangs, Fault::DoneButHangs, Fault::NotDurable] {
@@ -136,7 +137,7 @@ async fn a_sign_in_that_failed_half_way_is_completed_by_its_repeat_and_there_is_
                     let browser = visitor(&app, had_session).await;
                     let path = format!("/repeatable/anna/{had_session}{verb}{fault:?}");
                     place.store.fault(verb, fault);
-                    ask(&browser, &path).await;
+                    ask(&browser.at(impatient.clone()), &path).await;
                     place.store.heal();
                     let repeated = token(&browser, &path).await;
                     assert_eq!(token(&browser, &path).await, repeated, "{path}");
