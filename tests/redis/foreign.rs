@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session};
-use cloakroom::store::{Outcome, Store};
+use cloakroom::store::{Loaded, Outcome, Store};
 use cloakroom::{
     Config, TokenFormat,
     store::{Credentials, Refusal},
 };
 
-use crate::{Stand, add, fields, iso, key, millis, set, touch, visit};
+use crate::{Stand, add, fields, iso, key, millis, remove, set, touch, visit};
 
 const HOUR: u64 = 60 * 60 * 1000;
 
@@ -223,6 +223,50 @@ async fn another_type_at_a_sessions_key_is_anonymous_and_stays() {
             assert_eq!(stand.dump(&presented), before);
         }
     }
+}
+
+#[tokio::test]
+async fn what_another_program_makes_of_a_key_after_its_session_was_loaded_is_no_session_and_stays() {
+    let mut stand = Stand::new().await;
+    let ours = stand.session(&[("username", "andrew")]).await;
+    let (foreign, endless) = (stand.foreign(HOUR, 0), stand.foreign(HOUR, 0));
+    for presented in [ours, foreign, endless] {
+        let loaded = stand.load(&presented).await.expect("it is a session");
+        if presented == endless {
+            assert!(stand.ask::<bool>("PERSIST", key(&presented)));
+        } else {
+            let _: () = stand.ask("SET", (key(&presented), "x", "EX", 1800));
+        }
+        let before = stand.dump(&presented);
+        for change in [set("a", "1"), add("n", 1), touch(), remove("username")] {
+            let answer = stand.store.apply_to(&loaded, &presented, &change, &stand.terms).await.unwrap();
+            assert_eq!(answer, Outcome::Refused(Refusal::Gone), "{change:?}");
+        }
+        assert_eq!(stand.dump(&presented), before);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_since_it_was_loaded_is_not_written_to_though_another_program_keeps_its_key() {
+    let mut stand = Stand::new().await;
+    let (presented, loaded) = loop {
+        // its absolute lifetime has a moment left
+        let presented = stand.foreign(12 * HOUR - 300, 0);
+        if let Some(loaded) = stand.load(&presented).await {
+            break (presented, loaded);
+        }
+    };
+    let deadline = loaded.record.expires_at;
+    while stand.time() < millis(deadline) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // as if the request had come in the last millisecond
+    let loaded = Loaded { now: deadline - Duration::from_millis(1), ..loaded };
+    let before = stand.hash(&presented);
+    let answer = stand.store.apply_to(&loaded, &presented, &visit(), &stand.terms).await.unwrap();
+    assert_eq!(answer, Outcome::Refused(Refusal::Gone));
+    let after = stand.hash(&presented);
+    assert!(after.is_empty() || after == before, "{after:?}");
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! The layout of the data in Redis, as redis-cli shows it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom::conformance::{mint, mint_plain, new_session, with_new_secret};
-use cloakroom::store::{Lookup, NewSession, Redis, Store, Target};
+use cloakroom::store::{Lookup, NewSession, Outcome, Redis, Store, Target};
 use cloakroom::{
     OnLimit,
-    store::{Change, FieldChanges, Save},
+    store::{Change, FieldChanges, Refusal, Save},
 };
 
 use crate::support::{RedisServer, ServerClock};
@@ -14,7 +15,7 @@ use crate::{
     NO_ARGUMENTS, Stand, add, change, confirm, fields, key, limited, millis, remove, rotate_to, rotating_to, set, touch,
 };
 
-fn names(hash: &std::collections::BTreeMap<String, String>) -> Vec<&str> {
+fn names(hash: &BTreeMap<String, String>) -> Vec<&str> {
     hash.keys().map(String::as_str).collect()
 }
 
@@ -166,14 +167,47 @@ impl Expecting for Change {
 }
 
 #[tokio::test]
-async fn a_refused_counter_leaves_no_trace_in_the_hash() {
+async fn a_counter_that_the_server_refuses_leaves_no_trace_of_the_whole_change() {
     let mut stand = Stand::new().await;
-    let presented = stand.session(&[("n", "1"), ("text", "andrew")]).await;
-    let before = stand.hash(&presented);
-    let delta =
-        FieldChanges { add: ["a", "n", "text"].map(|name| (name.to_owned(), 1)).into(), ..FieldChanges::default() };
-    stand.apply(&presented, &change(delta)).await;
-    assert_eq!(stand.hash(&presented), before);
+    for countless in ["andrew", "9223372036854775807"] {
+        let presented = stand.session(&[("down", "5"), ("lowest", "9"), ("up", "-7"), ("views", "1")]).await;
+        let loaded = stand.load(&presented).await.unwrap();
+        // only the server knows of this when it is asked
+        let _: i64 = stand.ask("HSET", (key(&presented), "views", countless));
+        let before = (stand.hash(&presented), stand.expiry(&presented));
+        let by = [("down", -3), ("lowest", i64::MIN), ("new", 1), ("up", 2), ("views", 1)];
+        let fields = FieldChanges {
+            set: fields(&[("a", "1")]),
+            add: by.map(|(name, by)| (name.to_owned(), by)).into(),
+            idle_timeout: Some(Duration::from_secs(60)),
+            ..FieldChanges::default()
+        };
+        let counting = Save { fields, touch: true, ..Save::default() }.into();
+        let answer = stand.store.apply_to(&loaded, &presented, &counting, &stand.terms).await.unwrap();
+        assert!(matches!(&answer, Outcome::Refused(Refusal::Invalid { field, .. }) if field == "views"), "{answer:?}");
+        assert_eq!((stand.hash(&presented), stand.expiry(&presented)), before);
+    }
+}
+
+#[tokio::test]
+async fn a_session_with_the_most_fields_that_can_be_allowed_is_made_and_changed_as_a_whole() {
+    let mut stand = Stand::new().await;
+    stand.terms.max_fields = 1024;
+    let stored = |text: &str| (0..1024).map(|i| (format!("field {i}"), format!("{text} {i}"))).collect::<Vec<_>>();
+    let of_application = |mut hash: BTreeMap<String, String>| {
+        hash.retain(|name, _| name.starts_with("field "));
+        hash
+    };
+    let [made, changed] = [stored("made"), stored("changed")];
+    let presented = mint();
+    stand.store.create(&new_session(presented, made.iter().cloned().collect()), &stand.terms).await.unwrap();
+    assert_eq!(of_application(stand.hash(&presented)), made.iter().cloned().collect());
+    let all = FieldChanges { set: changed.iter().cloned().collect(), ..FieldChanges::default() };
+    stand.made(&presented, &change(all)).await;
+    assert_eq!(of_application(stand.hash(&presented)), changed.iter().cloned().collect());
+    let none = FieldChanges { remove: made.into_iter().map(|(name, _)| name).collect(), ..FieldChanges::default() };
+    stand.made(&presented, &change(none)).await;
+    assert_eq!(of_application(stand.hash(&presented)), BTreeMap::new());
 }
 
 #[tokio::test]

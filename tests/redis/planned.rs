@@ -3,10 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use cloakroom::conformance::with_new_secret;
-use cloakroom::store::{Change, FieldChanges, Loaded, Outcome, Refusal, Save, SignIn, Store, Terms};
+use cloakroom::store::{Change, FieldChanges, Loaded, Outcome, Redis, Refusal, Save, SignIn, Store, Terms};
 use tokio::task::JoinSet;
 
-use crate::{Stand, add, bind, confirm, elevate_to, fields, key, millis, rotate_to, set, sign_in, touch};
+use crate::support::Gate;
+use crate::{
+    PATIENT, Stand, add, bind, change, confirm, elevate_to, fields, key, millis, rotate_to, set, sign_in, touch,
+};
 
 /// This session, as if it had been loaded at another time.
 fn loaded_at(loaded: &Loaded, now: std::time::SystemTime) -> Loaded {
@@ -172,6 +175,43 @@ async fn requests_that_fill_a_session_at_the_same_time_stay_within_its_limits() 
             fields.bytes()
         );
         assert!(fields.len() > terms.max_fields / 2 || fields.bytes() > terms.max_bytes / 3);
+    }
+}
+
+#[tokio::test]
+async fn two_changes_that_meet_may_fill_a_session_to_its_last_byte_and_its_last_field_but_not_beyond() {
+    let mut stand = Stand::new().await;
+    let warm = stand.session(&[]).await;
+    stand.made(&warm, &touch()).await; // from now on the server knows the script
+    stand.terms = Terms { max_fields: 4, max_bytes: 100, ..stand.terms };
+    let (x, y) = ("x".repeat(49), "y".repeat(49));
+    // the slow change, and the quick one that comes first
+    let cases = [
+        (vec![("b", &y[..])], vec![("c", &x[..47])], true),
+        (vec![("b", &y[..])], vec![("c", &x[..48])], false),
+        (vec![("b", "2"), ("c", "3")], vec![("d", "4")], true),
+        (vec![("b", "2"), ("c", "3")], vec![("d", "4"), ("e", "5")], false),
+    ];
+    for (slow_one, quick_one, fits) in cases {
+        let presented = stand.session(&[("a", "1")]).await;
+        let setting = |stored| change(FieldChanges { set: fields(stored), ..FieldChanges::default() });
+        let gate = Gate::before(stand.server.port()).await;
+        let slow = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
+        gate.close();
+        let (terms, slow_one) = (stand.terms, setting(&slow_one));
+        let changing = tokio::spawn(async move { slow.apply(&presented, &slow_one, &terms).await.unwrap() });
+        // it looks at the fields and the expiry, and is about to write
+        for _ in 0..2 {
+            assert!(gate.asks().await);
+            gate.step().await;
+        }
+        assert!(gate.asks().await);
+        stand.made(&presented, &setting(&quick_one)).await;
+        gate.open();
+        let answer = changing.await.unwrap();
+        assert_eq!(matches!(answer, Outcome::Done { .. }), fits, "beside {quick_one:?}: {answer:?}");
+        let stored = &stand.load(&presented).await.unwrap().record.fields;
+        assert_eq!(stored.bytes() == 100 || stored.len() == 4, fits, "{stored:?}");
     }
 }
 

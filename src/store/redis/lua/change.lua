@@ -86,7 +86,6 @@ local done, failure = pcall(write)
 if done and failure then return other() end
 if not done then
   undo()
-  failure = type(failure) == 'table' and failure.err or failure
   -- a counter has become something else, or would go too far: the application says which, as it reads it anew
   if string.find(failure, 'not an integer') or string.find(failure, 'overflow') then return other() end
   return redis.error_reply(failure)
