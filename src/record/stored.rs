@@ -108,6 +108,11 @@ impl Record {
     /// Returns true if all reserved fields but the last access are the same in another record.
     #[cfg(feature = "redis")]
     pub(crate) fn has_reserved_of(&self, other: &Record) -> bool {
+        self.reserved_but_access() == other.reserved_but_access()
+    }
+
+    #[cfg(feature = "redis")]
+    fn reserved_but_access(&self) -> impl PartialEq + '_ {
         // every field is named, so that a new one is not forgotten here
         let Record {
             fields: _,
@@ -129,19 +134,9 @@ impl Record {
             ip,
         } = self;
         let lifetime = (created_at, idle_timeout, expires_at, own_deadline, absolute_lifetime, cookie_max_age);
-        let lifetime_of_other = (
-            &other.created_at,
-            &other.idle_timeout,
-            &other.expires_at,
-            &other.own_deadline,
-            &other.absolute_lifetime,
-            &other.cookie_max_age,
-        );
         let secrets = (secret_hash, previous, rotated_at, sign_in_secret_hash);
-        let secrets_of_other = (&other.secret_hash, &other.previous, &other.rotated_at, &other.sign_in_secret_hash);
         let user = (user_id, auth_time, signed_in_at, device, ip);
-        let user_of_other = (&other.user_id, &other.auth_time, &other.signed_in_at, &other.device, &other.ip);
-        lifetime == lifetime_of_other && (secrets, user) == (secrets_of_other, user_of_other)
+        (lifetime, secrets, user)
     }
 
     /// The reserved fields under their names in the store, as text.
