@@ -64,6 +64,12 @@ async fn a_snapshot_shows_what_the_store_had_and_leaves_the_directory_unchanged(
     assert_eq!(snapshot.scan(None, 0).await.unwrap().ids.len(), 2);
     assert_eq!(snapshot.save(&sessions, &terms).await.unwrap(), saved);
     assert_eq!(snapshot.find(&ended, &terms).await.unwrap(), None);
+    for (id, saved) in sessions.iter().zip(&saved) {
+        let found = snapshot.find(id, &terms).await.unwrap().map(|loaded| loaded.record);
+        assert_eq!(found, saved.as_ref().map(|saved| saved.record.clone()));
+    }
+    let debug = format!("{snapshot:?}");
+    assert!(debug.contains(path.to_str().unwrap()) && !debug.contains("cart"), "{debug}");
     assert_eq!(snapshot.sessions_of(&andrew, Page::default()), [sessions[1], sessions[0]]);
     assert_eq!(state(&path), before);
     // and the application starts meanwhile

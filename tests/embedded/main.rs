@@ -1,5 +1,7 @@
 //! The embedded store: what it keeps through restarts, kills and damage.
 
+#[path = "../support/capture.rs"]
+mod capture;
 #[path = "../support/verbs.rs"]
 mod verbs;
 
@@ -11,7 +13,9 @@ mod damage;
 mod directory;
 #[cfg(unix)]
 mod full;
+mod length;
 mod looking;
+mod missing;
 mod model;
 mod restored;
 #[cfg(unix)]

@@ -56,6 +56,15 @@ async fn restored_sessions_keep_their_order_of_sign_in_and_a_new_sign_in_is_the_
 }
 
 #[tokio::test]
+async fn a_saved_session_says_when_its_user_signed_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let signed_in_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_775_133_296_007);
+    let store = Embedded::builder(dir.path()).clock(Clock::manual(signed_in_at)).open().unwrap();
+    let session = signed_in(&store, 9).await;
+    assert_eq!(saved(&store, &[session]).await[0].signed_in_at, Some(signed_in_at));
+}
+
+#[tokio::test]
 async fn sessions_of_two_stores_that_signed_in_at_the_same_moment_keep_their_order_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("here");

@@ -1,4 +1,5 @@
 //! Everything that is logged, as text.
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

@@ -125,7 +125,7 @@ impl Journal {
             part_bytes,
             frame: Vec::new(),
         };
-        if anew || len < TITLE_LEN as u64 {
+        if anew {
             journal.turn_over()?;
         }
         Ok(journal)

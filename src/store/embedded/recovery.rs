@@ -99,7 +99,8 @@ pub(super) fn read(dir: &Path, seal: &Seal, mut each: impl FnMut(&Change<'_>)) -
     let mut expected = first.copied().unwrap_or_default();
     for part in found.into_iter().rev() {
         if part.number != expected {
-            read.damage.push(format!("{} is missing", names(expected, part.number - 1)));
+            let last = part.number - 1;
+            read.damage.push(format!("{} {} missing", names(expected, last), are(expected, last)));
         }
         expected = part.number + 1;
         read.part(part, seal);
@@ -175,7 +176,7 @@ impl Part {
                 self.frames.push((frame.commit, frame.changes));
                 continue;
             }
-            let next = (at + 1..bytes.len()).find(|next| frame(bytes, *next, self.number).is_some());
+            let next = (at..bytes.len()).find(|next| frame(bytes, *next, self.number).is_some());
             if next.is_none() && is_last {
                 let begun = bytes[at..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
                 self.torn = Some(Torn { at: at as u64, bytes: bytes.len() - at, begun });
@@ -253,12 +254,13 @@ impl Recovered {
     /// Describes the incomplete change at the end.
     pub(super) fn torn_in_words(&self) -> Option<String> {
         let (part, Torn { bytes, begun, .. }) = self.torn.as_ref()?;
+        let begun = if *begun == 1 { "1 change begins".to_owned() } else { format!("{begun} changes begin") };
         let last = match self.last_change {
             Some(time) => format!("the last whole change is number {} of {}", self.commit, to_iso(time)),
             None => "no whole change stands before them".to_owned(),
         };
         Some(format!(
-            "{bytes} bytes at the end of {}, in which {begun} changes begin, are not whole and are cut off; {last}. After a \
+            "{bytes} bytes at the end of {}, in which {begun}, are not whole and are cut off; {last}. After a \
              kill this is one change that had not been answered; after a power cut or a crash of the machine, changes that \
              were answered later than that may be lost with it, ends of sessions among them",
             part_name(*part)

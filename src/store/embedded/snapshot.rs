@@ -60,22 +60,18 @@ impl Snapshot {
             let clock = Clock::system();
             let seal = read_seal(path)?.existing(path)?;
             let contents = Contents::read(path, &seal, &clock).and_then(|contents| contents.checked(path));
+            let error = match contents {
+                // nothing is missing that the seal names, so it was all there when the newest part was read
+                Ok(contents) => return Ok(Snapshot { path: path.to_owned(), clock, contents, _locked: locked }),
+                Err(error) => error,
+            };
             // a process that shortens its journal writes a new seal before it removes a part
             let is_current = read_seal(path)?.existing(path)?.first_part == seal.first_part;
-            match contents {
-                Ok(contents) if is_current => {
-                    return Ok(Snapshot { path: path.to_owned(), clock, contents, _locked: locked });
-                }
-                // a change that is being written while it is read may look like damage the first time
-                Err(error) if is_current && tries > 1 || tries == MOST_TRIES => return Err(error),
-                Ok(_) if tries == MOST_TRIES => {
-                    return Err(StoreError::new(format!(
-                        "the session store in {} was changed every time while it was read: try again later",
-                        path.display()
-                    )));
-                }
-                _ => sleep(BETWEEN_TRIES),
+            // a change that is being written while it is read may look like damage the first time
+            if is_current && tries > 1 || tries == MOST_TRIES {
+                return Err(error);
             }
+            sleep(BETWEEN_TRIES);
         }
     }
 
