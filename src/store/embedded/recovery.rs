@@ -309,9 +309,10 @@ fn frame(bytes: &[u8], at: usize, part: u64) -> Option<Frame> {
     Some(Frame { commit, time, changes: end - from.0.len()..end })
 }
 
-/// Returns how many bytes the journal has, outdated parts included.
+/// Returns about how many bytes the journal has, outdated parts included. A part may be removed meanwhile.
 pub(super) fn journal_bytes(dir: &Path) -> io::Result<u64> {
-    parts_of(dir)?.into_iter().map(|part| Ok(fs::metadata(part_path(dir, part))?.len())).sum()
+    let len = |part| fs::metadata(part_path(dir, part)).map_or(0, |metadata| metadata.len());
+    Ok(parts_of(dir)?.into_iter().map(len).sum())
 }
 
 /// Returns the numbers of the parts, the oldest first.
