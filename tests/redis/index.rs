@@ -186,6 +186,20 @@ async fn the_next_touch_lists_a_session_that_one_sign_in_bound_while_another_was
     assert!(stand.score(&bound).unwrap() > 0.0);
 }
 
+#[tokio::test]
+async fn a_session_that_signs_in_again_within_the_limit_is_not_one_more_for_which_room_is_looked_for() {
+    let stand = taught().await;
+    for on_limit in [OnLimit::EvictOldest, OnLimit::RefuseNew] {
+        let two = limited(2, on_limit);
+        let (first, second) = (stand.signed_in(&two).await, stand.signed_in(&two).await);
+        let (before, again) = (stand.scripts_run(), with_new_secret(&first));
+        stand.made(&first, &bind(&again, &two)).await;
+        assert_eq!(stand.scripts_run() - before, 2, "one for the index, and one for the session");
+        assert_eq!(stand.listed(&anna()).await, [first.id, second.id]);
+        stand.revoke(Target::AllOf(anna())).await;
+    }
+}
+
 /// A store whose commands a test lets through one by one.
 async fn slow(stand: &Stand) -> (Redis, Gate) {
     let gate = Gate::before(stand.server.port()).await;

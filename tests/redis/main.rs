@@ -149,6 +149,13 @@ impl Stand {
         }
     }
 
+    /// How many scripts the server has run.
+    fn scripts_run(&self) -> u64 {
+        let stats = self.server.info("commandstats", "cmdstat_evalsha");
+        let calls = stats.split(['=', ',']).nth(1).unwrap_or("0");
+        calls.parse().expect("a number")
+    }
+
     /// The server's time in milliseconds.
     fn time(&mut self) -> u64 {
         let (seconds, micros): (u64, u64) = self.ask("TIME", NO_ARGUMENTS);

@@ -160,6 +160,17 @@ async fn a_restore_writes_its_session_again_to_an_index_from_which_an_older_prog
 }
 
 #[tokio::test]
+async fn a_saved_session_that_has_ended_since_is_not_restored_and_leaves_no_trace_in_the_index() {
+    let mut stand = Stand::new().await;
+    let (presented, mut saved) = stand.saved_elsewhere(1).await;
+    Arc::make_mut(&mut saved[0].record).last_accessed_at -= stand.terms.idle_timeout;
+    assert_eq!(stand.store.restore(&saved).await.unwrap(), [Restored::Ended]);
+    assert!(!stand.ask::<bool>("EXISTS", key(&presented[0])));
+    assert!(stand.listed(&anna()).await.is_empty());
+    assert!(!stand.ask::<bool>("EXISTS", INDEX));
+}
+
+#[tokio::test]
 async fn a_list_that_misses_a_session_while_it_is_replaced_keeps_it_in_the_index() {
     let stand = Stand::taught().await;
     let (presented, saved) = stand.saved_elsewhere(1).await;
