@@ -1,14 +1,15 @@
 //! Some steps that belong together. Among steps that have nothing to do with one another they would be rare.
 
 use crate::server::{NAMES, RULES};
-use crate::story::{Act, Ask, BROWSERS, Fate, Grant, Step, Trouble, USERS, denial, order};
+use crate::story::{Act, Ask, BROWSERS, DAY, Fate, Grant, HOUR, Step, Trouble, USERS, denial, order};
 use crate::support::Numbers;
 
 /// Some of these scenes, at random.
 pub(crate) fn scene(numbers: &mut Numbers) -> Vec<Step> {
-    match numbers.below(4) {
-        0 | 1 => copied_back(numbers),
-        2 => refused_beside_another(numbers),
+    match numbers.below(6) {
+        0..3 => copied_back(numbers),
+        3 => refused_beside_another(numbers),
+        4 => given_a_deadline(numbers),
         _ => denied(numbers),
     }
 }
@@ -53,6 +54,22 @@ fn denied(numbers: &mut Numbers) -> Vec<Step> {
         Step::Ask(asked(browser, server, Act::Count)),
         Step::Ask(Ask { fate: Fate::Trouble(vec![(numbers.below(3), trouble)]), ..asked(browser, server, act) }),
     ]
+}
+
+/// A session that would live for long without use gets a deadline of its own from whichever server.
+fn given_a_deadline(numbers: &mut Numbers) -> Vec<Step> {
+    let (user, [browser, ..]) = (numbers.below(USERS.len()), browsers(numbers));
+    let longest = (0..RULES.len()).max_by_key(|server| RULES[*server].absolute).expect("there are servers");
+    let deadlines = [Some(6 * HOUR), Some(20 * DAY), None];
+    let mut steps = vec![
+        Step::Ask(asked(browser, server(numbers), Act::SignIn(user, Grant::Usual))),
+        Step::Ask(asked(browser, longest, Act::SetIdle(3 * DAY))),
+    ];
+    for _ in 0..2 {
+        let deadline = deadlines[numbers.below(deadlines.len())];
+        steps.push(Step::Ask(asked(browser, server(numbers), Act::SetDeadline(deadline))));
+    }
+    steps
 }
 
 fn asked(browser: usize, server: usize, act: Act) -> Ask {
