@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cloakroom::store::Credentials;
+use cloakroom::store::operate::Inspect as _;
 use cloakroom::store::{Redis, Store, Target};
 use tokio::task::JoinSet;
 
@@ -91,6 +92,48 @@ async fn slots_that_move_under_load_lose_no_session_and_count_nothing_twice() {
     let counts: u64 = counted.iter().map(|(_, count)| count).sum();
     eprintln!("12 slots moved, {counts} counts, {sign_ins} sign-ins, {redirections} redirections");
     assert!(redirections > 0, "the load has met the moves");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn operators_reach_every_primary_of_a_cluster() {
+    let cluster = RedisCluster::without_replicas(async |_| Vec::new()).await;
+    let kept = Kept::on(Redis::builder(cluster.nodes[0].url()).timeout(PATIENT)).await;
+    let mut sessions: Vec<_> = kept.sessions(60).await.into_iter().map(|presented| presented.id).collect();
+    let (store, debug) = (&kept.store, format!("{:?}", kept.store));
+    assert!(debug.contains("cluster of 3 primaries"), "{debug}");
+    assert_eq!(store.servers().len(), 3);
+    for server in store.servers() {
+        let port = store.command(&server, &["CONFIG", "GET", "port"]).await.unwrap();
+        assert_eq!(format!("127.0.0.1:{}", port[1].as_str().unwrap()), server);
+    }
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let scanned = store.scan(cursor.as_deref(), 1000).await.unwrap();
+        found.extend(scanned.ids);
+        cursor = scanned.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    found.sort();
+    sessions.sort();
+    assert_eq!(found, sessions);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_servers_of_a_cluster_are_asked_neither_for_their_time_nor_for_their_slots_more_often_than_needed() {
+    let cluster = RedisCluster::without_replicas(async |_| Vec::new()).await;
+    let kept = Kept::on(Redis::builder(cluster.nodes[0].url()).timeout(PATIENT)).await;
+    // each server has told its time
+    kept.sessions(30).await;
+    let mut monitors: Vec<_> = cluster.nodes.iter().map(|node| node.monitor()).collect();
+    kept.sessions(60).await;
+    let times: usize = monitors.iter_mut().map(|monitor| monitor.times()).sum();
+    assert!(times < 20, "{times} times for 60 new sessions");
+    // longer than some of the pauses after which the slots are asked for while a primary is away
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let commands: Vec<_> = monitors.iter_mut().flat_map(|monitor| monitor.commands()).collect();
+    assert!(commands.iter().filter(|name| *name == "CLUSTER").count() < 2, "{commands:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -110,7 +110,9 @@ async fn the_password_is_in_no_error_and_no_debug_text() {
     let error = refused(&stand.server.url()).await;
     assert!(error.is_store() && error.to_string().contains("NOAUTH"), "{error}");
     let store = Redis::builder(good).timeout(Duration::from_secs(5)).connect().await.expect("the right password");
-    note(format!("{store:?}"));
+    let debug = format!("{store:?}");
+    assert!(debug.contains(&format!("127.0.0.1:{port}")) && debug.contains("session:"), "{debug}");
+    note(debug);
     assert_eq!(store.load(&mint(), &terms).await.unwrap(), Lookup::Gone);
     stand.server.kill();
     for _ in 0..3 {

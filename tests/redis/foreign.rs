@@ -59,6 +59,17 @@ async fn a_session_of_another_program_is_read_incremented_and_extended() {
 }
 
 #[tokio::test]
+async fn a_field_of_another_program_may_have_the_name_of_one_of_ours() {
+    let mut stand = Stand::new().await;
+    let presented = stand.foreign(HOUR, 0);
+    for name in ["ended", "secret_hash"] {
+        let _: i64 = stand.ask("HSET", (key(&presented), name, "no"));
+        let read = stand.load(&presented).await.expect("it is a session").record;
+        assert_eq!(read.fields.get(name), Some("no"));
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_another_program_keeps_alive_ends_at_its_absolute_deadline() {
     let mut stand = Stand::new().await;
     for used_ago in [0, 60_000, 29 * 60_000] {

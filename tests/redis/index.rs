@@ -10,8 +10,9 @@ use cloakroom::{
 };
 use futures_util::future::try_join_all;
 
+use crate::support::capture::Capture;
 use crate::support::{Gate, ServerClock};
-use crate::{DAY, PATIENT, Stand, anna, bind, limited, millis, sign_in, touch_of};
+use crate::{DAY, PATIENT, Stand, anna, bind, key, limited, millis, sign_in, touch_of};
 
 const INDEX: &str = "session:user:anna";
 
@@ -100,6 +101,28 @@ async fn a_touch_leaves_the_order_of_sign_in_as_it_is() {
         stand.made(&presented, &touch).await;
         assert_eq!((stand.score(&presented), stand.listed(&anna()).await), (score, order));
     }
+}
+
+#[tokio::test]
+async fn what_the_index_had_lost_is_logged_by_the_touch_that_writes_it_again_and_nothing_else_is() {
+    const LOST: &str = "the index had lost a session, and has it again";
+    let capture = Capture::default();
+    let _logged = tracing::subscriber::set_default(capture.subscriber());
+    let mut stand = Stand::new().await;
+    let presented = stand.signed_in(&sign_in()).await;
+    let touch = touch_of(&stand.load(&presented).await.unwrap());
+    stand.made(&presented, &touch).await;
+    assert_eq!(capture.count(LOST), 0);
+    let _: () = stand.ask("ZREM", (INDEX, presented.id.expose()));
+    stand.made(&presented, &touch).await;
+    assert_eq!(capture.count(LOST), 1);
+    // as a sign-in that was refused
+    let score = stand.score(&presented).unwrap();
+    let _: () = stand.ask("ZADD", (INDEX, -score, presented.id.expose()));
+    stand.made(&presented, &touch).await;
+    assert_eq!(capture.count(LOST), 2);
+    stand.made(&presented, &touch).await;
+    assert_eq!(capture.count(LOST), 2);
 }
 
 #[tokio::test]
@@ -257,6 +280,31 @@ async fn without_a_grace_a_second_click_ends_nobody() {
     let click = bind(&with_new_secret(&visitor), &limited(1, OnLimit::EvictOldest));
     assert_eq!(stand.apply(&visitor, &click).await, Outcome::Refused(Refusal::Conflict));
     assert_eq!(stand.listed(&anna()).await, [other.id, visitor.id]);
+}
+
+#[tokio::test]
+async fn a_second_click_that_comes_after_the_grace_ends_nobody() {
+    let mut clock = ServerClock::new();
+    let stand = Stand::with_clock(&clock).await;
+    let visitor = stand.session(&[]).await;
+    stand.made(&visitor, &bind(&with_new_secret(&visitor), &sign_in())).await;
+    let other = stand.signed_in(&sign_in()).await;
+    clock.advance(stand.terms.rotation_grace + Duration::from_secs(2));
+    // this sign-in comes from a server that has the lower limit already
+    let click = bind(&with_new_secret(&visitor), &limited(1, OnLimit::EvictOldest));
+    assert_eq!(stand.apply(&visitor, &click).await, Outcome::Refused(Refusal::Conflict));
+    assert!(stand.load(&other).await.is_some());
+}
+
+#[tokio::test]
+async fn a_sign_in_beyond_the_limit_with_a_record_that_has_no_secret_is_gone_and_ends_nobody() {
+    let mut stand = Stand::new().await;
+    let first = stand.signed_in(&sign_in()).await;
+    let visitor = stand.session(&[]).await;
+    let _: i64 = stand.ask("HDEL", (key(&visitor), "secret_hash"));
+    let one = bind(&with_new_secret(&visitor), &limited(1, OnLimit::EvictOldest));
+    assert_eq!(stand.apply(&visitor, &one).await, Outcome::Refused(Refusal::Gone));
+    assert!(stand.load(&first).await.is_some());
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod given_up;
 mod index;
 mod layout;
 mod limit;
+mod operators;
 mod outage;
 mod planned;
 mod races;

@@ -11,7 +11,7 @@ use cloakroom::store::operate::{Restore as _, Restored, Save as _, Saved};
 use cloakroom::store::{Redis, Store, Target};
 use cloakroom::{OnLimit, Page, SessionId, store::Credentials};
 
-use crate::support::{Gate, RedisServer};
+use crate::support::{FaultProxy, Gate, RedisServer, Trouble};
 use crate::{Stand, anna, bind, key, limited, sign_in, touch_of};
 
 const INDEX: &str = "session:user:anna";
@@ -251,6 +251,47 @@ async fn what_a_restore_that_died_has_made_ends_with_the_others_and_what_it_has_
         let signed_in = stand.signed_in(&sign_in()).await;
         assert_eq!(stand.listed(&anna()).await, [signed_in.id]);
         assert_eq!(stand.ask::<Vec<String>>("ZRANGE", (INDEX, 0, -1)), [signed_in.id.expose()]);
+    }
+}
+
+#[tokio::test]
+async fn the_marker_of_a_restore_says_when_it_began() {
+    let mut stand = Stand::taught().await;
+    let (_, saved) = stand.saved_elsewhere(1).await;
+    let before = stand.time();
+    let restored = stand.restore_around(&saved[0], 1, async |stand| {
+        let (marker, score): (String, f64) = stand.server.ask(&["ZRANGE", INDEX, "0", "0", "WITHSCORES"]);
+        assert!(marker.starts_with(&format!("restoring {} ", saved[0].id.expose())), "{marker}");
+        let (began, now) = (-1e12 - score, stand.server.ask::<(f64, f64)>(&["TIME"]).0);
+        // the store may reckon the time, which is behind by one round trip at most
+        assert!((before as f64 / 1000.0 - 1.0..=now + 1.0).contains(&began), "{began}");
+    });
+    assert_eq!(restored.await, Restored::Made);
+}
+
+#[tokio::test]
+async fn the_marker_of_a_restore_stays_only_where_the_session_may_have_been_made() {
+    for is_answer_lost in [false, true] {
+        let mut stand = Stand::taught().await;
+        let (_, saved) = stand.saved_elsewhere(1).await;
+        let network = FaultProxy::before(stand.server.port()).await;
+        let gate = Gate::before(network.port()).await;
+        let failing = Redis::builder(gate.url()).timeout(PATIENT).connect().await.unwrap();
+        gate.close();
+        let restoring = tokio::spawn(async move { failing.restore(&saved).await });
+        // the marker is written, and the command that makes the session stands before the gate
+        assert!(gate.asks().await);
+        gate.step().await;
+        assert!(gate.asks().await);
+        match is_answer_lost {
+            true => network.set(Trouble::LoseReplies),
+            false => stand.ask("CONFIG", ["SET", "maxmemory", "1"].as_slice()),
+        }
+        gate.open();
+        let error = restoring.await.unwrap().unwrap_err();
+        assert_eq!(error.is_unknown(), is_answer_lost, "{error}");
+        let markers: usize = stand.ask("ZCOUNT", (INDEX, "-inf", "(-1000000000000"));
+        assert_eq!(markers, usize::from(is_answer_lost));
     }
 }
 

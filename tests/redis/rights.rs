@@ -97,6 +97,13 @@ async fn connecting_leaves_nothing_behind_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_server_that_may_not_be_asked_whether_it_is_a_replica_is_taken_for_a_primary() {
+    let server = RedisServer::start();
+    permit(&server, &["+@all", "-info"]);
+    builder(&server).connect().await.expect("it does everything that is needed");
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_to_write_for_another_reason_is_connected_to() {
     for [name, value] in [["maxmemory", "1"], ["min-replicas-to-write", "1"]] {
         let server = RedisServer::start();
