@@ -378,3 +378,32 @@ async fn a_sign_in_that_died_before_it_was_done_costs_the_visitor_nothing_an_hou
         assert!(stand.load(&visitor).await.is_some(), "it is nobody's");
     }
 }
+
+#[tokio::test]
+async fn a_sign_in_that_died_before_it_was_done_counts_towards_no_limit_an_hour_later() {
+    let mut clock = ServerClock::new();
+    let mut stand = Stand::with_clock(&clock).await;
+    stand.terms.idle_timeout = DAY / 2;
+    let visitor = stand.session(&[]).await;
+    let now = stand.time() as f64 / 1000.0;
+    let _: () = stand.ask("ZADD", (INDEX, now, visitor.id.expose()));
+    let _: () = stand.ask("EXPIRE", (INDEX, 24 * 60 * 60));
+    clock.advance(Duration::from_secs(2 * 60 * 60));
+    let first = stand.signed_in(&limited(1, OnLimit::RefuseNew)).await;
+    assert_eq!(stand.listed(&anna()).await, [first.id]);
+}
+
+#[tokio::test]
+async fn a_list_takes_only_ids_out_of_the_index_that_can_never_be_a_session_of_this_user() {
+    let mut stand = Stand::new().await;
+    let (live, visitor, of_another) =
+        (stand.signed_in(&sign_in()).await, stand.session(&[]).await, stand.session(&[]).await);
+    let _: i64 = stand.ask("HSET", (key(&of_another), "user_id", "andrew"));
+    // the visitor's sign-in may be on its way
+    let now = stand.time() as f64 / 1000.0 + 1.0;
+    for presented in [&visitor, &of_another] {
+        let _: () = stand.ask("ZADD", (INDEX, now, presented.id.expose()));
+    }
+    assert_eq!(stand.listed(&anna()).await, [live.id]);
+    assert_eq!(stand.ask::<Vec<String>>("ZRANGE", (INDEX, 0, -1)), [live.id.expose(), visitor.id.expose()]);
+}
