@@ -6,10 +6,11 @@ use crate::support::Numbers;
 
 /// Some of these scenes, at random.
 pub(crate) fn scene(numbers: &mut Numbers) -> Vec<Step> {
-    match numbers.below(6) {
+    match numbers.below(7) {
         0..3 => copied_back(numbers),
         3 => refused_beside_another(numbers),
         4 => given_a_deadline(numbers),
+        5 => given_a_deadline_beside_a_sign_in(numbers),
         _ => denied(numbers),
     }
 }
@@ -70,6 +71,14 @@ fn given_a_deadline(numbers: &mut Numbers) -> Vec<Step> {
         steps.push(Step::Ask(asked(browser, server(numbers), Act::SetDeadline(deadline))));
     }
     steps
+}
+
+/// A visitor's session gets a deadline of its own that is later than it may live, while the visitor signs in for longer.
+fn given_a_deadline_beside_a_sign_in(numbers: &mut Numbers) -> Vec<Step> {
+    let (user, [browser, ..], server) = (numbers.below(USERS.len()), browsers(numbers), server(numbers));
+    let deadline = asked(browser, server, Act::SetDeadline(Some(20 * DAY)));
+    let sign_in = asked(browser, server, Act::SignIn(user, Grant::Remember));
+    vec![Step::Ask(asked(browser, server, Act::Put)), Step::Both(deadline, sign_in, order(numbers))]
 }
 
 fn asked(browser: usize, server: usize, act: Act) -> Ask {

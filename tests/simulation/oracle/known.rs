@@ -151,6 +151,7 @@ impl Known {
             let begun = self.ends.0.saturating_sub(self.lifetime.1);
             let lifetime = RULES[server].absolute * 1000;
             self.ends = self.ends.or(Range(begun + lifetime - 1000, now + lifetime));
+            self.lifetime = self.lifetime.or(Range(lifetime, lifetime));
         }
     }
 
