@@ -1,8 +1,11 @@
-//! The very moment at which something ends.
+//! When something ends, to the moment.
 
 use std::time::{Duration, SystemTime};
 
-use super::{Change, Credentials, NewSession, OnLimit, Record, Refusal, SignIn, Terms, Token, TokenFormat, UserId};
+use super::{
+    Change, Credentials, FieldChanges, NewSession, OnLimit, Record, Refusal, Save, SignIn, Terms, Token, TokenFormat,
+    UserId,
+};
 use crate::clock::from_millis;
 
 /// A whole second, so that nothing is rounded.
@@ -34,4 +37,20 @@ fn a_second_click_is_the_same_sign_in_until_the_grace_is_over() {
         |record: &Record, time| record.clone().apply(&visitor, &sign_in(&new_secret(&visitor)), &terms, after(time));
     assert_eq!(click(&record, end - Duration::from_millis(1)), Ok(()));
     assert_eq!(click(&record, end), Err(Refusal::Conflict));
+}
+
+#[test]
+fn a_deadline_that_is_later_than_what_was_granted_lengthens_nothing_also_when_another_one_follows() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let terms = Terms { absolute_lifetime: day, ..Terms::default() };
+    let longer = Terms { absolute_lifetime: 30 * day, ..Terms::default() };
+    let visitor = Token::mint(TokenFormat::Secret).expect("randomness").presented();
+    let new = NewSession { presented: visitor, fields: Default::default(), idle_timeout: None, own_deadline: None };
+    let mut record = Record::new(&new, &terms, after(Duration::ZERO)).expect("it is small");
+    for deadline in [20 * day, 19 * day] {
+        let fields = FieldChanges { own_deadline: Some(Some(after(deadline))), ..FieldChanges::default() };
+        let save = Save { fields, touch: true, confirm: false, listed: None };
+        record.apply(&visitor, &Change::Save(save), &longer, after(Duration::ZERO)).expect("it may be set");
+        assert_eq!(record.expires_at, after(day));
+    }
 }
