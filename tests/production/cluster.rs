@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::support::cluster::slot_of;
 use crate::support::{FaultProxy, RedisCluster, Trouble};
-use crate::{Kept, PATIENT, SHORT, key_of, user_of};
+use crate::{Kept, PATIENT, SHORT, key_of, move_around, user_of};
 
 /// Counts in its sessions until told to stop; how often in each.
 async fn count_in(kept: Kept, sessions: Vec<Credentials>, stop: Arc<AtomicBool>) -> Vec<(Credentials, u64)> {
@@ -92,6 +92,20 @@ async fn slots_that_move_under_load_lose_no_session_and_count_nothing_twice() {
     let counts: u64 = counted.iter().map(|(_, count)| count).sum();
     eprintln!("12 slots moved, {counts} counts, {sign_ins} sign-ins, {redirections} redirections");
     assert!(redirections > 0, "the load has met the moves");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_whose_slot_is_moving_is_asked_of_the_server_that_has_it_by_then() {
+    let cluster = RedisCluster::without_replicas(async |_| Vec::new()).await;
+    let kept = Kept::on(Redis::builder(cluster.nodes[0].url()).timeout(PATIENT)).await;
+    for presented in kept.sessions(3).await {
+        let to = (cluster.primary_of(&key_of(&presented), 0) + 1) % 3;
+        // the session has moved, and its slot has not
+        let (counted, revoked, lives) = move_around(&cluster, slot_of(&key_of(&presented)), to, async || {
+            (kept.count(&presented).await, kept.revoke(&presented).await, kept.lives(&presented).await)
+        });
+        assert_eq!((counted.unwrap(), revoked.unwrap(), lives), (1, 1, false));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

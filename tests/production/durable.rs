@@ -10,7 +10,7 @@ use cloakroom::{Config, Error, Field, Session, Sessions, store::StoreError};
 
 use crate::support::cluster::{slot_of, until};
 use crate::support::{Browser, RedisCluster, RedisServer};
-use crate::{Kept, PATIENT, SHORT, key_of, user_of};
+use crate::{Kept, PATIENT, SHORT, key_of, move_around, user_of};
 
 /// A primary and its only replica.
 struct Pair {
@@ -93,6 +93,11 @@ async fn a_durable_revoke_without_its_replica_has_ended_the_session_and_says_wha
     assert!(error.is_not_durable() && !error.is_unknown(), "{error}");
     assert!(error.to_string().contains("0 of 1 replicas"), "{error}");
     assert!(!kept.lives(&sessions[0]).await && !kept.lives(&sessions[1]).await);
+    for _ in 0..2 {
+        kept.sign_in("ada", 10).await.unwrap();
+    }
+    let error = kept.store.revoke(&Target::AllOf(user_of("ada"))).await.unwrap_err();
+    assert!(error.is_not_durable() && error.ended() == 2, "{error}");
     pair.replica.resume();
     // the wait may still be too short for a busy machine, but the session ends in any case
     until("a replica answers again", || {
@@ -225,16 +230,6 @@ async fn a_durable_revoke_in_a_slot_that_moves_waits_as_well() {
     for presented in &sessions {
         assert!(!kept.lives(presented).await);
     }
-}
-
-/// Moves a slot, and does this on the way.
-fn move_around<T>(cluster: &RedisCluster, slot: u16, to: usize, midway: impl AsyncFnOnce() -> T) -> T {
-    let from = cluster.primary_of_slot(slot, 0);
-    let mut answer = None;
-    tokio::task::block_in_place(|| {
-        cluster.move_slot(slot, from, to, || answer = Some(tokio::runtime::Handle::current().block_on(midway())));
-    });
-    answer.expect("it was asked midway")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

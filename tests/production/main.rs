@@ -25,6 +25,7 @@ use cloakroom::{
     OnLimit, UserId,
     store::{Change, Credentials, FieldChanges, Save, SignIn, StoreError, Terms},
 };
+use support::RedisCluster;
 
 /// Long enough for a server that answers on a busy machine.
 const PATIENT: Duration = Duration::from_secs(20);
@@ -166,4 +167,14 @@ fn user_of(user: &str) -> UserId {
 
 fn key_of(presented: &Credentials) -> String {
     format!("session:{}", presented.id.expose())
+}
+
+/// Moves a slot, and does this on the way.
+fn move_around<T>(cluster: &RedisCluster, slot: u16, to: usize, midway: impl AsyncFnOnce() -> T) -> T {
+    let from = cluster.primary_of_slot(slot, 0);
+    let mut answer = None;
+    tokio::task::block_in_place(|| {
+        cluster.move_slot(slot, from, to, || answer = Some(tokio::runtime::Handle::current().block_on(midway())));
+    });
+    answer.expect("it was asked midway")
 }
