@@ -200,6 +200,25 @@ async fn an_absent_deadline_is_stamped_by_the_first_write() {
 }
 
 #[tokio::test]
+async fn what_is_no_text_leaves_room_for_as_much_text_as_the_limits_allow() {
+    let mut stand = Stand::new().await;
+    (stand.terms.max_fields, stand.terms.max_bytes) = (3, 60);
+    let foreign = stand.foreign(HOUR, 0);
+    let ours = stand.session(&[("page_views", "3"), ("username", "andrew")]).await;
+    for presented in [foreign, ours] {
+        let pickles = (key(&presented), b"\xff1".as_slice(), vec![0xff_u8; 1000], b"\xff2".as_slice(), "2");
+        let _: i64 = stand.ask("HSET", pickles);
+        stand.made(&presented, &set("theme", "dark")).await;
+        stand.made(&presented, &set("theme", "a dark one")).await;
+        stand.made(&presented, &add("page_views", 7)).await;
+        for one_too_much in [set("fourth", "1"), set("theme", &"x".repeat(30))] {
+            let answer = stand.apply(&presented, &one_too_much).await;
+            assert!(matches!(answer, Outcome::Refused(Refusal::Invalid { .. })), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_is_no_text_is_left_out_and_left_alone() {
     const PICKLE: &[u8] = b"\x80\x04\x95\xff\xfe";
     let mut stand = Stand::new().await;

@@ -42,8 +42,10 @@ struct Found {
     reserved: Vec<(String, String)>,
     /// When the key expires.
     expires_at: SystemTime,
-    /// How many there are, and their bytes, also of those that are no text.
-    size: (usize, usize),
+    /// How many there are, also of those that are no text.
+    count: usize,
+    /// How many of them are no text, and their bytes. No limit counts them.
+    unreadable: (usize, usize),
 }
 
 /// A change, and what it rests on.
@@ -54,8 +56,8 @@ struct Plan<'a> {
     equal: Vec<(&'a str, Cow<'a, str>)>,
     /// Fields that must not be there.
     absent: Vec<&'a str>,
-    /// How many bytes there may be when it is made, and how many fields; without a number of fields, exactly that many bytes.
-    most: Option<(usize, Option<usize>)>,
+    /// How large the session may be.
+    room: Room,
     removed: Vec<&'a str>,
     /// What is written of the reserved fields.
     set: Vec<(&'static str, String)>,
@@ -65,6 +67,16 @@ struct Plan<'a> {
     touches: bool,
     /// Where the session gets another end.
     ends_at: Option<SystemTime>,
+}
+
+/// What the script looks at of a session's size, before it makes a change.
+enum Room {
+    /// Nothing: the change cannot make it too large.
+    Any,
+    /// How many fields there are: no other request may have added one.
+    Stored(usize),
+    /// What it would have of the application's afterwards: no more fields and bytes than this, if it grows.
+    Own { fields: usize, bytes: usize },
 }
 
 /// What the script answers.
@@ -162,8 +174,11 @@ impl Seen {
             NO_EXPIRY if !is_plain => now + ENDLESS,
             _ => return None,
         };
-        let size = (pairs.len(), pairs.iter().map(|(name, text)| name.len() + text.len()).sum());
+        let count = pairs.len();
+        let bytes: usize = pairs.iter().map(|(name, text)| name.len() + text.len()).sum();
         let texts = texts_of(pairs);
+        let readable: usize = texts.iter().map(|(name, text)| name.len() + text.len()).sum();
+        let unreadable = (count - texts.len(), bytes - readable);
         let mut record = Record::from_stored(texts.iter().copied(), is_plain, terms)?;
         if remaining != NO_EXPIRY && now >= record.ends_at() && now < record.expires_at {
             // another program keeps it by its expiry alone
@@ -171,7 +186,7 @@ impl Seen {
         }
         let reserved = texts.into_iter().filter(|(name, _)| RESTS_ON.contains(name));
         let reserved = reserved.map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
-        Some(Seen { record: Arc::new(record), now, found: Some(Found { reserved, expires_at, size }) })
+        Some(Seen { record: Arc::new(record), now, found: Some(Found { reserved, expires_at, count, unreadable }) })
     }
 
     /// Plans a change. Whatever decides about it is compared when it is written, so that it is made as planned or not at all.
@@ -212,8 +227,12 @@ impl Seen {
             plan.removed.extend(before.fields.keys());
             plan.rest_on_all_fields();
         }
-        if plan.is_large(terms) {
-            plan.look_at_size(terms);
+        if plan.may_fill_it(terms) {
+            let (fields, bytes) = self.found.as_ref().map(|found| found.unreadable).unwrap_or_default();
+            plan.room = Room::Own {
+                fields: terms.max_fields.saturating_add(fields),
+                bytes: terms.max_bytes.saturating_add(bytes),
+            };
         }
         Ok(plan)
     }
@@ -255,16 +274,10 @@ impl Seen {
         }
     }
 
-    /// How many fields are stored, and how many bytes.
-    fn size(&self) -> (usize, usize) {
-        self.found.as_ref().map_or_else(
-            || {
-                let reserved = self.record.to_reserved();
-                let bytes: usize = reserved.iter().map(|(name, text)| name.len() + text.len()).sum();
-                (reserved.len() + self.record.fields.len(), bytes + self.record.fields.bytes())
-            },
-            |found| found.size,
-        )
+    /// How many fields are stored.
+    fn count(&self) -> usize {
+        let as_loaded = || self.record.to_reserved().len() + self.record.fields.len();
+        self.found.as_ref().map_or_else(as_loaded, |found| found.count)
     }
 
     /// What ends a session that another program has kept beyond its absolute deadline.
@@ -284,7 +297,7 @@ impl Seen {
             after,
             equal: Vec::new(),
             absent: Vec::new(),
-            most: None,
+            room: Room::Any,
             removed: Vec::new(),
             set: Vec::new(),
             changes: None,
@@ -331,36 +344,24 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Whether the session grows so much, or is so large, that its size must be looked at when it is written: otherwise
-    /// several requests at the same time could each stay within the limits, and all of them together not.
-    fn is_large(&self, terms: &Terms) -> bool {
+    /// Whether this change writes so much, or the session is so large, that the size is looked at when it is made: otherwise
+    /// several requests at the same time could each stay within the limits, and all of them together not. All that it
+    /// writes counts: what it writes over may have been removed meanwhile, and something else may be there in its place.
+    fn may_fill_it(&self, terms: &Terms) -> bool {
         const MOST_AT_ONCE: usize = 16;
-        let (before, after) = (&self.seen.record.fields, &self.after.fields);
-        let is_near = |before: usize, after: usize, most: usize| {
-            after > before && (2 * after > most || (after - before) * MOST_AT_ONCE > most)
-        };
-        is_near(before.len(), after.len(), terms.max_fields) || is_near(before.bytes(), after.bytes(), terms.max_bytes)
-    }
-
-    /// Lets others only add as much meanwhile as there is room for beside what this change adds.
-    fn look_at_size(&mut self, terms: &Terms) {
-        let (fields, bytes) = self.seen.size();
-        if self.seen.found.is_none() {
-            // what was loaded earlier must be what is there, because it is not known how many of its fields are ours by now
-            self.most = Some((bytes, None));
-            return;
-        }
-        let room = |most: usize, after: usize| most.saturating_sub(after);
-        let after = &self.after.fields;
-        let (fields, bytes) =
-            (fields + room(terms.max_fields, after.len()), bytes + room(terms.max_bytes, after.bytes()));
-        self.most = Some((bytes, Some(fields)));
+        const LONGEST_COUNTER: usize = "-9223372036854775808".len();
+        let Some(changes) = self.changes else { return false };
+        let counters = changes.add.keys().map(|name| name.len() + LONGEST_COUNTER).sum::<usize>();
+        let written = [changes.set.len() + changes.add.len(), changes.set.bytes() + counters];
+        let after = [self.after.fields.len(), self.after.fields.bytes()];
+        let mut sizes = written.into_iter().zip(after).zip([terms.max_fields, terms.max_bytes]);
+        written[0] > 0 && sizes.any(|((written, after), most)| 2 * after > most || written * MOST_AT_ONCE > most)
     }
 
     /// Lets nobody change or add any field meanwhile.
     fn rest_on_all_fields(&mut self) {
         let seen = self.seen;
-        self.most = Some((usize::MAX, Some(seen.size().0)));
+        self.room = Room::Stored(seen.count());
         self.equal.extend(seen.record.fields.iter().map(|(name, text)| (name, Cow::Borrowed(text))));
     }
 
@@ -377,10 +378,10 @@ impl<'a> Plan<'a> {
             .arg(u8::from(only_touches))
             .arg(to_millis(seen.record.ends_at()))
             .arg(self.ends_at.map(|end| to_millis(end).to_string()).unwrap_or_default());
-        match self.most {
-            Some((bytes, Some(fields))) => script.arg(bytes).arg(fields),
-            Some((bytes, None)) => script.arg(bytes).arg(""),
-            None => script.arg("").arg(""),
+        match self.room {
+            Room::Any => script.arg("").arg(""),
+            Room::Stored(fields) => script.arg("").arg(fields),
+            Room::Own { fields, bytes } => script.arg(bytes).arg(fields),
         };
         script.arg(self.equal.len());
         for (name, _) in &self.equal {

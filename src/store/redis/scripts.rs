@@ -3,6 +3,8 @@
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
 
+use crate::record::{TokenFormat, reserved_fields};
+
 pub(super) struct Scripts {
     pub(super) make: Script,
     pub(super) change: Script,
@@ -17,7 +19,9 @@ impl Scripts {
     pub(super) fn new() -> Scripts {
         Scripts {
             make: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/make.lua"))),
-            change: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/change.lua"))),
+            change: Script::new(
+                &[include_str!("lua/prelude.lua"), &reserved_names(), include_str!("lua/change.lua")].concat(),
+            ),
             end: Script::new(concat!(include_str!("lua/prelude.lua"), include_str!("lua/end.lua"))),
             enlist: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/enlist.lua"))),
             choose: Script::new(concat!(include_str!("lua/index.lua"), include_str!("lua/choose.lua"))),
@@ -25,6 +29,20 @@ impl Scripts {
             rights: Script::new(include_str!("lua/rights.lua")),
         }
     }
+}
+
+/// A function that tells a reserved field by its name, and by `'1'` if its session has a plain token.
+fn reserved_names() -> String {
+    let table = |format| {
+        let names = reserved_fields(format).iter().map(|name| format!("{name} = true"));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "local RESERVED = {{ ['0'] = {{ {} }}, ['1'] = {{ {} }} }}\n\
+         local function is_reserved(name, is_plain) return RESERVED[is_plain][name] end\n",
+        table(TokenFormat::Secret),
+        table(TokenFormat::Plain),
+    )
 }
 
 /// One call of a script about one key (or no key), written in the form in which it goes to the server. The client's own

@@ -2,8 +2,8 @@
 -- KEYS[1]  the session
 -- ARGV     1 the server's time that was planned with, ms · 2 whether it is a plain token, 1 or 0
 --          3 the last access as it was seen · 4 whether nothing but the access moves the end, 1 or 0 · 5 the end as seen, ms
---          6 the new end, ms ('' = unchanged) · 7 how many bytes there may be now ('' = any) · 8 how many fields ('' = the bytes
---          must be exactly as many);
+--          6 the new end, ms ('' = unchanged) · 7, 8 how many bytes and fields of the application there may be afterwards, if
+--          they become more ('' = any); without 7, 8 is how many fields of all kinds there may be now;
 --          then five lists, the first four with their length first: equal (all names, then all texts) · absent (name)
 --          added (name, by) · removed (name) · set (name, text), which begins with the last access if there is a new one
 -- Answer   {now, 'done', sum, ...} · {now, 'later'}: that time is too long ago
@@ -35,11 +35,30 @@ for i = 2 + argv[equal], counters do
 end
 -- a foreign key without an expiry is no session
 if argv[2] == '1' and redis.call('PTTL', key) <= 0 then return other() end
+if argv[7] == '' and argv[8] ~= '' and #redis.call('HGETALL', key) > 2 * argv[8] then return other() end
 if argv[7] ~= '' then
-  local stored, bytes = redis.call('HGETALL', key), 0
-  for i = 1, #stored do bytes = bytes + #stored[i] end
-  local most = tonumber(argv[7])
-  if argv[8] == '' and bytes ~= most or argv[8] ~= '' and (#stored > 2 * argv[8] or bytes > most) then return other() end
+  local own = {}
+  local function put(name, length)
+    if not is_reserved(name, argv[2]) then own[name] = length end
+  end
+  local function size()
+    local fields, bytes = 0, 0
+    for name, length in pairs(own) do fields, bytes = fields + 1, bytes + #name + length end
+    return fields, bytes
+  end
+  local stored = redis.call('HGETALL', key)
+  for i = 1, #stored, 2 do put(stored[i], #stored[i + 1]) end
+  local fields, bytes = size()
+  for i = set + 1, #argv, 2 do put(argv[i], #argv[i + 1]) end
+  for i = removed + 1, set do put(argv[i], nil) end
+  for i = 1, tonumber(argv[added]) do
+    local sum = (tonumber(found[counters + i]) or 0) + argv[added + 2 * i]
+    -- beyond 2^53 a number of Lua is not exact: it may seem to be a digit shorter than it is, but never longer
+    put(argv[added + 2 * i - 1], #string.format('%.0f', sum * (1 - 2 ^ -52)))
+  end
+  local fields_after, bytes_after = size()
+  local grows = fields_after > fields or bytes_after > bytes
+  if grows and (fields_after > tonumber(argv[8]) or bytes_after > tonumber(argv[7])) then return other() end
 end
 -- a touch that comes late does not take back what a later one has given
 local last, new_end = found[1], argv[6]
