@@ -91,12 +91,12 @@ end
 local function undo()
   for i = 1, #sums do
     local name, by = argv[added + 2 * i - 1], argv[added + 2 * i]
-    if found[counters + i] then
+    if not found[counters + i] then
+      redis.call('HDEL', key, name)
+    elseif by ~= '0' then
       -- not by HSET, which may be what was refused
       if by == '-9223372036854775808' then redis.call('HINCRBY', key, name, 1); by = '-9223372036854775807' end
       redis.call('HINCRBY', key, name, string.sub(by, 1, 1) == '-' and string.sub(by, 2) or '-' .. by)
-    else
-      redis.call('HDEL', key, name)
     end
   end
   if extended then redis.call('PEXPIREAT', key, argv[5]) end
