@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloakroom::store::Credentials;
 use cloakroom::store::operate::Inspect as _;
@@ -10,7 +10,7 @@ use cloakroom::store::{Redis, Store, Target};
 use tokio::task::JoinSet;
 
 use crate::support::cluster::slot_of;
-use crate::support::{FaultProxy, RedisCluster, Trouble};
+use crate::support::{FaultProxy, RedisCluster, RedisServer, Trouble};
 use crate::{Kept, PATIENT, SHORT, key_of, move_around, user_of};
 
 /// Counts in its sessions until told to stop; how often in each.
@@ -100,12 +100,45 @@ async fn a_session_whose_slot_is_moving_is_asked_of_the_server_that_has_it_by_th
     let kept = Kept::on(Redis::builder(cluster.nodes[0].url()).timeout(PATIENT)).await;
     for presented in kept.sessions(3).await {
         let to = (cluster.primary_of(&key_of(&presented), 0) + 1) % 3;
-        // the session has moved, and its slot has not
+        // the session has moved, and its slot has not; a script is loaded there first
+        let _: () = cluster.nodes[to].ask(&["SCRIPT", "FLUSH"]);
         let (counted, revoked, lives) = move_around(&cluster, slot_of(&key_of(&presented)), to, async || {
             (kept.count(&presented).await, kept.revoke(&presented).await, kept.lives(&presented).await)
         });
         assert_eq!((counted.unwrap(), revoked.unwrap(), lives), (1, 1, false));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_whose_servers_have_all_been_replaced_is_found_at_the_configured_address() {
+    let mut former = RedisCluster::without_replicas(async |_| Vec::new()).await;
+    let configured = FaultProxy::before(former.nodes[0].port()).await;
+    let kept = Kept::on(Redis::builder(configured.url()).timeout(PATIENT)).await;
+    kept.session().await;
+    // the connection to the configured address breaks first, and the store goes on with the servers that it knows
+    configured.set(Trouble::Drop);
+    let _: u64 = former.nodes[0].ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    former.nodes[2].kill();
+    // how often the others were asked who has which slots
+    let asked = |node: &RedisServer| {
+        let all: String = node.ask(&["INFO", "commandstats"]);
+        let of_cluster = all.lines().filter_map(|line| line.strip_prefix("cmdstat_cluster")?.split_once("calls="));
+        of_cluster.map(|(_, calls)| calls.split(',').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let asked = || former.nodes[..2].iter().map(asked).sum::<u64>();
+    let (before, patience) = (asked(), Instant::now());
+    while asked() < before + 3 {
+        assert!(patience.elapsed() < PATIENT, "the store asks again and again while a server is away");
+        drop(kept.create().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    kept.until_it_works().await;
+    let next = RedisCluster::without_replicas(async |_| Vec::new()).await;
+    drop(former);
+    configured.switch(next.nodes[0].port());
+    configured.set(Trouble::None);
+    let presented = kept.until_it_works().await;
+    assert_eq!(kept.count(&presented).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -85,30 +85,21 @@ impl Question<'_> {
     }
 
     /// Asks a server that is just taking over the key's slot. Such a server answers only the command that comes right after
-    /// ASKING, so nobody else may use this connection.
+    /// ASKING, so nobody else may use this connection. A script that the server does not know yet is loaded, and then the server
+    /// points to the one that hands the slot over, which points back: so the script is asked for again.
     pub(super) async fn ask_during_migration(
         self,
         connection: &mut MultiplexedConnection,
         clock: &ServerClock,
     ) -> RedisResult<(Value, Option<Time>)> {
-        // The first attempt loads a script that the server does not know yet. That attempt also uses up the ASKING.
-        for last in [false, true] {
-            redis::cmd("ASKING").exec_async(connection).await?;
-            let asked = Moment::now();
-            // in one transaction, because one ASKING is good for one command or one transaction
-            let answer = match self {
-                Question::Flight(flight) => atomically(flight, connection).await.map(|answer| (answer, None)),
-                Question::Read { flight, .. } => {
-                    atomically(&with_time(flight), connection).await.and_then(|answer| timed(answer, asked, clock))
-                }
-                other => other.ask(connection, clock).await,
-            };
-            match answer {
-                Err(error) if !last && error.redirect_node().is_some() => {}
-                answer => return answer,
-            }
+        redis::cmd("ASKING").exec_async(connection).await?;
+        let asked = Moment::now();
+        // in one transaction, because one ASKING is good for one command or one transaction
+        match self {
+            Question::Flight(flight) => Ok((atomically(flight, connection).await?, None)),
+            Question::Read { flight, .. } => timed(atomically(&with_time(flight), connection).await?, asked, clock),
+            other => other.ask(connection, clock).await,
         }
-        unreachable!("the last attempt returns")
     }
 }
 
