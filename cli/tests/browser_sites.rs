@@ -214,9 +214,10 @@ fn browser_shows_no_account_by_the_back_button_after_a_sign_out_where_the_page_s
     browser.wait_for_text("main", "order 7");
     browser.go(&shop.url("/sign_out"));
     browser.wait_for_text("main", "signed out");
-    browser.run("history.back()");
+    browser.back();
     browser.wait_for_text("main", "no order"); // without the header it is the page as it was
 }
+
 #[test]
 fn browser_has_a_form_in_a_sandbox_refused_also_where_the_page_is_our_own() {
     let (refused, hears) = std::sync::mpsc::channel();

@@ -49,6 +49,11 @@ impl Browser {
         self.driver.post("/refresh", json!({})).expect("the page loads");
     }
 
+    /// What the browser's back button does. By a script that leaves its page, the driver may go back twice.
+    pub fn back(&self) {
+        self.driver.post("/back", json!({})).expect("there is a page before this one");
+    }
+
     pub fn url(&self) -> String {
         self.driver.get("/url").ok().and_then(|url| url.as_str().map(str::to_owned)).expect("a URL")
     }
