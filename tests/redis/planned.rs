@@ -260,6 +260,9 @@ async fn a_change_that_was_planned_long_before_keeps_to_the_limits_of_what_is_th
         (three, setting(&[]), setting(&[("a", &long[1..]), ("b", "222")]), false),
         (three, setting(&[("n", "99")]), removing_both(&[("c", &longer[1..])]), true),
         (three, setting(&[("n", "99")]), removing_both(&[("c", &longer)]), false),
+        // what stands beside the names is no name
+        (&[("1", "1"), ("b", "2")], setting(&[("a", &long[2..])]), removing("b", &[("c", "333")]), true),
+        (&[("1", "1"), ("b", "2")], setting(&[("a", &long[2..])]), removing("b", &[("c", "3333")]), false),
         // it is full to the last byte, and does not grow
         (three, setting(&[("a", &long)]), adding("n", -9), true),
         (three, setting(&[("a", &long)]), setting(&[("b", "4")]), true),
@@ -280,6 +283,19 @@ async fn a_change_that_was_planned_long_before_keeps_to_the_limits_of_what_is_th
             assert_eq!(stand.hash(&presented), there, "{case}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_discards_the_fields_discards_what_others_have_added_since_it_was_planned() {
+    let stand = Stand::new().await;
+    let visitor = stand.session(&[("a", "1"), ("b", "2")]).await;
+    let loaded = stand.load(&visitor).await.unwrap();
+    stand.made(&visitor, &set("late", "3")).await;
+    let rotated = with_new_secret(&visitor);
+    let discarding = bind(&rotated, &SignIn { discard_fields: true, ..sign_in() });
+    let answer = stand.store.apply_to(&loaded, &visitor, &discarding, &stand.terms).await.unwrap();
+    assert!(matches!(answer, Outcome::Done { .. }), "{answer:?}");
+    assert_eq!(stand.load(&rotated).await.unwrap().record.fields, fields(&[]));
 }
 
 #[tokio::test]
