@@ -83,7 +83,7 @@ impl Remembering {
 
 impl Store for Remembering {
     async fn create(&self, new: &NewSession, terms: &Terms) -> Result<Outcome, StoreError> {
-        self.forget(&new.presented.id); // nor does an id
+        self.forget(&new.presented.id); // an id never comes back outside of these tests
         self.redis.create(new, terms).await
     }
 
@@ -105,7 +105,7 @@ impl Store for Remembering {
                 let found = self.redis.find(&presented.id, terms).await?.expect("it was changed");
                 let has_new_secret = !matches!(change, Change::Save(_));
                 if has_new_secret && found.record.secret_hash == loaded.record.secret_hash {
-                    self.forget(&presented.id); // a secret that was replaced never comes back outside of these tests
+                    self.forget(&presented.id); // nor does a secret that was replaced
                 }
                 Outcome::done(found, evicted)
             }

@@ -220,51 +220,50 @@ async fn a_change_that_was_planned_long_before_keeps_to_the_limits_of_what_is_th
     let mut stand = Stand::new().await;
     stand.terms = Terms { max_fields: 3, max_bytes: 40, ..stand.terms };
     let setting = |stored: &[(&str, &str)]| FieldChanges { set: fields(stored), ..FieldChanges::default() };
-    let removing =
-        |name: &str, stored: &[(&str, &str)]| FieldChanges { remove: [name.to_owned()].into(), ..setting(stored) };
-    let adding = |name: &str, by| FieldChanges { add: [(name.to_owned(), by)].into(), ..FieldChanges::default() };
-    let adding_both = |one: (&str, i64), other: (&str, i64)| {
-        let add = [one, other].map(|(name, by)| (name.to_owned(), by)).into();
-        FieldChanges { add, ..FieldChanges::default() }
+    let removing = |names: &[&str], stored: &[(&str, &str)]| FieldChanges {
+        remove: names.iter().map(|name| name.to_string()).collect(),
+        ..setting(stored)
     };
-    let removing_both =
-        |stored: &[(&str, &str)]| FieldChanges { remove: ["a".to_owned(), "b".to_owned()].into(), ..setting(stored) };
+    let adding = |counted: &[(&str, i64)]| FieldChanges {
+        add: counted.iter().map(|(name, by)| (name.to_string(), *by)).collect(),
+        ..FieldChanges::default()
+    };
     let (long, longer) = ("x".repeat(35), "x".repeat(37));
     let three: &[(&str, &str)] = &[("a", "1"), ("b", "2"), ("n", "9")];
     // what is loaded, what another request does then, the change that was planned on what was loaded, and whether it fits
     let cases = [
         // it writes over what is not there any more
-        (three, removing("b", &[("m", "2")]), setting(&[("b", "3")]), false),
-        (three, removing("b", &[]), setting(&[("b", "3")]), true),
-        (three, removing("n", &[("m", "9")]), adding("n", 1), false),
-        (three, removing("n", &[]), adding("n", 1), true),
+        (three, removing(&["b"], &[("m", "2")]), setting(&[("b", "3")]), false),
+        (three, removing(&["b"], &[]), setting(&[("b", "3")]), true),
+        (three, removing(&["n"], &[("m", "9")]), adding(&[("n", 1)]), false),
+        (three, removing(&["n"], &[]), adding(&[("n", 1)]), true),
         // it removes what is not there any more
-        (three, removing("a", &[("m", "1")]), removing("a", &[("c", "1")]), false),
-        (three, removing("a", &[]), removing("a", &[("c", "1")]), true),
+        (three, removing(&["a"], &[("m", "1")]), removing(&["a"], &[("c", "1")]), false),
+        (three, removing(&["a"], &[]), removing(&["a"], &[("c", "1")]), true),
         // it makes shorter what is short by now
         (&[("a", &long)], setting(&[("a", "1"), ("b", &long)]), setting(&[("a", "1234")]), false),
         (&[("a", &long)], setting(&[("a", "1"), ("b", &long)]), setting(&[("a", "123")]), true),
         // a counter gets one more digit than there is room for
-        (three, setting(&[("a", &long)]), adding("n", 1), false),
-        (three, setting(&[("a", &long[1..])]), adding("n", 1), true),
-        (&[("n", "-9"), ("a", "1")], setting(&[("a", &long[..34]), ("b", "1")]), adding("n", -1), false),
-        (&[("n", "9007199254740991"), ("a", "1")], setting(&[("a", &long[..22])]), adding("n", 1), true),
+        (three, setting(&[("a", &long)]), adding(&[("n", 1)]), false),
+        (three, setting(&[("a", &long[1..])]), adding(&[("n", 1)]), true),
+        (&[("n", "-9"), ("a", "1")], setting(&[("a", &long[..34]), ("b", "1")]), adding(&[("n", -1)]), false),
+        (&[("n", "9007199254740991"), ("a", "1")], setting(&[("a", &long[..22])]), adding(&[("n", 1)]), true),
         // a new counter, two of them, and one with more digits than a number of Lua has
-        (&[("a", "1")], setting(&[("a", &longer)]), adding("n", 9), true),
-        (&[("a", "1")], setting(&[("a", &longer)]), adding("n", 10), false),
-        (three, setting(&[("a", &long[2..])]), adding_both(("b", 8), ("n", 1)), true),
-        (three, setting(&[("a", &long[1..])]), adding_both(("b", 8), ("n", 1)), false),
-        (&[("n", "9999999999999998"), ("a", "1")], setting(&[("a", &long[..22])]), adding("n", 1), true),
+        (&[("a", "1")], setting(&[("a", &longer)]), adding(&[("n", 9)]), true),
+        (&[("a", "1")], setting(&[("a", &longer)]), adding(&[("n", 10)]), false),
+        (three, setting(&[("a", &long[2..])]), adding(&[("b", 8), ("n", 1)]), true),
+        (three, setting(&[("a", &long[1..])]), adding(&[("b", 8), ("n", 1)]), false),
+        (&[("n", "9999999999999998"), ("a", "1")], setting(&[("a", &long[..22])]), adding(&[("n", 1)]), true),
         // several fields come, and several go
         (three, setting(&[]), setting(&[("a", &long[1..]), ("b", "22")]), true),
         (three, setting(&[]), setting(&[("a", &long[1..]), ("b", "222")]), false),
-        (three, setting(&[("n", "99")]), removing_both(&[("c", &longer[1..])]), true),
-        (three, setting(&[("n", "99")]), removing_both(&[("c", &longer)]), false),
+        (three, setting(&[("n", "99")]), removing(&["a", "b"], &[("c", &longer[1..])]), true),
+        (three, setting(&[("n", "99")]), removing(&["a", "b"], &[("c", &longer)]), false),
         // what stands beside the names is no name
-        (&[("1", "1"), ("b", "2")], setting(&[("a", &long[2..])]), removing("b", &[("c", "333")]), true),
-        (&[("1", "1"), ("b", "2")], setting(&[("a", &long[2..])]), removing("b", &[("c", "3333")]), false),
+        (&[("1", "1"), ("b", "2")], setting(&[("a", &long[2..])]), removing(&["b"], &[("c", "333")]), true),
+        (&[("1", "1"), ("b", "2")], setting(&[("a", &long[2..])]), removing(&["b"], &[("c", "3333")]), false),
         // it is full to the last byte, and does not grow
-        (three, setting(&[("a", &long)]), adding("n", -9), true),
+        (three, setting(&[("a", &long)]), adding(&[("n", -9)]), true),
         (three, setting(&[("a", &long)]), setting(&[("b", "4")]), true),
     ];
     for (stored, between, planned, fits) in cases {

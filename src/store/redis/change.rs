@@ -352,10 +352,12 @@ impl<'a> Plan<'a> {
         const LONGEST_COUNTER: usize = "-9223372036854775808".len();
         let Some(changes) = self.changes else { return false };
         let counters = changes.add.keys().map(|name| name.len() + LONGEST_COUNTER).sum::<usize>();
-        let written = [changes.set.len() + changes.add.len(), changes.set.bytes() + counters];
-        let after = [self.after.fields.len(), self.after.fields.bytes()];
-        let mut sizes = written.into_iter().zip(after).zip([terms.max_fields, terms.max_bytes]);
-        written[0] > 0 && sizes.any(|((written, after), most)| 2 * after > most || written * MOST_AT_ONCE > most)
+        let fields_written = changes.set.len() + changes.add.len();
+        let is_near = |written: usize, after: usize, most: usize| 2 * after > most || written * MOST_AT_ONCE > most;
+        let after = &self.after.fields;
+        fields_written > 0
+            && (is_near(fields_written, after.len(), terms.max_fields)
+                || is_near(changes.set.bytes() + counters, after.bytes(), terms.max_bytes))
     }
 
     /// Lets nobody change or add any field meanwhile.

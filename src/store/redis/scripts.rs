@@ -31,17 +31,20 @@ impl Scripts {
     }
 }
 
-/// A function that tells a reserved field by its name, and by `'1'` if its session has a plain token.
+/// A function that returns the names of the reserved fields, where `'1'` says that the session has a plain token. Only a run
+/// that calls it makes the table.
 fn reserved_names() -> String {
     let table = |format| {
         let names = reserved_fields(format).iter().map(|name| format!("{name} = true"));
         names.collect::<Vec<_>>().join(", ")
     };
     format!(
-        "local RESERVED = {{ ['0'] = {{ {} }}, ['1'] = {{ {} }} }}\n\
-         local function is_reserved(name, is_plain) return RESERVED[is_plain][name] end\n",
-        table(TokenFormat::Secret),
+        "local function reserved_names(is_plain)\n  \
+         if is_plain == '1' then return {{ {} }} end\n  \
+         return {{ {} }}\n\
+         end\n",
         table(TokenFormat::Plain),
+        table(TokenFormat::Secret),
     )
 }
 

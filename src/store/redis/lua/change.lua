@@ -37,9 +37,9 @@ end
 if argv[2] == '1' and redis.call('PTTL', key) <= 0 then return other() end
 if argv[7] == '' and argv[8] ~= '' and #redis.call('HGETALL', key) > 2 * argv[8] then return other() end
 if argv[7] ~= '' then
-  local own = {}
+  local own, reserved = {}, reserved_names(argv[2])
   local function put(name, length)
-    if not is_reserved(name, argv[2]) then own[name] = length end
+    if not reserved[name] then own[name] = length end
   end
   local function size()
     local fields, bytes = 0, 0
